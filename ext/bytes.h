@@ -1,0 +1,31 @@
+/* bytes.h - unaligned loads and stores, and the two byte orders of a 16-bit sum. */
+#ifndef PP_BYTES_H
+#define PP_BYTES_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint16_t pp_get16(const uint8_t *p) { return (uint16_t)((p[0] << 8) | p[1]); }
+static inline uint32_t pp_get32(const uint8_t *p)
+{
+    return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) | ((uint32_t)p[2] << 8) | p[3];
+}
+static inline void pp_put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8); p[1] = (uint8_t)v; }
+
+/* As the machine loads it: sums are kept that way (RFC 1071 section 2(B)). */
+static inline uint16_t pp_load16(const void *p) { uint16_t v; memcpy(&v, p, sizeof v); return v; }
+static inline uint32_t pp_load32(const void *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
+
+static inline uint16_t pp_swap16(uint16_t v) { return (uint16_t)((v << 8) | (v >> 8)); }
+
+/* Between a sum's order and the number whose digits are the octets on the wire; its own inverse. */
+static inline uint16_t pp_wire16(uint16_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return pp_swap16(v);
+#else
+    return v;
+#endif
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* emit.h - the sink: a batch out of another interface by sendmmsg, straight from where it lies.
+ *
+ * Rules:
+ *   1. The virtio-net header travels with its frame; a stripped VLAN tag is put back; order is kept.
+ *   2. Every packet of the batch is accounted for in the ledger; every errno of a send is a counter.
+ *   3. The kernel's word that a checksum was verified (DATA_VALID) is never repeated.
+ */
+#ifndef PP_EMIT_H
+#define PP_EMIT_H
+
+#include "loop.h"
+#include "pp.h"
+
+typedef struct pp_emit pp_emit;
+
+/* fd: a packet socket bound to the egress with PACKET_VNET_HDR, not owned.  capacity: of the batches to come.
+ * mtu: of the egress.  finish: complete pending checksums and split super-frames here.  Null without memory. */
+pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish);
+void pp_emit_free(pp_emit *emit);
+/* A pp_sink's take; context is the pp_emit. */
+int pp_emit_take(void *context, pp_batch *batch, pp_ledger *ledger);
+
+#endif

@@ -1,0 +1,204 @@
+/* loop.c - poll, read, stages, sink, release; see loop.h. */
+#include "loop.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PUBLISH_NS 200000000u /* how old the published counters may be */
+#define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int pp_loop_init(pp_loop *l)
+{
+    memset(l, 0, sizeof *l);
+    l->failed_stage = -1;
+    l->source.fd = -1;
+    l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->wake_fd < 0)
+        return -errno;
+    return -pthread_mutex_init(&l->lock, NULL);
+}
+
+void pp_loop_destroy(pp_loop *l)
+{
+    if (l->wake_fd >= 0)
+        close(l->wake_fd);
+    l->wake_fd = -1;
+    pthread_mutex_destroy(&l->lock);
+}
+
+void pp_loop_stop(pp_loop *l)
+{
+    uint64_t one = 1;
+    __atomic_store_n(&l->stopping, 1, __ATOMIC_RELEASE);
+    if (write(l->wake_fd, &one, sizeof one) < 0) {
+        /* full means it is awake already */
+    }
+}
+
+/* PACKET_STATISTICS clears on read: this is its only reader. */
+static void read_statistics(pp_loop *l)
+{
+    struct tpacket_stats_v3 s;
+    socklen_t size = sizeof s;
+    memset(&s, 0, sizeof s);
+    if (l->source.fd < 0 || getsockopt(l->source.fd, SOL_PACKET, PACKET_STATISTICS, &s, &size) < 0)
+        return;
+    l->ledger.kernel_seen += s.tp_packets;
+    l->ledger.kernel_drops += s.tp_drops;
+}
+
+static void publish(pp_loop *l, uint64_t now)
+{
+    read_statistics(l);
+    pthread_mutex_lock(&l->lock);
+    l->published_ledger = l->ledger;
+    l->published_tally = l->tally;
+    l->published_ns = now;
+    pthread_mutex_unlock(&l->lock);
+}
+
+void pp_loop_snapshot(pp_loop *l, pp_ledger *ledger, pp_tally *tally)
+{
+    pthread_mutex_lock(&l->lock);
+    *ledger = l->published_ledger;
+    *tally = l->published_tally;
+    pthread_mutex_unlock(&l->lock);
+}
+
+int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
+{
+    if (b->verdict[i] != PP_VERDICT_PASS) {
+        ledger->dropped[b->drop[i] > PP_DROP_NONE && b->drop[i] < PP_DROPS ? b->drop[i] : PP_DROP_STAGE]++;
+        return 1;
+    }
+    if (b->flags[i] & PP_PKT_TRUNCATED) {
+        ledger->truncated++;
+        return 1;
+    }
+    return 0;
+}
+
+int pp_null_take(void *context, pp_batch *b, pp_ledger *ledger)
+{
+    (void)context;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!pp_account_unsent(b, i, ledger))
+            ledger->dropped[PP_DROP_NO_SINK]++;
+    return 0;
+}
+
+/* One batch through the stages into the sink.  A stage that fails leaves its packets in held. */
+static int work(pp_loop *l, int n)
+{
+    pp_batch *b = l->batch;
+    if (l->limit && l->ledger.read + (uint64_t)n >= l->limit) {
+        n = (int)(l->limit - l->ledger.read);
+        b->count = (uint32_t)n;
+        l->stopping = 1;
+    }
+    l->ledger.read += (uint64_t)n;
+    l->ledger.held = (uint64_t)n;
+    b->tally = &l->tally;
+    for (uint32_t i = 0; i < l->stage_count; i++) {
+        int rc = l->stages[i].run(b, l->stages[i].context);
+        if (rc < 0) {
+            l->failed_stage = (int)i;
+            return rc;
+        }
+    }
+    int rc = l->sink.take(l->sink.context, b, &l->ledger);
+    if (rc < 0)
+        return rc;
+    l->ledger.held = 0;
+    l->source.release(l->source.context);
+    return 0;
+}
+
+/* Keep new frames out without losing one that is in: a filter that takes nothing. */
+static void shut(int fd)
+{
+    struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = { .len = 1, .filter = &none };
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static int drain(pp_loop *l)
+{
+    uint64_t end = now_ns() + DRAIN_NS;
+    shut(l->source.fd);
+    for (;;) {
+        int n = l->source.next(l->source.context, l->batch);
+        if (n < 0)
+            return n;
+        if (n > 0) {
+            int rc = work(l, n);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        read_statistics(l);
+        if (l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops || now_ns() > end)
+            return 0;
+        struct pollfd p = { .fd = l->source.fd, .events = POLLIN };
+        poll(&p, 1, 2); /* a V3 block waits for its timer */
+    }
+}
+
+static void wait_for_input(pp_loop *l)
+{
+    struct pollfd p[2] = { { .fd = l->source.fd, .events = POLLIN }, { .fd = l->wake_fd, .events = POLLIN } };
+    if (poll(p, 2, PUBLISH_NS / 1000000) <= 0)
+        return;
+    if (p[0].revents & (POLLERR | POLLHUP)) {
+        int error = 0;
+        socklen_t size = sizeof error;
+        getsockopt(l->source.fd, SOL_SOCKET, SO_ERROR, &error, &size); /* reading it clears it */
+        l->link_events++;
+        if (!error && !(p[0].revents & POLLIN))
+            poll(&p[1], 1, 10); /* a socket that stays in error must not spin */
+    }
+}
+
+int pp_loop_run(pp_loop *l)
+{
+    int rc = 0;
+    uint64_t published = 0;
+    unsigned turns = 0;
+    while (!__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE)) {
+        int n = l->source.next(l->source.context, l->batch);
+        if (n < 0) {
+            rc = n == -ENODATA ? 0 : n;
+            break;
+        }
+        if (n > 0 && (rc = work(l, n)) < 0)
+            break;
+        if (n == 0 || ++turns >= 64) {
+            uint64_t now = now_ns();
+            turns = 0;
+            if (now - published >= PUBLISH_NS) {
+                publish(l, now);
+                published = now;
+            }
+        }
+        if (n == 0 && l->source.fd >= 0)
+            wait_for_input(l);
+    }
+    if (rc == 0 && l->source.fd >= 0 && !l->limit)
+        rc = drain(l);
+    publish(l, now_ns());
+    return rc;
+}

@@ -1,0 +1,82 @@
+/* loop.h - one worker: source, stages, sink, and the ledger in which every frame ends exactly once.
+ *
+ * Rules:
+ *   1. kernel_seen = read + kernel_drops once the ring is drained;
+ *      read = sent + dropped[] + truncated + tx_error[] + held, always.
+ *   2. Counters are 64-bit and belong to the worker; others read the published copy.
+ *   3. pp_loop_run blocks; it needs no lock of the caller's, and pp_loop_stop may be called from any thread or signal.
+ */
+#ifndef PP_LOOP_H
+#define PP_LOOP_H
+
+#include <pthread.h>
+
+#include "pp.h"
+
+#define PP_ERRNOS 160u
+#define PP_MAX_STAGES 32u
+
+typedef struct pp_ledger {
+    uint64_t kernel_seen, kernel_drops; /* PACKET_STATISTICS, summed; seen includes drops */
+    uint64_t read;
+    uint64_t sent;        /* frames as read; a super-frame that left as 45 segments counts once */
+    uint64_t sent_frames; /* frames as sent */
+    uint64_t truncated;   /* cut by a ring too small: never sent on */
+    uint64_t held;        /* read, and not yet (or never) anything of the others */
+    uint64_t dropped[PP_DROPS];
+    uint64_t tx_error[PP_ERRNOS];
+} pp_ledger;
+
+/* Where batches come from. */
+typedef struct pp_source {
+    int (*next)(void *context, pp_batch *batch); /* packets, 0 none now, -ENODATA no more ever, or -errno */
+    void (*release)(void *context);
+    void *context;
+    int fd; /* to poll for input and ask for PACKET_STATISTICS; -1: next never has to wait */
+} pp_source;
+
+/* Where they go: accounts for every packet of the batch in the ledger.  Returns 0 or -errno. */
+typedef struct pp_sink {
+    int (*take)(void *context, pp_batch *batch, pp_ledger *ledger);
+    void *context;
+} pp_sink;
+
+typedef struct pp_stage {
+    pp_stage_fn *run;
+    void *context;
+} pp_stage;
+
+typedef struct pp_loop {
+    pp_source source;
+    pp_sink sink;
+    pp_stage stages[PP_MAX_STAGES];
+    uint32_t stage_count;
+    pp_batch *batch;
+    int wake_fd;        /* eventfd */
+    int failed_stage;   /* after a negative return: which stage, or -1 */
+    uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
+    uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
+    /* private */
+    volatile int stopping;
+    pp_ledger ledger;
+    pp_tally tally;
+    pthread_mutex_t lock;
+    pp_ledger published_ledger;
+    pp_tally published_tally;
+    uint64_t published_ns;
+} pp_loop;
+
+int pp_loop_init(pp_loop *loop); /* 0 or -errno; source, sink, stages and batch are the caller's to fill */
+void pp_loop_destroy(pp_loop *loop);
+/* Run until stopped, the source ends or something fails.  On stop the ring is drained first.  0 or -errno. */
+int pp_loop_run(pp_loop *loop);
+void pp_loop_stop(pp_loop *loop);
+/* Copy the counters as last published (at each quiet moment, at least five times a second, and at the end). */
+void pp_loop_snapshot(pp_loop *loop, pp_ledger *ledger, pp_tally *tally);
+
+/* A sink that keeps nothing: counts truncated and dropped as any other, the rest as dropped[NO_SINK]. */
+int pp_null_take(void *context, pp_batch *batch, pp_ledger *ledger);
+/* Account for one packet that is not to be sent: 1 if so. */
+int pp_account_unsent(const pp_batch *batch, uint32_t i, pp_ledger *ledger);
+
+#endif

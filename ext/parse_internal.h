@@ -1,0 +1,83 @@
+/* parse_internal.h - what parse.c and parse_transport.c share: the cursor and its bounds. */
+#ifndef PP_PARSE_INTERNAL_H
+#define PP_PARSE_INTERNAL_H
+
+#include "bytes.h"
+#include "parse.h"
+
+#define ETHERTYPE_IP4 0x0800
+#define ETHERTYPE_IP6 0x86dd
+
+/* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
+typedef struct pp_cursor {
+    uint32_t at;    /* next octet */
+    uint32_t limit; /* octets that may be read: min(end, captured) */
+    uint32_t end;   /* where the innermost enclosing length says the packet ends */
+    uint64_t pseudo; /* sum of the addresses, host order */
+    uint8_t version; /* of the IP header just left */
+    uint8_t depth;
+    uint8_t fragment;      /* part of a datagram: sums cover more than is here */
+    uint8_t quoted;        /* inside an ICMP error */
+    uint8_t cut;           /* may legitimately end early: quoted, or inside a first fragment */
+    uint8_t contradiction; /* an enclosing header claims more than there is */
+} pp_cursor;
+
+/* May n octets be read at the cursor? */
+static inline int pp_within(const pp_cursor *c, uint32_t n)
+{
+    return c->at <= c->limit && n <= c->limit - c->at;
+}
+
+static inline void pp_malformed(pp_packet *p, const pp_cursor *c)
+{
+    if (!c->cut)
+        p->flags |= PP_PKT_MALFORMED;
+}
+
+/* The same; a packet that its own lengths leave too short is malformed, one that the capture cut is not. */
+static inline int pp_need(pp_packet *p, const pp_cursor *c, uint32_t n)
+{
+    if (__builtin_expect(pp_within(c, n), 1))
+        return 1;
+    if (c->at > c->end || n > c->end - c->at)
+        pp_malformed(p, c);
+    return 0;
+}
+
+/* Narrow the cursor to end (never widens it). */
+static inline void pp_bound(const pp_packet *p, pp_cursor *c, uint32_t end)
+{
+    if (end < c->end)
+        c->end = end;
+    c->limit = c->end < p->cap ? c->end : p->cap;
+}
+
+static inline void pp_unchecked(pp_check *k, uint8_t reason)
+{
+    k->status = PP_STATUS_UNCHECKED;
+    k->reason = reason;
+}
+
+/* Append a check whose field lies within the captured octets; null if there is no room or the field is not captured. */
+static inline pp_check *pp_add_check(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
+                                     uint32_t length)
+{
+    if (p->count == PP_CHECKS_PER_PACKET || offset + 2 > p->cap)
+        return NULL;
+    pp_check *k = &p->checks[p->count++];
+    *k = (pp_check){ .offset = offset, .start = start, .length = length, .proto = proto, .depth = c->depth,
+                     .stored = pp_get16(p->data + offset),
+                     .flags = c->quoted ? PP_CHECK_QUOTED : 0 };
+    return k;
+}
+
+void pp_parse_ethernet(pp_packet *p, pp_cursor c);
+void pp_parse_ethertype(pp_packet *p, pp_cursor c, uint16_t type);
+void pp_parse_mpls(pp_packet *p, pp_cursor c);
+void pp_parse_ppp(pp_packet *p, pp_cursor c);
+void pp_parse_ip4(pp_packet *p, pp_cursor c);
+void pp_parse_ip6(pp_packet *p, pp_cursor c);
+/* From a transport header on; c->pseudo holds the address sum. */
+void pp_parse_transport(pp_packet *p, pp_cursor c, uint8_t protocol);
+
+#endif

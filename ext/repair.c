@@ -1,0 +1,135 @@
+/* repair.c - complete what is provably unfinished, in place, innermost first; and the verdict for what stays bad.
+ *
+ * Does: write checksum fields of packets that still pass.
+ * Does not: touch a malformed, truncated, fragmented or quoted packet; change any octet but the field;
+ *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
+ */
+#include "bytes.h"
+#include "verify.h"
+
+static int may_repair(const pp_check *k, uint32_t policy)
+{
+    if (!(k->flags & PP_CHECK_HAS_EXPECTED) || (k->flags & (PP_CHECK_QUOTED | PP_CHECK_NO_FIELD)))
+        return 0;
+    if (k->status == PP_STATUS_PENDING)
+        return policy == PP_REPAIR_UNFINISHED || policy == PP_REPAIR_ALL;
+    if (k->status != PP_STATUS_BAD)
+        return 0;
+    return policy == PP_REPAIR_ALL || k->cause == PP_CAUSE_LEAKED;
+}
+
+static void store(uint8_t *data, pp_check *k)
+{
+    if (k->flags & PP_CHECK_CRC32C) {
+        pp_put16(data + k->offset, (uint16_t)(k->expected >> 16));
+        pp_put16(data + k->offset + 2, (uint16_t)k->expected);
+    } else {
+        pp_put16(data + k->offset, (uint16_t)k->expected);
+    }
+}
+
+/* Judge again what covers a field that was just rewritten; keeps what the source had said of it. */
+static void judge_again(const uint8_t *data, pp_check *k, pp_sum_fn *sum)
+{
+    uint8_t status = k->status;
+    if (status != PP_STATUS_BAD && status != PP_STATUS_GOOD && status != PP_STATUS_PENDING)
+        return;
+    pp_judge(data, k, sum);
+    if (k->status == PP_STATUS_BAD && status == PP_STATUS_PENDING && k->stored == k->seed)
+        k->status = PP_STATUS_PENDING;
+    else if (k->status == PP_STATUS_GOOD && status != PP_STATUS_GOOD)
+        k->flags |= PP_CHECK_REPAIRED;
+}
+
+static int covers(const pp_check *outer, const pp_check *inner)
+{
+    return inner->offset >= outer->start && inner->offset < outer->start + outer->length;
+}
+
+static int repair_packet(uint8_t *data, pp_check *checks, unsigned count, uint32_t policy, pp_sum_fn *sum, pp_tally *tally)
+{
+    int changed = 0;
+    for (unsigned i = count; i-- > 0;) {
+        pp_check *k = &checks[i];
+        for (unsigned j = i + 1; j < count; j++)
+            if ((checks[j].flags & PP_CHECK_REPAIRED) && covers(k, &checks[j])) {
+                judge_again(data, k, sum);
+                break;
+            }
+        if (!may_repair(k, policy))
+            continue;
+        store(data, k);
+        k->status = PP_STATUS_GOOD;
+        k->flags |= PP_CHECK_REPAIRED;
+        changed = 1;
+        if (tally)
+            tally->repaired[k->cause]++;
+    }
+    return changed;
+}
+
+int pp_stage_repair(pp_batch *b, void *context)
+{
+    uint32_t policy = context ? *(const uint32_t *)context : PP_REPAIR_LEAKED;
+    if (policy == PP_REPAIR_NONE)
+        return 0;
+    pp_sum_fn *sum = pp_kernel_active()->sum;
+    uint8_t least = policy == PP_REPAIR_LEAKED ? PP_STATUS_BAD : PP_STATUS_PENDING;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->status[i] < least || b->verdict[i] != PP_VERDICT_PASS ||
+            (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED)))
+            continue;
+        pp_check *checks = b->checks + b->check_first[i];
+        unsigned count = b->check_count[i];
+        for (unsigned j = 0; j < count; j++) /* cheap, and a pipeline without classify still repairs */
+            if (checks[j].status == PP_STATUS_BAD && checks[j].cause == PP_CAUSE_NONE)
+                pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+        if (!repair_packet(b->data[i], checks, count, policy, sum, b->tally))
+            continue;
+        b->flags[i] |= PP_PKT_REPAIRED;
+        b->status[i] = PP_STATUS_NONE;
+        b->cause[i] = PP_CAUSE_NONE;
+        for (unsigned j = 0; j < count; j++) {
+            if (checks[j].status > b->status[i] && !(checks[j].flags & PP_CHECK_QUOTED))
+                b->status[i] = checks[j].status;
+            if (b->cause[i] == PP_CAUSE_NONE && checks[j].status == PP_STATUS_BAD)
+                b->cause[i] = checks[j].cause;
+        }
+    }
+    return 0;
+}
+
+int pp_stage_drop_corrupt(pp_batch *b, void *context)
+{
+    (void)context;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->status[i] == PP_STATUS_BAD && b->verdict[i] == PP_VERDICT_PASS) {
+            b->verdict[i] = PP_VERDICT_DROP;
+            b->drop[i] = PP_DROP_CORRUPT;
+        }
+    return 0;
+}
+
+int pp_stage_count(pp_batch *b, void *context)
+{
+    (void)context;
+    pp_tally *t = b->tally;
+    if (!t)
+        return 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint16_t flags = b->flags[i];
+        t->octets += b->wirelen[i];
+        t->truncated += (flags & PP_PKT_TRUNCATED) != 0;
+        t->malformed += (flags & PP_PKT_MALFORMED) != 0;
+        t->super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
+        t->status[b->status[i]]++;
+        const pp_check *k = b->checks + b->check_first[i];
+        for (unsigned j = 0; j < b->check_count[i]; j++, k++) {
+            size_t outcome = k->status == PP_STATUS_BAD ? (size_t)PP_STATUS_BAD + k->cause : k->status;
+            t->checks[k->proto][outcome]++;
+            t->claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
+        }
+    }
+    t->packets += b->count;
+    return 0;
+}

@@ -1,0 +1,186 @@
+/* ring.c - see ring.h. */
+#include "ring.h"
+
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
+#define V3_BATCH 4096u
+
+/* Where the kernel puts the sockaddr_ll, behind its header. */
+#define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))
+#define V3_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket3_hdr)))
+
+static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, const uint8_t *frame, int has_vnet, uint8_t pkttype)
+{
+    uint16_t flags = PP_PKT_METADATA;
+    if (status & TP_STATUS_CSUMNOTREADY)
+        flags |= PP_PKT_NOT_READY;
+    if (status & TP_STATUS_CSUM_VALID)
+        flags |= PP_PKT_CLAIMED_VALID;
+    if (status & TP_STATUS_VLAN_VALID)
+        flags |= PP_PKT_VLAN;
+    if (caplen < wirelen)
+        flags |= PP_PKT_TRUNCATED;
+    if (pkttype == PACKET_OUTGOING)
+        flags |= PP_PKT_OUTGOING;
+    if (has_vnet) {
+        flags |= PP_PKT_VNET;
+        pp_vnet v;
+        memcpy(&v, frame - PP_VNET_LEN, sizeof v);
+        if (v.gso_type)
+            flags |= PP_PKT_SUPER_FRAME;
+        if (v.flags & 1) /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
+            flags |= PP_PKT_NOT_READY;
+    }
+    return flags;
+}
+
+static void add(pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns, uint16_t flags,
+                uint16_t tpid, uint16_t tci)
+{
+    uint32_t i = b->count++;
+    b->data[i] = frame;
+    b->caplen[i] = caplen;
+    b->wirelen[i] = wirelen;
+    b->time_ns[i] = time_ns;
+    b->flags[i] = flags;
+    b->link[i] = 1;
+    b->vlan_tpid[i] = tpid;
+    b->vlan_tci[i] = tci;
+    b->interface[i] = 0;
+}
+
+static int next_v3(pp_ring *r, pp_batch *b)
+{
+    uint8_t *block = r->map + (size_t)r->cursor * r->block_size;
+    struct tpacket_block_desc *d = (struct tpacket_block_desc *)(void *)block;
+    if (!r->holding) {
+        if (!(__atomic_load_n(&d->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+            return 0;
+        r->holding = 1;
+        r->packet = 0;
+        r->packets = d->hdr.bh1.num_pkts;
+        r->packet_at = d->hdr.bh1.offset_to_first_pkt;
+    }
+    for (; r->packet < r->packets && b->count < b->capacity; r->packet++) {
+        if (r->packet_at > r->block_size - sizeof(struct tpacket3_hdr))
+            return -EPROTO;
+        const struct tpacket3_hdr *h = (const struct tpacket3_hdr *)(const void *)(block + r->packet_at);
+        if ((uint64_t)r->packet_at + h->tp_mac + h->tp_snaplen > r->block_size ||
+            h->tp_mac < sizeof *h + PP_VNET_LEN)
+            return -EPROTO;
+        const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
+        uint8_t *frame = block + r->packet_at + h->tp_mac;
+        add(b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+            flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype),
+            (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
+        if (h->tp_next_offset == 0) {
+            r->packet = r->packets;
+            break;
+        }
+        r->packet_at += h->tp_next_offset;
+    }
+    return (int)b->count;
+}
+
+static void release_v3(pp_ring *r)
+{
+    if (!r->holding || r->packet < r->packets)
+        return; /* the rest of the block is still to be given out */
+    struct tpacket_block_desc *d = (struct tpacket_block_desc *)(void *)(r->map + (size_t)r->cursor * r->block_size);
+    __atomic_store_n(&d->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+    r->cursor = r->cursor + 1 == r->block_count ? 0 : r->cursor + 1;
+    r->holding = 0;
+}
+
+/* A frame larger than its slot waits whole in the socket's queue (PACKET_COPY_THRESH), in slot order. */
+static uint8_t *fetch_copy(pp_ring *r, uint32_t at, uint32_t room, uint32_t *caplen)
+{
+    ssize_t n;
+    do
+        n = recv(r->fd, r->arena + at, room, MSG_DONTWAIT | MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    uint32_t head = r->has_vnet ? PP_VNET_LEN : 0;
+    if (n < (ssize_t)head)
+        return NULL;
+    *caplen = (n > (ssize_t)room ? room : (uint32_t)n) - head;
+    return r->arena + at + head;
+}
+
+static int next_v2(pp_ring *r, pp_batch *b)
+{
+    uint32_t arena_used = 0, limit = b->capacity < V2_BATCH ? b->capacity : V2_BATCH;
+    while (b->count < limit && r->holding < r->frame_count) {
+        uint32_t slot = r->cursor + r->holding;
+        if (slot >= r->frame_count)
+            slot -= r->frame_count;
+        uint8_t *at = r->map + (size_t)slot * r->frame_size;
+        const struct tpacket2_hdr *h = (const struct tpacket2_hdr *)(const void *)at;
+        uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE);
+        if (!(status & TP_STATUS_USER))
+            break;
+        uint32_t caplen = h->tp_snaplen, wirelen = h->tp_len;
+        if (h->tp_mac < sizeof *h + PP_VNET_LEN || (uint64_t)h->tp_mac + caplen > r->frame_size)
+            return -EPROTO;
+        uint8_t *frame = at + h->tp_mac;
+        if (status & TP_STATUS_COPY) {
+            uint32_t want = (wirelen + PP_VNET_LEN + 63u) & ~63u;
+            if (arena_used && want > PP_RING_ARENA - arena_used)
+                break; /* the next batch has an empty arena */
+            uint32_t whole = 0;
+            uint8_t *copy = fetch_copy(r, arena_used, PP_RING_ARENA - arena_used, &whole);
+            if (copy) {
+                frame = copy;
+                caplen = whole;
+                arena_used += want < PP_RING_ARENA - arena_used ? want : PP_RING_ARENA - arena_used;
+            }
+        }
+        const struct sockaddr_ll *from = (const void *)(at + V2_ADDRESS);
+        r->holding++;
+        add(b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+            flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
+            (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
+    }
+    return (int)b->count;
+}
+
+static void release_v2(pp_ring *r)
+{
+    for (; r->holding; r->holding--) {
+        struct tpacket2_hdr *h = (struct tpacket2_hdr *)(void *)(r->map + (size_t)r->cursor * r->frame_size);
+        __atomic_store_n(&h->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+        r->cursor = r->cursor + 1 == r->frame_count ? 0 : r->cursor + 1;
+    }
+}
+
+int pp_ring_next(pp_ring *r, pp_batch *b)
+{
+    b->count = b->checks_used = 0;
+    int n = r->version == 3 ? next_v3(r, b) : next_v2(r, b);
+    if (n > 0) {
+        memset(b->verdict, PP_VERDICT_PASS, b->count);
+        memset(b->drop, PP_DROP_NONE, b->count);
+        memset(b->status, PP_STATUS_NONE, b->count);
+        memset(b->cause, PP_CAUSE_NONE, b->count);
+        memset(b->check_count, 0, b->count);
+        memset(b->version, 0, b->count);
+    }
+    return n;
+}
+
+void pp_ring_release(pp_ring *r)
+{
+    if (r->version == 3)
+        release_v3(r);
+    else
+        release_v2(r);
+}
+
+uint32_t pp_ring_capacity(const pp_ring *r)
+{
+    return r->version == 3 ? V3_BATCH : V2_BATCH;
+}

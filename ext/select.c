@@ -1,0 +1,30 @@
+/* select.c - see select.h. */
+#include "select.h"
+
+static int matches(const pp_batch *b, uint32_t i, const pp_select *s)
+{
+    return b->verdict[i] == PP_VERDICT_PASS && (s->status < 0 || b->status[i] == s->status) &&
+           (s->cause < 0 || b->cause[i] == s->cause) && (s->version < 0 || b->version[i] == s->version) &&
+           (s->protocol < 0 || b->protocol[i] == s->protocol) && (b->flags[i] & s->flags) == s->flags;
+}
+
+uint32_t pp_where(const pp_batch *b, const pp_select *s, uint32_t *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (matches(b, i, s))
+            out[n++] = i;
+    return n;
+}
+
+uint32_t pp_mark(pp_batch *b, const pp_select *s, uint8_t verdict, uint8_t drop)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (matches(b, i, s)) {
+            b->verdict[i] = verdict;
+            b->drop[i] = drop;
+            n++;
+        }
+    return n;
+}

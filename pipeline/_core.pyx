@@ -1,0 +1,699 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+"""The one extension: owns memory and lifetimes, turns the engine's return codes into exceptions.
+
+Rules of this file:
+1. No Python object inside a packet loop; the loops are in ext/.
+2. What the engine points at is kept alive here, and released only when no view of it is.
+3. C returns >= 0 or -errno; check() converts, here and nowhere else.
+"""
+
+import os
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE,
+                             PyBuffer_Release, PyObject_GetBuffer)
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+from pipeline._engine cimport *
+
+from pipeline.errors import CaptureError, ConfigError, FormatError, StageError
+
+ABI = PP_ABI
+CAPSULE = "pktmend.stage/1"
+SIZES = {"statuses": PP_STATUSES, "causes": PP_CAUSES, "reasons": PP_REASONS, "protos": PP_PROTOS, "drops": PP_DROPS}
+
+
+cdef int check(int rc, str what) except -1:
+    """Turn -errno into CaptureError."""
+    if rc < 0:
+        raise CaptureError(f"{what}: {os.strerror(-rc)}", error=-rc)
+    return rc
+
+
+# --- sums and kernels ---------------------------------------------------------------------------
+
+def checksum(data, initial=0):
+    """Return the Internet checksum of *data* (RFC 1071)."""
+    cdef Py_buffer view
+    cdef uint64_t total
+    if initial < 0:
+        raise ConfigError(f"initial is a sum, not {initial}")
+    while initial >> 48:
+        initial = (initial & 0xffffffffffff) + (initial >> 48)
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    total = initial
+    try:
+        with nogil:
+            total = pp_wire16(pp_fold(total)) + pp_kernel_active().sum(view.buf, <size_t>view.len)
+    finally:
+        PyBuffer_Release(&view)
+    return 0xffff ^ pp_wire16(pp_fold(total))
+
+
+def crc32c(data, initial=0):
+    """Return the CRC32c of *data* (RFC 9260 appendix A), continuing from *initial*."""
+    cdef Py_buffer view
+    cdef uint32_t crc = initial
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        with nogil:
+            crc = pp_crc32c(crc, view.buf, <size_t>view.len)
+    finally:
+        PyBuffer_Release(&view)
+    return crc
+
+
+def kernels():
+    """Return (name, supported, active) of every SIMD kernel compiled in, the slowest first."""
+    cdef size_t count = 0
+    cdef const pp_kernel *all_kernels = pp_kernels(&count)
+    cdef const pp_kernel *active = pp_kernel_active()
+    return [((<bytes>all_kernels[i].name).decode(), bool(all_kernels[i].supported()), &all_kernels[i] == active)
+            for i in range(count)]
+
+
+def use_kernel(name=None):
+    """Force the SIMD kernel *name*, or choose the best again with None."""
+    cdef bytes wanted = b"" if name is None else name.encode()
+    cdef int rc = pp_kernel_use(NULL) if name is None else pp_kernel_use(wanted)
+    if rc < 0:
+        known = ", ".join(n for n, ok, _ in kernels() if ok)
+        raise ConfigError(f"SIMD kernel {name!r} is not {'supported by this machine' if rc == -95 else 'known'}",
+                          f"there are: {known}")
+
+
+def self_test():
+    """Compare the active kernel with portable; raises CaptureError(EIO) at the first difference."""
+    check(pp_kernel_self_test(), f"SIMD kernel {pp_kernel_active().name.decode()} differs from portable")
+
+
+# --- batch --------------------------------------------------------------------------------------
+
+cdef class Check:
+    """One checksum of one packet; offsets in octets from the start of the captured frame."""
+    cdef readonly int proto, status, cause, reason, flags, depth
+    cdef readonly unsigned int offset, start, length, stored, expected, seed
+
+    @property
+    def width(self):
+        """Octets of the field: 2, or 4 for SCTP."""
+        return 4 if self.flags & PP_CHECK_CRC32C else 2
+
+    def __repr__(self):
+        return f"<Check proto={self.proto} offset={self.offset} status={self.status} cause={self.cause}>"
+
+
+cdef Check make_check(const pp_check *k):
+    cdef Check c = Check.__new__(Check)
+    c.proto, c.status, c.cause, c.reason, c.flags, c.depth = k.proto, k.status, k.cause, k.reason, k.flags, k.depth
+    c.offset, c.start, c.length, c.stored, c.expected, c.seed = k.offset, k.start, k.length, k.stored, k.expected, k.seed
+    return c
+
+
+cdef class _View:
+    """Exports one column, or one frame, through the buffer protocol and counts itself in its batch."""
+    cdef Batch batch
+    cdef void *at
+    cdef Py_ssize_t shape[1]
+    cdef Py_ssize_t strides[1]
+    cdef bytes format
+    cdef bint readonly
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        if self.readonly and flags & PyBUF_WRITABLE:
+            raise BufferError("this column is read-only")
+        buffer.buf = self.at
+        buffer.obj = self
+        buffer.itemsize = self.strides[0]
+        buffer.len = self.shape[0] * self.strides[0]
+        buffer.readonly = self.readonly
+        buffer.ndim = 1
+        buffer.format = <char *>self.format if flags & PyBUF_FORMAT else NULL
+        buffer.shape = self.shape if flags & PyBUF_ND else NULL
+        buffer.strides = self.strides if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+        self.batch.exports += 1
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        self.batch.exports -= 1
+
+
+CHECK_FORMAT = ("T{=I:offset:=I:start:=I:length:=I:stored:=I:expected:=H:seed:"
+                "B:proto:B:status:B:cause:B:reason:B:flags:B:depth:}")
+
+
+cdef class Batch:
+    """Packets in parallel columns; element i of every column belongs to packet i.
+
+    Columns are memoryviews over the engine's memory, valid until the batch is released; releasing it while one is
+    alive is a BufferError.
+    """
+    cdef pp_batch c
+    cdef readonly Py_ssize_t exports
+    cdef object owner   # keeps the memory that data points at
+    cdef public object keep  # a stage may leave something here for the next one; cleared at release
+
+    def __cinit__(self, uint32_t capacity):
+        cdef pp_batch *b = &self.c
+        if capacity == 0:
+            raise ConfigError("a batch needs a capacity above 0")
+        b.abi = PP_ABI
+        b.capacity = capacity
+        b.data = <uint8_t **>calloc(capacity, sizeof(void *))
+        b.caplen = <uint32_t *>calloc(capacity, 4)
+        b.wirelen = <uint32_t *>calloc(capacity, 4)
+        b.time_ns = <uint64_t *>calloc(capacity, 8)
+        b.flags = <uint16_t *>calloc(capacity, 2)
+        b.link = <uint16_t *>calloc(capacity, 2)
+        b.vlan_tpid = <uint16_t *>calloc(capacity, 2)
+        b.vlan_tci = <uint16_t *>calloc(capacity, 2)
+        b.interface = <uint32_t *>calloc(capacity, 4)
+        b.l3 = <uint16_t *>calloc(capacity, 2)
+        b.l4 = <uint16_t *>calloc(capacity, 2)
+        b.version = <uint8_t *>calloc(capacity, 1)
+        b.protocol = <uint8_t *>calloc(capacity, 1)
+        b.status = <uint8_t *>calloc(capacity, 1)
+        b.cause = <uint8_t *>calloc(capacity, 1)
+        b.check_first = <uint32_t *>calloc(capacity, 4)
+        b.check_count = <uint8_t *>calloc(capacity, 1)
+        # touched only as far as it is used: the bound costs address space, not memory
+        b.checks = <pp_check *>calloc(<size_t>capacity * PP_CHECKS_PER_PACKET, sizeof(pp_check))
+        b.verdict = <uint8_t *>calloc(capacity, 1)
+        b.drop = <uint8_t *>calloc(capacity, 1)
+        for p in (<uintptr_t>b.data, <uintptr_t>b.caplen, <uintptr_t>b.wirelen, <uintptr_t>b.time_ns,
+                  <uintptr_t>b.flags, <uintptr_t>b.link, <uintptr_t>b.vlan_tpid, <uintptr_t>b.vlan_tci,
+                  <uintptr_t>b.interface, <uintptr_t>b.l3, <uintptr_t>b.l4, <uintptr_t>b.version,
+                  <uintptr_t>b.protocol, <uintptr_t>b.status, <uintptr_t>b.cause, <uintptr_t>b.check_first,
+                  <uintptr_t>b.check_count, <uintptr_t>b.checks, <uintptr_t>b.verdict, <uintptr_t>b.drop):
+            if p == 0:
+                raise MemoryError
+
+    def __dealloc__(self):
+        cdef pp_batch *b = &self.c
+        free(b.data); free(b.caplen); free(b.wirelen); free(b.time_ns); free(b.flags); free(b.link)
+        free(b.vlan_tpid); free(b.vlan_tci); free(b.interface); free(b.l3); free(b.l4); free(b.version)
+        free(b.protocol); free(b.status); free(b.cause); free(b.check_first); free(b.check_count); free(b.checks)
+        free(b.verdict); free(b.drop)
+
+    def __len__(self):
+        return self.c.count
+
+    @property
+    def capacity(self):
+        return self.c.capacity
+
+    cdef object view(self, void *at, Py_ssize_t count, Py_ssize_t size, bytes format, bint readonly=True):
+        cdef _View v = _View.__new__(_View)
+        v.batch, v.at, v.format, v.readonly = self, at, format, readonly
+        v.shape[0], v.strides[0] = count, size
+        return memoryview(v)
+
+    @property
+    def caplen(self):
+        return self.view(self.c.caplen, self.c.count, 4, b"I")
+
+    @property
+    def wirelen(self):
+        return self.view(self.c.wirelen, self.c.count, 4, b"I")
+
+    @property
+    def time_ns(self):
+        return self.view(self.c.time_ns, self.c.count, 8, b"Q")
+
+    @property
+    def flags(self):
+        return self.view(self.c.flags, self.c.count, 2, b"H")
+
+    @property
+    def link(self):
+        return self.view(self.c.link, self.c.count, 2, b"H")
+
+    @property
+    def vlan_tpid(self):
+        return self.view(self.c.vlan_tpid, self.c.count, 2, b"H")
+
+    @property
+    def vlan_tci(self):
+        return self.view(self.c.vlan_tci, self.c.count, 2, b"H", False)
+
+    @property
+    def interface(self):
+        return self.view(self.c.interface, self.c.count, 4, b"I")
+
+    @property
+    def l3(self):
+        return self.view(self.c.l3, self.c.count, 2, b"H")
+
+    @property
+    def l4(self):
+        return self.view(self.c.l4, self.c.count, 2, b"H")
+
+    @property
+    def version(self):
+        return self.view(self.c.version, self.c.count, 1, b"B")
+
+    @property
+    def protocol(self):
+        return self.view(self.c.protocol, self.c.count, 1, b"B")
+
+    @property
+    def status(self):
+        return self.view(self.c.status, self.c.count, 1, b"B")
+
+    @property
+    def cause(self):
+        return self.view(self.c.cause, self.c.count, 1, b"B")
+
+    @property
+    def verdict(self):
+        return self.view(self.c.verdict, self.c.count, 1, b"B", False)
+
+    @property
+    def check_first(self):
+        return self.view(self.c.check_first, self.c.count, 4, b"I")
+
+    @property
+    def check_count(self):
+        return self.view(self.c.check_count, self.c.count, 1, b"B")
+
+    @property
+    def checks(self):
+        """All packets' checks as one structured array (28 octets each, see pp_check in pp.h)."""
+        return self.view(self.c.checks, self.c.checks_used, sizeof(pp_check), CHECK_FORMAT.encode())
+
+    def frame(self, Py_ssize_t i):
+        """Return the captured octets of packet *i*, writable, without a copy."""
+        if not 0 <= i < self.c.count:
+            raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
+
+    def checks_of(self, Py_ssize_t i):
+        """Return the checks of packet *i*, outer first, as Check objects (copies)."""
+        if not 0 <= i < self.c.count:
+            raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        return [make_check(&self.c.checks[self.c.check_first[i] + j]) for j in range(self.c.check_count[i])]
+
+    cdef pp_select selection(self, status, cause, version, protocol, flags):
+        cdef pp_select s
+        s.status = -1 if status is None else status
+        s.cause = -1 if cause is None else cause
+        s.version = -1 if version is None else version
+        s.protocol = -1 if protocol is None else protocol
+        s.flags = flags
+        return s
+
+    def where(self, *, status=None, cause=None, version=None, protocol=None, flags=0):
+        """Return the indices of the packets that still pass and match all that is given."""
+        cdef pp_select s = self.selection(status, cause, version, protocol, flags)
+        cdef uint32_t *found = <uint32_t *>calloc(self.c.count + 1, 4)
+        cdef uint32_t n, i
+        if found == NULL:
+            raise MemoryError
+        try:
+            n = pp_where(&self.c, &s, found)
+            return [found[i] for i in range(n)]
+        finally:
+            free(found)
+
+    def mark(self, verdict, *, status=None, cause=None, version=None, protocol=None, flags=0):
+        """Give a verdict to the packets that still pass and match all that is given; return how many."""
+        cdef pp_select s = self.selection(status, cause, version, protocol, flags)
+        return pp_mark(&self.c, &s, verdict, 1 if verdict else 0)
+
+    def _release_check(self):
+        if self.exports:
+            raise BufferError(f"{self.exports} view(s) of the batch are still alive; copy what is to be kept")
+
+
+# --- stages -------------------------------------------------------------------------------------
+
+cdef class NativeStage:
+    """A C function over pp_batch with its context; callable with a Batch, and run without the GIL in a pipeline."""
+    cdef pp_stage_fn run
+    cdef void *context
+    cdef uint32_t option
+    cdef object keep
+    cdef readonly str name
+
+    def __call__(self, Batch batch not None):
+        cdef int rc
+        with nogil:
+            rc = self.run(&batch.c, self.context)
+        if rc < 0:
+            raise StageError(f"stage {self.name} failed: {os.strerror(-rc)}", stage=self.name)
+
+    def __repr__(self):
+        return f"<NativeStage {self.name}>"
+
+
+cdef NativeStage builtin(pp_stage_fn run, str name, option=None):
+    cdef NativeStage s = NativeStage.__new__(NativeStage)
+    s.run, s.name = run, name
+    if option is not None:
+        s.option = option
+        s.context = &s.option
+    return s
+
+
+def verify_stage(option=0):
+    return builtin(pp_stage_verify, "verify", option)
+
+
+def classify_stage():
+    return builtin(pp_stage_classify, "classify")
+
+
+def count_stage():
+    return builtin(pp_stage_count, "count")
+
+
+def repair_stage(policy):
+    return builtin(pp_stage_repair, "repair", policy)
+
+
+def drop_corrupt_stage():
+    return builtin(pp_stage_drop_corrupt, "drop_corrupt")
+
+
+def native_stage(address, name, context=0, keep=None):
+    """Wrap the function at *address* (a uintptr_t, or a PyCapsule named CAPSULE); keep: what owns it."""
+    cdef NativeStage s = NativeStage.__new__(NativeStage)
+    cdef bytes capsule = CAPSULE.encode()
+    if isinstance(address, int):
+        s.run = <pp_stage_fn><uintptr_t>address
+    elif PyCapsule_IsValid(address, capsule):
+        s.run = <pp_stage_fn>PyCapsule_GetPointer(address, capsule)
+    else:
+        raise ConfigError(f"{address!r} is neither an address nor a PyCapsule named {CAPSULE!r}")
+    if s.run == NULL:
+        raise ConfigError("a native stage at address 0")
+    s.context = <void *><uintptr_t>context
+    s.name, s.keep = name, keep
+    return s
+
+
+cdef class _PythonStage:
+    """A Python callable as the engine calls it: takes the GIL once per batch."""
+    cdef object call
+    cdef Batch batch
+    cdef object error
+    cdef readonly str name
+
+
+cdef int run_python(pp_batch *b, void *context) noexcept with gil:
+    cdef _PythonStage stage = <_PythonStage>context
+    try:
+        stage.call(stage.batch)
+        stage.batch._release_check()
+    except BaseException as error:
+        stage.error = error
+        return -5
+    return 0
+
+
+# --- sources ------------------------------------------------------------------------------------
+
+cdef class Source:
+    """Where batches come from; see RingSource and the capture reader."""
+    cdef pp_source c
+    cdef readonly uint32_t capacity
+
+
+cdef int ring_next(void *context, pp_batch *b) noexcept nogil:
+    return pp_ring_next(<pp_ring *>context, b)
+
+
+cdef void ring_release(void *context) noexcept nogil:
+    pp_ring_release(<pp_ring *>context)
+
+
+cdef class RingSource(Source):
+    """Walks a receive ring that lies in *memory* (an mmap of socket *fd*), which stays alive as long as this does."""
+    cdef pp_ring ring
+    cdef Py_buffer memory
+    cdef bint mapped
+
+    def __cinit__(self, int fd, memory, *, int version, uint32_t block_size, uint32_t block_count,
+                  uint32_t frame_size, uint32_t frame_count, bint has_vnet):
+        cdef pp_ring *r = &self.ring
+        if version not in (2, 3):
+            raise ConfigError(f"TPACKET version {version}: 2 or 3")
+        PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        self.mapped = True
+        if (version == 3 and <Py_ssize_t>block_size * block_count > self.memory.len) or (
+                version == 2 and <Py_ssize_t>frame_size * frame_count > self.memory.len):
+            raise ConfigError("the ring's geometry exceeds its mapping")
+        r.map = <uint8_t *>self.memory.buf
+        r.fd, r.version, r.has_vnet = fd, version, has_vnet
+        r.block_size, r.block_count, r.frame_size, r.frame_count = block_size, block_count, frame_size, frame_count
+        if version == 2:
+            r.arena = <uint8_t *>calloc(1, PP_RING_ARENA)
+            if r.arena == NULL:
+                raise MemoryError
+        self.capacity = pp_ring_capacity(r)
+        self.c.next, self.c.release, self.c.context, self.c.fd = ring_next, ring_release, r, fd
+
+    def close(self):
+        """Give the memory back; the mapping can be closed then."""
+        if self.mapped:
+            self.mapped = False
+            self.ring.map = NULL
+            PyBuffer_Release(&self.memory)
+
+    def __dealloc__(self):
+        free(self.ring.arena)
+        if self.mapped:
+            PyBuffer_Release(&self.memory)
+
+    def next(self, Batch batch not None):
+        """Fill *batch*; return the number of packets, 0 if none is there now."""
+        cdef int n
+        if not self.mapped:
+            raise ConfigError("the ring is closed")
+        batch._release_check()
+        if batch.c.capacity < self.capacity:
+            raise ConfigError(f"a batch of capacity {batch.c.capacity} for a ring that needs {self.capacity}")
+        with nogil:
+            n = pp_ring_next(&self.ring, &batch.c)
+        check(n, "reading the ring")
+        batch.owner = self
+        return n
+
+    def release(self, Batch batch not None):
+        """Hand what the last next() gave back to the kernel.  BufferError while a view of it is alive."""
+        batch._release_check()
+        batch.c.count = 0
+        if self.mapped:
+            pp_ring_release(&self.ring)
+
+
+cdef struct capture_window:
+    pp_capture capture
+    uint8_t *data
+    size_t length, at
+
+
+cdef class CaptureSource(Source):
+    """Walks a capture file that lies in *memory*, writable and private (repair happens in place), kept alive by this."""
+    cdef capture_window window
+    cdef Py_buffer memory
+    cdef bint mapped
+
+    def __cinit__(self, memory, uint32_t capacity=1024):
+        pp_capture_init(&self.window.capture)
+        PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        self.mapped = True
+        self.window.data, self.window.length = <uint8_t *>self.memory.buf, <size_t>self.memory.len
+        self.capacity = capacity
+        self.c.next, self.c.release, self.c.context, self.c.fd = capture_next, capture_release, &self.window, -1
+
+    def close(self):
+        """Give the memory back."""
+        if self.mapped:
+            self.mapped = False
+            self.window.length = self.window.at = 0
+            PyBuffer_Release(&self.memory)
+
+    def __dealloc__(self):
+        pp_capture_free(&self.window.capture)
+        if self.mapped:
+            PyBuffer_Release(&self.memory)
+
+    @property
+    def error(self):
+        """(what, octet offset in the file) of the fault that ended reading, or None."""
+        if self.window.capture.error == NULL:
+            return None
+        return (<bytes>self.window.capture.error).decode(), self.window.capture.error_offset
+
+    @property
+    def offset(self):
+        """Octets of the file that are done."""
+        return self.window.capture.offset
+
+    @property
+    def format(self):
+        """1 pcap, 2 pcapng, 0 not known yet."""
+        return self.window.capture.format
+
+
+cdef int capture_next(void *context, pp_batch *b) noexcept nogil:
+    cdef capture_window *w = <capture_window *>context
+    cdef size_t consumed = 0
+    cdef int n = pp_capture_next(&w.capture, w.data + w.at, w.length - w.at, 1, b, &consumed)
+    w.at += consumed
+    return -61 if n == 0 else n  # ENODATA
+
+
+cdef void capture_release(void *context) noexcept nogil:
+    pass
+
+
+# --- sinks --------------------------------------------------------------------------------------
+
+cdef class Sink:
+    """Where batches go."""
+    cdef pp_sink c
+
+
+cdef class NullSink(Sink):
+    """Keeps nothing: what passes is counted as dropped for want of a sink."""
+
+    def __cinit__(self):
+        self.c.take = pp_null_take
+
+
+cdef class EmitSink(Sink):
+    """Sends on the packet socket *fd* (bound, with PACKET_VNET_HDR), which must outlive it."""
+    cdef pp_emit *emit
+
+    def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish):
+        self.emit = pp_emit_new(fd, capacity, mtu, finish)
+        if self.emit == NULL:
+            raise MemoryError
+        self.c.take, self.c.context = pp_emit_take, self.emit
+
+    def __dealloc__(self):
+        if self.emit != NULL:
+            pp_emit_free(self.emit)
+
+
+cdef class PythonSink(Sink):
+    """Calls *call* with each batch; what passes counts as sent."""
+    cdef _PythonStage stage
+
+    def __cinit__(self, call):
+        self.stage = _PythonStage()
+        self.stage.call = call
+        self.stage.name = getattr(call, "name", None) or getattr(call, "__name__", type(call).__name__)
+        self.c.take, self.c.context = python_take, <void *>self.stage
+
+
+cdef int python_take(void *context, pp_batch *b, pp_ledger *ledger) noexcept nogil:
+    cdef uint32_t i
+    cdef int rc = run_python(b, context)
+    if rc < 0:
+        return rc
+    for i in range(b.count):
+        if not pp_account_unsent(b, i, ledger):
+            ledger.sent += 1
+            ledger.sent_frames += 1
+    return 0
+
+
+# --- the loop -----------------------------------------------------------------------------------
+
+cdef class Loop:
+    """One worker: source, stages, sink.  run() blocks without the GIL until stop()."""
+    cdef pp_loop c
+    cdef bint ready
+    cdef Source source
+    cdef Sink sink
+    cdef Batch batch
+    cdef list stages
+
+    def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0):
+        cdef NativeStage native
+        cdef _PythonStage python
+        check(pp_loop_init(&self.c), "making a worker")
+        self.ready = True
+        self.source, self.sink = source, sink
+        self.batch = Batch(source.capacity)
+        self.batch.owner = source
+        self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
+        if isinstance(sink, PythonSink):
+            (<PythonSink>sink).stage.batch = self.batch
+        self.stages = []
+        if len(stages) > PP_MAX_STAGES:
+            raise ConfigError(f"{len(stages)} stages; {PP_MAX_STAGES} at most")
+        for i, stage in enumerate(stages):
+            if isinstance(stage, NativeStage):
+                native = stage
+                self.c.stages[i].run, self.c.stages[i].context = native.run, native.context
+                self.stages.append(native)
+            elif callable(stage):
+                python = _PythonStage()
+                python.call, python.batch = stage, self.batch
+                python.name = getattr(stage, "name", None) or getattr(stage, "__name__", type(stage).__name__)
+                self.c.stages[i].run, self.c.stages[i].context = run_python, <void *>python
+                self.stages.append(python)
+            else:
+                raise ConfigError(f"stage {i} is {stage!r}, which cannot be called with a batch")
+        self.c.stage_count = <uint32_t>len(stages)
+
+    def __dealloc__(self):
+        if self.ready:
+            pp_loop_destroy(&self.c)
+
+    def run(self):
+        """Run until stop(), the end of the source, or a failure: StageError with the original as __cause__."""
+        cdef int rc
+        with nogil:
+            rc = pp_loop_run(&self.c)
+        if rc == 0:
+            return
+        culprit = None
+        if self.c.failed_stage >= 0:
+            culprit = self.stages[self.c.failed_stage]
+        elif isinstance(self.sink, PythonSink):
+            culprit = (<PythonSink>self.sink).stage
+        if isinstance(culprit, _PythonStage) and (<_PythonStage>culprit).error is not None:
+            error = (<_PythonStage>culprit).error
+            (<_PythonStage>culprit).error = None
+            if isinstance(error, BufferError):
+                raise BufferError(f"stage {culprit.name}: {error}") from error
+            raise StageError(f"stage {culprit.name}: {type(error).__name__}: {error}", stage=culprit.name) from error
+        if culprit is not None:
+            raise StageError(f"stage {culprit.name} failed: {os.strerror(-rc)}", stage=culprit.name)
+        if isinstance(self.source, CaptureSource) and self.source.error:
+            what, offset = self.source.error
+            raise FormatError(f"{what} at octet {offset}", offset=offset)
+        check(rc, "the worker")
+
+    def stop(self):
+        """Ask run() to drain and return; from any thread."""
+        pp_loop_stop(&self.c)
+
+    def snapshot(self):
+        """Return (ledger, tally) as dicts of ints and lists, as last published by the worker."""
+        cdef pp_ledger ledger
+        cdef pp_tally tally
+        with nogil:
+            pp_loop_snapshot(&self.c, &ledger, &tally)
+        return ({
+            "kernel_seen": ledger.kernel_seen, "kernel_drops": ledger.kernel_drops, "read": ledger.read,
+            "sent": ledger.sent, "sent_frames": ledger.sent_frames, "truncated": ledger.truncated,
+            "held": ledger.held, "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
+            "tx_error": {i: ledger.tx_error[i] for i in range(PP_ERRNOS) if ledger.tx_error[i]},
+        }, tally_dict(&tally))
+
+
+cdef dict tally_dict(const pp_tally *t):
+    return {
+        "packets": t.packets, "octets": t.octets, "truncated": t.truncated, "malformed": t.malformed,
+        "super_frames": t.super_frames, "status": [t.status[i] for i in range(PP_STATUSES)],
+        "checks": [[t.checks[p][o] for o in range(PP_OUTCOMES)] for p in range(PP_PROTOS)],
+        "repaired": [t.repaired[i] for i in range(PP_CAUSES)],
+        "claimed_valid": t.claimed_valid, "finished": t.finished, "split": t.split,
+    }

@@ -1,0 +1,156 @@
+# The engine's C interface as Cython sees it: ext/*.h, nothing more.  Everything is noexcept nogil.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "pp.h" nogil:
+    enum: PP_ABI
+    enum: PP_STATUSES
+    enum: PP_CAUSES
+    enum: PP_REASONS
+    enum: PP_PROTOS
+    enum: PP_DROPS
+    enum: PP_OUTCOMES
+    enum: PP_CHECKS_PER_PACKET
+    enum: PP_STATUS_BAD
+    enum: PP_VERDICT_PASS
+    enum: PP_CHECK_HAS_EXPECTED
+    enum: PP_CHECK_QUOTED
+    enum: PP_CHECK_NO_FIELD
+    enum: PP_CHECK_CRC32C
+    enum: PP_PKT_TRUNCATED
+    enum: PP_PKT_MALFORMED
+    ctypedef struct pp_check:
+        uint32_t offset, start, length, stored, expected
+        uint16_t seed
+        uint8_t proto, status, cause, reason, flags, depth
+    ctypedef struct pp_tally:
+        uint64_t packets, octets, truncated, malformed, super_frames
+        uint64_t status[6]
+        uint64_t checks[10][20]
+        uint64_t repaired[14]
+        uint64_t claimed_valid, finished, split
+    ctypedef struct pp_batch:
+        uint32_t abi, count, capacity, checks_used
+        uint8_t **data
+        uint32_t *caplen
+        uint32_t *wirelen
+        uint64_t *time_ns
+        uint16_t *flags
+        uint16_t *link
+        uint16_t *vlan_tpid
+        uint16_t *vlan_tci
+        uint32_t *interface
+        uint16_t *l3
+        uint16_t *l4
+        uint8_t *version
+        uint8_t *protocol
+        uint8_t *status
+        uint8_t *cause
+        uint32_t *check_first
+        uint8_t *check_count
+        pp_check *checks
+        uint8_t *verdict
+        uint8_t *drop
+        pp_tally *tally
+    ctypedef int (*pp_stage_fn "pp_stage_fn *")(pp_batch *, void *) noexcept
+
+cdef extern from "sum.h" nogil:
+    ctypedef uint64_t (*pp_sum_fn "pp_sum_fn *")(const void *, size_t) noexcept
+    ctypedef struct pp_kernel:
+        const char *name
+        pp_sum_fn sum
+        int (*supported)() noexcept
+    const pp_kernel *pp_kernels(size_t *count) noexcept
+    const pp_kernel *pp_kernel_active() noexcept
+    int pp_kernel_use(const char *name) noexcept
+    int pp_kernel_self_test() noexcept
+    uint16_t pp_fold(uint64_t value) noexcept
+    uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length) noexcept
+
+cdef extern from "bytes.h" nogil:
+    uint16_t pp_wire16(uint16_t value) noexcept
+
+cdef extern from "verify.h" nogil:
+    enum: PP_VERIFY_EXPECTED
+    enum: PP_VERIFY_AT_WIRE
+    int pp_stage_verify(pp_batch *, void *) noexcept
+    int pp_stage_classify(pp_batch *, void *) noexcept
+    int pp_stage_count(pp_batch *, void *) noexcept
+    int pp_stage_repair(pp_batch *, void *) noexcept
+    int pp_stage_drop_corrupt(pp_batch *, void *) noexcept
+
+cdef extern from "select.h" nogil:
+    ctypedef struct pp_select:
+        int status, cause, version, protocol
+        uint16_t flags
+    uint32_t pp_where(const pp_batch *, const pp_select *, uint32_t *) noexcept
+    uint32_t pp_mark(pp_batch *, const pp_select *, uint8_t, uint8_t) noexcept
+
+cdef extern from "ring.h" nogil:
+    enum: PP_RING_ARENA
+    ctypedef struct pp_ring:
+        uint8_t *map
+        int fd, version
+        uint32_t block_size, block_count, frame_size, frame_count
+        int has_vnet
+        uint8_t *arena
+    int pp_ring_next(pp_ring *, pp_batch *) noexcept
+    void pp_ring_release(pp_ring *) noexcept
+    uint32_t pp_ring_capacity(const pp_ring *) noexcept
+
+cdef extern from "loop.h" nogil:
+    enum: PP_ERRNOS
+    enum: PP_MAX_STAGES
+    ctypedef struct pp_ledger:
+        uint64_t kernel_seen, kernel_drops, read, sent, sent_frames, truncated, held
+        uint64_t dropped[5]
+        uint64_t tx_error[160]
+    ctypedef struct pp_source:
+        int (*next)(void *, pp_batch *) noexcept
+        void (*release)(void *) noexcept
+        void *context
+        int fd
+    ctypedef struct pp_sink:
+        int (*take)(void *, pp_batch *, pp_ledger *) noexcept
+        void *context
+    ctypedef struct pp_stage:
+        pp_stage_fn run
+        void *context
+    ctypedef struct pp_loop:
+        pp_source source
+        pp_sink sink
+        pp_stage stages[32]
+        uint32_t stage_count
+        pp_batch *batch
+        int wake_fd, failed_stage
+        uint64_t limit, link_events
+        pp_ledger ledger
+        pp_tally tally
+    int pp_loop_init(pp_loop *) noexcept
+    void pp_loop_destroy(pp_loop *) noexcept
+    int pp_loop_run(pp_loop *) noexcept
+    void pp_loop_stop(pp_loop *) noexcept
+    void pp_loop_snapshot(pp_loop *, pp_ledger *, pp_tally *) noexcept
+    int pp_null_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_account_unsent(const pp_batch *, uint32_t, pp_ledger *) noexcept
+
+cdef extern from "emit.h" nogil:
+    ctypedef struct pp_emit:
+        pass
+    pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish) noexcept
+    void pp_emit_free(pp_emit *) noexcept
+    int pp_emit_take(void *, pp_batch *, pp_ledger *) noexcept
+
+cdef extern from "capture.h" nogil:
+    ctypedef struct pp_capture_interface:
+        uint16_t link
+        uint64_t drops
+    ctypedef struct pp_capture:
+        int format
+        uint64_t offset, packets, error_offset
+        const char *error
+        uint32_t interface_count, interface_base
+        pp_capture_interface *interfaces
+    void pp_capture_init(pp_capture *) noexcept
+    void pp_capture_free(pp_capture *) noexcept
+    int pp_capture_next(pp_capture *, uint8_t *, size_t, int, pp_batch *, size_t *) noexcept

@@ -1,0 +1,273 @@
+"""Packet sockets: Ring (a source) and Emit (a sink).
+
+Rules of this file:
+1. Control only: sockets are made, set up, bound and closed here; ext/ring.c and ext/emit.c move the packets.
+2. Every failure is a CaptureError that names the interface, and the capability if that is what is missing.
+
+Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import select
+import socket
+import struct
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final
+
+from pipeline import _core
+from pipeline._kernel import ffi, lib
+from pipeline.errors import CaptureError, ConfigError, PrivilegeError
+
+SIOCGIFFLAGS: Final = 0x8913
+SIOCGIFMTU: Final = 0x8921
+IFF_UP: Final = 0x1
+SOCKET_BUFFER: Final = 64 << 20
+
+
+def interfaces() -> list[str]:
+    """Return the names of this namespace's interfaces."""
+    return [name for _, name in socket.if_nameindex()]
+
+
+def _ifreq(name: str, request: int) -> int:
+    """Ask the kernel for the integer behind *request* (SIOCGIFMTU and the like)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        answer = fcntl.ioctl(s, request, struct.pack("16s16x", name.encode()))
+    return int(struct.unpack_from("I", answer, 16)[0])
+
+
+def require_interface(name: str) -> None:
+    """Raise CaptureError unless *name* exists and is up."""
+    if name not in interfaces():
+        raise CaptureError(
+            f"there is no interface {name!r} here", f"there are: {', '.join(interfaces())}", errno.ENODEV, name
+        )
+    if not _ifreq(name, SIOCGIFFLAGS) & IFF_UP:
+        raise CaptureError(
+            f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name
+        )
+
+
+def mtu_of(name: str) -> int:
+    """Return the interface's MTU in octets."""
+    return _ifreq(name, SIOCGIFMTU)
+
+
+def _packet_socket(interface: str) -> socket.socket:
+    try:
+        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    except PermissionError as error:
+        raise PrivilegeError(
+            f"opening a packet socket on {interface!r} needs CAP_NET_RAW",
+            "run as root, or: setcap cap_net_raw+ep on the Python in use",
+            errno.EPERM,
+            interface,
+        ) from error
+
+
+def _set(s: socket.socket, option: int, value: int | bytes, what: str, interface: str) -> None:
+    try:
+        s.setsockopt(lib.SOL_PACKET, option, value)
+    except OSError as error:
+        raise CaptureError(
+            f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface
+        ) from error
+
+
+def _large_buffer(s: socket.socket, force: int, plain: int) -> None:
+    """Ask for a large socket buffer; without CAP_NET_ADMIN the system's limit applies."""
+    try:
+        s.setsockopt(socket.SOL_SOCKET, force, SOCKET_BUFFER)
+    except PermissionError:
+        s.setsockopt(socket.SOL_SOCKET, plain, SOCKET_BUFFER)
+
+
+class Ring:
+    """A receive ring on *interface*; a source of batches.
+
+    version:     3: blocks, densest, for monitors (a block is handed over when full or after retire_blk_tov_ms).
+                 2: slots, each frame wakes the reader at once, for bridges.
+    block_size:  octets of a V3 block, a multiple of the page size; also the longest frame, headers included.
+    blocks:      number of V3 blocks.
+    slot_size:   octets of a V2 slot; longer frames travel through the socket's queue, whole.
+    slots:       number of V2 slots.
+    outgoing:    also see what this host sends out of the interface (never for a bridge: it would read its own output).
+    promiscuous: also see what is addressed to others.
+
+    Closed explicitly or as a context manager.  Raises CaptureError, PrivilegeError, ConfigError.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        *,
+        version: int = 3,
+        block_size: int = 1 << 20,
+        blocks: int = 32,
+        retire_blk_tov_ms: int = 1,
+        slot_size: int = 2048,
+        slots: int = 8192,
+        outgoing: bool = True,
+        promiscuous: bool = True,
+    ) -> None:
+        if version not in (2, 3):
+            raise ConfigError(f"ring version {version}", "v2 or v3")
+        require_interface(interface)
+        self.interface = interface
+        self.version = version
+        self._socket = _packet_socket(interface)
+        try:
+            self._set_up(block_size, blocks, retire_blk_tov_ms, slot_size, slots, outgoing, promiscuous)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _set_up(
+        self,
+        block_size: int,
+        blocks: int,
+        retire_blk_tov_ms: int,
+        slot_size: int,
+        slots: int,
+        outgoing: bool,
+        promiscuous: bool,
+    ) -> None:
+        s, name = self._socket, self.interface
+        _set(s, lib.PACKET_VERSION, lib.TPACKET_V3 if self.version == 3 else lib.TPACKET_V2, "ring version", name)
+        _set(s, lib.PACKET_VNET_HDR, 1, "virtio-net header", name)
+        if not outgoing:
+            _set(s, lib.PACKET_IGNORE_OUTGOING, 1, "ignoring outgoing frames (Linux 4.20)", name)
+        if self.version == 3:
+            size = block_size * blocks
+            request = ffi.new(
+                "struct tpacket_req3 *",
+                {
+                    "tp_block_size": block_size,
+                    "tp_block_nr": blocks,
+                    "tp_frame_size": block_size,
+                    "tp_frame_nr": blocks,
+                    "tp_retire_blk_tov": retire_blk_tov_ms,
+                },
+            )
+        else:
+            size = slot_size * slots
+            pool = min(size, 1 << 18)
+            _set(s, lib.PACKET_COPY_THRESH, 1, "copying of large frames", name)
+            _large_buffer(s, lib.SO_RCVBUFFORCE, socket.SO_RCVBUF)
+            request = ffi.new(
+                "struct tpacket_req *",
+                {
+                    "tp_block_size": pool,
+                    "tp_block_nr": size // pool,
+                    "tp_frame_size": slot_size,
+                    "tp_frame_nr": slots,
+                },
+            )
+        _set(s, lib.PACKET_RX_RING, bytes(ffi.buffer(request)), f"a ring of {size} octets", name)
+        self._map = mmap.mmap(s.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self.source = _core.RingSource(
+            s.fileno(),
+            self._map,
+            version=self.version,
+            block_size=block_size,
+            block_count=blocks,
+            frame_size=slot_size,
+            frame_count=slots,
+            has_vnet=True,
+        )
+        try:
+            s.bind((name, lib.ETH_P_ALL))
+        except OSError as error:
+            raise CaptureError(f"binding to {name!r}: {error.strerror}", "", error.errno or 0, name) from error
+        if promiscuous:
+            member = ffi.new(
+                "struct packet_mreq *",
+                {"mr_ifindex": socket.if_nametoindex(name), "mr_type": lib.PACKET_MR_PROMISC},
+            )
+            _set(s, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode", name)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for poll."""
+        return self._socket.fileno()
+
+    def batches(self, timeout: float | None = None) -> Iterator[_core.Batch]:
+        """Yield batches as they come; each is released when the next is asked for.
+
+        timeout: seconds of silence after which the iteration ends; None waits for ever.
+        Raises:  BufferError if a view of the last batch is still alive.
+        """
+        batch = _core.Batch(self.source.capacity)
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while True:
+            if self.source.next(batch):
+                yield batch
+                self.source.release(batch)
+            elif not poll.poll(None if timeout is None else timeout * 1000):
+                return
+
+    def close(self) -> None:
+        """Give ring and socket back.  Idempotent."""
+        self.source.close()
+        self._map.close()
+        self._socket.close()
+
+    def __enter__(self) -> Ring:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Emit:
+    """A sink: send each batch out of *interface*, with its virtio-net headers.
+
+    finish: complete pending checksums and split super-frames to the interface's MTU in user space, for an egress
+            whose next hop loses the metadata (a userspace switch, AF_XDP, a plain relay).
+    """
+
+    def __init__(self, interface: str, *, finish: bool = False) -> None:
+        require_interface(interface)
+        self.interface = interface
+        self.finish = finish
+        self._socket = _packet_socket(interface)
+        try:
+            _set(self._socket, lib.PACKET_VNET_HDR, 1, "virtio-net header", interface)
+            _large_buffer(self._socket, lib.SO_SNDBUFFORCE, socket.SO_SNDBUF)
+            self._socket.bind((interface, 0))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side for batches of up to *capacity* packets; the socket stays ours."""
+        return _core.EmitSink(self._socket.fileno(), capacity, mtu_of(self.interface), self.finish)
+
+    def close(self) -> None:
+        """Close the socket.  Idempotent."""
+        self._socket.close()
+
+    def __enter__(self) -> Emit:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def has_capability(bit: int) -> bool:
+    """Is capability number *bit* (13 CAP_NET_RAW, 12 CAP_NET_ADMIN) effective in this process?"""
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - start-up time
+        for line in status:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> bit & 1)
+    return os.geteuid() == 0

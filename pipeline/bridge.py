@@ -1,0 +1,130 @@
+"""The inline repair bridge: one pipeline per direction, verify - classify - count - repair - emit."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from pipeline.afpacket import Emit, Ring, require_interface
+from pipeline.errors import ConfigError
+from pipeline.loop import Pipeline, Stage
+from pipeline.report import direction_lines, print_json
+from pipeline.signals import Signals
+from pipeline.stages import classify, count, drop_corrupt, repair_with, verify
+
+
+@dataclass(frozen=True)
+class BridgeOptions:
+    """What `pktmend bridge` was told.
+
+    repair:  leaked, all or none.     corrupt: pass or drop what stays bad.
+    finish:  interfaces whose next hop loses metadata: frames leaving there are finished in user space.
+    ring:    2 or 3.                  duration: seconds, None for ever.
+    """
+
+    a: str
+    b: str
+    unidir: bool = False
+    repair: str = "leaked"
+    corrupt: str = "pass"
+    finish: tuple[str, ...] = ()
+    ring: int = 2
+    duration: float | None = None
+    json: bool = False
+
+    def check(self) -> None:
+        """Raise ConfigError or CaptureError for what cannot work."""
+        if self.a == self.b:
+            raise ConfigError(f"-i and -I are both {self.a!r}", "a bridge joins two different interfaces")
+        for name in self.finish:
+            if name not in (self.a, self.b):
+                raise ConfigError(f"--finish {name!r} is not one of the bridge's interfaces", f"{self.a}, {self.b}")
+        if self.duration is not None and self.duration <= 0:
+            raise ConfigError(f"--duration {self.duration}", "seconds above 0")
+        for name in (self.a, self.b):
+            require_interface(name)
+
+
+def stages_of(options: BridgeOptions) -> list[Stage]:
+    """Return the stages of one direction."""
+    stages: list[Stage] = [verify, classify, count]
+    if options.repair != "none":
+        stages.append(repair_with(options.repair))
+    if options.corrupt == "drop":
+        stages.append(drop_corrupt)
+    return stages
+
+
+def make_ring(name: str, version: int) -> Ring:
+    """Return the ring of a bridge: V2 slots, or V3 blocks small enough to stay in cache."""
+    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32)
+
+
+class Bridge:
+    """Both directions' pipelines; a context manager that owns their rings and sockets."""
+
+    def __init__(self, options: BridgeOptions) -> None:
+        options.check()
+        self.options = options
+        self.pipelines: list[Pipeline] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> Bridge:
+        with ExitStack() as stack:
+            ways = [(self.options.a, self.options.b)]
+            if not self.options.unidir:
+                ways.append((self.options.b, self.options.a))
+            for source, target in ways:
+                emit = stack.enter_context(Emit(target, finish=target in self.options.finish))
+                ring = stack.enter_context(make_ring(source, self.options.ring))
+                self.pipelines.append(Pipeline(ring, stages_of(self.options), emit))
+            self._open = stack.pop_all()
+        for pipeline in self.pipelines:
+            pipeline.start()
+        return self
+
+    def stop(self) -> None:
+        """Drain and end both directions; raises what ended one early."""
+        for pipeline in self.pipelines:
+            pipeline.stop()
+        for pipeline in self.pipelines:
+            pipeline.wait()
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            self._open.close()
+
+
+def run_bridge(options: BridgeOptions) -> None:
+    """Run the bridge until its duration is over or a signal comes; print its summary."""
+    signals = Signals()
+    bridge = Bridge(options)
+    with bridge:
+        print(f"pktmend: bridging {options.a} and {options.b}", file=sys.stderr, flush=True)
+        deadline = None if options.duration is None else time.monotonic() + options.duration
+        next_line = time.monotonic() + 1
+        while not signals.stop.wait(0.1):
+            now = time.monotonic()
+            if (deadline is not None and now >= deadline) or any(p.is_done() for p in bridge.pipelines):
+                break
+            if signals.report.is_set():
+                signals.report.clear()
+                _summary(bridge, options.json, file_is_talk=True)
+            if options.json and now >= next_line:
+                next_line += 1
+                _summary(bridge, options.json)
+        bridge.stop()
+        _summary(bridge, options.json)
+
+
+def _summary(bridge: Bridge, json: bool, *, file_is_talk: bool = False) -> None:
+    directions = [p.counters() for p in bridge.pipelines]
+    if json:
+        print_json({"snapshot": {"directions": [d.as_json() for d in directions]}})
+    else:
+        for d in directions:
+            print("\n".join(direction_lines(d)), file=sys.stderr if file_is_talk else sys.stdout, flush=True)

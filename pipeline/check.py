@@ -1,0 +1,75 @@
+"""`pktmend check`: every checksum of a capture, or of the next packets of an interface, and each bad packet."""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline._core import Batch
+from pipeline.afpacket import Ring
+from pipeline.errors import EXIT_PROBLEMS, ConfigError, FormatError
+from pipeline.loop import HasSource, Pipeline
+from pipeline.names import Status
+from pipeline.pcap import Capture
+from pipeline.report import bad_line, bad_of, check_lines, packet_json, print_json, words
+from pipeline.signals import Signals
+from pipeline.stages import classify, count, verify_with
+
+
+class Printer:
+    """A stage that prints bad packets, or all of them.  Reads: status, checks.  Writes: nothing."""
+
+    name = "print"
+
+    def __init__(self, *, json: bool, every: bool) -> None:
+        self._json = json
+        self._every = every
+        self._before = 0  # packets of earlier batches
+
+    def __call__(self, batch: Batch) -> None:
+        """Print what the batch holds."""
+        indices = range(len(batch)) if self._every else batch.where(status=Status.BAD)
+        for i in indices:
+            n, checks = self._before + i + 1, batch.checks_of(i)
+            if self._json:
+                print_json(packet_json(n, batch.time_ns[i], batch.caplen[i], batch.wirelen[i], checks))
+            else:
+                for k in checks:
+                    if k.status == Status.BAD or self._every:
+                        print(bad_line(n, k))
+        self._before += len(batch)
+
+
+def run_check(
+    *, path: str | None, interface: str | None, packets: int, json: bool, every: bool, at_wire: bool
+) -> int:
+    """Check *path*, or *packets* packets of *interface*; return the exit code: 1 if any check is bad."""
+    if (path is None) == (interface is None):
+        raise ConfigError("check needs a source", "-r FILE or -i INTERFACE")
+    signals = Signals()
+    source: Capture | Ring = Capture(path) if path is not None else Ring(interface or "")
+    with source:
+        return _run(source, signals, packets=packets, json=json, every=every, at_wire=at_wire)
+
+
+def _run(source: HasSource, signals: Signals, *, packets: int, json: bool, every: bool, at_wire: bool) -> int:
+    stages = [verify_with(expected=every, at_wire=at_wire), classify, count, Printer(json=json, every=every)]
+    pipeline = Pipeline(source, stages, limit=packets)
+    pipeline.start()
+    fault: FormatError | None = None
+    try:
+        while not pipeline.wait(0.1):
+            if signals.stop.is_set():
+                pipeline.stop()
+    except FormatError as error:  # what came before it counts
+        fault = error
+    d = pipeline.counters()
+    if json:
+        summary = {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed, "checks": d.checks}
+        print_json({"summary": summary})
+    else:
+        print(f"{d.packets} packets, {d.truncated} truncated, {d.malformed} malformed; by status: {words(d.status)}")
+        print("\n".join(check_lines(d.checks)))
+    if fault is not None:
+        sys.stdout.flush()
+        raise fault
+    return EXIT_PROBLEMS if bad_of(d.checks) else 0

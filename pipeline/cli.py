@@ -1,0 +1,106 @@
+"""The command line.  Options only: each command imports what it runs, so that start-up stays fast."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pipeline.errors import EXIT_USAGE, PipelineError
+from pipeline.names import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="pktmend")
+def pktmend() -> None:
+    """Find, explain and repair wrong packet checksums on Linux."""
+
+
+@pktmend.command()
+@click.option("-i", "a", required=True, metavar="IFACE", help="One side.")
+@click.option("-I", "b", required=True, metavar="IFACE", help="The other side.")
+@click.option("--unidir", is_flag=True, help="Only from -i to -I.")
+@click.option("--repair", type=click.Choice(["leaked", "all", "none"]), default="leaked", show_default=True,
+              help="leaked: what is provably unfinished; all: recompute everything, corruption included.")
+@click.option("--corrupt", type=click.Choice(["pass", "drop"]), default="pass", show_default=True,
+              help="What becomes of packets that stay bad.")
+@click.option("--finish", multiple=True, metavar="IFACE",
+              help="Complete pending checksums and split super-frames in user space on frames leaving IFACE.")
+@click.option("--ring", type=click.Choice(["v2", "v3"]), default="v2", show_default=True,
+              help="v2: lowest delay; v3: densest.")
+@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
+@click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
+def bridge(
+    a: str, b: str, unidir: bool, repair: str, corrupt: str, finish: tuple[str, ...], ring: str,
+    duration: float | None, json: bool,
+) -> None:
+    """Carry frames between two interfaces and repair their checksums on the way."""
+    from pipeline.bridge import BridgeOptions, run_bridge
+
+    run_bridge(BridgeOptions(a=a, b=b, unidir=unidir, repair=repair, corrupt=corrupt, finish=finish,
+                             ring=int(ring[1:]), duration=duration, json=json))
+
+
+@pktmend.command()
+@click.option("-i", "interfaces", required=True, multiple=True, metavar="IFACE", help="What to watch; repeatable.")
+@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
+@click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
+@click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
+def monitor(interfaces: tuple[str, ...], duration: float | None, json: bool, no_promiscuous: bool) -> None:
+    """Watch interfaces: rates per status and cause, a line a second."""
+    from pipeline.live import run_monitor
+
+    run_monitor(interfaces, duration=duration, json=json, promiscuous=not no_promiscuous)
+
+
+@pktmend.command()
+@click.option("-r", "path", metavar="FILE", help="A capture file; - for standard input.")
+@click.option("-i", "interface", metavar="IFACE", help="Or an interface.")
+@click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
+@click.option("--json", is_flag=True, help="NDJSON: each bad packet, then the summary.")
+@click.option("--all", "every", is_flag=True, help="Every packet, not only bad ones.")
+@click.option("--at", "at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
+              help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.")
+def check(
+    path: str | None, interface: str | None, packets: int | None, json: bool, every: bool, at: str
+) -> None:
+    """Check every checksum of a capture or of live packets; exit 1 if any is bad."""
+    from pipeline.check import run_check
+
+    sys.exit(run_check(path=path, interface=interface, packets=packets or 0, json=json, every=every,
+                       at_wire=at == "wire"))
+
+
+@pktmend.command()
+@click.option("--json", is_flag=True, help="NDJSON, one object a kernel.")
+def kernels(json: bool) -> None:
+    """List the SIMD kernels of the checksum engine."""
+    import pipeline
+    from pipeline.report import print_json
+
+    for name, supported, active in pipeline.kernels():
+        if json:
+            print_json({"kernel": name, "supported": supported, "active": active})
+        else:
+            print(f"{name:10}{'supported' if supported else 'not on this machine'}{', active' if active else ''}")
+
+
+def main() -> None:
+    """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
+    try:
+        pktmend.main(prog_name="pktmend", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except PipelineError as error:
+        print(f"pktmend: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Frozen snapshots of what a worker counted, in the words of DESIGN decision 9.
+
+kernel_seen = read + kernel_drops once the ring is drained (before that, the rest waits in the ring);
+read = sent + dropped + truncated + tx_error + held, always.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.names import Cause, Drop, Proto, Status
+
+OUTCOMES: tuple[str, ...] = (*map(str, Status), *map(str, list(Cause)[1:]))  # bad checks are counted by cause
+
+
+def _outcomes(counts: list[int]) -> dict[str, int]:
+    """Name the nonzero outcomes of one protocol's checks.  A bad check that no one classified is plain `bad`."""
+    return {OUTCOMES[i]: n for i, n in enumerate(counts) if n}
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What one worker counted; all 64-bit totals since its start."""
+
+    from_: str
+    to: str | None
+    kernel_seen: int
+    kernel_drops: int
+    read: int
+    sent: int
+    sent_frames: int
+    dropped: dict[str, int]
+    truncated: int
+    tx_error: dict[str, int]
+    held: int
+    packets: int
+    octets: int
+    malformed: int
+    super_frames: int
+    repaired: dict[str, int]
+    finished: int
+    split: int
+    claimed_valid: int
+    status: dict[str, int]
+    checks: dict[str, dict[str, int]]
+
+    @classmethod
+    def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Direction:
+        """Name the engine's numbers."""
+        return cls(
+            from_=from_,
+            to=to,
+            kernel_seen=ledger["kernel_seen"],
+            kernel_drops=ledger["kernel_drops"],
+            read=ledger["read"],
+            sent=ledger["sent"],
+            sent_frames=ledger["sent_frames"],
+            dropped={str(Drop(i)): n for i, n in enumerate(ledger["dropped"]) if n},
+            truncated=ledger["truncated"],
+            tx_error={errno.errorcode.get(i, str(i)): n for i, n in ledger["tx_error"].items()},
+            held=ledger["held"],
+            packets=tally["packets"],
+            octets=tally["octets"],
+            malformed=tally["malformed"],
+            super_frames=tally["super_frames"],
+            repaired={str(Cause(i)): n for i, n in enumerate(tally["repaired"]) if n},
+            finished=tally["finished"],
+            split=tally["split"],
+            claimed_valid=tally["claimed_valid"],
+            status={str(Status(i)): n for i, n in enumerate(tally["status"]) if n},
+            checks={str(Proto(p)): named for p, row in enumerate(tally["checks"]) if (named := _outcomes(row))},
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object that `--json` prints."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {"from": fields.pop("from_"), **fields}

@@ -1,0 +1,1 @@
+"""The public C header pp.h, for native stages (see pipeline.include_dir)."""

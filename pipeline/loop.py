@@ -1,0 +1,118 @@
+"""Pipeline: a source, stages and a sink on a worker thread of their own.
+
+Sees what sources and sinks offer, not what they are: no packet sockets here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from pipeline import _core
+from pipeline.counters import Direction
+from pipeline.errors import ConfigError
+
+Stage = Callable[[_core.Batch], Any]
+
+
+class HasSource(Protocol):
+    """A source: Ring, a capture file."""
+
+    @property
+    def source(self) -> _core.Source: ...
+
+
+class HasSink(Protocol):
+    """A sink: Emit, Null, a capture writer."""
+
+    def sink(self, capacity: int) -> _core.Sink: ...
+
+
+class Null:
+    """A sink that keeps nothing: packets are counted and forgotten."""
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
+        return _core.NullSink()
+
+
+class Pipeline:
+    """Read batches from *source*, call each stage, hand them to *sink*.
+
+    stages: built-in ones run without the GIL; a Python callable takes it once per batch.
+    sink:   None means Null().
+    limit:  packets to read at most; 0 for no limit.
+
+    run() blocks; start(), stop() and wait() are for several at once.  A stage that raises ends the pipeline with
+    StageError, its exception as __cause__; a view of a batch kept beyond the stage is a BufferError.
+    """
+
+    def __init__(
+        self, source: HasSource, stages: Sequence[Stage] = (), sink: HasSink | None = None, *, limit: int = 0
+    ) -> None:
+        if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
+            raise ConfigError(f"stages is a list, not {stages!r}")
+        self.source = source
+        self.sink = sink if sink is not None else Null()
+        self._loop = _core.Loop(source.source, list(stages), self.sink.sink(source.source.capacity), limit)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def start(self) -> None:
+        """Begin, on a thread of its own."""
+        if self._thread is not None:
+            raise ConfigError("a pipeline runs once")
+        self._thread = threading.Thread(target=self._run, name="pktmend", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to drain its source and end; returns at once."""
+        self._loop.stop()
+
+    def is_done(self) -> bool:
+        """Has it ended, by itself, by stop() or by an error?"""
+        return self._done.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; False after *timeout* seconds.  Raises what ended it."""
+        if not self._done.wait(timeout):
+            return False
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return True
+
+    def run(self, duration: float | None = None) -> None:
+        """Run until the source ends, stop() is called, or *duration* seconds have passed.  SIGINT stops it."""
+        self.start()
+        deadline = None if duration is None else time.monotonic() + duration
+        try:
+            while not self.wait(0.2):  # short, so that signals are seen
+                if deadline is not None and time.monotonic() >= deadline:
+                    self.stop()
+                    deadline = None
+        except KeyboardInterrupt:
+            self.stop()
+            self.wait()
+            raise
+
+    def counters(self) -> Direction:
+        """Return the counters as last published: at least five times a second, and exact once it has ended."""
+        return Direction.of(
+            *self._loop.snapshot(),
+            getattr(self.source, "interface", ""),
+            getattr(self.sink, "interface", None),
+        )
