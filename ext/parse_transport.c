@@ -64,7 +64,7 @@ static void contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
 /* Step into a tunnel: everything found from here on is one deeper. */
 static int descend(pp_cursor *c, uint32_t header)
 {
-    if (c->quoted || c->depth + 1u >= PP_MAX_DEPTH || c->at + header > c->end)
+    if (c->depth + 1u >= PP_MAX_DEPTH || c->at + header > c->end)
         return 0;
     c->at += header;
     c->depth++;

@@ -25,27 +25,29 @@ typedef struct pp_segment {
 /* Progress through one super-frame. */
 typedef struct pp_split {
     const uint8_t *frame;
-    uint32_t length;       /* of the frame */
-    uint32_t l3, l4;       /* offsets; l3 0 is impossible */
+    uint32_t l3, l4;       /* offsets in the segment's header */
     uint32_t head_length;  /* L2 to L4 */
+    uint32_t jumbo;        /* 8 if an IPv6 jumbo payload header follows the IPv6 header and is left out */
+    uint32_t payload_at;
+    uint32_t payload;      /* octets in all */
     uint32_t payload_size; /* octets a segment carries, but the last */
     uint32_t next;         /* payload octets already given out */
     uint32_t index;        /* segments already given out */
     uint32_t count;        /* segments in all */
-    uint16_t check_base;   /* sum of pseudo header and L4 header without length, sequence and flags (private) */
-    uint8_t version, protocol, gso_type, udp_no_sum;
+    uint16_t seed;         /* the stored field, with the super-frame's length taken out; host order */
+    uint8_t version, is_udp, no_sum;
 } pp_split;
 
 /* Complete the checksum that the virtio-net header names: add from csum_start to the end, seed included, store the
- * complement at csum_start + csum_offset (0 becomes 0xffff for UDP; RFC 768), clear NEEDS_CSUM.
+ * complement at csum_start + csum_offset (a UDP 0 becomes 0xffff; RFC 768).
  * frame: length octets, any alignment, written in place.
  * Returns 0, or -EINVAL if the field does not lie within the frame (nothing is written then). */
-int pp_complete(uint8_t *frame, uint32_t length, pp_vnet *vnet);
+int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *vnet);
 
 /* Begin to split frame (length octets) as vnet says (GSO type, size, csum_start); l3: offset of the IP header.
  * mtu: of the egress; TCP segments are made smaller than gso_size if they must be to fit; UDP datagrams never.
- * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type or an
- * encapsulation this does not split, -EMSGSIZE if the header is longer than PP_SPLIT_HEAD. */
+ * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type that is not
+ * split, -EMSGSIZE if the header is longer than PP_SPLIT_HEAD. */
 int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const pp_vnet *vnet, uint32_t l3, uint32_t mtu);
 
 /* Write the next segment's header to head (PP_SPLIT_HEAD octets of room) and describe it.  1, or 0 when there are no more. */

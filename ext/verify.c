@@ -146,7 +146,7 @@ static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
                 pp_judge(p->data, k, sum);
             else if (k->offset == field)
                 judge_flagged(p->data, k, sum, options);
-            else if (k->start < start && field < k->start + k->length && k->proto != PP_PROTO_SCTP)
+            else if (k->start < start && field + 2 <= k->start + k->length && k->proto != PP_PROTO_SCTP)
                 judge_over_unfinished(p->data, k, start, field, sum);
             else
                 pp_judge(p->data, k, sum);

@@ -326,6 +326,32 @@ cdef class Batch:
             raise BufferError(f"{self.exports} view(s) of the batch are still alive; copy what is to be kept")
 
 
+def inspect(frame, *, link=1, flags=0, vnet=None, wirelen=None, expected=True, at_wire=False):
+    """Return (flags, status, checks) of one frame given as octets.
+
+    frame:   any contiguous buffer; it is copied.
+    link:    LINKTYPE_* number.        flags: PacketFlag bits of the source.
+    vnet:    ten octets of virtio-net header, or None.
+    wirelen: octets the frame had; None: all are here.
+    """
+    cdef Batch b = Batch(1)
+    cdef uint32_t options = (PP_VERIFY_EXPECTED if expected else 0) | (PP_VERIFY_AT_WIRE if at_wire else 0)
+    cdef bytes octets = (bytes(vnet) if vnet is not None else bytes(10)) + bytes(frame)
+    cdef uint8_t *at = <uint8_t *><char *>octets
+    if vnet is not None and len(vnet) != 10:
+        raise ConfigError(f"a virtio-net header has 10 octets, not {len(vnet)}")
+    b.owner = octets
+    b.c.count = 1
+    b.c.data[0] = at + 10
+    b.c.caplen[0] = <uint32_t>len(frame)
+    b.c.wirelen[0] = len(frame) if wirelen is None else wirelen
+    b.c.link[0] = link
+    b.c.flags[0] = flags | (PP_PKT_VNET if vnet is not None else 0)
+    pp_stage_verify(&b.c, &options)
+    pp_stage_classify(&b.c, NULL)
+    return b.c.flags[0], b.c.status[0], b.checks_of(0)
+
+
 # --- stages -------------------------------------------------------------------------------------
 
 cdef class NativeStage:

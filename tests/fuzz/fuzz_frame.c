@@ -1,0 +1,71 @@
+/* fuzz_frame.c - any octets, any source flags: the parser and all stages neither overread nor hang, and repair settles.
+ *
+ * Invariants: every check lies within the captured octets; at most PP_CHECKS_PER_PACKET of them; repair changes nothing
+ * but checksum fields; repairing twice is repairing once; a repaired check is good when judged again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../ext/verify.h"
+
+static pp_check checks[2][PP_CHECKS_PER_PACKET];
+
+static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint16_t flags, uint32_t policy, pp_batch *out, int slot)
+{
+    static uint8_t *data[2];
+    static uint32_t caplen[2], wirelen[2], first[2], interface[2];
+    static uint64_t time_ns[2];
+    static uint16_t flag[2], links[2], tpid[2], tci[2], l3[2], l4[2];
+    static uint8_t version[2], protocol[2], status[2], cause[2], count[2], verdict[2], drop[2];
+    static pp_tally tally;
+    *out = (pp_batch){ .abi = PP_ABI, .count = 1, .capacity = 1, .data = data + slot, .caplen = caplen + slot,
+        .wirelen = wirelen + slot, .time_ns = time_ns + slot, .flags = flag + slot, .link = links + slot,
+        .vlan_tpid = tpid + slot, .vlan_tci = tci + slot, .interface = interface + slot, .l3 = l3 + slot, .l4 = l4 + slot,
+        .version = version + slot, .protocol = protocol + slot, .status = status + slot, .cause = cause + slot,
+        .check_first = first + slot, .check_count = count + slot, .checks = checks[slot], .verdict = verdict + slot,
+        .drop = drop + slot, .tally = &tally };
+    data[slot] = frame;
+    caplen[slot] = cap;
+    wirelen[slot] = wire;
+    links[slot] = link;
+    flag[slot] = flags;
+    uint32_t options = PP_VERIFY_EXPECTED;
+    if (pp_stage_verify(out, &options) || pp_stage_classify(out, NULL) || pp_stage_count(out, NULL) ||
+        pp_stage_repair(out, &policy) || pp_stage_drop_corrupt(out, NULL))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+    static const uint16_t links[] = { 1, 0, 101, 113, 276, 9, 50, 51, 104, 108, 12, 228, 229, 1, 1, 1 };
+    if (size < 5 + PP_VNET_LEN || size > 70000)
+        return 0;
+    uint32_t cap = (uint32_t)(size - 5 - PP_VNET_LEN), wire = cap + ((input[1] & 0x80) ? input[2] : 0);
+    uint16_t flags = (uint16_t)(input[3] & 0x4f);
+    uint32_t policy = input[4] & 3u;
+    uint8_t *memory = malloc(PP_VNET_LEN + cap), *before = malloc(cap + 1); /* exact sizes: ASan sees one octet too far */
+    memcpy(memory, input + 5, PP_VNET_LEN + cap);
+    uint8_t *frame = memory + PP_VNET_LEN;
+    memcpy(before, frame, cap);
+    pp_batch b, again;
+    run(frame, cap, wire, links[input[0] & 15], flags, policy, &b, 0);
+    if (b.check_count[0] > PP_CHECKS_PER_PACKET)
+        abort();
+    for (unsigned i = 0; i < b.check_count[0]; i++) {
+        const pp_check *k = &b.checks[i];
+        uint32_t width = (k->flags & PP_CHECK_CRC32C) ? 4 : 2;
+        if (!(k->flags & PP_CHECK_NO_FIELD) && k->offset + width > cap)
+            abort();
+        if (k->flags & PP_CHECK_REPAIRED)
+            memcpy(before + k->offset, frame + k->offset, width);
+    }
+    if (cap && memcmp(before, frame, cap) != 0)
+        abort(); /* something else than a checksum field was written */
+    memcpy(before, frame, cap);
+    run(frame, cap, wire, links[input[0] & 15], (uint16_t)(flags & ~PP_PKT_NOT_READY), policy, &again, 1);
+    if (!(flags & PP_PKT_NOT_READY) && cap && memcmp(before, frame, cap) != 0)
+        abort(); /* the second repair found something to do */
+    free(memory);
+    free(before);
+    return 0;
+}
