@@ -1,0 +1,241 @@
+"""A throw-away world of network namespaces ("hosts"), veth pairs and programs, taken down whatever happens.
+
+Rules of this file:
+1. Everything made here is ended here, in the reverse order, also after an error or a signal that raises.
+2. Only what was made here is touched: namespaces carry the process id in their name, programs are ended by their id.
+3. No fork without exec: what needs another namespace runs on a thread that entered it (a forked child would inherit
+   our signal handlers and clean-up).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pipeline.errors import CaptureError, ConfigError, PrivilegeError
+
+T = TypeVar("T")
+NAMESPACES = Path("/run/netns")
+CLONE_NEWNET = 0x40000000
+IFA_F_NODAD = 0x02
+QUIET_IPV6 = ("accept_dad=0", "accept_ra=0", "router_solicitations=0")  # no traffic but what a test sends
+
+
+def require_root() -> None:
+    """Raise PrivilegeError unless namespaces can be made here."""
+    if os.geteuid() != 0:
+        raise PrivilegeError("making network namespaces needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN)", "sudo")
+
+
+def require_programs(names: Iterable[str]) -> None:
+    """Raise ConfigError naming the programs that are not installed."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        raise ConfigError(f"not installed: {', '.join(missing)}")
+
+
+class Host:
+    """One network namespace; made by World.host()."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.namespace = f"pktmend-{os.getpid()}-{world.number}-{name}"
+
+    def argv(self, argv: Sequence[str]) -> list[str]:
+        """Return the command that runs *argv* in here and dies with us."""
+        return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace, *argv]
+
+    def run(
+        self, *argv: str, timeout: float = 60, check: bool = True, input: bytes | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end and return what it said; CaptureError with its words if it fails (check)."""
+        done = subprocess.run(
+            self.argv(argv), input=input, capture_output=True, timeout=timeout, check=False
+        )
+        text = subprocess.CompletedProcess(
+            argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
+        if check and text.returncode:
+            raise CaptureError(f"{' '.join(argv)} in {self.name}: exit {text.returncode}: {text.stderr.strip()}")
+        return text
+
+    def spawn(self, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program that ends with this world at the latest."""
+        options.setdefault("stdout", subprocess.DEVNULL)
+        options.setdefault("stderr", subprocess.DEVNULL)
+        options.setdefault("stdin", subprocess.DEVNULL)
+        program = subprocess.Popen(self.argv(argv), **options)
+        self.world.on_exit(lambda: end(program))
+        return program
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return function() as called by a thread inside this namespace."""
+        result: list[T] = []
+        fault: list[BaseException] = []
+
+        def inside() -> None:
+            try:
+                _enter(self.namespace)
+                result.append(function())
+            except BaseException as error:
+                fault.append(error)
+
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        if fault:
+            raise fault[0]
+        return result[0]
+
+    def netlink(self, function: Callable[[Any], T]) -> T:
+        """Return function(ip) with pyroute2's IPRoute in here."""
+
+        def ask() -> T:
+            from pyroute2 import IPRoute
+
+            with IPRoute() as ip:
+                return function(ip)
+
+        return self.call(ask)
+
+    def kernel_counters(self) -> dict[str, int]:
+        """Return this namespace's own protocol counters, named as nstat names them: TcpInCsumErrors, Udp6InErrors."""
+        return self.call(_read_counters)
+
+    def checksum_errors(self) -> dict[str, int]:
+        """Return the nonzero *InCsumErrors counters."""
+        return {name: n for name, n in self.kernel_counters().items() if name.endswith("InCsumErrors") and n}
+
+    def offload(self, interface: str, **features: bool) -> None:
+        """Switch offloads as `ethtool -K` does: offload("eth0", tx=False)."""
+        words = [word for name, on in features.items() for word in (name, "on" if on else "off")]
+        self.run("ethtool", "-K", interface, *words)
+
+    def link(self, interface: str, **attributes: Any) -> None:
+        """Change a link: link("eth0", mtu=9000, state="down")."""
+        self.netlink(lambda ip: ip.link("set", index=_index(ip, interface), **attributes))
+
+    def address(self, interface: str, *addresses: str) -> None:
+        """Add addresses such as 10.0.0.1/24 or fd00::1/64, usable at once."""
+
+        def add(ip: Any) -> None:
+            index = _index(ip, interface)
+            for each in addresses:
+                address, _, prefix = each.partition("/")
+                more = {"flags": IFA_F_NODAD} if ":" in address else {}
+                ip.addr("add", index=index, address=address, prefixlen=int(prefix), **more)
+
+        self.netlink(add)
+
+
+class World:
+    """A context manager that owns hosts, links and programs."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        require_root()
+        require_programs(["ip", "setpriv", "ethtool"])
+        self.number = next(World._numbers)
+        self._exit = ExitStack()
+
+    def on_exit(self, undo: Callable[[], object]) -> None:
+        """Call *undo* when the world ends, before what was made earlier is taken down."""
+        self._exit.callback(undo)
+
+    def host(self, name: str) -> Host:
+        """Make a namespace with its loopback up."""
+        host = Host(self, name)
+        _ip("netns", "add", host.namespace)
+        self.on_exit(lambda: _ip("netns", "delete", host.namespace))
+        settings = Path("/proc/sys/net/ipv6/conf")
+
+        def quiet() -> None:
+            for each in QUIET_IPV6:
+                name, _, value = each.partition("=")
+                for scope in ("all", "default"):
+                    (settings / scope / name).write_text(value)
+
+        if settings.exists():
+            host.call(quiet)
+        host.link("lo", state="up")
+        return host
+
+    def veth(self, a: Host, a_name: str, b: Host, b_name: str, *, mtu: int = 1500) -> None:
+        """Join two hosts by a veth pair, up, with default offloads."""
+        with (NAMESPACES / b.namespace).open("rb") as target:
+            peer = {"ifname": b_name, "net_ns_fd": target.fileno(), "mtu": mtu}
+            a.netlink(lambda ip: ip.link("add", ifname=a_name, kind="veth", mtu=mtu, peer=peer))
+        for host, name in ((a, a_name), (b, b_name)):
+            host.link(name, state="up")
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+
+def end(program: subprocess.Popen[bytes], *, within: float = 3.0) -> int:
+    """End one program, politely, then not; return its exit code."""
+    if program.poll() is None:
+        program.send_signal(signal.SIGTERM)
+        try:
+            program.wait(within)
+        except subprocess.TimeoutExpired:
+            program.kill()
+    for stream in (program.stdin, program.stdout, program.stderr):
+        if stream is not None:
+            stream.close()
+    return program.wait()
+
+
+def _ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, check=False)
+    if done.returncode:
+        raise CaptureError(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _enter(namespace: str) -> None:
+    """Move the calling thread into *namespace* (os.setns comes with Python 3.12)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with (NAMESPACES / namespace).open("rb") as file:
+        if libc.setns(file.fileno(), CLONE_NEWNET):
+            error = ctypes.get_errno()
+            raise CaptureError(f"entering namespace {namespace}: {os.strerror(error)}", error=error)
+
+
+def _index(ip: Any, interface: str) -> int:
+    found = ip.link_lookup(ifname=interface)
+    if not found:
+        raise CaptureError(f"there is no interface {interface!r}", interface=interface)
+    return int(found[0])
+
+
+def _read_counters() -> dict[str, int]:
+    """Read /proc/thread-self/net/snmp (pairs of lines: names, numbers) and snmp6 (a name and a number a line)."""
+    net = Path("/proc/thread-self/net")
+    counters: dict[str, int] = {}
+    lines = (net / "snmp").read_text().splitlines()
+    for names, numbers in zip(lines[::2], lines[1::2], strict=True):
+        group, *fields = names.split()
+        for name, number in zip(fields, numbers.split()[1:], strict=True):
+            counters[group.rstrip(":") + name] = int(number)
+    if (net / "snmp6").exists():
+        for line in (net / "snmp6").read_text().splitlines():
+            name, number = line.split()
+            counters[name] = int(number)
+    return counters
