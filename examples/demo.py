@@ -138,8 +138,13 @@ def play(world: World, kind: str) -> bool:
     say(f"\n  sha256 sent     {sha256(folder / 'file')}")
     say(f"  sha256 received {sha256(folder / 'got2') if works else '(nothing)'}")
     say(f"  new checksum errors in a and b: {fresh}\n")
-    verdicts = {"ping works without pktmend": pings, "TCP dies without it": dies, "the kernel counts checksum errors": rose > 0,
-                "TCP works with it": equal, "no new checksum error": fresh == 0}
+    verdicts = {
+        "ping works without pktmend": pings,
+        "TCP dies without it": dies,
+        "the kernel counts checksum errors": rose > 0,
+        "TCP works with it": equal,
+        "no new checksum error": fresh == 0,
+    }
     for what, holds in verdicts.items():
         say(f"  {'yes' if holds else 'NO '}  {what}")
     return all(verdicts.values())

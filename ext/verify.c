@@ -30,6 +30,8 @@ static inline uint64_t total(const uint8_t *data, const pp_check *k, pp_sum_fn *
 /* The field as it should be, given the folded total that includes field as it is. */
 static uint16_t expected_of(const pp_check *k, uint16_t folded, uint16_t field)
 {
+    if (folded == 0)
+        return 0xffff; /* nothing but zeros, whose sum is +0; the subtraction below would make it -0 */
     uint16_t without = pp_fold((uint64_t)folded + (uint16_t)~field);
     uint16_t want = (uint16_t)~without;
     if (want == 0 && (k->proto == PP_PROTO_UDP || k->proto == PP_PROTO_UDPLITE))

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True, auto_pickle=False
 """The one extension: owns memory and lifetimes, turns the engine's return codes into exceptions.
 
 Rules of this file:

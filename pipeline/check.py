@@ -7,7 +7,7 @@ import sys
 from pipeline._core import Batch
 from pipeline.afpacket import Ring
 from pipeline.errors import EXIT_PROBLEMS, ConfigError, FormatError
-from pipeline.loop import HasSource, Pipeline
+from pipeline.loop import HasSource, Pipeline, Stage
 from pipeline.names import Status
 from pipeline.pcap import Capture
 from pipeline.report import bad_line, bad_of, check_lines, packet_json, print_json, words
@@ -52,7 +52,7 @@ def run_check(
 
 
 def _run(source: HasSource, signals: Signals, *, packets: int, json: bool, every: bool, at_wire: bool) -> int:
-    stages = [verify_with(expected=every, at_wire=at_wire), classify, count, Printer(json=json, every=every)]
+    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, Printer(json=json, every=every)]
     pipeline = Pipeline(source, stages, limit=packets)
     pipeline.start()
     fault: FormatError | None = None

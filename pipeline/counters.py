@@ -65,7 +65,7 @@ class Direction:
             octets=tally["octets"],
             malformed=tally["malformed"],
             super_frames=tally["super_frames"],
-            repaired={str(Cause(i)): n for i, n in enumerate(tally["repaired"]) if n},
+            repaired={str(Cause(i)) if i else str(Status.PENDING): n for i, n in enumerate(tally["repaired"]) if n},
             finished=tally["finished"],
             split=tally["split"],
             claimed_valid=tally["claimed_valid"],

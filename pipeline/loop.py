@@ -111,8 +111,7 @@ class Pipeline:
 
     def counters(self) -> Direction:
         """Return the counters as last published: at least five times a second, and exact once it has ended."""
+        ledger, tally = self._loop.snapshot()
         return Direction.of(
-            *self._loop.snapshot(),
-            getattr(self.source, "interface", ""),
-            getattr(self.sink, "interface", None),
+            ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None)
         )

@@ -29,7 +29,7 @@ def _open(path: str) -> IO[bytes]:
         return file
     if stat.S_ISDIR(mode):
         raise CaptureError(f"{path} is a directory, not a capture")
-    spool = tempfile.TemporaryFile(prefix="pktmend-")
+    spool = tempfile.TemporaryFile(prefix="pktmend-")  # noqa: SIM115 - the Capture closes it
     shutil.copyfileobj(file, spool, 1 << 20)
     spool.flush()
     return spool

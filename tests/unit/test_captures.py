@@ -1,0 +1,108 @@
+"""Public captures against verdicts of independent programs (see verdicts.jsonl.xz beside them)."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import Batch, Capture, Cause, Check, Pipeline, Proto, Reason, Status, classify
+from pipeline.stages import verify_with
+
+CLASSIC = {bytes.fromhex(magic) for magic in
+           ("a1b2c3d4", "d4c3b2a1", "a1b23c4d", "4d3cb2a1", "a1b2cd34", "34cdb2a1")}
+NOT_COVERED = {"eigrp"}
+
+
+def verdicts(folder: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """Return {file: {packet number: verdict}}."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    with lzma.open(folder / "verdicts.jsonl.xz", "rt") as file:
+        for line in file:
+            one = json.loads(line)
+            found.setdefault(one["f"], {})[one["n"]] = one
+    return found
+
+
+def ours(path: Path) -> list[list[Check]]:
+    """Return the checks of each packet."""
+    packets: list[list[Check]] = []
+
+    def collect(batch: Batch) -> None:
+        packets.extend(batch.checks_of(i) for i in range(len(batch)))
+
+    with Capture(path) as source:
+        Pipeline(source, [verify_with(expected=True), classify, collect]).run()
+    return packets
+
+
+def agrees(mine: Check, theirs: dict[str, Any], packet: dict[str, Any]) -> bool:
+    """Is our check what the independent verdict says, where that verdict follows the RFC?"""
+    status, reason = Status(mine.status), Reason(mine.reason)
+    if theirs.get("inner"):  # quoted in an ICMP error: theirs judges the quoted packet, ours says that it is quoted
+        return status == Status.UNCHECKED and reason in (Reason.QUOTED, Reason.TRUNCATED, Reason.FRAGMENT)
+    if reason == Reason.LENGTH and status == Status.UNCHECKED:
+        # IP promises more than the frame holds although nothing was cut: theirs sums what is there, ours says so
+        return bool(theirs["s"] in ("good", "bad", "unverified"))
+    if reason == Reason.FRAGMENT:  # theirs judges a first fragment as if it were whole when the lengths allow it
+        return bool(theirs["s"] in ("unverified", "bad"))
+    stored = f"{mine.stored:0{mine.width * 2}x}"
+    if theirs["s"] == "bad":
+        if stored != theirs["v"]:
+            return False
+        if theirs.get("x") == "partial":
+            return status == Status.PENDING and reason == Reason.NO_METADATA
+        if theirs.get("x") == "inner":
+            return status == Status.PENDING or mine.cause == Cause.INNER_PENDING
+        named = {"zero": (Cause.NEVER_FILLED, Cause.ILLEGAL_ZERO), "swapped": (Cause.BYTE_SWAPPED,),
+                 "inverted": (Cause.NOT_COMPLEMENTED,)}.get(theirs.get("x", ""))
+        return status == Status.BAD and f"{mine.expected:0{mine.width * 2}x}" == theirs["want"] and (
+            named is None or mine.cause in named)
+    return status == {"good": Status.GOOD, "unverified": Status.UNCHECKED, "not_present": Status.ABSENT,
+                      "illegal": Status.BAD}[theirs["s"]]
+
+
+def test_statuses_agree_with_the_independent_verdicts(captures: Path) -> None:
+    compared: Counter[str] = Counter()
+    wrong = []
+    for name, packets in verdicts(captures).items():
+        path = captures / name
+        with path.open("rb") as file:
+            if file.read(4) not in CLASSIC:
+                continue
+        found = ours(path)
+        assert len(found) == max(packets), name
+        for n, packet in packets.items():
+            mine = {(str(Proto(k.proto)), k.offset): k for k in found[n - 1]}
+            for theirs in packet["c"]:
+                if theirs["p"] in NOT_COVERED:
+                    continue
+                match = mine.get((theirs["p"], theirs["o"]))
+                if match is None or not agrees(match, theirs, packet):
+                    wrong.append((name, n, theirs, match and (str(Status(match.status)), str(Cause(match.cause)),
+                                                              str(Reason(match.reason)))))
+                else:
+                    compared[theirs["s"]] += 1
+    assert not wrong, f"{len(wrong)} differ, first: {wrong[:8]}"
+    assert compared["good"] > 5000 and compared["bad"] > 500, compared
+
+
+def test_lengths_exception_is_only_where_it_belongs(captures: Path) -> None:
+    """The status `unchecked (length)` is not a way out: only packets whose IP length exceeds the frame have it."""
+    for name, packets in verdicts(captures).items():
+        path = captures / name
+        with path.open("rb") as file:
+            if file.read(4) not in CLASSIC:
+                continue
+        for n, checks in enumerate(ours(path), 1):
+            if any(k.reason == Reason.LENGTH for k in checks):
+                verdict = packets[n]
+                assert "truncated128" in name or verdict.get("malformed") or verdict["c"], (name, n)
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])

@@ -1,0 +1,141 @@
+"""The command line as a user meets it: exit codes, one clear line of error, NDJSON as DESIGN section 7 says."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scapy.all import wrpcap
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import frames as f
+
+ROOT = Path(__file__).resolve().parents[2]
+LEAKED = ROOT / "examples" / "leaked.pcap"
+
+
+def pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as installed."""
+    command = Path(sys.executable).with_name("pktmend")
+    return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def one_line(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return stderr, which is a single line."""
+    text = done.stderr.decode()
+    assert text.count("\n") == 1 and "Traceback" not in text, text
+    return text
+
+
+def test_check_calls_a_senders_capture_fine() -> None:
+    done = pktmend("check", "-r", str(LEAKED))
+    assert done.returncode == 0
+    assert b"pending 4" in done.stdout and b"bad" not in done.stdout
+
+
+def test_check_at_wire_shows_each_leaked_packet() -> None:
+    done = pktmend("check", "-r", str(LEAKED), "--at", "wire")
+    assert done.returncode == 1
+    assert done.stdout.count(b"is bad (leaked): stored 143f") == 4
+
+
+def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
+    packet = f.ether / f.ip4 / f.tcp / f.PAYLOAD
+    path = tmp_path / "x.pcap"
+    wrpcap(str(path), [f.raw(packet), f.leaked(packet), f.put16(f.raw(packet), 90, 0x4711)], linktype=1)
+    right = f.raw(packet)[50:52].hex()
+    done = pktmend("check", "-r", str(path), "--json", "--all", "--at", "wire")
+    assert done.returncode == 1
+    *packets, summary = map(json.loads, done.stdout.splitlines())
+    assert [p["n"] for p in packets] == [1, 2, 3]
+    assert all(p["caplen"] == p["wirelen"] == len(f.raw(packet)) for p in packets)
+    assert packets[0]["checks"][1] == {
+        "proto": "tcp", "offset": 50, "status": "good", "stored": right, "expected": right}
+    assert packets[1]["checks"][1] == {"proto": "tcp", "offset": 50, "status": "bad", "cause": "leaked",
+                                       "stored": f"{f.seed(packet):04x}", "expected": right}
+    assert packets[2]["checks"][1]["cause"] == "corrupt"
+    assert summary == {"summary": {"packets": 3, "truncated": 0, "malformed": 0, "checks": {
+        "ip": {"good": 3}, "tcp": {"good": 1, "leaked": 1, "corrupt": 1}}}}
+
+
+def test_check_reads_standard_input() -> None:
+    done = pktmend("check", "-r", "-", stdin=LEAKED.read_bytes())
+    assert done.returncode == 0 and b"11 packets" in done.stdout
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"", "empty"), (b"GIF89a and more", "octet 0"), (LEAKED.read_bytes()[:-3], "octet"),
+])
+def test_what_is_no_capture_is_exit_5_and_says_where(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "x.pcap"
+    path.write_bytes(content)
+    done = pktmend("check", "-r", str(path))
+    assert done.returncode == 5
+    assert words in one_line(done)
+
+
+def test_truncated_capture_still_reports_what_came_before(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcap"
+    path.write_bytes(LEAKED.read_bytes()[:-3])
+    assert b"10 packets" in pktmend("check", "-r", str(path)).stdout
+
+
+def test_missing_file_and_interface_are_exit_4() -> None:
+    assert "/nonexistent" in one_line(done := pktmend("check", "-r", "/nonexistent")) and done.returncode == 4
+    done = pktmend("monitor", "-i", "nosuch0")
+    names = [name for _, name in socket.if_nameindex()]
+    text = one_line(done)
+    assert done.returncode == 4 and "nosuch0" in text and all(name in text for name in names)
+
+
+@pytest.mark.parametrize("argv", [
+    ("bridge", "-i", "lo", "-I", "lo"),
+    ("bridge", "-i", "lo"),
+    ("bridge", "-i", "lo", "-I", "eth9", "--finish", "wlan0"),
+    ("check",),
+    ("check", "-r", "x", "-i", "lo"),
+    ("check", "-c", "0", "-i", "lo"),
+    ("monitor", "-i", "lo", "--duration", "-1"),
+    ("monitor", "-i", "lo", "-i", "lo"),
+    ("bridge", "-i", "lo", "-I", "x", "--repair", "some"),
+    ("nonsense",),
+])
+def test_misuse_is_exit_2_without_a_traceback(argv: tuple[str, ...]) -> None:
+    done = pktmend(*argv)
+    assert done.returncode == 2
+    assert done.stderr and b"Traceback" not in done.stderr
+
+
+def test_missing_privilege_is_exit_3_and_names_the_capability() -> None:
+    if os.geteuid() != 0:
+        done = pktmend("monitor", "-i", "lo", "--duration", "1")
+    else:  # drop everything; the interpreter may lie where only root can look, so keep its directory open to us
+        command = [sys.executable, "-m", "pipeline", "monitor", "-i", "lo", "--duration", "1"]
+        done = subprocess.run(
+            ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command],
+            capture_output=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "CAP_NET_RAW" in one_line(done)
+
+
+def test_kernels_lists_portable_and_one_active() -> None:
+    rows = [json.loads(line) for line in pktmend("kernels", "--json").stdout.splitlines()]
+    assert rows[0]["kernel"] == "portable" and rows[0]["supported"]
+    assert sum(row["active"] for row in rows) == 1
+
+
+def test_kernel_is_forced_by_the_environment() -> None:
+    command = Path(sys.executable).with_name("pktmend")
+    done = subprocess.run([command, "kernels"], env={**os.environ, "PKTMEND_KERNEL": "portable"}, capture_output=True,
+                          text=True, check=True)
+    assert "portable  supported, active" in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    text = pktmend("--help").stdout.decode()
+    assert all(name in text for name in ("bridge", "monitor", "check", "kernels"))

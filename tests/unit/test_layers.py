@@ -1,0 +1,66 @@
+"""DESIGN section 6: each module imports only from the layers above its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = [
+    {"names", "errors", "include"},
+    {"_core", "_kernel", "_kernel_build"},
+    {"afpacket", "pcap", "stages"},
+    {"counters", "loop"},
+    {"report", "signals", "live", "bridge", "check", "lab"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+]
+# within the application layer, what the commands share
+MAY_SHARE = {"report", "signals"}
+LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the names of this package's modules that *path* imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split(".")
+            if parts[0] == "pipeline":
+                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("pipeline.")}
+    return {name if name in LEVEL else "__init__" for name in found}
+
+
+MODULES = sorted((ROOT / "pipeline").glob("*.py"))
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {path.stem for path in MODULES} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_imports_only_upwards(path: Path) -> None:
+    own = LEVEL[path.stem]
+    for name in imports(path):
+        assert LEVEL[name] < own or (LEVEL[name] == own and (name in MAY_SHARE or own == 3)), (
+            f"{path.stem} (layer {own}) imports {name} (layer {LEVEL[name]})")
+
+
+def test_sources_and_stages_never_import_each_other() -> None:
+    for name in LAYERS[2]:
+        assert not imports(ROOT / "pipeline" / f"{name}.py") & LAYERS[2]
+
+
+def test_loop_does_not_know_packet_sockets() -> None:
+    assert "afpacket" not in imports(ROOT / "pipeline" / "loop.py")
+
+
+def test_engine_knows_no_python() -> None:
+    for path in (ROOT / "ext").iterdir():
+        assert not re.search(r"#\s*include\s*[<\"]Python.h", path.read_text()), path.name

@@ -1,0 +1,57 @@
+"""The other languages' tests and the linters: C under sanitizers, fuzz targets, ruff, mypy, stubtest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, need
+
+SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
+
+
+def run(*argv: str, timeout: float = 280) -> str:
+    """Run a program in the project's folder; its words are the failure."""
+    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=timeout, check=False)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def test_c_tests_pass_under_asan_and_ubsan(tmp_path: Path) -> None:
+    need("make", "cc")
+    out = run("make", "-s", "-j2", "-C", "tests/c", f"OUT={tmp_path}", "run")
+    assert out.count(" 0 failed") == len(list((ROOT / "tests" / "c").glob("test_*.c")))
+
+
+@pytest.fixture(scope="module")
+def fuzzers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("make", "clang")
+    out = tmp_path_factory.mktemp("fuzz")
+    run("make", "-s", "-j2", "-C", "tests/fuzz", f"OUT={out}")
+    return out
+
+
+@pytest.mark.parametrize("target", sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("fuzz_*.c")))
+def test_fuzz_target_finds_nothing(fuzzers: Path, target: str) -> None:
+    seconds = SECONDS if target == "fuzz_frame" else max(1, SECONDS // 3)
+    corpus = fuzzers / f"corpus-{target}"
+    corpus.mkdir()
+    out = run(str(fuzzers / target), f"-max_total_time={seconds}", f"-artifact_prefix={fuzzers}/", str(corpus))
+    assert "Done" in out
+
+
+def test_ruff() -> None:
+    run(sys.executable, "-m", "ruff", "check", ".")
+
+
+def test_mypy_strict() -> None:
+    run(sys.executable, "-m", "mypy")
+
+
+def test_stubs_describe_the_extension() -> None:
+    run(sys.executable, "-m", "mypy.stubtest", "pipeline._core", "--ignore-disjoint-bases",
+        "--allowlist", "tests/stubtest-allow.txt", "--ignore-unused-allowlist")
