@@ -52,7 +52,8 @@ def run_check(
 
 
 def _run(source: HasSource, signals: Signals, *, packets: int, json: bool, every: bool, at_wire: bool) -> int:
-    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, Printer(json=json, every=every)]
+    printer = Printer(json=json, every=every)
+    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, printer]
     pipeline = Pipeline(source, stages, limit=packets)
     pipeline.start()
     fault: FormatError | None = None

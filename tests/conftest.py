@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tools import ROOT
 
 import pipeline
 
-ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
@@ -32,10 +31,3 @@ def captures() -> Path:
     if not (CAPTURES / "verdicts.jsonl.xz").exists():
         pytest.skip(f"no public captures at {CAPTURES} (set PKTMEND_CAPTURES)")
     return CAPTURES
-
-
-def need(*programs: str) -> None:
-    """Skip unless *programs* are installed."""
-    missing = [name for name in programs if shutil.which(name) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")

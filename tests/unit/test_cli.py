@@ -9,11 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import frames as f
 import pytest
 from scapy.all import wrpcap
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import frames as f
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAKED = ROOT / "examples" / "leaked.pcap"

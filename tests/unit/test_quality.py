@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, need
+from tools import ROOT, need
 
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cffi
+import frames as f
 import numpy
 import pytest
 from scapy.all import ICMP, wrpcap
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import frames as f
 
 import pipeline
 from pipeline import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, classify, count, verify

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
+import frames as f
 import pytest
 from scapy.all import ICMP, IP, TCP, UDP, IPv6, Raw, fragment
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import frames as f
 
 from pipeline import Cause, Check, PacketFlag, Proto, Reason, Status, _core
 

@@ -1,0 +1,36 @@
+"""Fixtures of the network tests.  Root is needed; without it every test in this folder is skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from line import Line
+
+from pipeline.lab.world import World
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark and, without root, skip what lies in this folder."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.net)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="network namespaces need root"))
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    with World() as world:
+        yield Line(world)
+
+
+@pytest.fixture
+def make_line() -> Iterator[Callable[[int], Line]]:
+    """Make lines of a chosen MTU."""
+    with World() as world:
+        yield lambda mtu: Line(world, mtu)

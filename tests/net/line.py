@@ -1,0 +1,172 @@
+"""Two hosts with a bridge between them, in namespaces of their own:   a(eth0) -- (pa) node (pb) -- (eth0)b"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline.lab.world import Host, World, end
+
+ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
+
+
+class Bridge:
+    """A running `pktmend bridge`; stop() returns its last snapshot."""
+
+    def __init__(self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",)) -> None:
+        self.process = host.spawn(sys.executable, "-m", "pipeline", *program, *argv, "--json",
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self.process.stderr is not None
+        self.first_line = self.process.stderr.readline().decode()
+        self.snapshots: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.snapshots.append(json.loads(line)["snapshot"])
+
+    def stop(self, number: int = signal.SIGTERM, within: float = 5) -> list[dict[str, Any]]:
+        """End it by a signal; return the directions of the last snapshot."""
+        self.process.send_signal(number)
+        code = self.process.wait(within)
+        self._reader.join(within)
+        stderr = self.process.stderr.read().decode() if self.process.stderr else ""
+        assert code == 0, stderr
+        directions: list[dict[str, Any]] = self.snapshots[-1]["directions"]
+        for d in directions:
+            assert_ledger(d)
+        return directions
+
+
+def assert_ledger(d: dict[str, Any]) -> None:
+    """DESIGN decision 9, on a drained direction."""
+    assert d["kernel_seen"] == d["read"] + d["kernel_drops"], d
+    ends = d["sent"] + sum(d["dropped"].values()) + d["truncated"] + sum(d["tx_error"].values()) + d["held"]
+    assert d["read"] == ends, d
+
+
+class Line:
+    """Hosts a and b, joined through node."""
+
+    def __init__(self, world: World, mtu: int = 1500) -> None:
+        self.world = world
+        self.a, self.b, self.node = world.host("a"), world.host("b"), world.host("node")
+        world.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
+        world.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
+        for host in (self.a, self.b):
+            v4, v6 = ADDRESSES[host.name]
+            host.address("eth0", f"{v4}/24", f"{v6}/64")
+
+    @contextmanager
+    def bridged(self, *argv: str) -> Iterator[Bridge]:
+        """Run the bridge between pa and pb."""
+        bridge = Bridge(self.node, "-i", "pa", "-I", "pb", *argv)
+        assert "bridging" in bridge.first_line, bridge.first_line
+        try:
+            yield bridge
+        finally:
+            end(bridge.process)
+
+    def assert_no_checksum_error(self) -> None:
+        """Neither host's kernel has counted one."""
+        time.sleep(0.05)
+        assert self.a.checksum_errors() == {} and self.b.checksum_errors() == {}
+
+
+def transfer(source: Host, target: Host, size: int, *, version: int = 4, seconds: float = 60) -> None:
+    """Send *size* random octets over TCP; equal hashes or an AssertionError."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    address = ADDRESSES[target.name][0 if version == 4 else 1]
+    server = target.call(lambda: socket.create_server((address, 0), family=family))
+    server.settimeout(seconds)
+    block = os.urandom(1 << 20)
+    sent, got = hashlib.sha256(), hashlib.sha256()
+    faults: list[BaseException] = []
+
+    def receive() -> None:
+        try:
+            connection, _ = server.accept()
+            connection.settimeout(seconds)
+            with connection:
+                while data := connection.recv(1 << 18):
+                    got.update(data)
+        except OSError as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    try:
+        port = server.getsockname()[1]
+        client = source.call(lambda: socket.create_connection((address, port), timeout=seconds))
+        with client:
+            for at in range(0, size, len(block)):
+                piece = block[: min(len(block), size - at)]
+                sent.update(piece)
+                client.sendall(piece)
+    finally:
+        thread.join(seconds)
+        server.close()
+    assert not faults, faults
+    assert sent.digest() == got.digest(), f"{source.name} -> {target.name} over IPv{version}: {size} octets differ"
+
+
+def datagrams(source: Host, target: Host, sizes: list[int], *, version: int = 4) -> None:
+    """Send one datagram of each size, a few at a time; all arrive as sent, in order."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    address = ADDRESSES[target.name][0 if version == 4 else 1]
+
+    def bind(where: str) -> socket.socket:
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        s.bind((where, 0))
+        s.settimeout(5)
+        return s
+
+    receiver = target.call(lambda: bind(address))
+    sender = source.call(lambda: bind("::" if version == 6 else "0.0.0.0"))
+    with receiver, sender:
+        for size in sizes:
+            payload = os.urandom(size)
+            sender.sendto(payload, receiver.getsockname())
+            got = receiver.recv(1 << 16)
+            assert got == payload, f"datagram of {size} octets over IPv{version}"
+
+
+def open_tap(host: Host, interface: str, *, vnet: bool = False) -> socket.socket:
+    """Return a packet socket on *interface* of *host*, for sending and for seeing what arrives."""
+
+    def make() -> socket.socket:
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        s.setsockopt(263, 23, 1)  # PACKET_IGNORE_OUTGOING
+        if vnet:
+            s.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
+        s.setsockopt(263, 8, 1)  # PACKET_AUXDATA: the VLAN tag, which the kernel strips
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        s.bind((interface, 3))
+        return s
+
+    return host.call(make)
+
+
+def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3) -> bytes:
+    """Return the first frame that *wanted* accepts."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([tap], [], [], left)[0]:
+            frame = tap.recv(1 << 17)
+            if wanted(frame):
+                return frame
+    raise AssertionError("the frame did not arrive")

@@ -1,0 +1,45 @@
+"""The demo itself, with each switch; and that nothing of it is left, also when it is interrupted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tools import ROOT, need
+
+from pipeline.lab import ovs
+
+DEMO = str(ROOT / "examples" / "demo.py")
+
+
+def left(pid: int) -> list[str]:
+    """Return the namespaces of process *pid* that are still there."""
+    return [path.name for path in Path("/run/netns").glob(f"pktmend-{pid}-*")]
+
+
+@pytest.mark.parametrize("switch", ["relay", "ovs"])
+def test_demo_shows_symptom_and_cure(switch: str) -> None:
+    need("curl", "ping")
+    if switch == "ovs" and not ovs.is_installed():
+        pytest.skip("Open vSwitch is not installed")
+    demo = subprocess.Popen([sys.executable, DEMO, "--switch", switch], stdout=subprocess.PIPE, text=True)
+    out, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 0, out
+    assert out.count("  yes  ") == 5 and "NO " not in out
+    assert "repaired leaked" in out and "Connection timed out" in out
+    assert left(demo.pid) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_leaves_nothing(number: int) -> None:
+    need("curl", "ping")
+    demo = subprocess.Popen([sys.executable, DEMO, "--switch", "relay"], stdout=subprocess.PIPE, text=True)
+    time.sleep(3)
+    demo.send_signal(number)
+    demo.communicate(timeout=20)
+    assert demo.returncode == 130
+    assert left(demo.pid) == []

@@ -1,0 +1,187 @@
+"""The bridge's life: counters under overload, signals, interfaces that are not as they should be, the monitor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import frames as f
+import pytest
+from line import Bridge, Line, assert_ledger, open_tap, transfer
+
+from pipeline.lab.world import Host
+
+BURST = 500_000
+
+
+def flood(host: Host, interface: str, count: int) -> None:
+    """Send *count* small frames as fast as one socket can."""
+    frame = f.raw(f.ether / f.ip4 / f.udp / b"x")
+    with open_tap(host, interface) as out:
+        for _ in range(count):
+            while True:
+                try:
+                    out.send(frame)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.001)
+
+
+@pytest.mark.parametrize("ring", ["v2", "v3"])
+def test_every_frame_of_a_burst_is_in_one_counter(line: Line, ring: str) -> None:
+    """The reader is stopped for a second in the middle: the ring overflows, and the drops are counted."""
+    with line.bridged("--ring", ring, "--unidir") as bridge:
+        flood(line.a, "eth0", BURST // 5)
+        bridge.process.send_signal(signal.SIGSTOP)
+        flood(line.a, "eth0", BURST * 3 // 5)
+        time.sleep(1)
+        bridge.process.send_signal(signal.SIGCONT)
+        flood(line.a, "eth0", BURST // 5)
+        (there,) = bridge.stop()
+    assert there["kernel_drops"] > 0
+    assert there["kernel_seen"] >= BURST
+    assert there["kernel_seen"] - BURST < 50  # the namespaces' own chatter
+    assert there["sent"] == there["read"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_within_two_seconds_with_an_exact_snapshot(line: Line, number: int) -> None:
+    with line.bridged() as bridge:
+        transfer(line.a, line.b, 5 << 20)
+        began = time.monotonic()
+        directions = bridge.stop(number)
+        assert time.monotonic() - began < 2
+    assert sum(d["sent"] for d in directions) == sum(d["read"] for d in directions) > 0
+
+
+def test_signal_under_full_load_ends_it_within_two_seconds(line: Line) -> None:
+    line.b.spawn("iperf3", "-s")
+    time.sleep(0.3)
+    with line.bridged() as bridge:
+        line.a.spawn("iperf3", "-c", "10.7.0.2", "-t", "20")
+        time.sleep(2)
+        began = time.monotonic()
+        there, _ = bridge.stop()
+        assert time.monotonic() - began < 2
+    assert there["read"] > 1000
+
+
+def test_second_signal_ends_it_at_once(line: Line) -> None:
+    with line.bridged() as bridge:
+        bridge.process.send_signal(signal.SIGSTOP)
+        bridge.process.send_signal(signal.SIGTERM)
+        bridge.process.send_signal(signal.SIGCONT)
+        bridge.process.send_signal(signal.SIGTERM)
+        assert bridge.process.wait(2) in (0, -signal.SIGTERM)
+
+
+def test_usr1_prints_statistics_and_goes_on(line: Line) -> None:
+    with line.bridged() as bridge:
+        bridge.process.send_signal(signal.SIGUSR1)
+        assert bridge.process.stderr is not None
+        assert b"directions" in bridge.process.stderr.readline() or bridge.process.poll() is None
+        line.a.run("ping", "-c1", "10.7.0.2")
+        bridge.stop()
+
+
+def test_snapshot_comes_each_second_and_duration_ends_it(line: Line) -> None:
+    with line.bridged("--duration", "2.5") as bridge:
+        line.a.run("ping", "-c1", "10.7.0.2")
+        assert bridge.process.wait(6) == 0
+        bridge._reader.join(2)
+    assert 3 <= len(bridge.snapshots) <= 4
+    for d in bridge.snapshots[-1]["directions"]:
+        assert_ledger(d)
+        assert set(d) >= {"from", "to", "kernel_seen", "kernel_drops", "read", "sent", "dropped", "truncated",
+                          "tx_error", "held", "repaired", "finished", "checks"}
+
+
+def fails(line: Line, *argv: str) -> tuple[int, str]:
+    """Run pktmend in node; its exit code and its one line."""
+    done = line.node.run(sys.executable, "-m", "pipeline", *argv, check=False, timeout=20)
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stderr
+
+
+def test_interfaces_that_cannot_be_bridged(line: Line) -> None:
+    code, text = fails(line, "bridge", "-i", "pa", "-I", "nosuch")
+    assert code == 4 and "nosuch" in text and "pa" in text and "pb" in text and "lo" in text
+    code, text = fails(line, "bridge", "-i", "pa", "-I", "pa")
+    assert code == 2 and "pa" in text
+    code, text = fails(line, "bridge", "-i", "pa", "-I", "pb", "--finish", "eth7")
+    assert code == 2 and "eth7" in text
+    line.node.link("pb", state="down")
+    code, text = fails(line, "bridge", "-i", "pa", "-I", "pb")
+    assert code == 4 and "pb" in text and "down" in text
+
+
+def test_without_cap_net_raw_it_is_exit_3(line: Line) -> None:
+    done = line.node.run("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-m", "pipeline",
+                         "bridge", "-i", "pa", "-I", "pb", check=False)
+    assert done.returncode == 3 and "CAP_NET_RAW" in done.stderr
+
+
+def test_cap_net_raw_alone_is_enough(line: Line) -> None:
+    caps = "-all,+net_raw"
+    argv = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", sys.executable, "-m", "pipeline", "bridge",
+            "-i", "pa", "-I", "pb", "--duration", "2"]
+    process = line.node.spawn(*argv, stderr=subprocess.PIPE)
+    assert process.stderr is not None and b"bridging" in process.stderr.readline()
+    line.a.run("ping", "-c1", "10.7.0.2")
+    assert process.wait(10) == 0
+
+
+def test_errors_of_sending_are_counters_not_exceptions(line: Line) -> None:
+    """A frame above the egress MTU: EMSGSIZE, counted; the next frame passes."""
+    line.node.link("pb", mtu=600)
+    with line.bridged("--unidir") as bridge, open_tap(line.a, "eth0") as out:
+        out.send(f.raw(f.ether / f.ip4 / f.udp / bytes(1200)))
+        out.send(f.raw(f.ether / f.ip4 / f.udp / bytes(100)))
+        time.sleep(0.3)
+        (there,) = bridge.stop()
+    assert there["tx_error"] == {"EMSGSIZE": 1}
+    assert there["sent"] >= 1
+
+
+def test_link_down_under_traffic_is_counted_and_heals(line: Line) -> None:
+    with line.bridged() as bridge:
+        line.a.run("ping", "-c1", "10.7.0.2")
+        line.node.link("pb", state="down")
+        line.a.run("ping", "-c2", "-i0.2", "-W1", "10.7.0.2", check=False)
+        line.node.link("pb", state="up")
+        line.a.run("ping", "-c3", "-i0.2", "-W2", "10.7.0.2")
+        there, _ = bridge.stop()
+    assert there["tx_error"].get("ENETDOWN", 0) >= 1
+
+
+def test_monitor_tells_pending_from_bad(line: Line) -> None:
+    with line.bridged():
+        monitor = Bridge(line.node, "-i", "pa", "--duration", "3", program=("monitor",))
+        time.sleep(0.5)
+        transfer(line.a, line.b, 1 << 20)
+        with open_tap(line.a, "eth0") as out:
+            out.send(f.leaked(f.ether / f.ip4 / f.udp / f.PAYLOAD))
+        assert monitor.process.wait(10) == 0
+        monitor._reader.join(2)
+    (d,) = monitor.snapshots[-1]["directions"]
+    assert d["checks"]["tcp"]["pending"] > 10 and set(d["checks"]["tcp"]) <= {"pending", "good"}
+    assert d["checks"]["udp"] == {"leaked": 1}
+    assert d["kernel_seen"] == d["read"] + d["kernel_drops"]
+
+
+def test_monitor_prints_a_line_a_second_for_people(line: Line) -> None:
+    done = line.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "2.3")
+    assert sum("packets/s" in text for text in done.stdout.splitlines()) == 2
+    assert json.dumps("pa")[1:-1] in done.stdout
+
+
+def test_nothing_is_left_behind() -> None:
+    """Worlds of this process that have ended left no namespace."""
+    from pathlib import Path
+
+    mine = [p.name for p in Path("/run/netns").glob(f"pktmend-{os.getpid()}-*")] if Path("/run/netns").exists() else []
+    assert mine == []

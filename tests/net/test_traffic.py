@@ -1,0 +1,72 @@
+"""Real traffic through the bridge: TCP, UDP, ICMP, IPv4 and IPv6, every offload setting; the kernel is the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from line import ADDRESSES, Line, datagrams, transfer
+
+MEGABYTE = 1 << 20
+UDP_SIZES = [0, 1, 2, 3, 100, 1471, 1472, 1473, 2000, 8973, 30001, 60000]
+
+
+@pytest.mark.parametrize("ring", ["v2", "v3"])
+@pytest.mark.parametrize("version", [4, 6])
+def test_100_megabytes_each_way_between_default_veths(line: Line, ring: str, version: int) -> None:
+    with line.bridged("--ring", ring) as bridge:
+        transfer(line.a, line.b, 100 * MEGABYTE, version=version)
+        transfer(line.b, line.a, 100 * MEGABYTE, version=version)
+        there, back = bridge.stop()
+    line.assert_no_checksum_error()
+    for direction in (there, back):
+        assert not direction["dropped"] and not direction["tx_error"] and not direction["truncated"]
+        assert set(direction["checks"]["tcp"]) <= {"pending", "good"}
+        assert direction["super_frames"] > 100
+
+
+@pytest.mark.parametrize("ring", ["v2", "v3"])
+def test_udp_and_ping_of_every_size(line: Line, ring: str) -> None:
+    with line.bridged("--ring", ring) as bridge:
+        for version in (4, 6):
+            datagrams(line.a, line.b, UDP_SIZES, version=version)
+            datagrams(line.b, line.a, UDP_SIZES, version=version)
+            for size in (0, 1, 8, 56, 1472, 1473, 8000, 30000, 60000):
+                line.a.run("ping", "-c1", "-W3", "-s", str(size), ADDRESSES["b"][0 if version == 4 else 1])
+        bridge.stop()
+    line.assert_no_checksum_error()
+
+
+@pytest.mark.parametrize("mtu", [1500, 9000])
+@pytest.mark.parametrize("ring", ["v2", "v3"])
+@pytest.mark.parametrize("end", ["a", "b", "both"])
+@pytest.mark.parametrize("feature", ["tx", "tso", "gso", "gro"])
+def test_with_an_offload_switched_off(
+    make_line: Callable[[int], Line], feature: str, end: str, ring: str, mtu: int
+) -> None:
+    line = make_line(mtu)
+    for host in (line.a, line.b):
+        if end in (host.name, "both"):
+            host.offload("eth0", **{feature: False})
+    with line.bridged("--ring", ring) as bridge:
+        for version in (4, 6):
+            transfer(line.a, line.b, 4 * MEGABYTE, version=version)
+            transfer(line.b, line.a, 4 * MEGABYTE, version=version)
+            datagrams(line.a, line.b, [1, 1400, 8900], version=version)
+        bridge.stop()
+    line.assert_no_checksum_error()
+
+
+@pytest.mark.parametrize("mtu", [1500, 9000])
+@pytest.mark.parametrize("ring", ["v2", "v3"])
+def test_finished_towards_both_sides(make_line: Callable[[int], Line], ring: str, mtu: int) -> None:
+    """With --finish on both sides nothing unfinished and nothing above the MTU leaves; the kernel accepts all of it."""
+    line = make_line(mtu)
+    with line.bridged("--ring", ring, "--finish", "pa", "--finish", "pb") as bridge:
+        for version in (4, 6):
+            transfer(line.a, line.b, 20 * MEGABYTE, version=version)
+            transfer(line.b, line.a, 20 * MEGABYTE, version=version)
+            datagrams(line.a, line.b, UDP_SIZES, version=version)
+        there, back = bridge.stop()
+    line.assert_no_checksum_error()
+    assert there["finished"] and back["finished"] and there["split"] and there["sent_frames"] > there["sent"]
