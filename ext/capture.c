@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch.h"
+
 #define MAX_CAPLEN (256u << 20) /* no frame is longer; a record that claims more is broken */
 
 void pp_capture_init(pp_capture *c) { memset(c, 0, sizeof *c); }
@@ -54,8 +56,10 @@ static int begin(pp_capture *c, const uint8_t *w, size_t length, int final)
         return final ? fault(c, length, "the file ends within its header", -EBADMSG) : 0;
     }
     c->interfaces = calloc(1, sizeof *c->interfaces);
-    if (!c->interfaces)
+    if (!c->interfaces) {
+        c->format = PP_CAPTURE_UNKNOWN;
         return fault(c, 0, "out of memory", -ENOMEM);
+    }
     uint32_t link = get32(c, w + 20);
     c->interfaces[0].link = (uint16_t)link; /* above: FCS length and reserved bits */
     c->interfaces[0].fcs_length = (link & 0x04000000) ? (uint8_t)((link >> 28) * 2) : 0;
@@ -119,8 +123,7 @@ int pp_capture_next(pp_capture *c, uint8_t *w, size_t length, int final, pp_batc
     c->offset += at;
     c->packets += b->count;
     if (b->count) {
-        memset(b->verdict, PP_VERDICT_PASS, b->count);
-        memset(b->drop, PP_DROP_NONE, b->count);
+        pp_batch_fresh(b);
         return (int)b->count; /* an error shows again at the next call, which begins where this one stopped */
     }
     return rc;

@@ -95,7 +95,7 @@ void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_che
     (void)flags;
     if (k->flags & PP_CHECK_FLAGGED) {
         k->cause = PP_CAUSE_BAD_SEED;
-    } else if ((k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed) {
+    } else if ((k->flags & (PP_CHECK_HAS_PSEUDO | PP_CHECK_CRC32C)) && k->stored == k->seed) {
         k->cause = PP_CAUSE_LEAKED; /* verify calls it pending where the source has no metadata */
     } else if (k->stored == 0) {
         k->cause = k->proto == PP_PROTO_UDP ? PP_CAUSE_ILLEGAL_ZERO : PP_CAUSE_NEVER_FILLED;

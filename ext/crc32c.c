@@ -61,3 +61,11 @@ uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length)
 #else
 uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length) { return pp_crc32c_portable(crc, data, length); }
 #endif
+
+uint32_t pp_crc32c_around(const void *data, size_t length, size_t field)
+{
+    static const uint8_t zero[4];
+    const uint8_t *p = data;
+    uint32_t crc = pp_crc32c(pp_crc32c(0, p, field), zero, 4);
+    return __builtin_bswap32(pp_crc32c(crc, p + field + 4, length - field - 4));
+}

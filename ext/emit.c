@@ -15,7 +15,8 @@
 #define NEEDS_CSUM 1u /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
 #define TAG 4u
 #define HEAD (PP_VNET_LEN + TAG + PP_SPLIT_HEAD)
-#define PATIENCE_MS 1000 /* for a socket whose send buffer stays full */
+#define PATIENCE_MS 1000 /* of a batch, for a socket whose send buffer stays full */
+#define SCTP_FIELD 8u    /* offset of the CRC32c in an SCTP packet */
 
 struct pp_emit {
     int fd;
@@ -23,6 +24,7 @@ struct pp_emit {
     uint32_t mtu;
     uint32_t capacity;
     uint32_t used; /* messages waiting */
+    int patience;  /* milliseconds left for this batch */
     struct mmsghdr messages[MESSAGES];
     struct iovec vectors[MESSAGES][2];
     uint32_t owner[MESSAGES]; /* packet a message belongs to */
@@ -50,7 +52,6 @@ void pp_emit_free(pp_emit *e) { free(e); }
 
 static void flush(pp_emit *e, pp_ledger *ledger)
 {
-    int patience = PATIENCE_MS;
     for (uint32_t done = 0; done < e->used;) {
         int n = sendmmsg(e->fd, e->messages + done, e->used - done, MSG_DONTWAIT);
         if (n > 0) {
@@ -60,9 +61,9 @@ static void flush(pp_emit *e, pp_ledger *ledger)
         }
         if (errno == EINTR)
             continue;
-        if (errno == EAGAIN && patience > 0) {
+        if (errno == EAGAIN && e->patience > 0) {
             struct pollfd p = { .fd = e->fd, .events = POLLOUT };
-            patience -= 5;
+            e->patience -= 5;
             poll(&p, 1, 5);
             continue;
         }
@@ -141,14 +142,27 @@ static int add_segments(pp_emit *e, pp_batch *b, uint32_t i, const pp_vnet *v, p
     }
 }
 
-/* Where the datagram ends that the pending checksum covers: not with the frame if that is padded. */
-static uint32_t pending_end(const pp_batch *b, uint32_t i)
+/* The check whose field the source named as unfinished, whole within the frame; null without one. */
+static const pp_check *pending_check(const pp_batch *b, uint32_t i)
 {
     const pp_check *k = b->checks + b->check_first[i];
     for (unsigned j = 0; j < b->check_count[i]; j++, k++)
         if ((k->flags & PP_CHECK_FLAGGED) && k->start + k->length <= b->caplen[i])
-            return k->start + k->length;
-    return b->caplen[i];
+            return k;
+    return NULL;
+}
+
+static int is_crc32c(const pp_check *k) { return k && (k->flags & PP_CHECK_CRC32C); }
+
+/* What the packet socket on the way out would refuse or spoil, whatever the next hop can do: a super-frame within a tunnel
+ * (the virtio-net header cannot say so) and a pending CRC32c (it would be taken for a 16-bit sum). */
+static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
+{
+    if (!(v->flags & NEEDS_CSUM))
+        return 0;
+    if (v->gso_type)
+        return b->l4[i] != 0 && v->csum_start != b->l4[i];
+    return v->csum_offset == SCTP_FIELD && is_crc32c(pending_check(b, i));
 }
 
 static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
@@ -162,7 +176,9 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
         return rc;
     }
     if (v.flags & NEEDS_CSUM) {
-        int rc = pp_complete(b->data[i], pending_end(b, i), &v);
+        const pp_check *k = pending_check(b, i);
+        uint32_t end = k ? k->start + k->length : b->caplen[i]; /* a padded frame goes on behind the datagram */
+        int rc = is_crc32c(k) ? pp_complete_crc32c(b->data[i], k) : pp_complete(b->data[i], end, &v);
         if (rc < 0)
             return rc;
         v = (pp_vnet){ 0 };
@@ -178,6 +194,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
     pp_emit *e = context;
     if (b->count > e->capacity)
         return -EOVERFLOW;
+    e->patience = PATIENCE_MS;
     for (uint32_t i = 0; i < b->count; i++) {
         if (pp_account_unsent(b, i, ledger)) {
             e->fate[i] = FATE_UNSENT;
@@ -187,7 +204,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         e->fate[i] = 0;
         if (b->flags[i] & PP_PKT_VNET)
             memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
-        if (!e->finish) {
+        if (!e->finish && !must_finish(b, i, &v)) {
             add_frame(e, b, i, v, ledger);
         } else if (add_finished(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;

@@ -61,6 +61,34 @@ static void read_statistics(pp_loop *l)
     l->ledger.kernel_drops += s.tp_drops;
 }
 
+/* What the kernel has counted and we can no longer read was dropped, by us. */
+static void write_off(pp_loop *l)
+{
+    uint64_t known = l->ledger.read + l->ledger.kernel_drops;
+    if (l->ledger.kernel_seen > known)
+        l->ledger.kernel_drops += l->ledger.kernel_seen - known;
+}
+
+/* An empty ring at which for a second nothing is read while drops rise has lost its way. */
+static int rebuild_if_wedged(pp_loop *l)
+{
+    int stuck = l->ledger.read == l->idle_read && l->ledger.kernel_drops > l->idle_drops;
+    l->wedged = stuck ? l->wedged + 1 : 0;
+    l->idle_read = l->ledger.read;
+    l->idle_drops = l->ledger.kernel_drops;
+    if (l->wedged < 3 || !l->source.rebuild)
+        return 0;
+    l->wedged = 0;
+    int rc = l->source.rebuild(l->source.context);
+    if (rc < 0)
+        return rc;
+    l->rebuilds++;
+    read_statistics(l);
+    write_off(l);
+    l->idle_drops = l->ledger.kernel_drops;
+    return 0;
+}
+
 static void publish(pp_loop *l, uint64_t now)
 {
     read_statistics(l);
@@ -148,11 +176,18 @@ static int drain(pp_loop *l)
             int rc = work(l, n);
             if (rc < 0)
                 return rc;
-            continue;
+            if (now_ns() <= end)
+                continue;
         }
         read_statistics(l);
-        if (l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops || now_ns() > end)
+        if (l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops)
             return 0;
+        if (now_ns() > end) {
+            write_off(l);
+            return 0;
+        }
+        if (n > 0)
+            continue;
         struct pollfd p = { .fd = l->source.fd, .events = POLLIN };
         poll(&p, 1, 2); /* a V3 block waits for its timer */
     }
@@ -192,6 +227,8 @@ int pp_loop_run(pp_loop *l)
             if (now - published >= PUBLISH_NS) {
                 publish(l, now);
                 published = now;
+                if (n == 0 && (rc = rebuild_if_wedged(l)) < 0)
+                    break;
             }
         }
         if (n == 0 && l->source.fd >= 0)

@@ -31,6 +31,7 @@ typedef struct pp_ledger {
 typedef struct pp_source {
     int (*next)(void *context, pp_batch *batch); /* packets, 0 none now, -ENODATA no more ever, or -errno */
     void (*release)(void *context);
+    int (*rebuild)(void *context); /* may be null: make a source work again that lost its way (see pp_ring_rebuild) */
     void *context;
     int fd; /* to poll for input and ask for PACKET_STATISTICS; -1: next never has to wait */
 } pp_source;
@@ -56,6 +57,7 @@ typedef struct pp_loop {
     int failed_stage;   /* after a negative return: which stage, or -1 */
     uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
+    uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
     /* private */
     volatile int stopping;
     pp_ledger ledger;
@@ -64,6 +66,8 @@ typedef struct pp_loop {
     pp_ledger published_ledger;
     pp_tally published_tally;
     uint64_t published_ns;
+    uint64_t idle_read, idle_drops; /* at the last publication */
+    unsigned wedged;                /* publications in a row at which only drops had risen */
 } pp_loop;
 
 int pp_loop_init(pp_loop *loop); /* 0 or -errno; source, sink, stages and batch are the caller's to fill */

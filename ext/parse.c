@@ -45,7 +45,7 @@ void pp_parse_mpls(pp_packet *p, pp_cursor c)
         }
         return;
     }
-    p->flags |= PP_PKT_MALFORMED;
+    pp_malformed(p, &c);
 }
 
 /* A PPP frame from its address field (which HDLC-like framing has and PPPoE has not) or its protocol field on. */
@@ -82,7 +82,7 @@ static void pppoe(pp_packet *p, pp_cursor c)
     uint32_t length = pp_get16(p->data + c.at + 4);
     c.at += 6;
     if (length > c.end - c.at) {
-        p->flags |= PP_PKT_MALFORMED;
+        pp_malformed(p, &c);
         return;
     }
     pp_bound(p, &c, c.at + length);
@@ -110,7 +110,7 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor c, uint16_t type)
         case 0x8864: pppoe(p, c); return;
         case 0x8100: case 0x88a8: case 0x9100: case 0x9200: case 0x9300:
             if (tags == PP_MAX_VLAN) {
-                p->flags |= PP_PKT_MALFORMED;
+                pp_malformed(p, &c);
                 return;
             }
             if (!pp_need(p, &c, 4))
@@ -160,6 +160,13 @@ static const uint8_t *ip4_destination(const uint8_t *h, uint32_t header)
     return h + 16;
 }
 
+/* May a length field of 0 mean "as long as the frame"?  Beyond 64 KiB the field cannot hold the length (BIG TCP); captures
+ * of segmentation offload have it too, and no frame of a network carries 0. */
+static int is_super_frame(const pp_packet *p, uint32_t span)
+{
+    return (p->flags & PP_PKT_SUPER_FRAME) || span > 65535 || (!(p->flags & PP_PKT_METADATA) && span > 1500);
+}
+
 void pp_parse_ip4(pp_packet *p, pp_cursor c)
 {
     if (!pp_need(p, &c, 20))
@@ -182,8 +189,7 @@ void pp_parse_ip4(pp_packet *p, pp_cursor c)
             pp_unchecked(k, PP_REASON_TRUNCATED);
         return;
     }
-    /* Beyond 64 KiB the field cannot hold the length: BIG TCP, TSO handed over whole. */
-    if (total == 0 && ((p->flags & PP_PKT_SUPER_FRAME) || span > 65535))
+    if (total == 0 && is_super_frame(p, span))
         total = span;
     if (total < header) {
         pp_malformed(p, &c);
@@ -197,7 +203,7 @@ void pp_parse_ip4(pp_packet *p, pp_cursor c)
     }
     uint16_t fragment = pp_get16(h + 6);
     if (fragment & 0x3fff) {
-        p->flags |= PP_PKT_FRAGMENT;
+        pp_fragment(p, &c);
         if (fragment & 0x1fff)
             return;
         c.fragment = 1;
@@ -206,6 +212,7 @@ void pp_parse_ip4(pp_packet *p, pp_cursor c)
     c.pseudo = (uint64_t)pp_load16(h + 12) + pp_load16(h + 14) + pp_load16(destination) + pp_load16(destination + 2);
     c.version = 4;
     c.at += header;
+    pp_add_layer(p, &c, c.at - header, h[9]);
     if (outermost)
         p->l4 = (uint16_t)c.at;
     pp_parse_transport(p, c, h[9]);
@@ -234,7 +241,7 @@ static const uint8_t *routing_destination(const uint8_t *h, uint32_t length, con
         uint32_t last = 16u - (h[4] & 15u), pad = h[5] >> 4;
         if (length < 8 + pad + last)
             return NULL;
-        memcpy(room, now, 16);
+        memmove(room, now, 16); /* now may be room already: a second such header */
         memcpy(room + 16 - last, h + length - pad - last, last);
         return room;
     }
@@ -264,7 +271,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor c)
         return;
     const uint8_t *h = p->data + c.at, *source = h + 8, *destination = h + 24;
     uint8_t room[16], next = h[6];
-    uint32_t span = c.end - c.at - 40, payload = pp_get16(h + 4);
+    uint32_t l3 = c.at, span = c.end - c.at - 40, payload = pp_get16(h + 4);
     if (h[0] >> 4 != 6) {
         pp_malformed(p, &c);
         return;
@@ -282,7 +289,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor c)
         if (jumbo)
             payload = pp_get32(jumbo);
     }
-    if (payload == 0 && next != 59 && ((p->flags & PP_PKT_SUPER_FRAME) || span > 65535))
+    if (payload == 0 && next != 59 && is_super_frame(p, span))
         payload = span;
     if (payload > span) {
         c.contradiction = 1;
@@ -318,7 +325,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor c)
             h = p->data + c.at;
             length = 8;
             if (pp_get16(h + 2) & 0xfff9) {
-                p->flags |= PP_PKT_FRAGMENT;
+                pp_fragment(p, &c);
                 if (outermost)
                     p->protocol = h[0];
                 if (pp_get16(h + 2) & 0xfff8)
@@ -338,6 +345,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor c)
             c.pseudo = address_sum(source) + address_sum(destination);
             c.version = 6;
             c.contradiction |= (uint8_t)unknown_destination;
+            pp_add_layer(p, &c, l3, next);
             if (outermost) {
                 p->protocol = next;
                 p->l4 = (uint16_t)c.at;
@@ -348,7 +356,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor c)
         next = h[0];
         c.at += length;
     }
-    p->flags |= PP_PKT_MALFORMED;
+    pp_malformed(p, &c);
 }
 
 static void by_version(pp_packet *p, pp_cursor c)
@@ -365,7 +373,7 @@ void pp_parse(pp_packet *p)
 {
     pp_cursor c = { .limit = p->cap, .end = p->wire };
     uint32_t family;
-    p->version = p->protocol = p->count = 0;
+    p->version = p->protocol = p->count = p->layer_count = 0;
     p->l3 = p->l4 = 0;
     if (p->wire < p->cap)
         c.end = p->wire = p->cap;

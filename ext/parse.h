@@ -22,6 +22,12 @@ enum pp_link {
 #define PP_MAX_LABELS 16u     /* MPLS */
 #define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
 
+/* One IP packet on the way inwards: offsets of its headers.  Recorded for who has to write them again (split.c). */
+typedef struct pp_layer {
+    uint32_t l3, l4;
+    uint8_t version, protocol;
+} pp_layer;
+
 /* One packet on its way through the parser. */
 typedef struct pp_packet {
     const uint8_t *data;
@@ -32,6 +38,8 @@ typedef struct pp_packet {
     uint16_t l3, l4; /* out: of the outermost IP packet */
     uint8_t version, protocol;
     uint8_t count;   /* out: checks found, at most PP_CHECKS_PER_PACKET */
+    uint8_t layer_count;
+    pp_layer *layers; /* in: room for PP_MAX_DEPTH, or null; out: IP packets, outermost first, quoted ones left out */
     pp_check *checks;
 } pp_packet;
 

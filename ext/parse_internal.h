@@ -44,6 +44,20 @@ static inline int pp_need(pp_packet *p, const pp_cursor *c, uint32_t n)
     return 0;
 }
 
+/* Record an IP packet whose transport header begins at the cursor. */
+static inline void pp_add_layer(pp_packet *p, const pp_cursor *c, uint32_t l3, uint8_t protocol)
+{
+    if (__builtin_expect(p->layers != NULL, 0) && p->layer_count < PP_MAX_DEPTH && !c->quoted)
+        p->layers[p->layer_count++] = (pp_layer){ l3, c->at, c->version, protocol };
+}
+
+/* A fragment, unless an ICMP error quotes one. */
+static inline void pp_fragment(pp_packet *p, const pp_cursor *c)
+{
+    if (!c->quoted)
+        p->flags |= PP_PKT_FRAGMENT;
+}
+
 /* Narrow the cursor to end (never widens it). */
 static inline void pp_bound(const pp_packet *p, pp_cursor *c, uint32_t end)
 {

@@ -2,10 +2,15 @@
 #include "ring.h"
 
 #include <errno.h>
+#include <linux/if_arp.h>
 #include <linux/if_packet.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+
+#include "batch.h"
+#include "parse.h"
 
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 4096u
@@ -39,8 +44,20 @@ static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, con
     return flags;
 }
 
+/* What a frame of this kind of interface begins with. */
+static uint16_t link_of(uint16_t hatype)
+{
+    switch (hatype) {
+    case ARPHRD_NONE: case ARPHRD_PPP: case ARPHRD_RAWIP: case ARPHRD_TUNNEL: case ARPHRD_TUNNEL6: case ARPHRD_SIT:
+    case ARPHRD_IPGRE: case ARPHRD_IP6GRE:
+        return PP_LINK_RAW; /* tun, wireguard, ppp, ip tunnels */
+    default:
+        return PP_LINK_ETHERNET;
+    }
+}
+
 static void add(pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns, uint16_t flags,
-                uint16_t tpid, uint16_t tci)
+                uint16_t link, uint16_t tpid, uint16_t tci)
 {
     uint32_t i = b->count++;
     b->data[i] = frame;
@@ -48,7 +65,7 @@ static void add(pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, 
     b->wirelen[i] = wirelen;
     b->time_ns[i] = time_ns;
     b->flags[i] = flags;
-    b->link[i] = 1;
+    b->link[i] = link;
     b->vlan_tpid[i] = tpid;
     b->vlan_tci[i] = tci;
     b->interface[i] = 0;
@@ -56,6 +73,8 @@ static void add(pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, 
 
 static int next_v3(pp_ring *r, pp_batch *b)
 {
+    if (r->holding && r->packet >= r->packets)
+        return 0; /* all given out, and not released yet */
     uint8_t *block = r->map + (size_t)r->cursor * r->block_size;
     struct tpacket_block_desc *d = (struct tpacket_block_desc *)(void *)block;
     if (!r->holding) {
@@ -69,15 +88,24 @@ static int next_v3(pp_ring *r, pp_batch *b)
     for (; r->packet < r->packets && b->count < b->capacity; r->packet++) {
         if (r->packet_at > r->block_size - sizeof(struct tpacket3_hdr))
             return -EPROTO;
-        const struct tpacket3_hdr *h = (const struct tpacket3_hdr *)(const void *)(block + r->packet_at);
-        if ((uint64_t)r->packet_at + h->tp_mac + h->tp_snaplen > r->block_size ||
-            h->tp_mac < sizeof *h + PP_VNET_LEN)
+        struct tpacket3_hdr *h = (struct tpacket3_hdr *)(void *)(block + r->packet_at);
+        uint32_t mac = h->tp_mac;
+        h->tp_mac = 0; /* so that a place the kernel counts but does not fill next time cannot pass for this packet */
+        if (mac == 0) { /* such a place: a frame whose GSO type the virtio-net header cannot express; it is in tp_drops */
+            if (h->tp_next_offset == 0) {
+                r->packet = r->packets;
+                break;
+            }
+            r->packet_at += h->tp_next_offset;
+            continue;
+        }
+        if ((uint64_t)r->packet_at + mac + h->tp_snaplen > r->block_size || mac < sizeof *h + PP_VNET_LEN)
             return -EPROTO;
         const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
-        uint8_t *frame = block + r->packet_at + h->tp_mac;
+        uint8_t *frame = block + r->packet_at + mac;
         add(b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype),
-            (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
+            link_of(from->sll_hatype), (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
         if (h->tp_next_offset == 0) {
             r->packet = r->packets;
             break;
@@ -97,16 +125,23 @@ static void release_v3(pp_ring *r)
     r->holding = 0;
 }
 
-/* A frame larger than its slot waits whole in the socket's queue (PACKET_COPY_THRESH), in slot order. */
-static uint8_t *fetch_copy(pp_ring *r, uint32_t at, uint32_t room, uint32_t *caplen)
+/* A frame larger than its slot waits whole in the socket's queue (PACKET_COPY_THRESH), in slot order.  Null if it is not
+ * there.  A pending socket error (the link went down) comes out of recv before the frame does.  Should queue and slots ever
+ * fall out of step, the queue is emptied: frames are then cut and counted as such, never swapped. */
+static uint8_t *fetch_copy(pp_ring *r, uint32_t at, uint32_t room, uint32_t wirelen, uint32_t *caplen)
 {
-    ssize_t n;
-    do
+    ssize_t n = -1;
+    for (unsigned tries = 0; tries < 8 && n < 0; tries++) {
         n = recv(r->fd, r->arena + at, room, MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+        if (n < 0 && errno == EAGAIN)
+            return NULL;
+    }
     uint32_t head = r->has_vnet ? PP_VNET_LEN : 0;
-    if (n < (ssize_t)head)
+    if (n < 0 || (uint32_t)n != wirelen + head) {
+        while (recv(r->fd, r->arena + at, room, MSG_DONTWAIT | MSG_TRUNC) >= 0) {
+        }
         return NULL;
+    }
     *caplen = (n > (ssize_t)room ? room : (uint32_t)n) - head;
     return r->arena + at + head;
 }
@@ -132,7 +167,7 @@ static int next_v2(pp_ring *r, pp_batch *b)
             if (arena_used && want > PP_RING_ARENA - arena_used)
                 break; /* the next batch has an empty arena */
             uint32_t whole = 0;
-            uint8_t *copy = fetch_copy(r, arena_used, PP_RING_ARENA - arena_used, &whole);
+            uint8_t *copy = fetch_copy(r, arena_used, PP_RING_ARENA - arena_used, wirelen, &whole);
             if (copy) {
                 frame = copy;
                 caplen = whole;
@@ -143,7 +178,7 @@ static int next_v2(pp_ring *r, pp_batch *b)
         r->holding++;
         add(b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
-            (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
+            link_of(from->sll_hatype), (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
     }
     return (int)b->count;
 }
@@ -160,16 +195,36 @@ static void release_v2(pp_ring *r)
 int pp_ring_next(pp_ring *r, pp_batch *b)
 {
     b->count = b->checks_used = 0;
+    if (!r->map)
+        return -EBADF;
     int n = r->version == 3 ? next_v3(r, b) : next_v2(r, b);
-    if (n > 0) {
-        memset(b->verdict, PP_VERDICT_PASS, b->count);
-        memset(b->drop, PP_DROP_NONE, b->count);
-        memset(b->status, PP_STATUS_NONE, b->count);
-        memset(b->cause, PP_CAUSE_NONE, b->count);
-        memset(b->check_count, 0, b->count);
-        memset(b->version, 0, b->count);
-    }
+    if (n > 0)
+        pp_batch_fresh(b);
     return n;
+}
+
+int pp_ring_rebuild(pp_ring *r)
+{
+    size_t size = (size_t)r->frame_size * r->frame_count;
+    struct tpacket_req request = { .tp_block_size = r->block_size, .tp_block_nr = r->block_count,
+                                   .tp_frame_size = r->frame_size, .tp_frame_nr = r->frame_count };
+    struct tpacket_req none = { 0 };
+    if (r->version != 2 || r->holding || !r->map)
+        return -EBUSY;
+    /* The addresses stay ours throughout: something else is mapped there while the ring is not. */
+    if (mmap(r->map, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -errno;
+    if (setsockopt(r->fd, SOL_PACKET, PACKET_RX_RING, &none, sizeof none) < 0 ||
+        setsockopt(r->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0 ||
+        mmap(r->map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, r->fd, 0) == MAP_FAILED) {
+        int rc = -errno;
+        r->map = NULL;
+        return rc;
+    }
+    while (recv(r->fd, r->arena, PP_RING_ARENA, MSG_DONTWAIT) >= 0) {
+    }
+    r->cursor = 0;
+    return 0;
 }
 
 void pp_ring_release(pp_ring *r)

@@ -19,7 +19,7 @@ typedef struct pp_ring {
     uint8_t *map;
     int fd;
     int version;          /* 2 or 3 */
-    uint32_t block_size;  /* V3 */
+    uint32_t block_size;  /* V3: of a block; V2: of the memory pieces behind the slots (tp_block_size) */
     uint32_t block_count;
     uint32_t frame_size;  /* V2: of a slot */
     uint32_t frame_count;
@@ -37,6 +37,10 @@ typedef struct pp_ring {
 int pp_ring_next(pp_ring *ring, pp_batch *batch);
 /* Hand back what the last pp_ring_next gave out. */
 void pp_ring_release(pp_ring *ring);
+/* V2: set the ring up anew on the same socket, at the same address.  A frame whose GSO type the virtio-net header cannot
+ * express (UFO, SCTP) leaves its slot reserved for ever, and the kernel drops all that comes after (net/packet/af_packet.c
+ * tpacket_rcv, rx_owner_map).  Nothing may be held.  0, or -errno; the ring is dead then if that came from the kernel. */
+int pp_ring_rebuild(pp_ring *ring);
 /* A bound for the packets of one batch: the capacity to give it. */
 uint32_t pp_ring_capacity(const pp_ring *ring);
 

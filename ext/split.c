@@ -25,6 +25,16 @@ int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
     return 0;
 }
 
+int pp_complete_crc32c(uint8_t *frame, const pp_check *k)
+{
+    if (!(k->flags & PP_CHECK_CRC32C) || k->length < k->offset - k->start + 4)
+        return -EINVAL;
+    uint32_t crc = pp_crc32c_around(frame + k->start, k->length, k->offset - k->start);
+    pp_put16(frame + k->offset, (uint16_t)(crc >> 16));
+    pp_put16(frame + k->offset + 2, (uint16_t)crc);
+    return 0;
+}
+
 /* The transport header behind an IPv6 header: 0 with *l4 and *protocol, or -EINVAL. */
 static int walk_ip6(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4, uint8_t *protocol, uint32_t *jumbo)
 {
@@ -49,6 +59,18 @@ static int walk_ip6(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t
     return -EINVAL;
 }
 
+/* Does the pending checksum lie in a packet inside the outermost one?  IPv6 extension headers decide by being walked. */
+static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t csum_start)
+{
+    uint32_t l4 = 0, jumbo = 0;
+    uint8_t protocol;
+    if (frame[l3] >> 4 == 4)
+        return csum_start != l3 + (frame[l3] & 15u) * 4;
+    if (frame[l3] >> 4 != 6 || length - l3 < 40)
+        return 0;
+    return walk_ip6(frame, length, l3, &l4, &protocol, &jumbo) < 0 || l4 != csum_start;
+}
+
 int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu)
 {
     uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN, protocol = 0;
@@ -58,6 +80,13 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
         return -EOPNOTSUPP;
     if (v->gso_size == 0 || l3 > length || length - l3 < 20)
         return -EINVAL;
+    uint32_t outermost = l3;
+    if ((v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && is_inside(frame, length, l3, v->csum_start)) {
+        int inner = pp_encap_find(&s->encap, frame, length, v->csum_start);
+        if (inner < 0)
+            return inner;
+        l3 = (uint32_t)inner;
+    }
     s->version = frame[l3] >> 4;
     if (s->version == 4) {
         uint32_t total = pp_get16(frame + l3 + 2), size = (frame[l3] & 15u) * 4;
@@ -68,6 +97,7 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
                 return -EINVAL;
             end = l3 + total;
         }
+        s->difference = pp_ip4_difference(frame + l3);
         l4 = l3 + size;
         protocol = frame[l3 + 9];
     } else if (s->version == 6 && length - l3 >= 40) {
@@ -108,25 +138,20 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
     s->payload_size = v->gso_size;
     if (s->head_length > PP_SPLIT_HEAD)
         return -EMSGSIZE;
-    uint32_t room = s->head_length - l3;
+    if (jumbo && s->encap.count)
+        return -EOPNOTSUPP; /* what lies outside would have to move */
+    uint32_t room = s->head_length - outermost;
     if (!s->is_udp && mtu > room && s->payload_size > mtu - room)
         s->payload_size = mtu - room;
+    uint32_t largest = s->payload < s->payload_size ? s->payload : s->payload_size;
+    if (room - (frame[outermost] >> 4 == 6 ? 40 : 0) + largest > 0xffff)
+        return -EINVAL; /* a segment whose own length field could not hold its length */
     /* the seed holds the length of the whole datagram; each segment has its own */
     uint32_t whole = end - l4;
     s->seed = pp_fold((uint64_t)pp_load16(frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
                       (uint16_t)~pp_wire16((uint16_t)(whole >> 16)));
     s->count = (s->payload + s->payload_size - 1) / s->payload_size;
     return (int)s->count;
-}
-
-static void write_ip4(const pp_split *s, uint8_t *ip, uint32_t length)
-{
-    uint32_t size = (ip[0] & 15u) * 4;
-    pp_put16(ip + 2, (uint16_t)length);
-    pp_put16(ip + 4, (uint16_t)(pp_get16(ip + 4) + s->index));
-    memset(ip + 10, 0, 2);
-    uint16_t sum = (uint16_t)~pp_fold(pp_sum_portable(ip, size));
-    memcpy(ip + 10, &sum, sizeof sum);
 }
 
 int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
@@ -146,7 +171,7 @@ int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
     uint8_t *transport = head + s->l4;
     uint32_t datagram = s->head_length - s->l4 + size;
     if (s->version == 4)
-        write_ip4(s, head + s->l3, s->head_length - s->l3 + size);
+        pp_ip4_write(head + s->l3, s->head_length - s->l3 + size, s->index, s->difference);
     else
         pp_put16(head + s->l3 + 4, (uint16_t)(s->head_length - s->l3 - 40 + size));
     uint32_t field = 16;
@@ -162,15 +187,20 @@ int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
         if (s->index)
             transport[13] &= (uint8_t)~TCP_CWR;
     }
+    uint16_t payload_sum = 0;
+    if (!s->no_sum || s->encap.count)
+        payload_sum = pp_fold(pp_kernel_active()->sum(payload, size));
     if (!s->no_sum) {
         memset(transport + field, 0, 2);
         uint64_t sum = (uint64_t)s->seed + pp_wire16((uint16_t)datagram) + pp_sum_portable(transport, s->head_length - s->l4) +
-                       pp_kernel_active()->sum(payload, size);
+                       payload_sum;
         uint16_t check = (uint16_t)~pp_fold(sum);
         if (check == 0 && s->is_udp)
             check = 0xffff; /* RFC 768 */
         memcpy(transport + field, &check, sizeof check);
     }
+    if (s->encap.count)
+        pp_encap_write(&s->encap, head, s->head_length, size, payload_sum, s->index);
     *segment = (pp_segment){ head, s->head_length, payload, size };
     s->next += size;
     s->index++;

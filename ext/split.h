@@ -10,6 +10,7 @@
 #ifndef PP_SPLIT_H
 #define PP_SPLIT_H
 
+#include "encap.h"
 #include "pp.h"
 
 #define PP_SPLIT_HEAD 256u /* octets of header a segment may have, virtio-net header excluded */
@@ -35,7 +36,9 @@ typedef struct pp_split {
     uint32_t index;        /* segments already given out */
     uint32_t count;        /* segments in all */
     uint16_t seed;         /* the stored field, with the super-frame's length taken out; host order */
+    uint16_t difference;   /* IPv4: of a header sum that was wrong already */
     uint8_t version, is_udp, no_sum;
+    pp_encap encap;        /* tunnel headers around the IP packet that is split */
 } pp_split;
 
 /* Complete the checksum that the virtio-net header names: add from csum_start to the end, seed included, store the
@@ -44,9 +47,13 @@ typedef struct pp_split {
  * Returns 0, or -EINVAL if the field does not lie within the frame (nothing is written then). */
 int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *vnet);
 
-/* Begin to split frame (length octets) as vnet says (GSO type, size, csum_start); l3: offset of the IP header.
+/* The same for the CRC32c of an SCTP packet, which no virtio-net header can name: k is its check.  0 or -EINVAL. */
+int pp_complete_crc32c(uint8_t *frame, const pp_check *check);
+
+/* Begin to split frame (length octets) as vnet says (GSO type, size, csum_start); l3: offset of the outermost IP header.
+ * When csum_start lies in a tunnel, the tunnel's headers are written for each segment too.
  * mtu: of the egress; TCP segments are made smaller than gso_size if they must be to fit; UDP datagrams never.
- * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type that is not
+ * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type or a tunnel that is not
  * split, -EMSGSIZE if the header is longer than PP_SPLIT_HEAD. */
 int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const pp_vnet *vnet, uint32_t l3, uint32_t mtu);
 

@@ -44,6 +44,9 @@ static inline uint16_t pp_fold(uint64_t sum)
 /* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endian octets lie on the wire.
  * Continues from crc (0 to begin); the hardware instruction where there is one, else a table. */
 uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length);
+/* Of a packet whose four octets at field are taken as zero: the number whose hex digits belong there, in wire order.
+ * field + 4 <= length. */
+uint32_t pp_crc32c_around(const void *data, size_t length, size_t field);
 uint32_t pp_crc32c_portable(uint32_t crc, const void *data, size_t length);
 
 #endif

@@ -41,12 +41,7 @@ static uint16_t expected_of(const pp_check *k, uint16_t folded, uint16_t field)
 
 static void judge_crc(const uint8_t *data, pp_check *k)
 {
-    static const uint8_t zero[4];
-    uint32_t at = k->offset - k->start;
-    uint32_t crc = pp_crc32c(0, data + k->start, at);
-    crc = pp_crc32c(crc, zero, 4);
-    crc = pp_crc32c(crc, data + k->offset + 4, k->length - at - 4);
-    k->expected = __builtin_bswap32(crc); /* stored least significant octet first, RFC 9260 appendix A */
+    k->expected = pp_crc32c_around(data + k->start, k->length, k->offset - k->start);
     k->stored = pp_get32(data + k->offset);
     k->flags |= PP_CHECK_HAS_EXPECTED;
     k->status = k->stored == k->expected ? PP_STATUS_GOOD : PP_STATUS_BAD;
@@ -87,11 +82,21 @@ static uint32_t unfinished_field(const uint8_t *data, uint16_t flags, uint32_t *
     return UINT32_MAX;
 }
 
+/* Does the field hold what a sender leaves there for "hardware": the pseudo-header sum, or 0 where there is none? */
+static int holds_seed(const pp_check *k)
+{
+    if (k->flags & (PP_CHECK_CRC32C | PP_CHECK_FLAGGED))
+        return k->stored == k->seed; /* without a pseudo header the seed is 0: SCTP, GRE */
+    return (k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed;
+}
+
 /* The check whose field the source named.  What the sender left undone is the complement alone: F must be S. */
 static void judge_flagged(const uint8_t *data, pp_check *k, pp_sum_fn *sum, uint32_t options)
 {
     k->flags |= PP_CHECK_FLAGGED;
-    int is_seed = (k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed;
+    if (k->flags & PP_CHECK_CRC32C)
+        k->stored = pp_get32(data + k->offset);
+    int is_seed = holds_seed(k);
     if (!is_seed || (options & PP_VERIFY_EXPECTED))
         pp_judge(data, k, sum);
     k->status = is_seed ? PP_STATUS_PENDING : PP_STATUS_BAD;
@@ -107,10 +112,13 @@ static int is_right_once_finished(const uint8_t *data, const pp_check *k, uint32
     return pp_fold(sum(data + k->start, start - k->start) + inner + pp_wire16(k->seed)) == 0xffff;
 }
 
-static void judge_over_unfinished(const uint8_t *data, pp_check *k, uint32_t start, uint32_t field, pp_sum_fn *sum)
+static void judge_over_unfinished(const uint8_t *data, pp_check *k, uint32_t start, uint32_t field, pp_sum_fn *sum,
+                                  int is_super_frame)
 {
     pp_judge(data, k, sum);
-    if (k->status == PP_STATUS_BAD && is_right_once_finished(data, k, start, field, sum)) {
+    /* over a super-frame each segment will get an outer sum of its own: until then the seed is all there is */
+    if (k->status == PP_STATUS_BAD && ((is_super_frame && k->stored == k->seed) ||
+                                       is_right_once_finished(data, k, start, field, sum))) {
         k->status = PP_STATUS_PENDING;
         k->cause = PP_CAUSE_INNER_PENDING;
     }
@@ -149,11 +157,11 @@ static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
             else if (k->offset == field)
                 judge_flagged(p->data, k, sum, options);
             else if (k->start < start && field + 2 <= k->start + k->length && k->proto != PP_PROTO_SCTP)
-                judge_over_unfinished(p->data, k, start, field, sum);
+                judge_over_unfinished(p->data, k, start, field, sum, p->flags & PP_PKT_SUPER_FRAME);
             else
                 pp_judge(p->data, k, sum);
             if (__builtin_expect(k->status == PP_STATUS_BAD, 0)) {
-                if ((k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed && !has_metadata) {
+                if (holds_seed(k) && !has_metadata) {
                     k->status = PP_STATUS_PENDING;
                     k->reason = PP_REASON_NO_METADATA;
                 } else if ((p->flags & PP_PKT_CLAIMED_VALID) && k->proto != PP_PROTO_IP) {
@@ -163,6 +171,8 @@ static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
         } else if (k->status == PP_STATUS_BAD && k->reason == PP_REASON_NONE) {
             pp_judge(p->data, k, sum); /* an illegal zero: only for what it should have been */
             k->status = PP_STATUS_BAD;
+            if (k->expected == 0)
+                k->expected = 0xffff; /* the arithmetic takes both zeros for right, the receiver does not */
         }
         if (__builtin_expect(k->flags & PP_CHECK_QUOTED, 0)) {
             k->status = PP_STATUS_UNCHECKED;

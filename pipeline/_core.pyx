@@ -151,7 +151,7 @@ cdef class Batch:
     """
     cdef pp_batch c
     cdef readonly Py_ssize_t exports
-    cdef object owner   # keeps the memory that data points at
+    cdef object owner   # keeps the memory that data points at, where no source does
     cdef public object keep  # a stage may leave something here for the next one; cleared at release
 
     def __cinit__(self, uint32_t capacity):
@@ -441,9 +441,24 @@ cdef int run_python(pp_batch *b, void *context) noexcept with gil:
 # --- sources ------------------------------------------------------------------------------------
 
 cdef class Source:
-    """Where batches come from; see RingSource and the capture reader."""
+    """Where batches come from; see RingSource and the capture reader.
+
+    One batch at a time is filled from a source; it is emptied when the source is closed, and a source cannot be closed
+    while a loop runs on it or a view of its batch is alive.
+    """
     cdef pp_source c
     cdef readonly uint32_t capacity
+    cdef int running
+    cdef Batch batch
+
+    cdef int detach(self) except -1:
+        if self.running:
+            raise ConfigError("a pipeline still runs on this source; stop it and wait first")
+        if self.batch is not None:
+            self.batch._release_check()
+            self.batch.c.count = 0
+            self.batch = None
+        return 0
 
 
 cdef int ring_next(void *context, pp_batch *b) noexcept nogil:
@@ -452,6 +467,10 @@ cdef int ring_next(void *context, pp_batch *b) noexcept nogil:
 
 cdef void ring_release(void *context) noexcept nogil:
     pp_ring_release(<pp_ring *>context)
+
+
+cdef int ring_rebuild(void *context) noexcept nogil:
+    return pp_ring_rebuild(<pp_ring *>context)
 
 
 cdef class RingSource(Source):
@@ -479,10 +498,13 @@ cdef class RingSource(Source):
                 raise MemoryError
         self.capacity = pp_ring_capacity(r)
         self.c.next, self.c.release, self.c.context, self.c.fd = ring_next, ring_release, r, fd
+        if version == 2:
+            self.c.rebuild = ring_rebuild
 
     def close(self):
-        """Give the memory back; the mapping can be closed then."""
+        """Give the memory back; the mapping can be closed then.  BufferError while a view of a batch is alive."""
         if self.mapped:
+            self.detach()
             self.mapped = False
             self.ring.map = NULL
             PyBuffer_Release(&self.memory)
@@ -503,7 +525,7 @@ cdef class RingSource(Source):
         with nogil:
             n = pp_ring_next(&self.ring, &batch.c)
         check(n, "reading the ring")
-        batch.owner = self
+        self.batch = batch
         return n
 
     def release(self, Batch batch not None):
@@ -535,8 +557,9 @@ cdef class CaptureSource(Source):
         self.c.next, self.c.release, self.c.context, self.c.fd = capture_next, capture_release, &self.window, -1
 
     def close(self):
-        """Give the memory back."""
+        """Give the memory back.  BufferError while a view of a batch is alive."""
         if self.mapped:
+            self.detach()
             self.mapped = False
             self.window.length = self.window.at = 0
             PyBuffer_Release(&self.memory)
@@ -646,7 +669,6 @@ cdef class Loop:
         self.ready = True
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
-        self.batch.owner = source
         self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
@@ -675,8 +697,17 @@ cdef class Loop:
     def run(self):
         """Run until stop(), the end of the source, or a failure: StageError with the original as __cause__."""
         cdef int rc
-        with nogil:
-            rc = pp_loop_run(&self.c)
+        if self.source.running:
+            raise ConfigError("another pipeline runs on this source")
+        self.source.detach()
+        self.source.batch, self.source.running = self.batch, 1
+        try:
+            with nogil:
+                rc = pp_loop_run(&self.c)
+        finally:
+            self.source.running = 0
+        if not self.batch.exports:
+            self.batch.c.count = 0
         if rc == 0:
             return
         culprit = None

@@ -97,6 +97,7 @@ cdef extern from "ring.h" nogil:
         uint8_t *arena
     int pp_ring_next(pp_ring *, pp_batch *) noexcept
     void pp_ring_release(pp_ring *) noexcept
+    int pp_ring_rebuild(pp_ring *) noexcept
     uint32_t pp_ring_capacity(const pp_ring *) noexcept
 
 cdef extern from "loop.h" nogil:
@@ -109,6 +110,7 @@ cdef extern from "loop.h" nogil:
     ctypedef struct pp_source:
         int (*next)(void *, pp_batch *) noexcept
         void (*release)(void *) noexcept
+        int (*rebuild)(void *) noexcept
         void *context
         int fd
     ctypedef struct pp_sink:

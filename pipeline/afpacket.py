@@ -28,6 +28,7 @@ SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
 IFF_UP: Final = 0x1
 SOCKET_BUFFER: Final = 64 << 20
+ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
 
 
 def interfaces() -> list[str]:
@@ -157,14 +158,15 @@ class Ring:
             )
         else:
             size = slot_size * slots
-            pool = min(size, 1 << 18)
+            block_size = min(size, 1 << 18)
+            blocks = size // block_size
             _set(s, lib.PACKET_COPY_THRESH, 1, "copying of large frames", name)
             _large_buffer(s, lib.SO_RCVBUFFORCE, socket.SO_RCVBUF)
             request = ffi.new(
                 "struct tpacket_req *",
                 {
-                    "tp_block_size": pool,
-                    "tp_block_nr": size // pool,
+                    "tp_block_size": block_size,
+                    "tp_block_nr": blocks,
                     "tp_frame_size": slot_size,
                     "tp_frame_nr": slots,
                 },
@@ -192,6 +194,14 @@ class Ring:
             )
             _set(s, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode", name)
 
+    def require_ethernet(self) -> None:
+        """Raise ConfigError if the interface's frames have no Ethernet header."""
+        kind = self._socket.getsockname()[3]
+        if kind not in ETHERNET_KINDS:
+            raise ConfigError(
+                f"interface {self.interface!r} carries no Ethernet frames (ARPHRD {kind})", "bridge a veth, tap or NIC"
+            )
+
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll."""
         return self._socket.fileno()
@@ -207,8 +217,10 @@ class Ring:
         poll.register(self.fileno(), select.POLLIN)
         while True:
             if self.source.next(batch):
-                yield batch
-                self.source.release(batch)
+                try:
+                    yield batch
+                finally:
+                    self.source.release(batch)
             elif not poll.poll(None if timeout is None else timeout * 1000):
                 return
 

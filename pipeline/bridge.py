@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.afpacket import Emit, Ring, require_interface
 from pipeline.errors import ConfigError
-from pipeline.loop import Pipeline, Stage
+from pipeline.loop import Pipeline, Stage, stop_all
 from pipeline.report import direction_lines, print_json
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, drop_corrupt, repair_with, verify
@@ -79,6 +79,7 @@ class Bridge:
             for source, target in ways:
                 emit = stack.enter_context(Emit(target, finish=target in self.options.finish))
                 ring = stack.enter_context(make_ring(source, self.options.ring))
+                ring.require_ethernet()
                 self.pipelines.append(Pipeline(ring, stages_of(self.options), emit))
             self._open = stack.pop_all()
         for pipeline in self.pipelines:
@@ -87,10 +88,7 @@ class Bridge:
 
     def stop(self) -> None:
         """Drain and end both directions; raises what ended one early."""
-        for pipeline in self.pipelines:
-            pipeline.stop()
-        for pipeline in self.pipelines:
-            pipeline.wait()
+        stop_all(self.pipelines)
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -113,7 +111,7 @@ def run_bridge(options: BridgeOptions) -> None:
                 break
             if signals.report.is_set():
                 signals.report.clear()
-                _summary(bridge, options.json, file_is_talk=True)
+                _summary(bridge, False, file_is_talk=True)
             if options.json and now >= next_line:
                 next_line += 1
                 _summary(bridge, options.json)

@@ -8,7 +8,7 @@ import time
 from pipeline.afpacket import Ring
 from pipeline.counters import Direction
 from pipeline.errors import ConfigError
-from pipeline.loop import Pipeline
+from pipeline.loop import Pipeline, stop_all
 from pipeline.report import direction_lines, print_json
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify
@@ -47,13 +47,11 @@ def run_monitor(interfaces: tuple[str, ...], *, duration: float | None, json: bo
         pipelines = [Pipeline(ring, [verify, classify, count]) for ring in rings]
         for pipeline in pipelines:
             pipeline.start()
+        print(f"pktmend: watching {', '.join(interfaces)}", file=sys.stderr, flush=True)
         try:
             _watch(pipelines, signals, duration, json)
         finally:
-            for pipeline in pipelines:
-                pipeline.stop()
-            for pipeline in pipelines:
-                pipeline.wait()
+            stop_all(pipelines)
         _print(pipelines, json)
     finally:
         for ring in rings:

@@ -115,3 +115,17 @@ class Pipeline:
         return Direction.of(
             ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None)
         )
+
+
+def stop_all(pipelines: Sequence[Pipeline]) -> None:
+    """Stop all of them and wait until the last has ended; then raise what ended the first that failed."""
+    errors: list[Exception] = []
+    for pipeline in pipelines:
+        pipeline.stop()
+    for pipeline in pipelines:
+        try:
+            pipeline.wait()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

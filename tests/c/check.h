@@ -10,7 +10,7 @@
 
 static int check_failed, check_passed;
 
-#define CHECK(condition) CHECK_THAT(condition, "")
+#define CHECK(condition) CHECK_THAT(condition, "%s", "does not hold")
 #define CHECK_THAT(condition, ...)                                                       \
     do {                                                                                 \
         if (condition) {                                                                 \

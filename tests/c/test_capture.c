@@ -8,6 +8,7 @@
 
 #include "capture.h"
 #include "check.h"
+#include "columns.h"
 
 enum { PACKETS = 9, ROOM = 64, FILE_MAX = 4096 };
 
@@ -26,17 +27,13 @@ typedef struct packet {
 static const packet packets[PACKETS] = { { 1, 2, 60, 60 }, { 3, 999999, 0, 0 }, { 4, 5, 1, 1 }, { 0x80000001, 6, 33, 1514 },
     { 7, 8, 150, 150 }, { 0xffffffff, 9, 64, 65 }, { 10, 11, 0, 70000 }, { 12, 13, 97, 97 }, { 14, 15, 14, 14 } };
 
-/* Columns of a batch, as far as a reader sets them. */
-static uint8_t *data[ROOM], verdict[ROOM], drop[ROOM];
-static uint32_t caplen[ROOM], wirelen[ROOM], interface[ROOM];
-static uint64_t time_ns[ROOM];
-static uint16_t flags[ROOM], link_type[ROOM], tpid[ROOM], tci[ROOM];
-
 static pp_batch batch(uint32_t capacity)
 {
-    return (pp_batch){ .abi = PP_ABI, .capacity = capacity, .data = data, .caplen = caplen, .wirelen = wirelen,
-        .time_ns = time_ns, .flags = flags, .link = link_type, .vlan_tpid = tpid, .vlan_tci = tci, .interface = interface,
-        .verdict = verdict, .drop = drop };
+    static pp_batch b;
+    if (!b.capacity)
+        b = columns(ROOM);
+    b.capacity = capacity;
+    return b;
 }
 
 static void put(file *f, uint32_t value, unsigned width)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../ext/capture.h"
+#include "../c/columns.h"
 
 enum { ROOM = 16 };
 
@@ -37,12 +38,10 @@ static void mix_packet(uint64_t *hash, const pp_batch *b, uint32_t i)
 /* Windows grow by step octets until something is consumed of them. */
 static digest read_file(const uint8_t *file, size_t size, size_t step, uint32_t capacity)
 {
-    static uint8_t *data[ROOM], verdict[ROOM], drop[ROOM];
-    static uint32_t caplen[ROOM], wirelen[ROOM], interface[ROOM];
-    static uint64_t time_ns[ROOM];
-    static uint16_t flags[ROOM], link_type[ROOM], tpid[ROOM], tci[ROOM];
-    pp_batch b = { .abi = PP_ABI, .capacity = capacity, .data = data, .caplen = caplen, .wirelen = wirelen, .time_ns = time_ns,
-        .flags = flags, .link = link_type, .vlan_tpid = tpid, .vlan_tci = tci, .interface = interface, .verdict = verdict, .drop = drop };
+    static pp_batch b;
+    if (!b.data)
+        b = columns(ROOM);
+    b.capacity = capacity;
     pp_capture c;
     digest d = { .hash = 0xcbf29ce484222325u };
     size_t have = 0;

@@ -17,7 +17,7 @@ NAMES = [p.summary()[8:30] for p in CARRIERS]
 
 
 def through(line: Line, frame: bytes) -> bytes:
-    """Send *frame* out of a's eth0 as it is (no metadata: as if it came from a hop that loses it); what b's eth0 sees."""
+    """Send *frame* out of a's eth0 without metadata, as a hop that loses it would; return what b's eth0 sees."""
     with open_tap(line.a, "eth0") as out, open_tap(line.b, "eth0") as back:
         out.send(frame)
         return seen(back, lambda got: got[:12] == frame[:12] and got[-50:] == frame[-50:])

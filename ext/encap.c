@@ -1,0 +1,116 @@
+/* encap.c - see encap.h. */
+#include "encap.h"
+
+#include <errno.h>
+
+#include "bytes.h"
+#include "parse.h"
+#include "sum.h"
+
+enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47, PORT_GTPU = 2152 };
+enum { GRE_CHECKSUM = 0x8000, GRE_UNSUPPORTED = 0x5007 }; /* routing, sequence number, version */
+
+uint16_t pp_ip4_difference(const uint8_t *ip)
+{
+    /* a right header sums to 0xffff, field included; what it has more or less is the field's error */
+    uint16_t sum = pp_fold(pp_sum_portable(ip, (ip[0] & 15u) * 4));
+    return sum == 0xffff ? 0 : sum;
+}
+
+void pp_ip4_write(uint8_t *ip, uint32_t length, uint32_t index, uint16_t difference)
+{
+    pp_put16(ip + 2, (uint16_t)length);
+    pp_put16(ip + 4, (uint16_t)(pp_get16(ip + 4) + index));
+    memset(ip + 10, 0, 2);
+    uint16_t sum = (uint16_t)~pp_fold(pp_sum_portable(ip, (ip[0] & 15u) * 4));
+    if (difference)
+        sum = pp_fold((uint64_t)sum + difference);
+    memcpy(ip + 10, &sum, sizeof sum);
+}
+
+static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, const pp_layer *from, const pp_packet *p)
+{
+    *to = (pp_encap_layer){ .l3 = from->l3, .l4 = from->l4, .version = from->version, .protocol = from->protocol };
+    if (to->version == 4)
+        to->difference = pp_ip4_difference(frame + to->l3);
+    switch (to->protocol) {
+    case PROTO_IP4: case PROTO_IP6:
+        return 0;
+    case PROTO_GRE:
+        if (length - to->l4 < 8 || (pp_get16(frame + to->l4) & GRE_UNSUPPORTED))
+            return -EOPNOTSUPP;
+        to->has_sum = (pp_get16(frame + to->l4) & GRE_CHECKSUM) != 0;
+        return 0;
+    case PROTO_UDP:
+        if (length - to->l4 < 8 || pp_get16(frame + to->l4 + 2) == PORT_GTPU) /* has a length of its own */
+            return -EOPNOTSUPP;
+        if (pp_get16(frame + to->l4 + 6) == 0)
+            return 0;
+        for (unsigned i = 0; i < p->count; i++) {
+            const pp_check *k = &p->checks[i];
+            if (k->offset != to->l4 + 6)
+                continue;
+            to->has_sum = 1;
+            to->seed = pp_fold((uint64_t)pp_wire16(k->seed) + (uint16_t)~pp_wire16((uint16_t)k->length) +
+                               (uint16_t)~pp_wire16((uint16_t)(k->length >> 16)));
+            return 0;
+        }
+        return -EINVAL;
+    default:
+        return -EINVAL; /* no tunnel */
+    }
+}
+
+int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l4)
+{
+    pp_layer layers[PP_MAX_DEPTH];
+    pp_check checks[PP_CHECKS_PER_PACKET];
+    pp_packet p = { .data = frame, .cap = length, .wire = length, .link = PP_LINK_ETHERNET,
+                    .flags = PP_PKT_SUPER_FRAME | PP_PKT_METADATA, .layers = layers, .checks = checks };
+    pp_parse(&p);
+    e->count = 0;
+    if (p.flags & (PP_PKT_FRAGMENT | PP_PKT_MALFORMED))
+        return -EINVAL;
+    for (unsigned i = 0; i < p.layer_count; i++) {
+        if (layers[i].l4 == l4)
+            return (int)layers[i].l3;
+        if (e->count == PP_ENCAP_LAYERS)
+            return -EOPNOTSUPP;
+        int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p);
+        if (rc < 0)
+            return rc;
+    }
+    return -EINVAL;
+}
+
+/* The checksum field at head + field over everything from head + start on, seed included. */
+static void write_sum(uint8_t *head, uint32_t start, uint32_t field, uint32_t head_length, uint16_t payload_sum, uint64_t seed,
+                      int is_udp)
+{
+    memset(head + field, 0, 2);
+    if ((head_length - start) & 1)
+        payload_sum = pp_swap16(payload_sum);
+    uint16_t sum = (uint16_t)~pp_fold(seed + pp_sum_portable(head + start, head_length - start) + payload_sum);
+    if (sum == 0 && is_udp)
+        sum = 0xffff; /* RFC 768 */
+    memcpy(head + field, &sum, sizeof sum);
+}
+
+void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum, uint32_t index)
+{
+    for (uint32_t i = e->count; i-- > 0;) { /* inside out: an outer sum covers the inner one */
+        const pp_encap_layer *o = &e->layers[i];
+        uint32_t datagram = head_length - o->l4 + payload;
+        if (o->protocol == PROTO_UDP) {
+            pp_put16(head + o->l4 + 4, (uint16_t)datagram);
+            if (o->has_sum)
+                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum, (uint64_t)o->seed + pp_wire16((uint16_t)datagram), 1);
+        } else if (o->protocol == PROTO_GRE && o->has_sum) {
+            write_sum(head, o->l4, o->l4 + 4, head_length, payload_sum, 0, 0);
+        }
+        if (o->version == 4)
+            pp_ip4_write(head + o->l3, head_length - o->l3 + payload, index, o->difference);
+        else
+            pp_put16(head + o->l3 + 4, (uint16_t)(head_length - o->l3 - 40 + payload));
+    }
+}

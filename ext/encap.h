@@ -1,0 +1,42 @@
+/* encap.h - the tunnel headers around a super-frame: found once, written again for each of its segments.
+ *
+ * Rules:
+ *   1. What the kernel's software GSO does for a tunnelled skb is done here (net/ipv4/udp_offload.c
+ *      __skb_udp_tunnel_segment, gre_offload.c gre_gso_segment, af_inet.c inet_gso_segment): lengths, IPv4 ids and sums.
+ *   2. A header whose sum was wrong before stays wrong by the same difference.  Nothing is laundered.
+ */
+#ifndef PP_ENCAP_H
+#define PP_ENCAP_H
+
+#include "pp.h"
+
+#define PP_ENCAP_LAYERS 3u
+
+typedef struct pp_encap_layer {
+    uint32_t l3, l4;      /* offsets in the frame and in each segment */
+    uint8_t version, protocol;
+    uint8_t has_sum;      /* UDP with a checksum, GRE with one */
+    uint16_t seed;        /* UDP: pseudo-header sum without the length; host order */
+    uint16_t difference;  /* IPv4: stored header sum minus the right one; 0 if it was right */
+} pp_encap_layer;
+
+typedef struct pp_encap {
+    uint32_t count; /* outermost first */
+    pp_encap_layer layers[PP_ENCAP_LAYERS];
+} pp_encap;
+
+/* Find the IP packet whose transport header begins at l4 in an Ethernet frame, and what lies around it.
+ * Returns the offset of its IP header, -EINVAL if there is none, -EOPNOTSUPP for a tunnel whose headers are not written again. */
+int pp_encap_find(pp_encap *encap, const uint8_t *frame, uint32_t length, uint32_t l4);
+
+/* Write the outer headers of segment number index: head holds head_length octets of header, copied from the super-frame, and
+ * behind them come payload octets whose sum is payload_sum (folded, host order). */
+void pp_encap_write(const pp_encap *encap, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum,
+                    uint32_t index);
+
+/* Stored IPv4 header sum minus the right one, in one's complement: 0 if it is right. */
+uint16_t pp_ip4_difference(const uint8_t *ip);
+/* Write length and id (raised by index) of an IPv4 header and its sum, off by difference. */
+void pp_ip4_write(uint8_t *ip, uint32_t length, uint32_t index, uint16_t difference);
+
+#endif
