@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from pipeline import _core
-from pipeline._core import Batch, Check, NativeStage, checksum, crc32c, kernels, use_kernel
+from pipeline._core import Batch, Check, NativeStage, batch_of, checksum, crc32c, kernels, use_kernel
 from pipeline.afpacket import Emit, Ring
 from pipeline.counters import Direction
 from pipeline.errors import (
@@ -79,6 +79,7 @@ __all__ = [
     "StageError",
     "Status",
     "Verdict",
+    "batch_of",
     "build_native",
     "checksum",
     "classify",

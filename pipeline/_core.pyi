@@ -1,6 +1,6 @@
 """The contract of the extension; stubtest compares it with what was compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from typing_extensions import Buffer
@@ -97,6 +97,7 @@ class Batch:
     @property
     def checks(self) -> memoryview[Any]: ...
     def frame(self, i: int) -> memoryview[int]: ...
+    def vnet(self, i: int) -> memoryview[int] | None: ...
     def checks_of(self, i: int) -> list[Check]: ...
     def where(
         self,
@@ -118,6 +119,14 @@ class Batch:
         flags: int = 0,
     ) -> int: ...
 
+def batch_of(
+    frames: Sequence[Buffer],
+    *,
+    link: int = 1,
+    flags: int = 0,
+    vnet: Buffer | None = None,
+    wirelen: int | None = None,
+) -> Batch: ...
 def inspect(
     frame: Buffer,
     *,

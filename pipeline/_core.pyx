@@ -288,6 +288,14 @@ cdef class Batch:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
 
+    def vnet(self, Py_ssize_t i):
+        """Return the ten octets of virtio-net header before packet *i*, writable, or None where the source gives none."""
+        if not 0 <= i < self.c.count:
+            raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        if not self.c.flags[i] & PP_PKT_VNET:
+            return None
+        return self.view(self.c.data[i] - PP_VNET_LEN, PP_VNET_LEN, 1, b"B", False)
+
     def checks_of(self, Py_ssize_t i):
         """Return the checks of packet *i*, outer first, as Check objects (copies)."""
         if not 0 <= i < self.c.count:
@@ -326,27 +334,37 @@ cdef class Batch:
             raise BufferError(f"{self.exports} view(s) of the batch are still alive; copy what is to be kept")
 
 
-def inspect(frame, *, link=1, flags=0, vnet=None, wirelen=None, expected=True, at_wire=False):
-    """Return (flags, status, checks) of one frame given as octets.
+def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None):
+    """Return a batch of *frames* (a sequence of buffers, which are copied), as a source would hand it over: for tests.
 
-    frame:   any contiguous buffer; it is copied.
     link:    LINKTYPE_* number.        flags: PacketFlag bits of the source.
-    vnet:    ten octets of virtio-net header, or None.
-    wirelen: octets the frame had; None: all are here.
+    vnet:    ten octets of virtio-net header before each frame, or None.
+    wirelen: octets a frame had; None: all are here.
     """
-    cdef Batch b = Batch(1)
-    cdef uint32_t options = (PP_VERIFY_EXPECTED if expected else 0) | (PP_VERIFY_AT_WIRE if at_wire else 0)
-    cdef bytes octets = (bytes(vnet) if vnet is not None else bytes(10)) + bytes(frame)
-    cdef uint8_t *at = <uint8_t *><char *>octets
-    if vnet is not None and len(vnet) != 10:
+    cdef Batch b
+    cdef bytearray octets
+    cdef uint32_t i
+    if vnet is not None and len(vnet) != PP_VNET_LEN:
         raise ConfigError(f"a virtio-net header has 10 octets, not {len(vnet)}")
-    b.owner = octets
-    b.c.count = 1
-    b.c.data[0] = at + 10
-    b.c.caplen[0] = <uint32_t>len(frame)
-    b.c.wirelen[0] = len(frame) if wirelen is None else wirelen
-    b.c.link[0] = link
-    b.c.flags[0] = flags | (PP_PKT_VNET if vnet is not None else 0)
+    head = bytes(10) if vnet is None else bytes(vnet)
+    copies = [bytearray(head + bytes(frame)) for frame in frames]
+    b = Batch(max(1, len(copies)))
+    b.owner = copies
+    b.c.count = <uint32_t>len(copies)
+    for i in range(b.c.count):
+        octets = copies[i]
+        b.c.data[i] = <uint8_t *><char *>octets + PP_VNET_LEN
+        b.c.caplen[i] = <uint32_t>(len(octets) - PP_VNET_LEN)
+        b.c.wirelen[i] = b.c.caplen[i] if wirelen is None else wirelen
+        b.c.link[i] = link
+        b.c.flags[i] = flags | (PP_PKT_VNET if vnet is not None else 0)
+    return b
+
+
+def inspect(frame, *, link=1, flags=0, vnet=None, wirelen=None, expected=True, at_wire=False):
+    """Return (flags, status, checks) of one frame given as octets; the arguments are those of batch_of."""
+    cdef Batch b = batch_of([frame], link=link, flags=flags, vnet=vnet, wirelen=wirelen)
+    cdef uint32_t options = (PP_VERIFY_EXPECTED if expected else 0) | (PP_VERIFY_AT_WIRE if at_wire else 0)
     pp_stage_verify(&b.c, &options)
     pp_stage_classify(&b.c, NULL)
     return b.c.flags[0], b.c.status[0], b.checks_of(0)

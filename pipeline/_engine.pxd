@@ -19,7 +19,7 @@ cdef extern from "pp.h" nogil:
     enum: PP_CHECK_CRC32C
     enum: PP_PKT_TRUNCATED
     enum: PP_PKT_MALFORMED
-    enum: PP_PKT_VNET
+    enum: PP_PKT_VNET, PP_VNET_LEN
     ctypedef struct pp_check:
         uint32_t offset, start, length, stored, expected
         uint16_t seed

@@ -86,10 +86,12 @@ class Line:
         assert self.a.checksum_errors() == {} and self.b.checksum_errors() == {}
 
 
-def transfer(source: Host, target: Host, size: int, *, version: int = 4, seconds: float = 60) -> None:
+def transfer(
+    source: Host, target: Host, size: int, *, version: int = 4, seconds: float = 60, address: str = ""
+) -> None:
     """Send *size* random octets over TCP; equal hashes or an AssertionError."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    address = ADDRESSES[target.name][0 if version == 4 else 1]
+    address = address or ADDRESSES[target.name][0 if version == 4 else 1]
     server = target.call(lambda: socket.create_server((address, 0), family=family))
     server.settimeout(seconds)
     block = os.urandom(1 << 20)

@@ -97,13 +97,16 @@ def test_columns_are_arrays_without_a_copy(capture: str) -> None:
 
 def test_view_kept_beyond_the_stage_is_a_buffererror(capture: str) -> None:
     kept = []
-    with Capture(capture) as source, pytest.raises(BufferError, match=r"keep_frame.*still alive"):
 
-        def keep_frame(batch: Batch) -> None:
-            kept.append(batch.frame(0))
+    def keep_frame(batch: Batch) -> None:
+        kept.append(batch.frame(0))
 
-        Pipeline(source, [keep_frame]).run()
-    kept.clear()
+    with Capture(capture) as source:
+        with pytest.raises(BufferError, match=r"keep_frame.*still alive"):
+            Pipeline(source, [keep_frame]).run()
+        with pytest.raises(BufferError):
+            source.close()
+        kept.clear()
 
 
 def test_stage_that_raises_is_named_with_its_cause(capture: str) -> None:

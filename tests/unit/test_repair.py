@@ -1,0 +1,171 @@
+"""Repair of nested and flagged checks: nothing right is made wrong, nothing wrong is signed.  Sums by scapy."""
+
+from __future__ import annotations
+
+import struct
+
+import frames as f
+import pytest
+from scapy.all import GRE, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChunkData, fragment, in4_chksum
+
+from pipeline import Batch, Cause, PacketFlag, Proto, Status, batch_of, classify, repair_with, verify_with
+
+LIVE = int(PacketFlag.METADATA)
+PENDING = int(PacketFlag.METADATA | PacketFlag.NOT_READY)
+INNER = Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02") / IP(src="10.9.0.1", dst="10.9.0.2") / TCP(
+    sport=1, dport=80, flags="PA") / Raw(bytes(range(90)))
+OUTER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src="10.7.0.1", dst="10.7.0.2")
+TUNNELLED = OUTER / UDP(sport=50000, dport=4789) / VXLAN(vni=5)
+VXLAN_HEADERS = 14 + 20 + 8 + 8
+INNER_FIELD = VXLAN_HEADERS + 14 + 20 + 16
+OUTER_FIELD = 14 + 20 + 6
+
+
+def judged(frame: bytes, *, flags: int = LIVE, vnet: bytes | None = None, expected: bool = False) -> Batch:
+    """Return the frame as a judged batch of one."""
+    batch = batch_of([frame], flags=flags, vnet=vnet)
+    verify_with(expected=expected)(batch)
+    classify(batch)
+    return batch
+
+
+def statuses(batch: Batch) -> dict[str, tuple[Status, Cause]]:
+    """Return {protocol and depth: (status, cause)}."""
+    return {f"{Proto(k.proto)}{k.depth}": (Status(k.status), Cause(k.cause)) for k in batch.checks_of(0)}
+
+
+def needs_csum(start: int, offset: int, gso_type: int = 0, gso_size: int = 0) -> bytes:
+    return struct.pack("=BBHHHH", 1, gso_type, start + 20, gso_size, start, offset)
+
+
+def test_outer_sum_that_was_right_over_a_leaked_inner_one_follows_the_repair() -> None:
+    """The leak came before the encapsulation: the outer sum covers the unfinished field."""
+    right = f.raw(TUNNELLED / Raw(f.raw(INNER)))
+    unfinished = f.raw(TUNNELLED / Raw(f.leaked(INNER)))  # scapy sums the outer over what is there
+    assert unfinished[OUTER_FIELD : OUTER_FIELD + 2] != right[OUTER_FIELD : OUTER_FIELD + 2]
+    batch = judged(unfinished)
+    assert statuses(batch)["udp0"] == (Status.GOOD, Cause.NONE)
+    assert statuses(batch)["tcp1"] == (Status.BAD, Cause.LEAKED)
+    repair_with("leaked")(batch)
+    assert bytes(batch.frame(0)) == right
+    assert batch.status[0] == Status.GOOD
+
+
+def lco() -> bytes:
+    """Local checksum offload: the outer sum is written as if the inner field were complete already."""
+    right = f.raw(TUNNELLED / INNER)
+    return f.put16(right, INNER_FIELD, f.seed(INNER))
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("leaked", False), ("leaked", True), ("all", False), ("all", True)])
+def test_healthy_local_checksum_offload_is_pending_and_left_alone(policy: str, expected: bool) -> None:
+    batch = judged(lco(), flags=PENDING, vnet=needs_csum(VXLAN_HEADERS + 34, 16), expected=expected)
+    assert statuses(batch)["udp0"] == (Status.PENDING, Cause.INNER_PENDING)
+    assert statuses(batch)["tcp1"] == (Status.PENDING, Cause.NONE)
+    outer = bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2])
+    repair_with(policy)(batch)
+    assert bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2]) == outer
+    finished = bytes(batch.frame(0))
+    header = batch.vnet(0)
+    assert header is not None
+    if policy == "all" and expected:  # the inner one was computed and is complete now, and nobody completes it again
+        assert finished == f.raw(TUNNELLED / INNER) and header[0] & f.NEEDS_CSUM == 0
+    else:
+        assert finished == lco() and header[0] & f.NEEDS_CSUM
+
+
+def test_inside_out_repair_of_a_leaked_tunnel() -> None:
+    """The flag was lost behind the encapsulation: both look wrong; completing the inner makes the outer right."""
+    batch = judged(lco())
+    assert statuses(batch)["udp0"] == (Status.BAD, Cause.INNER_PENDING)
+    repair_with("leaked")(batch)
+    assert bytes(batch.frame(0)) == f.raw(TUNNELLED / INNER)
+    assert batch.status[0] == Status.GOOD
+
+
+def test_seed_in_the_outer_sum_of_a_tunnelled_super_frame_is_healthy() -> None:
+    length = len(lco()) - OUTER_FIELD + 6
+    seed = ~in4_chksum(17, OUTER[IP], bytes(length)) & 0xFFFF
+    frame = f.put16(lco(), OUTER_FIELD, seed)
+    flags = PENDING | int(PacketFlag.SUPER_FRAME)
+    batch = judged(frame, flags=flags, vnet=needs_csum(VXLAN_HEADERS + 34, 16, gso_type=1, gso_size=40))
+    assert statuses(batch)["udp0"] == (Status.PENDING, Cause.INNER_PENDING)
+    repair_with("all")(batch)
+    assert bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2]) == frame[OUTER_FIELD : OUTER_FIELD + 2]
+
+
+def test_completing_a_flagged_field_takes_the_flag_away() -> None:
+    packet = f.ether / f.ip4 / f.tcp / f.PAYLOAD
+    wrong = f.put16(f.raw(packet), 50, 0x1234)
+    batch = judged(wrong, flags=PENDING, vnet=f.vnet(packet))
+    assert statuses(batch)["tcp0"] == (Status.BAD, Cause.BAD_SEED)
+    repair_with("all")(batch)
+    header = batch.vnet(0)
+    assert bytes(batch.frame(0)) == f.raw(packet)
+    assert header is not None and header[0] & f.NEEDS_CSUM == 0
+    assert not batch.flags[0] & PacketFlag.NOT_READY
+
+
+def test_bad_seed_of_a_super_frame_becomes_the_seed() -> None:
+    packet = f.ether / f.ip4 / f.tcp / f.PAYLOAD
+    batch = judged(f.put16(f.raw(packet), 50, 0x1234), flags=PENDING | int(PacketFlag.SUPER_FRAME),
+                   vnet=f.vnet(packet, gso_type=1, gso_size=50))
+    repair_with("all")(batch)
+    header = batch.vnet(0)
+    assert bytes(batch.frame(0)) == f.leaked(packet)
+    assert header is not None and header[0] & f.NEEDS_CSUM
+
+
+SCTP_PACKET = OUTER / SCTP(sport=7, dport=8) / SCTPChunkData(data=b"payload.")
+
+
+def test_sctp_offload_leaves_zero_and_is_pending() -> None:
+    right = f.raw(SCTP_PACKET)
+    unfinished = right[:42] + bytes(4) + right[46:]
+    batch = judged(unfinished, flags=PENDING, vnet=needs_csum(34, 8))
+    assert statuses(batch)["sctp0"] == (Status.PENDING, Cause.NONE)
+    assert statuses(judged(unfinished))["sctp0"] == (Status.BAD, Cause.LEAKED)
+    assert statuses(judged(unfinished, flags=0))["sctp0"][0] == Status.PENDING  # a file cannot tell
+    batch = judged(unfinished)
+    repair_with("leaked")(batch)
+    assert bytes(batch.frame(0)) == right
+
+
+def test_gre_checksum_offload_is_pending() -> None:
+    packet = OUTER / GRE(chksum_present=1, proto=0x0800) / IP(src="10.9.0.1", dst="10.9.0.2") / UDP() / Raw(b"ping")
+    right = f.raw(packet)
+    assert statuses(judged(right))["gre0"] == (Status.GOOD, Cause.NONE)
+    unfinished = f.put16(right, 38, 0)
+    batch = judged(unfinished, flags=PENDING, vnet=needs_csum(34, 4))
+    assert statuses(batch)["gre0"] == (Status.PENDING, Cause.NONE)
+
+
+def test_fragments_are_never_touched_not_even_their_ip_header() -> None:
+    part = f.raw(f.ether / fragment(f.ip4 / f.udp / Raw(bytes(2000)), fragsize=800)[1])
+    wrong = f.put16(part, 24, 0x1234)
+    batch = judged(wrong)
+    assert batch.status[0] == Status.BAD
+    repair_with("all")(batch)
+    assert bytes(batch.frame(0)) == wrong
+
+
+def test_illegal_zero_is_completed_to_ffff_where_the_sum_is_zero() -> None:
+    base = f.ether / f.ip6 / f.udp / Raw(bytes(range(60)))
+    word = f.get16(f.raw(base / Raw(bytes(2))), f.field_offset(base))
+    packet = base / Raw(word.to_bytes(2, "big"))
+    assert f.get16(f.raw(packet), f.field_offset(packet)) == 0xFFFF
+    batch = judged(f.put16(f.raw(packet), f.field_offset(packet), 0))
+    assert statuses(batch)["udp0"] == (Status.BAD, Cause.ILLEGAL_ZERO)
+    repair_with("all")(batch)
+    assert bytes(batch.frame(0)) == f.raw(packet)
+
+
+@pytest.mark.parametrize("policy", ["leaked", "all", "unfinished"])
+def test_repair_is_idempotent(policy: str) -> None:
+    for frame in (lco(), f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD), f.raw(TUNNELLED / Raw(f.leaked(INNER)))):
+        batch = judged(frame)
+        repair_with(policy)(batch)
+        once = bytes(batch.frame(0))
+        again = judged(once)
+        repair_with(policy)(again)
+        assert bytes(again.frame(0)) == once
