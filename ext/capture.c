@@ -1,13 +1,10 @@
-/* capture.c - classic pcap; see capture.h. */
+/* capture.c - which format is it, and the walk through a window; see capture.h. */
 #include "capture.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "batch.h"
-
-#define MAX_CAPLEN (256u << 20) /* no frame is longer; a record that claims more is broken */
+#include "capture_internal.h"
 
 void pp_capture_init(pp_capture *c) { memset(c, 0, sizeof *c); }
 
@@ -15,109 +12,83 @@ void pp_capture_free(pp_capture *c)
 {
     free(c->interfaces);
     c->interfaces = NULL;
+    c->interface_count = c->interface_capacity = 0;
 }
 
-static uint32_t get32(const pp_capture *c, const uint8_t *p)
+int pp_capture_grow(pp_capture *c)
 {
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return c->swapped ? __builtin_bswap32(v) : v;
+    if (c->interface_count < c->interface_capacity)
+        return 0;
+    uint32_t capacity = c->interface_capacity ? c->interface_capacity * 2 : 4;
+    pp_capture_interface *more = realloc(c->interfaces, capacity * sizeof *more);
+    if (!more)
+        return -ENOMEM;
+    c->interfaces = more;
+    c->interface_capacity = capacity;
+    return 0;
 }
 
-static int fault(pp_capture *c, size_t at, const char *what, int rc)
-{
-    c->error = what;
-    c->error_offset = c->offset + at;
-    return rc;
-}
-
-/* The file header.  Octets it takes, 0 if they are not all here yet, or -errno. */
+/* The file header.  Octets it takes, 0 if they are not all here yet or the first block is it, or -errno. */
 static int begin(pp_capture *c, const uint8_t *w, size_t length, int final)
 {
     uint32_t magic;
+    int nanosecond = 0, modified = 0, swapped = 0;
     if (length < 4)
-        return final ? fault(c, 0, "not a capture file: too short", -EBADMSG) : 0;
+        return final ? pp_fault(c, 0, "not a capture file: too short", -EBADMSG) : 0;
     memcpy(&magic, w, sizeof magic);
-    if (magic == 0x0a0d0d0a)
-        return fault(c, 0, "a pcapng file, which this version does not read", -ENOTSUP);
-    for (int swapped = 0; swapped < 2; swapped++, magic = __builtin_bswap32(magic)) {
-        c->swapped = (uint8_t)swapped;
-        c->nanosecond = magic == 0xa1b23c4d;
-        c->modified = magic == 0xa1b2cd34;
-        if (magic == 0xa1b2c3d4 || c->nanosecond || c->modified)
-            c->format = PP_CAPTURE_PCAP;
-        if (c->format)
+    if (pp_capture_is_section(w)) {
+        c->format = PP_CAPTURE_PCAPNG;
+        return 0;
+    }
+    for (;; swapped++, magic = __builtin_bswap32(magic)) {
+        if (swapped == 2)
+            return pp_fault(c, 0, "not a capture file: unknown magic number", -EBADMSG);
+        nanosecond = magic == 0xa1b23c4d;
+        modified = magic == 0xa1b2cd34;
+        if (magic == 0xa1b2c3d4 || nanosecond || modified)
             break;
     }
-    if (!c->format)
-        return fault(c, 0, "not a capture file: unknown magic number", -EBADMSG);
-    if (length < 24) {
-        c->format = PP_CAPTURE_UNKNOWN;
-        return final ? fault(c, length, "the file ends within its header", -EBADMSG) : 0;
-    }
-    c->interfaces = calloc(1, sizeof *c->interfaces);
-    if (!c->interfaces) {
-        c->format = PP_CAPTURE_UNKNOWN;
-        return fault(c, 0, "out of memory", -ENOMEM);
-    }
-    uint32_t link = get32(c, w + 20);
-    c->interfaces[0].link = (uint16_t)link; /* above: FCS length and reserved bits */
-    c->interfaces[0].fcs_length = (link & 0x04000000) ? (uint8_t)((link >> 28) * 2) : 0;
-    c->interfaces[0].snaplen = get32(c, w + 16);
-    c->interfaces[0].drops = UINT64_MAX;
-    c->interface_count = c->interface_capacity = 1;
+    if (length < 24)
+        return final ? pp_fault(c, length, "the file ends within its header", -EBADMSG) : 0;
+    if (pp_capture_grow(c) < 0)
+        return pp_fault(c, 0, "out of memory", -ENOMEM);
+    c->format = PP_CAPTURE_PCAP;
+    c->swapped = (uint8_t)swapped;
+    c->nanosecond = (uint8_t)nanosecond;
+    c->modified = (uint8_t)modified;
+    uint32_t link = pp_file32(c, w + 20);
+    c->interfaces[0] = (pp_capture_interface){
+        .link = (uint16_t)link, /* above: FCS length and reserved bits */
+        .fcs_length = (link & 0x04000000) ? (uint8_t)((link >> 28) * 2) : 0,
+        .snaplen = pp_file32(c, w + 16),
+        .drops = UINT64_MAX,
+    };
+    c->interface_count = 1;
     return 24;
-}
-
-static void add(const pp_capture *c, pp_batch *b, uint8_t *record, uint32_t caplen, uint32_t header)
-{
-    uint32_t i = b->count++, wirelen = get32(c, record + 12), fraction = get32(c, record + 4);
-    uint32_t fcs = c->interfaces[0].fcs_length;
-    if (fcs && wirelen >= fcs) { /* the frame check sequence is not part of the frame we judge */
-        wirelen -= fcs;
-        if (caplen > wirelen)
-            caplen = wirelen;
-    }
-    b->data[i] = record + header;
-    b->caplen[i] = caplen;
-    b->wirelen[i] = wirelen;
-    b->time_ns[i] = (uint64_t)get32(c, record) * 1000000000u + (c->nanosecond ? fraction : (uint64_t)fraction * 1000u);
-    b->flags[i] = caplen < wirelen ? PP_PKT_TRUNCATED : 0;
-    b->link[i] = c->interfaces[0].link;
-    b->vlan_tpid[i] = b->vlan_tci[i] = 0;
-    b->interface[i] = 0;
 }
 
 int pp_capture_next(pp_capture *c, uint8_t *w, size_t length, int final, pp_batch *b, size_t *consumed)
 {
     size_t at = 0;
-    int rc = 0;
+    int64_t rc = 0;
     *consumed = 0;
     b->count = b->checks_used = 0;
     if (c->format == PP_CAPTURE_UNKNOWN) {
         rc = begin(c, w, length, final);
-        if (rc <= 0)
-            return rc;
+        if (rc < 0 || c->format == PP_CAPTURE_UNKNOWN)
+            return (int)rc;
         at = (size_t)rc;
         rc = 0;
     }
-    const uint32_t header = c->modified ? 24 : 16;
     while (b->count < b->capacity && at < length) {
-        if (length - at < header) {
-            rc = final ? fault(c, at, "the file ends within a record header", -EBADMSG) : 0;
+        rc = c->format == PP_CAPTURE_PCAP ? pp_pcap_record(c, w + at, length - at, at, final, b)
+                                          : pp_pcapng_block(c, w + at, length - at, at, final, b);
+        if (rc <= 0)
             break;
-        }
-        uint32_t caplen = get32(c, w + at + 8);
-        if (caplen > MAX_CAPLEN) {
-            rc = fault(c, at + 8, "a record claims more than 256 MiB", -EBADMSG);
-            break;
-        }
-        if (caplen > length - at - header) {
-            rc = final ? fault(c, at, "the file ends within a packet", -EBADMSG) : 0;
-            break;
-        }
-        add(c, b, w + at, caplen, header);
-        at += header + caplen;
+        at += (size_t)rc;
+        rc = 0;
+        if (at >= PP_CAPTURE_STRETCH)
+            break; /* what is skipped or filtered out must not hold up the caller */
     }
     *consumed = at;
     c->offset += at;
@@ -126,5 +97,5 @@ int pp_capture_next(pp_capture *c, uint8_t *w, size_t length, int final, pp_batc
         pp_batch_fresh(b);
         return (int)b->count; /* an error shows again at the next call, which begins where this one stopped */
     }
-    return rc;
+    return (int)rc;
 }

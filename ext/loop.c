@@ -149,8 +149,10 @@ static int work(pp_loop *l, int n)
         }
     }
     int rc = l->sink.take(l->sink.context, b, &l->ledger);
-    if (rc < 0)
+    if (rc < 0) {
+        l->sink_failed = 1;
         return rc;
+    }
     l->ledger.held = 0;
     l->source.release(l->source.context);
     return 0;
@@ -171,7 +173,7 @@ static int drain(pp_loop *l)
     for (;;) {
         int n = l->source.next(l->source.context, l->batch);
         if (n < 0)
-            return n;
+            return n == -ENODATA ? 0 : n;
         if (n > 0) {
             int rc = work(l, n);
             if (rc < 0)

@@ -55,6 +55,7 @@ typedef struct pp_loop {
     pp_batch *batch;
     int wake_fd;        /* eventfd */
     int failed_stage;   /* after a negative return: which stage, or -1 */
+    int sink_failed;    /* after a negative return: it came from the sink */
     uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
     uint64_t rebuilds;    /* of the source, after it stopped handing frames over */

@@ -160,6 +160,7 @@ typedef struct pp_batch {
     uint32_t *caplen;  /* octets at data */
     uint32_t *wirelen; /* octets the frame had; >= caplen but for malformed captures */
     uint64_t *time_ns; /* since the epoch */
+    uint64_t *number;  /* from 1; in a file Wireshark's frame number, whatever a filter leaves out */
     uint16_t *flags;   /* enum pp_packet_flag */
     uint16_t *link;    /* LINKTYPE_* of the frame (1 Ethernet) */
     uint16_t *vlan_tpid;

@@ -70,7 +70,7 @@ static int covers_unfinished(const pp_check *checks, unsigned count, unsigned in
  * super-frame, whose segments each get their own, the seed is what belongs there. */
 static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
 {
-    if (*flags & PP_PKT_VNET) {
+    if (*flags & PP_PKT_VNET) { /* a file's note is changed by who writes the file */
         pp_vnet v;
         memcpy(&v, data - PP_VNET_LEN, sizeof v);
         if (v.gso_type) {
@@ -79,8 +79,8 @@ static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
         }
         v.flags &= (uint8_t)~1u; /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
         memcpy(data - PP_VNET_LEN, &v, sizeof v);
+        *flags &= (uint16_t)~PP_PKT_NOT_READY;
     }
-    *flags &= (uint16_t)~PP_PKT_NOT_READY;
 }
 
 static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t policy, pp_sum_fn *sum,

@@ -56,7 +56,7 @@ static uint16_t link_of(uint16_t hatype)
     }
 }
 
-static void add(pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns, uint16_t flags,
+static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns, uint16_t flags,
                 uint16_t link, uint16_t tpid, uint16_t tci)
 {
     uint32_t i = b->count++;
@@ -64,6 +64,7 @@ static void add(pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, 
     b->caplen[i] = caplen;
     b->wirelen[i] = wirelen;
     b->time_ns[i] = time_ns;
+    b->number[i] = ++r->number;
     b->flags[i] = flags;
     b->link[i] = link;
     b->vlan_tpid[i] = tpid;
@@ -103,7 +104,7 @@ static int next_v3(pp_ring *r, pp_batch *b)
             return -EPROTO;
         const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
         uint8_t *frame = block + r->packet_at + mac;
-        add(b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+        add(r, b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype),
             link_of(from->sll_hatype), (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
         if (h->tp_next_offset == 0) {
@@ -176,7 +177,7 @@ static int next_v2(pp_ring *r, pp_batch *b)
         }
         const struct sockaddr_ll *from = (const void *)(at + V2_ADDRESS);
         r->holding++;
-        add(b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+        add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
             link_of(from->sll_hatype), (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
     }

@@ -28,6 +28,7 @@ typedef struct pp_ring {
     /* private */
     uint32_t cursor;      /* next block or slot */
     uint32_t holding;     /* V2: slots given out; V3: 1 while a block is */
+    uint64_t number;      /* packets given out so far */
     uint32_t packet, packets; /* V3: progress within the block */
     uint32_t packet_at;
 } pp_ring;

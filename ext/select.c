@@ -28,3 +28,12 @@ uint32_t pp_mark(pp_batch *b, const pp_select *s, uint8_t verdict, uint8_t drop)
         }
     return n;
 }
+
+int pp_filter_match(void *context, uint16_t link, const uint8_t *data, uint32_t wirelen, uint32_t caplen)
+{
+    const pp_filter *f = context;
+    for (uint32_t i = 0; i < f->count; i++)
+        if (f->link[i] == link)
+            return f->run(f->program[i], data, wirelen, caplen) != 0;
+    return 0;
+}

@@ -164,6 +164,7 @@ cdef class Batch:
         b.caplen = <uint32_t *>calloc(capacity, 4)
         b.wirelen = <uint32_t *>calloc(capacity, 4)
         b.time_ns = <uint64_t *>calloc(capacity, 8)
+        b.number = <uint64_t *>calloc(capacity, 8)
         b.flags = <uint16_t *>calloc(capacity, 2)
         b.link = <uint16_t *>calloc(capacity, 2)
         b.vlan_tpid = <uint16_t *>calloc(capacity, 2)
@@ -181,7 +182,7 @@ cdef class Batch:
         b.checks = <pp_check *>calloc(<size_t>capacity * PP_CHECKS_PER_PACKET, sizeof(pp_check))
         b.verdict = <uint8_t *>calloc(capacity, 1)
         b.drop = <uint8_t *>calloc(capacity, 1)
-        for p in (<uintptr_t>b.data, <uintptr_t>b.caplen, <uintptr_t>b.wirelen, <uintptr_t>b.time_ns,
+        for p in (<uintptr_t>b.data, <uintptr_t>b.caplen, <uintptr_t>b.wirelen, <uintptr_t>b.time_ns, <uintptr_t>b.number,
                   <uintptr_t>b.flags, <uintptr_t>b.link, <uintptr_t>b.vlan_tpid, <uintptr_t>b.vlan_tci,
                   <uintptr_t>b.interface, <uintptr_t>b.l3, <uintptr_t>b.l4, <uintptr_t>b.version,
                   <uintptr_t>b.protocol, <uintptr_t>b.status, <uintptr_t>b.cause, <uintptr_t>b.check_first,
@@ -191,7 +192,7 @@ cdef class Batch:
 
     def __dealloc__(self):
         cdef pp_batch *b = &self.c
-        free(b.data); free(b.caplen); free(b.wirelen); free(b.time_ns); free(b.flags); free(b.link)
+        free(b.data); free(b.caplen); free(b.wirelen); free(b.time_ns); free(b.number); free(b.flags); free(b.link)
         free(b.vlan_tpid); free(b.vlan_tci); free(b.interface); free(b.l3); free(b.l4); free(b.version)
         free(b.protocol); free(b.status); free(b.cause); free(b.check_first); free(b.check_count); free(b.checks)
         free(b.verdict); free(b.drop)
@@ -220,6 +221,10 @@ cdef class Batch:
     @property
     def time_ns(self):
         return self.view(self.c.time_ns, self.c.count, 8, b"Q")
+
+    @property
+    def number(self):
+        return self.view(self.c.number, self.c.count, 8, b"Q")
 
     @property
     def flags(self):
@@ -357,6 +362,7 @@ def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None):
         b.c.caplen[i] = <uint32_t>(len(octets) - PP_VNET_LEN)
         b.c.wirelen[i] = b.c.caplen[i] if wirelen is None else wirelen
         b.c.link[i] = link
+        b.c.number[i] = i + 1
         b.c.flags[i] = flags | (PP_PKT_VNET if vnet is not None else 0)
     return b
 
@@ -554,67 +560,89 @@ cdef class RingSource(Source):
             pp_ring_release(&self.ring)
 
 
-cdef struct capture_window:
-    pp_capture capture
-    uint8_t *data
-    size_t length, at
-
-
 cdef class CaptureSource(Source):
-    """Walks a capture file that lies in *memory*, writable and private (repair happens in place), kept alive by this."""
-    cdef capture_window window
+    """Walks a capture: one that lies in *memory* (an mmap, writable and private), or what comes out of the pipe *fd*.
+
+    Memory or descriptor stay the caller's, and alive as long as this is.
+    """
+    cdef pp_reader reader
     cdef Py_buffer memory
     cdef bint mapped
+    cdef readonly object filter
 
-    def __cinit__(self, memory, uint32_t capacity=1024):
-        pp_capture_init(&self.window.capture)
-        PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
-        self.mapped = True
-        self.window.data, self.window.length = <uint8_t *>self.memory.buf, <size_t>self.memory.len
+    def __cinit__(self, memory=None, *, int fd=-1, uint32_t capacity=1024, filter=None):
+        if (memory is None) == (fd < 0):
+            raise ConfigError("a capture source has memory or a descriptor")
+        if memory is not None:
+            PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            self.mapped = True
+            pp_reader_map(&self.reader, <uint8_t *>self.memory.buf, <size_t>self.memory.len)
+        else:
+            check(pp_reader_pipe(&self.reader, fd), "a buffer")
+        if filter is not None:
+            if not isinstance(filter, PacketFilter):
+                raise ConfigError(f"{filter!r} is not a packet filter")
+            self.filter = filter
+            self.reader.capture.filter = pp_filter_match
+            self.reader.capture.filter_context = &(<PacketFilter>filter).c
         self.capacity = capacity
-        self.c.next, self.c.release, self.c.context, self.c.fd = capture_next, capture_release, &self.window, -1
+        self.c.next, self.c.release, self.c.context = pp_reader_next, pp_reader_release, &self.reader
+        self.c.fd = fd
 
     def close(self):
         """Give the memory back.  BufferError while a view of a batch is alive."""
+        self.detach()
+        pp_reader_free(&self.reader)
         if self.mapped:
-            self.detach()
             self.mapped = False
-            self.window.length = self.window.at = 0
             PyBuffer_Release(&self.memory)
 
     def __dealloc__(self):
-        pp_capture_free(&self.window.capture)
+        pp_reader_free(&self.reader)
         if self.mapped:
             PyBuffer_Release(&self.memory)
 
     @property
     def error(self):
         """(what, octet offset in the file) of the fault that ended reading, or None."""
-        if self.window.capture.error == NULL:
+        if self.reader.capture.error == NULL:
             return None
-        return (<bytes>self.window.capture.error).decode(), self.window.capture.error_offset
+        return (<bytes>self.reader.capture.error).decode(), self.reader.capture.error_offset
 
     @property
     def offset(self):
         """Octets of the file that are done."""
-        return self.window.capture.offset
+        return self.reader.capture.offset
 
     @property
     def format(self):
         """1 pcap, 2 pcapng, 0 not known yet."""
-        return self.window.capture.format
+        return self.reader.capture.format
+
+    @property
+    def interfaces(self):
+        """(link type, drops or None) of each interface of the current section."""
+        cdef pp_capture_interface *i = self.reader.capture.interfaces
+        return [(i[n].link, None if i[n].drops == <uint64_t>-1 else i[n].drops)
+                for n in range(self.reader.capture.interface_count)]
 
 
-cdef int capture_next(void *context, pp_batch *b) noexcept nogil:
-    cdef capture_window *w = <capture_window *>context
-    cdef size_t consumed = 0
-    cdef int n = pp_capture_next(&w.capture, w.data + w.at, w.length - w.at, 1, b, &consumed)
-    w.at += consumed
-    return -61 if n == 0 else n  # ENODATA
+cdef class PacketFilter:
+    """Classic BPF programs by link type, run by libpcap's own interpreter; made by pipeline.filters."""
+    cdef pp_filter c
+    cdef object keep
 
-
-cdef void capture_release(void *context) noexcept nogil:
-    pass
+    def __cinit__(self, interpreter, programs, keep):
+        cdef uint32_t n = 0
+        if len(programs) > PP_FILTER_LINKS:
+            raise ConfigError(f"{len(programs)} link types; {PP_FILTER_LINKS} at most")
+        self.c.run = <pp_bpf_fn><uintptr_t>interpreter
+        for link, address in programs:
+            self.c.link[n] = link
+            self.c.program[n] = <void *><uintptr_t>address
+            n += 1
+        self.c.count = n
+        self.keep = keep
 
 
 # --- sinks --------------------------------------------------------------------------------------
@@ -644,6 +672,56 @@ cdef class EmitSink(Sink):
     def __dealloc__(self):
         if self.emit != NULL:
             pp_emit_free(self.emit)
+
+
+cdef class CopySink(Sink):
+    """Writes a copy of the capture behind *source* to *fd* as it is gone through, repaired packets included."""
+    cdef pp_copy copy
+    cdef CaptureSource source
+
+    def __cinit__(self, CaptureSource source not None, int fd):
+        self.source = source
+        self.copy.reader, self.copy.fd = &source.reader, fd
+        self.c.take, self.c.context = pp_copy_take, &self.copy
+
+    def finish(self):
+        """Write what follows the last packet."""
+        check(pp_copy_finish(&self.copy), "writing")
+
+
+cdef class WriterSink(Sink):
+    """Writes packets to a new capture on *fd*: format 1 pcap, 2 pcapng."""
+    cdef pp_writer writer
+
+    def __cinit__(self, int fd, int format, *, bint only_bad=False, uint32_t snaplen=0):
+        check(pp_writer_init(&self.writer, fd, format), "a writer")
+        self.writer.only_bad, self.writer.snaplen = only_bad, snaplen
+        self.c.take, self.c.context = pp_writer_take, &self.writer
+
+    def __dealloc__(self):
+        pp_writer_free(&self.writer)
+
+    def interface(self, uint32_t number, uint16_t link, name=None):
+        """Describe an interface before its first packet."""
+        cdef bytes octets = b"" if name is None else name.encode()
+        check(pp_writer_interface(&self.writer, number, link, NULL if name is None else <const char *>octets),
+              "writing")
+
+    def finish(self, uint64_t time_ns=0, received=None, dropped=None):
+        """Write the statistics of interface 0 where they are given, and all that is buffered."""
+        if self.writer.interfaces == 0:
+            check(pp_writer_interface(&self.writer, 0, 1, NULL), "writing")
+        if received is not None:
+            check(pp_writer_statistics(&self.writer, 0, time_ns, received, dropped), "writing")
+        check(pp_writer_flush(&self.writer), "writing")
+
+    @property
+    def packets(self):
+        return self.writer.packets
+
+    @property
+    def octets(self):
+        return self.writer.octets
 
 
 cdef class PythonSink(Sink):
@@ -739,6 +817,8 @@ cdef class Loop:
             if isinstance(error, BufferError):
                 raise BufferError(f"stage {culprit.name}: {error}") from error
             raise StageError(f"stage {culprit.name}: {type(error).__name__}: {error}", stage=culprit.name) from error
+        if self.c.failed_stage < 0 and isinstance(self.sink, (CopySink, WriterSink)) and self.c.sink_failed:
+            check(rc, "writing the capture")
         if culprit is not None:
             raise StageError(f"stage {culprit.name} failed: {os.strerror(-rc)}", stage=culprit.name)
         if isinstance(self.source, CaptureSource) and self.source.error:

@@ -35,7 +35,7 @@ cdef extern from "pp.h" nogil:
         uint8_t **data
         uint32_t *caplen
         uint32_t *wirelen
-        uint64_t *time_ns
+        uint64_t *time_ns, *number
         uint16_t *flags
         uint16_t *link
         uint16_t *vlan_tpid
@@ -125,7 +125,7 @@ cdef extern from "loop.h" nogil:
         pp_stage stages[32]
         uint32_t stage_count
         pp_batch *batch
-        int wake_fd, failed_stage
+        int wake_fd, failed_stage, sink_failed
         uint64_t limit, link_events
         pp_ledger ledger
         pp_tally tally
@@ -154,6 +154,41 @@ cdef extern from "capture.h" nogil:
         const char *error
         uint32_t interface_count, interface_base
         pp_capture_interface *interfaces
-    void pp_capture_init(pp_capture *) noexcept
-    void pp_capture_free(pp_capture *) noexcept
-    int pp_capture_next(pp_capture *, uint8_t *, size_t, int, pp_batch *, size_t *) noexcept
+        int (*filter)(void *, uint16_t, const uint8_t *, uint32_t, uint32_t) noexcept
+        void *filter_context
+
+cdef extern from "reader.h" nogil:
+    ctypedef struct pp_reader:
+        pp_capture capture
+    void pp_reader_map(pp_reader *, uint8_t *, size_t) noexcept
+    int pp_reader_pipe(pp_reader *, int) noexcept
+    void pp_reader_free(pp_reader *) noexcept
+    int pp_reader_next(void *, pp_batch *) noexcept
+    void pp_reader_release(void *) noexcept
+    ctypedef struct pp_copy:
+        pp_reader *reader
+        int fd
+    int pp_copy_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_copy_finish(pp_copy *) noexcept
+
+cdef extern from "writer.h" nogil:
+    ctypedef struct pp_writer:
+        int only_bad
+        uint32_t snaplen, interfaces
+        uint64_t packets, octets
+    int pp_writer_init(pp_writer *, int, int) noexcept
+    void pp_writer_free(pp_writer *) noexcept
+    int pp_writer_interface(pp_writer *, uint32_t, uint16_t, const char *) noexcept
+    int pp_writer_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_writer_statistics(pp_writer *, uint32_t, uint64_t, uint64_t, uint64_t) noexcept
+    int pp_writer_flush(pp_writer *) noexcept
+
+cdef extern from "select.h" nogil:
+    enum: PP_FILTER_LINKS
+    ctypedef unsigned int (*pp_bpf_fn)(const void *, const uint8_t *, unsigned int, unsigned int) noexcept
+    ctypedef struct pp_filter:
+        pp_bpf_fn run
+        uint32_t count
+        uint16_t link[16]
+        void *program[16]
+    int pp_filter_match(void *, uint16_t, const uint8_t *, uint32_t, uint32_t) noexcept

@@ -15,7 +15,7 @@ CONSTANTS = """
     TPACKET_V2 TPACKET_V3 TP_FT_REQ_FILL_RXHASH PACKET_HOST PACKET_OUTGOING PACKET_LOOPBACK
     VIRTIO_NET_HDR_F_NEEDS_CSUM VIRTIO_NET_HDR_F_DATA_VALID VIRTIO_NET_HDR_GSO_NONE
     VIRTIO_NET_HDR_GSO_TCPV4 VIRTIO_NET_HDR_GSO_UDP VIRTIO_NET_HDR_GSO_TCPV6
-    VIRTIO_NET_HDR_GSO_UDP_L4 VIRTIO_NET_HDR_GSO_ECN SO_RCVBUFFORCE SO_SNDBUFFORCE
+    VIRTIO_NET_HDR_GSO_UDP_L4 VIRTIO_NET_HDR_GSO_ECN SO_RCVBUFFORCE SO_SNDBUFFORCE SO_ATTACH_FILTER
 """.split()  # noqa: SIM905 - a list would be one name a line
 
 ffi.cdef(
@@ -25,6 +25,8 @@ struct tpacket_req { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_
 struct tpacket_req3 { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr,
                       tp_retire_blk_tov, tp_sizeof_priv, tp_feature_req_word; };
 struct packet_mreq { int mr_ifindex; unsigned short mr_type, mr_alen; unsigned char mr_address[8]; };
+struct sock_filter;
+struct sock_fprog { unsigned short len; struct sock_filter *filter; };
 """
 )
 
@@ -33,6 +35,7 @@ ffi.set_source(
     """
 #include <sys/socket.h>
 #include <asm/socket.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>

@@ -100,6 +100,7 @@ class Ring:
     slots:       number of V2 slots.
     outgoing:    also see what this host sends out of the interface (never for a bridge: it would read its own output).
     promiscuous: also see what is addressed to others.
+    program:     a classic BPF program that the kernel runs on each frame (see pipeline.filters.for_interface).
 
     Closed explicitly or as a context manager.  Raises CaptureError, PrivilegeError, ConfigError.
     """
@@ -116,6 +117,7 @@ class Ring:
         slots: int = 8192,
         outgoing: bool = True,
         promiscuous: bool = True,
+        program: bytes = b"",
     ) -> None:
         if version not in (2, 3):
             raise ConfigError(f"ring version {version}", "v2 or v3")
@@ -124,7 +126,7 @@ class Ring:
         self.version = version
         self._socket = _packet_socket(interface)
         try:
-            self._set_up(block_size, blocks, retire_blk_tov_ms, slot_size, slots, outgoing, promiscuous)
+            self._set_up(block_size, blocks, retire_blk_tov_ms, slot_size, slots, outgoing, promiscuous, program)
         except BaseException:
             self._socket.close()
             raise
@@ -138,6 +140,7 @@ class Ring:
         slots: int,
         outgoing: bool,
         promiscuous: bool,
+        program: bytes,
     ) -> None:
         s, name = self._socket, self.interface
         _set(s, lib.PACKET_VERSION, lib.TPACKET_V3 if self.version == 3 else lib.TPACKET_V2, "ring version", name)
@@ -183,6 +186,11 @@ class Ring:
             frame_count=slots,
             has_vnet=True,
         )
+        if program:  # before bind: no frame gets in without it
+            instructions = ffi.from_buffer(program)
+            first = ffi.cast("struct sock_filter *", instructions)
+            attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
+            s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
         try:
             s.bind((name, lib.ETH_P_ALL))
         except OSError as error:

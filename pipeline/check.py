@@ -7,9 +7,10 @@ import sys
 from pipeline._core import Batch
 from pipeline.afpacket import Ring
 from pipeline.errors import EXIT_PROBLEMS, ConfigError, FormatError
-from pipeline.loop import HasSource, Pipeline, Stage
+from pipeline.loop import Pipeline, Stage
 from pipeline.names import Status
 from pipeline.pcap import Capture
+from pipeline.progress import finish
 from pipeline.report import bad_line, bad_of, check_lines, packet_json, print_json, words
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify_with
@@ -23,44 +24,55 @@ class Printer:
     def __init__(self, *, json: bool, every: bool) -> None:
         self._json = json
         self._every = every
-        self._before = 0  # packets of earlier batches
 
     def __call__(self, batch: Batch) -> None:
         """Print what the batch holds."""
         indices = range(len(batch)) if self._every else batch.where(status=Status.BAD)
         for i in indices:
-            n, checks = self._before + i + 1, batch.checks_of(i)
+            n, checks = batch.number[i], batch.checks_of(i)
             if self._json:
                 print_json(packet_json(n, batch.time_ns[i], batch.caplen[i], batch.wirelen[i], checks))
             else:
                 for k in checks:
                     if k.status == Status.BAD or self._every:
                         print(bad_line(n, k))
-        self._before += len(batch)
 
 
 def run_check(
-    *, path: str | None, interface: str | None, packets: int, json: bool, every: bool, at_wire: bool
+    *,
+    path: str | None,
+    interface: str | None,
+    packets: int,
+    json: bool,
+    every: bool,
+    at_wire: bool,
+    expression: str = "",
+    promiscuous: bool = True,
 ) -> int:
     """Check *path*, or *packets* packets of *interface*; return the exit code: 1 if any check is bad."""
     if (path is None) == (interface is None):
         raise ConfigError("check needs a source", "-r FILE or -i INTERFACE")
     signals = Signals()
-    source: Capture | Ring = Capture(path) if path is not None else Ring(interface or "")
-    with source:
+    with _open(path, interface or "", expression, promiscuous) as source:
         return _run(source, signals, packets=packets, json=json, every=every, at_wire=at_wire)
 
 
-def _run(source: HasSource, signals: Signals, *, packets: int, json: bool, every: bool, at_wire: bool) -> int:
+def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
+    from pipeline import filters
+
+    if path is not None:
+        return Capture(path, filter=filters.for_files(expression) if expression else None)
+    program = filters.for_interface(expression, interface) if expression else b""
+    return Ring(interface, program=program, promiscuous=promiscuous)
+
+
+def _run(source: Capture | Ring, signals: Signals, *, packets: int, json: bool, every: bool, at_wire: bool) -> int:
     printer = Printer(json=json, every=every)
     stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, printer]
     pipeline = Pipeline(source, stages, limit=packets)
-    pipeline.start()
     fault: FormatError | None = None
     try:
-        while not pipeline.wait(0.1):
-            if signals.stop.is_set():
-                pipeline.stop()
+        finish(pipeline, source, signals)
     except FormatError as error:  # what came before it counts
         fault = error
     d = pipeline.counters()

@@ -9,6 +9,11 @@ import click
 from pipeline.errors import EXIT_USAGE, PipelineError
 from pipeline.names import VERSION
 
+AT = click.option(
+    "--at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
+    help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="pktmend")
@@ -59,16 +64,37 @@ def monitor(interfaces: tuple[str, ...], duration: float | None, json: bool, no_
 @click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option("--json", is_flag=True, help="NDJSON: each bad packet, then the summary.")
 @click.option("--all", "every", is_flag=True, help="Every packet, not only bad ones.")
-@click.option("--at", "at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
-              help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.")
+@AT
+@click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
+@click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
+@click.argument("expression", nargs=-1)
 def check(
-    path: str | None, interface: str | None, packets: int | None, json: bool, every: bool, at: str
+    path: str | None, interface: str | None, packets: int | None, json: bool, every: bool, at: str,
+    no_promiscuous: bool, n: bool, expression: tuple[str, ...],
 ) -> None:
-    """Check every checksum of a capture or of live packets; exit 1 if any is bad."""
+    """Check every checksum of a capture or of live packets; exit 1 if any is bad.
+
+    EXPRESSION selects packets in tcpdump's language (libpcap).
+    """
     from pipeline.check import run_check
 
     sys.exit(run_check(path=path, interface=interface, packets=packets or 0, json=json, every=every,
-                       at_wire=at == "wire"))
+                       at_wire=at == "wire", expression=" ".join(expression), promiscuous=not no_promiscuous))
+
+
+@pktmend.command()
+@click.option("-r", "path", required=True, metavar="IN", help="A capture file; - for standard input.")
+@click.option("-w", "output", required=True, metavar="OUT",
+              help="The repaired copy; - for standard output.  A name that ends in .pcap or .pcapng converts.")
+@click.option("--repair", type=click.Choice(["leaked", "all"]), default="leaked", show_default=True,
+              help="leaked: what is unfinished, pending or leaked; all: recompute whatever can be.")
+@AT
+@click.option("--json", is_flag=True, help="The summary as NDJSON.")
+def fix(path: str, output: str, repair: str, at: str, json: bool) -> None:
+    """Repair a capture file to file: checksum fields change, nothing else."""
+    from pipeline.fix import run_fix
+
+    run_fix(path=path, output=output, repair=repair, at_wire=at == "wire", json=json)
 
 
 @pktmend.command()

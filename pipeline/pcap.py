@@ -1,62 +1,146 @@
-"""Capture files as a source of batches.
+"""Capture files: Capture (a source), Copy and Writer (sinks).
 
-The file is mapped privately: a repair in place changes our copy, never the file.
+A file is mapped privately: a repair in place changes our copy, never the file.  Pipes and compressed files are read
+piece by piece.
 """
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
-import shutil
 import stat
 import sys
-import tempfile
+import threading
+from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any, Final
 
 from pipeline import _core
-from pipeline.errors import CaptureError, FormatError
+from pipeline.errors import CaptureError, ConfigError, FormatError
+
+PCAP: Final = 1
+PCAPNG: Final = 2
+GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+PIECE: Final = 1 << 20
 
 
-def _open(path: str) -> IO[bytes]:
-    """Open *path* as a regular file; what comes from a pipe is spooled to an unlinked one first."""
+def _open(path: str, mode: str) -> IO[bytes]:
+    standard = sys.stdin.buffer if mode == "rb" else sys.stdout.buffer
     try:
-        file: IO[bytes] = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115, PTH123
+        return standard if path == "-" else open(path, mode)  # noqa: PTH123 - closed by its owner
     except OSError as error:
-        raise CaptureError(f"cannot read {path}: {error.strerror}", "", error.errno or 0) from error
-    mode = os.fstat(file.fileno()).st_mode
-    if stat.S_ISREG(mode):
-        return file
-    if stat.S_ISDIR(mode):
-        raise CaptureError(f"{path} is a directory, not a capture")
-    spool = tempfile.TemporaryFile(prefix="pktmend-")  # noqa: SIM115 - the Capture closes it
-    shutil.copyfileobj(file, spool, 1 << 20)
-    spool.flush()
-    return spool
+        verb = "read" if mode == "rb" else "write"
+        raise CaptureError(f"cannot {verb} {path}: {error.strerror}", "", error.errno or 0) from error
+
+
+def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
+    """Return a readable of what *file* holds compressed, or None if it is not."""
+    if magic.startswith(GZIP_MAGIC):
+        import gzip
+
+        return gzip.GzipFile(fileobj=file)
+    if magic == ZSTD_MAGIC:
+        try:
+            import zstandard
+        except ImportError:
+            raise ConfigError(f"{path} is compressed with zstd", "pip install zstandard") from None
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), PIECE)
+    return None
+
+
+class _Feed:
+    """Decompresses on a thread of its own into a pipe."""
+
+    def __init__(self, readable: Any) -> None:
+        self.fd, self._in = os.pipe()
+        self.error: Exception | None = None
+        self._readable = readable
+        self._thread = threading.Thread(target=self._run, name="pktmend-decompress", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while piece := self._readable.read1(PIECE):
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(self._in, view) :]
+        except BrokenPipeError:
+            pass
+        except Exception as error:  # whatever a decompressor says of broken input
+            self.error = error
+        finally:
+            os.close(self._in)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        self._thread.join()
 
 
 class Capture:
-    """A capture file (classic pcap, pcapng) as a source; "-" is standard input.
+    """A capture file (classic pcap, pcapng, either of them compressed with gzip or zstd) as a source; "-" is stdin.
+
+    filter: packets to read (see pipeline.filters.for_files); others are passed over.
 
     Raises CaptureError if it cannot be opened, FormatError (with the octet offset) when it is not a capture or is
     broken: while reading, after the packets before the fault.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, filter: _core.PacketFilter | None = None) -> None:
         self.path = os.fspath(path)
         self.interface = self.path  # names the source in the counters
-        self._file = _open(self.path)
-        if os.fstat(self._file.fileno()).st_size == 0:
-            raise FormatError(f"{self.path} is empty", "not a capture file")
-        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        self.source = _core.CaptureSource(self._map)
+        self.size = 0  # octets of the file; 0 of a pipe
+        self.format = 0  # PCAP or PCAPNG where that is known beforehand
+        self._map: mmap.mmap | None = None
+        self._feed: _Feed | None = None
+        self._file = _open(self.path, "rb")
+        try:
+            self.source = self._source(filter)
+        except BaseException:
+            self._close_file()
+            raise
 
-    def close(self) -> None:
-        """Unmap and close.  Idempotent."""
-        self.source.close()
-        self._map.close()
+    def _source(self, filter: _core.PacketFilter | None) -> _core.CaptureSource:
+        mode = os.fstat(self._file.fileno())
+        if stat.S_ISDIR(mode.st_mode):
+            raise CaptureError(f"{self.path} is a directory, not a capture")
+        if not stat.S_ISREG(mode.st_mode):
+            return _core.CaptureSource(fd=self._file.fileno(), filter=filter)
+        if mode.st_size == 0:
+            raise FormatError(f"{self.path} is empty", "not a capture file")
+        magic = os.pread(self._file.fileno(), 4, 0)
+        readable = _decompressor(self.path, self._file, magic)
+        if readable is not None:
+            self._feed = _Feed(readable)
+            return _core.CaptureSource(fd=self._feed.fd, filter=filter)
+        self.size = mode.st_size
+        self.format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
+        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+        return _core.CaptureSource(self._map, filter=filter)
+
+    def fileno(self) -> int:
+        """Return the file's descriptor."""
+        return self._file.fileno()
+
+    def require_intact(self) -> None:
+        """Raise FormatError if decompression failed."""
+        if self._feed is not None and self._feed.error is not None:
+            raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
+
+    def _close_file(self) -> None:
         if self._file is not sys.stdin.buffer:
             self._file.close()
+
+    def close(self) -> None:
+        """Unmap and close.  Idempotent.  BufferError while a view of a batch is alive."""
+        self.source.close()
+        if self._map is not None:
+            self._map.close()
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+        self._close_file()
 
     def __enter__(self) -> Capture:
         return self
@@ -65,3 +149,72 @@ class Capture:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Output:
+    """An output file; "-" is standard output."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.interface = self.path
+        self._file = _open(self.path, "wb")
+
+    def _close_file(self) -> None:
+        if self._file is not sys.stdout.buffer:
+            self._file.close()
+
+
+class Copy(_Output):
+    """A sink: a copy of *capture* in its own format, repaired packets included, everything else octet for octet."""
+
+    def __init__(self, path: str | os.PathLike[str], capture: Capture) -> None:
+        name = os.fspath(path)
+        if name != "-" and Path(name).exists() and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
+            raise ConfigError(f"{path} is the file that is read", "write to another")
+        super().__init__(path)
+        self._sink = _core.CopySink(capture.source, self._file.fileno())
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
+        return self._sink
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        try:
+            self._sink.finish()
+        finally:
+            self._close_file()
+
+
+class Writer(_Output):
+    """A sink: a new capture file, pcapng or (format=PCAP) classic with nanoseconds.
+
+    only_bad: write bad packets only.      snaplen: octets of each packet at most, 0 all.
+    pcapng keeps what the source knew of the checksum (epb_flags bits 9 to 11); classic pcap cannot.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, format: int = PCAPNG, only_bad: bool = False, snaplen: int = 0
+    ) -> None:
+        super().__init__(path)
+        self._sink = _core.WriterSink(self._file.fileno(), format, only_bad=only_bad, snaplen=snaplen)
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
+        return self._sink
+
+    def describe(self, name: str, link: int = 1) -> None:
+        """Name interface 0 before its first packet."""
+        self._sink.interface(0, link, name)
+
+    def close(self, *, time_ns: int = 0, received: int | None = None, dropped: int = 0) -> None:
+        """Write the kernel's counts where they are given, and what is left; close."""
+        try:
+            self._sink.finish(time_ns, received, dropped)
+        finally:
+            self._close_file()
+
+
+def format_of(path: str) -> int:
+    """Return the format that a file name asks for: PCAPNG, PCAP, or 0 for no opinion."""
+    return {".pcapng": PCAPNG, ".pcap": PCAP, ".cap": PCAP}.get(Path(path).suffix.lower(), 0)

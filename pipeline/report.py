@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline._core import Check
 from pipeline.counters import Direction
 from pipeline.names import Cause, CheckFlag, Proto, Reason, Status
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """Print one NDJSON line."""
+def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """Print one NDJSON line, to standard output if not told otherwise."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
-    sys.stdout.flush()
+    file = file or sys.stdout
+    file.write(msgspec.json.encode(value).decode() + "\n")
+    file.flush()
 
 
 def words(counts: Mapping[str, int]) -> str:

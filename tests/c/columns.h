@@ -13,6 +13,7 @@ static inline pp_batch columns(uint32_t capacity)
     b.caplen = calloc(capacity, sizeof *b.caplen);
     b.wirelen = calloc(capacity, sizeof *b.wirelen);
     b.time_ns = calloc(capacity, sizeof *b.time_ns);
+    b.number = calloc(capacity, sizeof *b.number);
     b.flags = calloc(capacity, sizeof *b.flags);
     b.link = calloc(capacity, sizeof *b.link);
     b.vlan_tpid = calloc(capacity, sizeof *b.vlan_tpid);

@@ -12,15 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
     {"names", "errors", "include"},
     {"_core", "_kernel", "_kernel_build"},
-    {"afpacket", "pcap", "stages"},
+    {"afpacket", "pcap", "stages", "filters"},
     {"counters", "loop"},
-    {"report", "signals", "live", "bridge", "check", "lab"},
+    {"report", "signals", "live", "bridge", "check", "fix", "progress", "lab", "bench"},
     {"__init__"},
     {"cli"},
     {"__main__"},
 ]
 # within the application layer, what the commands share
-MAY_SHARE = {"report", "signals"}
+MAY_SHARE = {"report", "signals", "progress"}
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 
 

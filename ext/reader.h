@@ -1,0 +1,51 @@
+/* reader.h - a capture file as a source: mapped whole, or read piece by piece from a pipe; and its copy as a sink.
+ *
+ * Rules:
+ *   1. A mapped file is private and writable: repair happens in place and never reaches the file.
+ *   2. Memory is bounded: pages of a mapped file are given back behind the reader; a pipe's buffer grows only as far as one
+ *      record that has really arrived needs.
+ */
+#ifndef PP_READER_H
+#define PP_READER_H
+
+#include "capture.h"
+#include "loop.h"
+
+typedef struct pp_reader {
+    pp_capture capture;
+    uint8_t *data;   /* the mapping, or the buffer (then owned by this) */
+    size_t length;   /* octets there */
+    size_t at;       /* octets done */
+    size_t behind;   /* mapped: octets given back to the system */
+    size_t ahead;    /* mapped: octets asked for in advance */
+    size_t room;     /* pipe: of the buffer */
+    size_t copied;   /* octets that a copy has written, or 0 */
+    int fd;          /* pipe; -1 for a mapping */
+    int final;       /* no more octets will come */
+} pp_reader;
+
+/* Of a mapping, which the caller owns and keeps. */
+void pp_reader_map(pp_reader *reader, uint8_t *data, size_t length);
+/* Of a pipe, socket or terminal, which the caller owns and keeps open.  0 or -ENOMEM. */
+int pp_reader_pipe(pp_reader *reader, int fd);
+void pp_reader_free(pp_reader *reader);
+
+/* A source's next and release (see loop.h): -ENODATA at the end. */
+int pp_reader_next(void *reader, pp_batch *batch);
+void pp_reader_release(void *reader);
+
+/* A sink: write what the reader has gone through to fd, packets as the stages left them, everything else octet for octet.  A
+ * packet that is dropped by a stage stays in: a copy has the records of its original. */
+typedef struct pp_copy {
+    pp_reader *reader;
+    int fd;
+} pp_copy;
+
+int pp_copy_take(void *copy, pp_batch *batch, pp_ledger *ledger);
+/* Write what follows the last packet.  0 or -errno. */
+int pp_copy_finish(pp_copy *copy);
+
+/* Write all of it, however often it takes.  0 or -errno. */
+int pp_write_all(int fd, const void *data, size_t length);
+
+#endif

@@ -1,0 +1,47 @@
+"""`pktmend fix`: repair a capture, file to file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pipeline.errors import FormatError
+from pipeline.loop import Pipeline, Stage
+from pipeline.names import RepairPolicy
+from pipeline.pcap import Capture, Copy, Writer, format_of
+from pipeline.progress import finish
+from pipeline.report import check_lines, print_json, words
+from pipeline.signals import Signals
+from pipeline.stages import classify, count, repair_with, verify_with
+
+
+def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -> None:
+    """Copy *path* to *output*, completing what is unfinished (repair `leaked`) or whatever can be computed (`all`)."""
+    signals = Signals()
+    policy = RepairPolicy.ALL if repair == "all" else RepairPolicy.UNFINISHED
+    stages: list[Stage] = [verify_with(expected=True, at_wire=at_wire), classify, count, repair_with(policy)]
+    wanted = format_of(output)
+    with Capture(path) as source:
+        convert = wanted and source.format and wanted != source.format
+        sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
+        pipeline = Pipeline(source, stages, sink)
+        fault: FormatError | None = None
+        try:
+            finish(pipeline, source, signals)
+        except FormatError as error:  # what came before it is written
+            fault = error
+        finally:
+            sink.close()
+        _report(pipeline, json, sys.stderr if output == "-" else sys.stdout)
+        if fault is not None:
+            raise fault
+
+
+def _report(pipeline: Pipeline, json: bool, file: Any) -> None:
+    d = pipeline.counters()
+    if json:
+        print_json({"summary": {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed,
+                                "repaired": d.repaired, "checks": d.checks}}, file)
+        return
+    print(f"{d.packets} packets; repaired {words(d.repaired)}; found:", file=file)
+    print("\n".join(check_lines(d.checks)), file=file, flush=True)

@@ -1,0 +1,39 @@
+"""Run a pipeline over a file to its end: signals stop it, and a terminal sees how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from pipeline.errors import FormatError
+from pipeline.loop import Pipeline
+from pipeline.pcap import Capture
+from pipeline.signals import Signals
+
+QUIET_SECONDS = 1.0
+
+
+def finish(pipeline: Pipeline, source: object, signals: Signals) -> None:
+    """Start *pipeline*, wait for its end; raises what ended it.  After a second a terminal is shown the progress."""
+    began = time.monotonic()
+    shown = False
+    pipeline.start()
+    try:
+        while not pipeline.wait(0.1):
+            if signals.stop.is_set():
+                pipeline.stop()
+            if isinstance(source, Capture) and time.monotonic() - began > QUIET_SECONDS and sys.stderr.isatty():
+                shown = True
+                done = source.source.offset
+                amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
+                print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
+    except FormatError:
+        if isinstance(source, Capture):
+            source.require_intact()  # the fault behind the fault
+        raise
+    else:
+        if isinstance(source, Capture):
+            source.require_intact()
+    finally:
+        if shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
