@@ -11,48 +11,48 @@
 
 from __future__ import annotations
 
-import os
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from pipeline import _core
-from pipeline._core import Batch, Check, NativeStage, batch_of, checksum, crc32c, kernels, use_kernel
-from pipeline.afpacket import Emit, Ring
-from pipeline.counters import Direction
-from pipeline.errors import (
-    CaptureError,
-    ConfigError,
-    FormatError,
-    PipelineError,
-    PrivilegeError,
-    StageError,
-)
-from pipeline.loop import Null, Pipeline
-from pipeline.names import (
-    VERSION,
-    Cause,
-    CheckFlag,
-    Drop,
-    PacketFlag,
-    Proto,
-    Reason,
-    RepairPolicy,
-    Status,
-    Verdict,
-)
-from pipeline.pcap import Capture
-from pipeline.stages import (
-    build_native,
-    classify,
-    count,
-    drop_corrupt,
-    include_dir,
-    native,
-    repair,
-    repair_with,
-    verify,
-    verify_with,
-)
+from pipeline.names import VERSION
+
+if TYPE_CHECKING:
+    from pipeline._core import Batch, Check, NativeStage, batch_of, checksum, crc32c, kernels, use_kernel
+    from pipeline.afpacket import Emit, Ring
+    from pipeline.counters import Direction
+    from pipeline.errors import CaptureError, ConfigError, FormatError, PipelineError, PrivilegeError, StageError
+    from pipeline.loop import Null, Pipeline
+    from pipeline.names import Cause, CheckFlag, Drop, PacketFlag, Proto, Reason, RepairPolicy, Status, Verdict
+    from pipeline.pcap import Capture, Copy, Writer
+    from pipeline.stages import (
+        build_native,
+        classify,
+        count,
+        drop_corrupt,
+        include_dir,
+        native,
+        repair,
+        repair_with,
+        verify,
+        verify_with,
+    )
 
 __version__ = VERSION
+
+# Where each public name comes from: imported when it is first used, so that `pktmend --version` starts at once.
+_HOME = {
+    "pipeline._core": "Batch Check NativeStage batch_of checksum crc32c kernels use_kernel",
+    "pipeline.afpacket": "Emit Ring",
+    "pipeline.counters": "Direction",
+    "pipeline.errors": "CaptureError ConfigError FormatError PipelineError PrivilegeError StageError",
+    "pipeline.loop": "Null Pipeline",
+    "pipeline.names": "Cause CheckFlag Drop PacketFlag Proto Reason RepairPolicy Status Verdict",
+    "pipeline.pcap": "Capture Copy Writer",
+    "pipeline.stages": (
+        "build_native classify count drop_corrupt include_dir native repair repair_with verify verify_with"
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
     "Batch",
@@ -62,6 +62,7 @@ __all__ = [
     "Check",
     "CheckFlag",
     "ConfigError",
+    "Copy",
     "Direction",
     "Drop",
     "Emit",
@@ -79,6 +80,7 @@ __all__ = [
     "StageError",
     "Status",
     "Verdict",
+    "Writer",
     "batch_of",
     "build_native",
     "checksum",
@@ -96,6 +98,14 @@ __all__ = [
     "verify_with",
 ]
 
-if os.environ.get("PKTMEND_KERNEL"):
-    use_kernel(os.environ["PKTMEND_KERNEL"])
-_core.self_test()
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

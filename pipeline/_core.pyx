@@ -13,6 +13,7 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from pipeline._engine cimport *
 
@@ -85,6 +86,11 @@ def use_kernel(name=None):
 def self_test():
     """Compare the active kernel with portable; raises CaptureError(EIO) at the first difference."""
     check(pp_kernel_self_test(), f"SIMD kernel {pp_kernel_active().name.decode()} differs from portable")
+
+
+if os.environ.get("PKTMEND_KERNEL"):
+    use_kernel(os.environ["PKTMEND_KERNEL"])
+self_test()
 
 
 # --- batch --------------------------------------------------------------------------------------
@@ -339,12 +345,13 @@ cdef class Batch:
             raise BufferError(f"{self.exports} view(s) of the batch are still alive; copy what is to be kept")
 
 
-def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None):
+def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None, tpid=0, tci=0):
     """Return a batch of *frames* (a sequence of buffers, which are copied), as a source would hand it over: for tests.
 
     link:    LINKTYPE_* number.        flags: PacketFlag bits of the source.
     vnet:    ten octets of virtio-net header before each frame, or None.
     wirelen: octets a frame had; None: all are here.
+    tpid, tci: the VLAN tag that was stripped (with PacketFlag.VLAN).
     """
     cdef Batch b
     cdef bytearray octets
@@ -363,6 +370,7 @@ def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None):
         b.c.wirelen[i] = b.c.caplen[i] if wirelen is None else wirelen
         b.c.link[i] = link
         b.c.number[i] = i + 1
+        b.c.vlan_tpid[i], b.c.vlan_tci[i] = tpid, tci
         b.c.flags[i] = flags | (PP_PKT_VNET if vnet is not None else 0)
     return b
 
@@ -706,6 +714,12 @@ cdef class WriterSink(Sink):
         cdef bytes octets = b"" if name is None else name.encode()
         check(pp_writer_interface(&self.writer, number, link, NULL if name is None else <const char *>octets),
               "writing")
+
+    def write(self, Batch batch not None):
+        """Write the packets of *batch* that pass."""
+        cdef pp_ledger ledger
+        memset(&ledger, 0, sizeof(ledger))
+        check(pp_writer_take(&self.writer, &batch.c, &ledger), "writing")
 
     def finish(self, uint64_t time_ns=0, received=None, dropped=None):
         """Write the statistics of interface 0 where they are given, and all that is buffered."""
