@@ -44,6 +44,10 @@ def test_fuzz_target_finds_nothing(fuzzers: Path, target: str) -> None:
     assert "Done" in out
 
 
+def test_benchmarks_give_right_answers() -> None:
+    run(sys.executable, "-m", "pytest", "-q", "bench", "--benchmark-disable", "-p", "no:cacheprovider")
+
+
 def test_ruff() -> None:
     run(sys.executable, "-m", "ruff", "check", ".")
 
