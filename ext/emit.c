@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "bytes.h"
+#include "coalesce.h"
 #include "split.h"
 
 #define MESSAGES 512u
@@ -27,18 +28,36 @@ struct pp_emit {
     int patience;  /* milliseconds left for this batch */
     struct mmsghdr messages[MESSAGES];
     struct iovec vectors[MESSAGES][2];
-    uint32_t owner[MESSAGES]; /* packet a message belongs to */
+    uint32_t last[MESSAGES];  /* packet joined last */
+    uint32_t owner[MESSAGES]; /* packet a message belongs to; the first of those that were joined */
+    pp_flow *flow[MESSAGES];  /* null: a single packet */
     uint8_t heads[MESSAGES][HEAD + 2]; /* even size: heads stay aligned to two octets */
-    uint16_t fate[]; /* errno per packet of the batch, 0 sent */
+    pp_coalesce coalesce;
+    const pp_batch *batch;
+    struct iovec *gather; /* capacity + MESSAGES: of joined packets */
+    uint32_t *next;       /* per packet: the next one joined to the same, or NONE */
+    uint16_t *fate;       /* per packet: errno, 0 sent */
 };
 
 enum { FATE_UNSENT = 0xffff }; /* accounted for already */
+#define NONE UINT32_MAX
 
-pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish)
+pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce)
 {
-    pp_emit *e = calloc(1, sizeof *e + capacity * sizeof e->fate[0]);
+    pp_emit *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
+    e->gather = calloc(capacity + MESSAGES, sizeof *e->gather);
+    e->next = calloc(capacity, sizeof *e->next);
+    e->fate = calloc(capacity, sizeof *e->fate);
+    if (!e->gather || !e->next || !e->fate) {
+        pp_emit_free(e);
+        return NULL;
+    }
+    e->coalesce.generation = 1;
+    e->coalesce.mtu = mtu;
+    e->coalesce.tcp = !finish && (coalesce & PP_COALESCE_WANT_TCP);
+    e->coalesce.udp = !finish && (coalesce & PP_COALESCE_WANT_UDP);
     e->fd = fd;
     e->capacity = capacity;
     e->mtu = mtu;
@@ -48,10 +67,111 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish)
     return e;
 }
 
-void pp_emit_free(pp_emit *e) { free(e); }
+static void put_tag(uint8_t *at, const pp_batch *b, uint32_t i)
+{
+    pp_put16(at, b->vlan_tpid[i]);
+    pp_put16(at + 2, b->vlan_tci[i]);
+}
+
+/* Where a frame lies, its virtio-net header before it and its stripped tag put back: number of vectors.
+ * head: PP_VNET_LEN + 12 + TAG octets of room. */
+static unsigned frame_vectors(const pp_batch *b, uint32_t i, uint8_t *head, struct iovec v[2])
+{
+    uint8_t *data = b->data[i];
+    uint32_t length = b->caplen[i];
+    pp_vnet vnet = { 0 };
+    if (b->flags[i] & PP_PKT_VNET)
+        memcpy(&vnet, data - PP_VNET_LEN, sizeof vnet);
+    vnet.flags &= NEEDS_CSUM; /* "valid" is the kernel's to say */
+    if ((b->flags[i] & PP_PKT_VLAN) && length >= 12) {
+        if (vnet.flags)
+            vnet.csum_start = (uint16_t)(vnet.csum_start + TAG);
+        if (vnet.hdr_len)
+            vnet.hdr_len = (uint16_t)(vnet.hdr_len + TAG);
+        memcpy(head, &vnet, PP_VNET_LEN);
+        memcpy(head + PP_VNET_LEN, data, 12);
+        put_tag(head + PP_VNET_LEN + 12, b, i);
+        v[0] = (struct iovec){ head, PP_VNET_LEN + 12 + TAG };
+        v[1] = (struct iovec){ data + 12, length - 12 };
+        return 2;
+    }
+    if (b->flags[i] & PP_PKT_VNET) {
+        memcpy(data - PP_VNET_LEN, &vnet, PP_VNET_LEN);
+        v[0] = (struct iovec){ data - PP_VNET_LEN, PP_VNET_LEN + length };
+        return 1;
+    }
+    memcpy(head, &vnet, PP_VNET_LEN);
+    v[0] = (struct iovec){ head, PP_VNET_LEN };
+    v[1] = (struct iovec){ data, length };
+    return 2;
+}
+
+void pp_emit_free(pp_emit *e)
+{
+    free(e->gather);
+    free(e->next);
+    free(e->fate);
+    free(e);
+}
+
+uint32_t pp_emit_coalesces(const pp_emit *e)
+{
+    return (e->coalesce.tcp ? PP_COALESCE_WANT_TCP : 0) | (e->coalesce.udp ? PP_COALESCE_WANT_UDP : 0);
+}
+
+/* Give the messages of joined packets their header and their payloads' places. */
+static void gather(pp_emit *e)
+{
+    struct iovec *at = e->gather;
+    for (uint32_t m = 0; m < e->used; m++) {
+        const pp_flow *f = e->flow[m];
+        if (!f || f->count < 2)
+            continue;
+        struct iovec *first = at;
+        *at++ = (struct iovec){ e->heads[m], pp_coalesce_head(f, e->batch, e->heads[m]) };
+        uint32_t left = f->payload;
+        for (uint32_t i = f->first; i != NONE; i = e->next[i]) {
+            uint32_t size = left < f->size ? left : f->size;
+            *at++ = (struct iovec){ e->batch->data[i] + f->payload_at, size };
+            left -= size;
+        }
+        e->messages[m].msg_hdr.msg_iov = first;
+        e->messages[m].msg_hdr.msg_iovlen = (size_t)(at - first);
+    }
+}
+
+static void seal(pp_emit *e, uint32_t m, int error)
+{
+    if (!e->flow[m]) {
+        e->fate[e->owner[m]] = (uint16_t)error;
+        return;
+    }
+    for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i])
+        e->fate[i] = (uint16_t)error;
+}
+
+/* The egress refuses this kind of super-frame: send what was joined one by one, and join no more of the kind. */
+static void send_apart(pp_emit *e, uint32_t m, pp_ledger *ledger)
+{
+    if (e->flow[m]->is_udp)
+        e->coalesce.udp = 0;
+    else
+        e->coalesce.tcp = 0;
+    for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i]) {
+        uint8_t head[PP_VNET_LEN + 12 + TAG];
+        struct iovec v[2];
+        struct msghdr one = { .msg_iov = v, .msg_iovlen = frame_vectors(e->batch, i, head, v) };
+        if (sendmsg(e->fd, &one, 0) < 0)
+            e->fate[i] = (uint16_t)errno;
+        else
+            ledger->sent_frames++;
+    }
+}
 
 static void flush(pp_emit *e, pp_ledger *ledger)
 {
+    if (e->coalesce.used)
+        gather(e);
     for (uint32_t done = 0; done < e->used;) {
         int n = sendmmsg(e->fd, e->messages + done, e->used - done, MSG_DONTWAIT);
         if (n > 0) {
@@ -67,10 +187,15 @@ static void flush(pp_emit *e, pp_ledger *ledger)
             poll(&p, 1, 5);
             continue;
         }
-        e->fate[e->owner[done]] = (uint16_t)errno;
+        int error = errno;
+        if (error == EINVAL && e->flow[done] && e->flow[done]->count > 1)
+            send_apart(e, done, ledger);
+        else
+            seal(e, done, error);
         done++;
     }
     e->used = 0;
+    pp_coalesce_reset(&e->coalesce);
 }
 
 /* Reserve a message for packet i; the head belongs to it until the flush. */
@@ -79,6 +204,8 @@ static uint8_t *message(pp_emit *e, uint32_t i, pp_ledger *ledger)
     if (e->used == MESSAGES)
         flush(e, ledger);
     e->owner[e->used] = i;
+    e->flow[e->used] = NULL;
+    e->messages[e->used].msg_hdr.msg_iov = e->vectors[e->used];
     return e->heads[e->used++];
 }
 
@@ -90,32 +217,33 @@ static void vectors(pp_emit *e, const uint8_t *head, size_t head_length, const u
     e->messages[m].msg_hdr.msg_iovlen = rest_length ? 2 : 1;
 }
 
-static void put_tag(uint8_t *at, const pp_batch *b, uint32_t i)
+
+static void add_frame(pp_emit *e, const pp_batch *b, uint32_t i, pp_ledger *ledger)
 {
-    pp_put16(at, b->vlan_tpid[i]);
-    pp_put16(at + 2, b->vlan_tci[i]);
+    uint8_t *head = message(e, i, ledger);
+    uint32_t m = e->used - 1;
+    e->messages[m].msg_hdr.msg_iovlen = frame_vectors(b, i, head, e->vectors[m]);
 }
 
-static void add_frame(pp_emit *e, const pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
+/* Join packet i to an open flow, or send it by itself and let it open one. */
+static void add_joined(pp_emit *e, const pp_batch *b, uint32_t i, pp_ledger *ledger)
 {
-    uint8_t *data = b->data[i], *head = message(e, i, ledger);
-    uint32_t length = b->caplen[i];
-    v.flags &= NEEDS_CSUM;
-    if ((b->flags[i] & PP_PKT_VLAN) && length >= 12) {
-        if (v.flags)
-            v.csum_start = (uint16_t)(v.csum_start + TAG);
-        if (v.hdr_len)
-            v.hdr_len = (uint16_t)(v.hdr_len + TAG);
-        memcpy(head, &v, PP_VNET_LEN);
-        memcpy(head + PP_VNET_LEN, data, 12);
-        put_tag(head + PP_VNET_LEN + 12, b, i);
-        vectors(e, head, PP_VNET_LEN + 12 + TAG, data + 12, length - 12);
-    } else if (b->flags[i] & PP_PKT_VNET) {
-        memcpy(data - PP_VNET_LEN, &v, PP_VNET_LEN);
-        vectors(e, data - PP_VNET_LEN, PP_VNET_LEN + length, NULL, 0);
-    } else {
-        memcpy(head, &v, PP_VNET_LEN);
-        vectors(e, head, PP_VNET_LEN, data, length);
+    pp_flow *opened, *f;
+    if (e->used == MESSAGES)
+        flush(e, ledger);
+    e->next[i] = NONE;
+    uint32_t before = e->used;
+    f = pp_coalesce_add(&e->coalesce, b, i, &opened);
+    if (f) {
+        e->next[e->last[f->owner]] = i;
+        e->last[f->owner] = i;
+        return;
+    }
+    add_frame(e, b, i, ledger);
+    e->flow[before] = opened;
+    if (opened) {
+        opened->owner = before;
+        e->last[before] = i;
     }
 }
 
@@ -181,11 +309,11 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
         int rc = is_crc32c(k) ? pp_complete_crc32c(b->data[i], k) : pp_complete(b->data[i], end, &v);
         if (rc < 0)
             return rc;
-        v = (pp_vnet){ 0 };
+        memset(b->data[i] - PP_VNET_LEN, 0, PP_VNET_LEN);
         if (b->tally)
             b->tally->finished++;
     }
-    add_frame(e, b, i, v, ledger);
+    add_frame(e, b, i, ledger);
     return 0;
 }
 
@@ -195,6 +323,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
     if (b->count > e->capacity)
         return -EOVERFLOW;
     e->patience = PATIENCE_MS;
+    e->batch = b;
     for (uint32_t i = 0; i < b->count; i++) {
         if (pp_account_unsent(b, i, ledger)) {
             e->fate[i] = FATE_UNSENT;
@@ -205,7 +334,10 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         if (b->flags[i] & PP_PKT_VNET)
             memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
         if (!e->finish && !must_finish(b, i, &v)) {
-            add_frame(e, b, i, v, ledger);
+            if (e->coalesce.tcp | e->coalesce.udp)
+                add_joined(e, b, i, ledger);
+            else
+                add_frame(e, b, i, ledger);
         } else if (add_finished(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
             e->fate[i] = FATE_UNSENT;

@@ -671,11 +671,19 @@ cdef class EmitSink(Sink):
     """Sends on the packet socket *fd* (bound, with PACKET_VNET_HDR), which must outlive it."""
     cdef pp_emit *emit
 
-    def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish):
-        self.emit = pp_emit_new(fd, capacity, mtu, finish)
+    def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish, *, bint join_tcp=False,
+                  bint join_udp=False):
+        cdef int join = (PP_COALESCE_WANT_TCP if join_tcp else 0) | (PP_COALESCE_WANT_UDP if join_udp else 0)
+        self.emit = pp_emit_new(fd, capacity, mtu, finish, join)
         if self.emit == NULL:
             raise MemoryError
         self.c.take, self.c.context = pp_emit_take, self.emit
+
+    @property
+    def joins(self):
+        """(TCP, UDP): are segments still being joined?  Not any more once the egress has refused one."""
+        cdef uint32_t join = pp_emit_coalesces(self.emit)
+        return bool(join & PP_COALESCE_WANT_TCP), bool(join & PP_COALESCE_WANT_UDP)
 
     def __dealloc__(self):
         if self.emit != NULL:

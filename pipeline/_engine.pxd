@@ -140,7 +140,10 @@ cdef extern from "loop.h" nogil:
 cdef extern from "emit.h" nogil:
     ctypedef struct pp_emit:
         pass
-    pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish) noexcept
+    enum: PP_COALESCE_WANT_TCP
+    enum: PP_COALESCE_WANT_UDP
+    pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce) noexcept
+    uint32_t pp_emit_coalesces(const pp_emit *) noexcept
     void pp_emit_free(pp_emit *) noexcept
     int pp_emit_take(void *, pp_batch *, pp_ledger *) noexcept
 

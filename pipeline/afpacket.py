@@ -23,6 +23,7 @@ from typing import Final
 from pipeline import _core
 from pipeline._kernel import ffi, lib
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
+from pipeline.features import features_of
 
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
@@ -250,14 +251,20 @@ class Ring:
 class Emit:
     """A sink: send each batch out of *interface*, with its virtio-net headers.
 
-    finish: complete pending checksums and split super-frames to the interface's MTU in user space, for an egress
-            whose next hop loses the metadata (a userspace switch, AF_XDP, a plain relay).
+    finish:   complete pending checksums and split super-frames to the interface's MTU in user space, for an egress
+              whose next hop loses the metadata (a userspace switch, AF_XDP, a plain relay).
+    coalesce: join consecutive segments of a flow to super-frames where the interface takes them (not with finish).
     """
 
-    def __init__(self, interface: str, *, finish: bool = False) -> None:
+    def __init__(self, interface: str, *, finish: bool = False, coalesce: bool = False) -> None:
         require_interface(interface)
         self.interface = interface
         self.finish = finish
+        self.joins_tcp = self.joins_udp = False
+        if coalesce and not finish:
+            features = features_of(interface)
+            self.joins_tcp = features.get("tx-tcp-segmentation", False)
+            self.joins_udp = features.get("tx-udp-segmentation", False)
         self._socket = _packet_socket(interface)
         try:
             _set(self._socket, lib.PACKET_VNET_HDR, 1, "virtio-net header", interface)
@@ -269,7 +276,8 @@ class Emit:
 
     def sink(self, capacity: int) -> _core.Sink:
         """Return the engine's side for batches of up to *capacity* packets; the socket stays ours."""
-        return _core.EmitSink(self._socket.fileno(), capacity, mtu_of(self.interface), self.finish)
+        return _core.EmitSink(self._socket.fileno(), capacity, mtu_of(self.interface), self.finish,
+                              join_tcp=self.joins_tcp, join_udp=self.joins_udp)
 
     def close(self) -> None:
         """Close the socket.  Idempotent."""

@@ -22,6 +22,7 @@ class BridgeOptions:
     repair:  leaked, all or none.     corrupt: pass or drop what stays bad.
     finish:  interfaces whose next hop loses metadata: frames leaving there are finished in user space.
     ring:    2 or 3.                  duration: seconds, None for ever.
+    coalesce: join consecutive segments of a flow to super-frames where the egress takes them.
     """
 
     a: str
@@ -31,6 +32,7 @@ class BridgeOptions:
     corrupt: str = "pass"
     finish: tuple[str, ...] = ()
     ring: int = 2
+    coalesce: bool = True
     duration: float | None = None
     json: bool = False
 
@@ -77,7 +79,8 @@ class Bridge:
             if not self.options.unidir:
                 ways.append((self.options.b, self.options.a))
             for source, target in ways:
-                emit = stack.enter_context(Emit(target, finish=target in self.options.finish))
+                finish = target in self.options.finish
+                emit = stack.enter_context(Emit(target, finish=finish, coalesce=self.options.coalesce))
                 ring = stack.enter_context(make_ring(source, self.options.ring))
                 ring.require_ethernet()
                 self.pipelines.append(Pipeline(ring, stages_of(self.options), emit))

@@ -1,0 +1,101 @@
+"""Coalescing on the real thing: a receiver gets what was sent, and an egress that cannot take it gets frames."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import frames as f
+import pytest
+from line import Line, datagrams, open_tap, transfer
+from scapy.all import IP, TCP, UDP, Raw
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.parametrize("ring", ["v2", "v3"])
+@pytest.mark.parametrize("version", [4, 6])
+def test_mtu_sized_tcp_leaves_as_super_frames(line: Line, ring: str, version: int) -> None:
+    for host in (line.a, line.b):
+        host.offload("eth0", tso=False, gso=False)
+    with line.bridged("--ring", ring) as bridge:
+        transfer(line.a, line.b, 50 * MEGABYTE, version=version)
+        transfer(line.b, line.a, 50 * MEGABYTE, version=version)
+        there, back = bridge.stop()
+    line.assert_no_checksum_error()
+    for direction in (there, back):
+        assert direction["sent"] == direction["read"]
+        assert direction["sent_frames"] < direction["sent"] / 2, direction
+
+
+def test_no_coalesce_sends_frame_by_frame(line: Line) -> None:
+    for host in (line.a, line.b):
+        host.offload("eth0", tso=False, gso=False)
+    with line.bridged("--no-coalesce") as bridge:
+        transfer(line.a, line.b, 5 * MEGABYTE)
+        there, _ = bridge.stop()
+    assert there["sent_frames"] == there["sent"]
+
+
+@pytest.mark.parametrize("feature", ["tso", "tx"])
+def test_egress_without_segmentation_offload_gets_frames(line: Line, feature: str) -> None:
+    line.node.offload("pb", **{feature: False})
+    line.a.offload("eth0", tso=False, gso=False)
+    with line.bridged() as bridge:
+        transfer(line.a, line.b, 5 * MEGABYTE)
+        there, _ = bridge.stop()
+    line.assert_no_checksum_error()
+    assert there["sent_frames"] == there["sent"]
+
+
+def burst(line: Line, packets: list[bytes]) -> list[bytes]:
+    """Send *packets* while the bridge sleeps, so that they are one batch; what b's network sees, in order."""
+    with line.bridged() as bridge, open_tap(line.a, "eth0") as out, open_tap(line.b, "eth0") as back:
+        time.sleep(0.3)
+        bridge.process.send_signal(signal.SIGSTOP)
+        for packet in packets:
+            out.send(packet)
+        bridge.process.send_signal(signal.SIGCONT)
+        time.sleep(0.4)
+        got = []
+        back.setblocking(False)
+        while True:
+            try:
+                frame = back.recv(1 << 17)
+            except BlockingIOError:
+                break
+            if frame[:12] == packets[0][:12]:
+                got.append(frame)
+        bridge.stop()
+    return got
+
+
+def test_what_must_not_be_joined_is_not(line: Line) -> None:
+    def segment(number: int, **ip: int) -> bytes:
+        return f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", id=number, flags="DF", **ip)
+                     / TCP(sport=1, dport=2, seq=1000 + 100 * number, flags="A") / Raw(bytes([number]) * 100))
+
+    plain = [segment(n) for n in range(4)]
+    (joined,) = burst(line, plain)
+    assert joined[54:] == b"".join(x[54:] for x in plain)
+    corrupt = [*plain[:2], f.put16(plain[2], 70, 0x4711), plain[3]]
+    got = burst(line, corrupt)
+    assert corrupt[2] in got and len(got) == 3  # 0+1 joined, the corrupt one byte for byte, 3
+    assert len(burst(line, [plain[0], segment(1, ttl=9), plain[2]])) == 3
+    assert len(burst(line, [plain[0], plain[2], plain[1]])) == 3  # out of order stays out of order
+
+
+def test_datagrams_are_joined_where_the_egress_takes_it(line: Line) -> None:
+    packets = [f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", id=n) / UDP(sport=1, dport=2) / Raw(bytes([n]) * 100))
+               for n in range(100)]
+    got = burst(line, packets)
+    assert len(got) == 2  # 64 and 36
+    assert b"".join(x[42:] for x in got) == b"".join(x[42:] for x in packets)
+
+
+def test_joined_datagrams_reach_the_application_one_by_one(line: Line) -> None:
+    with line.bridged() as bridge:
+        for version in (4, 6):
+            datagrams(line.a, line.b, [100] * 300, version=version)
+        bridge.stop()
+    line.assert_no_checksum_error()
