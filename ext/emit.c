@@ -22,7 +22,9 @@
 struct pp_emit {
     int fd;
     int finish;
-    uint32_t mtu;
+    uint32_t mtu, join;                /* for this batch */
+    uint32_t wanted_mtu, wanted_join;  /* atomic: for the next */
+    uint32_t refused;                  /* PP_COALESCE_WANT_* that the egress has answered with EINVAL */
     uint32_t capacity;
     uint32_t used; /* messages waiting */
     int patience;  /* milliseconds left for this batch */
@@ -55,12 +57,10 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int co
         return NULL;
     }
     e->coalesce.generation = 1;
-    e->coalesce.mtu = mtu;
-    e->coalesce.tcp = !finish && (coalesce & PP_COALESCE_WANT_TCP);
-    e->coalesce.udp = !finish && (coalesce & PP_COALESCE_WANT_UDP);
+    e->wanted_mtu = mtu;
+    e->wanted_join = finish ? 0 : (uint32_t)coalesce;
     e->fd = fd;
     e->capacity = capacity;
-    e->mtu = mtu;
     e->finish = finish;
     for (uint32_t i = 0; i < MESSAGES; i++)
         e->messages[i].msg_hdr.msg_iov = e->vectors[i];
@@ -116,7 +116,22 @@ void pp_emit_free(pp_emit *e)
 
 uint32_t pp_emit_coalesces(const pp_emit *e)
 {
-    return (e->coalesce.tcp ? PP_COALESCE_WANT_TCP : 0) | (e->coalesce.udp ? PP_COALESCE_WANT_UDP : 0);
+    return __atomic_load_n(&e->wanted_join, __ATOMIC_RELAXED) & ~__atomic_load_n(&e->refused, __ATOMIC_RELAXED);
+}
+
+void pp_emit_set_mtu(pp_emit *e, uint32_t mtu) { __atomic_store_n(&e->wanted_mtu, mtu, __ATOMIC_RELAXED); }
+
+void pp_emit_set_coalesce(pp_emit *e, uint32_t coalesce)
+{
+    __atomic_store_n(&e->wanted_join, e->finish ? 0 : coalesce, __ATOMIC_RELAXED);
+}
+
+static void adapt(pp_emit *e)
+{
+    e->mtu = e->coalesce.mtu = __atomic_load_n(&e->wanted_mtu, __ATOMIC_RELAXED);
+    e->join = pp_emit_coalesces(e);
+    e->coalesce.tcp = (e->join & PP_COALESCE_WANT_TCP) != 0;
+    e->coalesce.udp = (e->join & PP_COALESCE_WANT_UDP) != 0;
 }
 
 /* Give the messages of joined packets their header and their payloads' places. */
@@ -153,10 +168,8 @@ static void seal(pp_emit *e, uint32_t m, int error)
 /* The egress refuses this kind of super-frame: send what was joined one by one, and join no more of the kind. */
 static void send_apart(pp_emit *e, uint32_t m, pp_ledger *ledger)
 {
-    if (e->flow[m]->is_udp)
-        e->coalesce.udp = 0;
-    else
-        e->coalesce.tcp = 0;
+    uint32_t kind = e->flow[m]->is_udp ? PP_COALESCE_WANT_UDP : PP_COALESCE_WANT_TCP;
+    __atomic_store_n(&e->refused, e->refused | kind, __ATOMIC_RELAXED);
     for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i]) {
         uint8_t head[PP_VNET_LEN + 12 + TAG];
         struct iovec v[2];
@@ -324,6 +337,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         return -EOVERFLOW;
     e->patience = PATIENCE_MS;
     e->batch = b;
+    adapt(e);
     for (uint32_t i = 0; i < b->count; i++) {
         if (pp_account_unsent(b, i, ledger)) {
             e->fate[i] = FATE_UNSENT;
@@ -334,7 +348,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         if (b->flags[i] & PP_PKT_VNET)
             memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
         if (!e->finish && !must_finish(b, i, &v)) {
-            if (e->coalesce.tcp | e->coalesce.udp)
+            if (e->join)
                 add_joined(e, b, i, ledger);
             else
                 add_frame(e, b, i, ledger);

@@ -21,6 +21,9 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int co
 /* What is still being joined: a kind whose super-frames the egress has refused (EINVAL) no longer is. */
 uint32_t pp_emit_coalesces(const pp_emit *emit);
 void pp_emit_free(pp_emit *emit);
+/* From any thread; the next batch follows them. */
+void pp_emit_set_mtu(pp_emit *emit, uint32_t mtu);
+void pp_emit_set_coalesce(pp_emit *emit, uint32_t coalesce);
 /* A pp_sink's take; context is the pp_emit. */
 int pp_emit_take(void *context, pp_batch *batch, pp_ledger *ledger);
 

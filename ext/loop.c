@@ -210,10 +210,17 @@ static void wait_for_input(pp_loop *l)
     }
 }
 
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 int pp_loop_run(pp_loop *l)
 {
     int rc = 0;
-    uint64_t published = 0;
+    uint64_t published = 0, last_packet = 0;
     unsigned turns = 0;
     while (!__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE)) {
         int n = l->source.next(l->source.context, l->batch);
@@ -223,8 +230,12 @@ int pp_loop_run(pp_loop *l)
         }
         if (n > 0 && (rc = work(l, n)) < 0)
             break;
+        int is_busy = 0;
         if (n == 0 || ++turns >= 64) {
             uint64_t now = now_ns();
+            if (turns) /* packets came since the clock was read */
+                last_packet = now;
+            is_busy = n == 0 && now - last_packet < l->busy_ns;
             turns = 0;
             if (now - published >= PUBLISH_NS) {
                 publish(l, now);
@@ -233,7 +244,9 @@ int pp_loop_run(pp_loop *l)
                     break;
             }
         }
-        if (n == 0 && l->source.fd >= 0)
+        if (n == 0 && is_busy)
+            relax();
+        else if (n == 0 && l->source.fd >= 0)
             wait_for_input(l);
     }
     if (rc == 0 && l->source.fd >= 0 && !l->limit)

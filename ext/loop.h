@@ -57,6 +57,7 @@ typedef struct pp_loop {
     int failed_stage;   /* after a negative return: which stage, or -1 */
     int sink_failed;    /* after a negative return: it came from the sink */
     uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
+    uint64_t busy_ns;   /* look again without sleeping for so long after the last packet; 0: sleep at once */
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
     uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
     /* private */

@@ -679,6 +679,14 @@ cdef class EmitSink(Sink):
             raise MemoryError
         self.c.take, self.c.context = pp_emit_take, self.emit
 
+    def set_mtu(self, uint32_t mtu):
+        """Use another MTU from the next batch on; from any thread."""
+        pp_emit_set_mtu(self.emit, mtu)
+
+    def set_join(self, bint tcp, bint udp):
+        """Join segments of TCP, of UDP, or not; from any thread."""
+        pp_emit_set_coalesce(self.emit, (PP_COALESCE_WANT_TCP if tcp else 0) | (PP_COALESCE_WANT_UDP if udp else 0))
+
     @property
     def joins(self):
         """(TCP, UDP): are segments still being joined?  Not any more once the egress has refused one."""
@@ -780,7 +788,7 @@ cdef class Loop:
     cdef Batch batch
     cdef list stages
 
-    def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0):
+    def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0):
         cdef NativeStage native
         cdef _PythonStage python
         check(pp_loop_init(&self.c), "making a worker")
@@ -788,6 +796,7 @@ cdef class Loop:
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
         self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
+        self.c.busy_ns = busy_ns
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
         self.stages = []
@@ -861,7 +870,7 @@ cdef class Loop:
         return ({
             "kernel_seen": ledger.kernel_seen, "kernel_drops": ledger.kernel_drops, "read": ledger.read,
             "sent": ledger.sent, "sent_frames": ledger.sent_frames, "truncated": ledger.truncated,
-            "held": ledger.held, "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
+            "held": ledger.held, "rebuilds": self.c.rebuilds, "link_events": self.c.link_events, "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
             "tx_error": {i: ledger.tx_error[i] for i in range(PP_ERRNOS) if ledger.tx_error[i]},
         }, tally_dict(&tally))
 

@@ -126,7 +126,7 @@ cdef extern from "loop.h" nogil:
         uint32_t stage_count
         pp_batch *batch
         int wake_fd, failed_stage, sink_failed
-        uint64_t limit, link_events
+        uint64_t limit, link_events, rebuilds, busy_ns
         pp_ledger ledger
         pp_tally tally
     int pp_loop_init(pp_loop *) noexcept
@@ -144,6 +144,8 @@ cdef extern from "emit.h" nogil:
     enum: PP_COALESCE_WANT_UDP
     pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce) noexcept
     uint32_t pp_emit_coalesces(const pp_emit *) noexcept
+    void pp_emit_set_mtu(pp_emit *, uint32_t) noexcept
+    void pp_emit_set_coalesce(pp_emit *, uint32_t) noexcept
     void pp_emit_free(pp_emit *) noexcept
     int pp_emit_take(void *, pp_batch *, pp_ledger *) noexcept
 

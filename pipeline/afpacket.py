@@ -50,10 +50,15 @@ def require_interface(name: str) -> None:
         raise CaptureError(
             f"there is no interface {name!r} here", f"there are: {', '.join(interfaces())}", errno.ENODEV, name
         )
-    if not _ifreq(name, SIOCGIFFLAGS) & IFF_UP:
+    if not is_up(name):
         raise CaptureError(
             f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name
         )
+
+
+def is_up(name: str) -> bool:
+    """Is the interface administratively up?"""
+    return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_UP)
 
 
 def mtu_of(name: str) -> int:
@@ -192,16 +197,37 @@ class Ring:
             first = ffi.cast("struct sock_filter *", instructions)
             attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
             s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
+        self._promiscuous = promiscuous
+        self.rebind()
+
+    def rebind(self) -> None:
+        """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
         try:
-            s.bind((name, lib.ETH_P_ALL))
+            self._socket.bind((self.interface, lib.ETH_P_ALL))
         except OSError as error:
-            raise CaptureError(f"binding to {name!r}: {error.strerror}", "", error.errno or 0, name) from error
-        if promiscuous:
+            raise CaptureError(
+                f"binding to {self.interface!r}: {error.strerror}", "", error.errno or 0, self.interface
+            ) from error
+        if self._promiscuous:
             member = ffi.new(
                 "struct packet_mreq *",
-                {"mr_ifindex": socket.if_nametoindex(name), "mr_type": lib.PACKET_MR_PROMISC},
+                {"mr_ifindex": socket.if_nametoindex(self.interface), "mr_type": lib.PACKET_MR_PROMISC},
             )
-            _set(s, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode", name)
+            _set(self._socket, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode",
+                 self.interface)
+
+    def bound_to(self) -> str:
+        """Return the name of the interface that the socket is bound to now; "" if that is gone."""
+        return str(self._socket.getsockname()[0])
+
+    def renamed(self, name: str) -> None:
+        """Note the interface's new name."""
+        self.interface = name
+
+    def join_fanout(self, group: int) -> None:
+        """Share the interface's frames with the other rings of *group*, flow by flow (PACKET_FANOUT_HASH)."""
+        flags = lib.PACKET_FANOUT_HASH | lib.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+        _set(self._socket, lib.PACKET_FANOUT, (flags << 16) | (group & 0xFFFF), "fanout", self.interface)
 
     def require_ethernet(self) -> None:
         """Raise ConfigError if the interface's frames have no Ethernet header."""
@@ -260,11 +286,8 @@ class Emit:
         require_interface(interface)
         self.interface = interface
         self.finish = finish
-        self.joins_tcp = self.joins_udp = False
-        if coalesce and not finish:
-            features = features_of(interface)
-            self.joins_tcp = features.get("tx-tcp-segmentation", False)
-            self.joins_udp = features.get("tx-udp-segmentation", False)
+        self._coalesce = coalesce and not finish
+        self._sinks: list[_core.EmitSink] = []
         self._socket = _packet_socket(interface)
         try:
             _set(self._socket, lib.PACKET_VNET_HDR, 1, "virtio-net header", interface)
@@ -276,8 +299,42 @@ class Emit:
 
     def sink(self, capacity: int) -> _core.Sink:
         """Return the engine's side for batches of up to *capacity* packets; the socket stays ours."""
-        return _core.EmitSink(self._socket.fileno(), capacity, mtu_of(self.interface), self.finish,
-                              join_tcp=self.joins_tcp, join_udp=self.joins_udp)
+        tcp, udp = self.read_offloads()
+        sink = _core.EmitSink(self._socket.fileno(), capacity, mtu_of(self.interface), self.finish,
+                              join_tcp=tcp, join_udp=udp)
+        self._sinks.append(sink)
+        return sink
+
+    def read_offloads(self) -> tuple[bool, bool]:
+        """Return whether TCP and UDP segments are to be joined: wanted, and the interface splits them again."""
+        if not self._coalesce:
+            return False, False
+        features = features_of(self.interface)
+        return features.get("tx-tcp-segmentation", False), features.get("tx-udp-segmentation", False)
+
+    def rebind(self) -> None:
+        """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
+        self._socket.bind((self.interface, 0))
+        self.set_mtu(mtu_of(self.interface))
+        self.adapt()
+
+    def bound_to(self) -> str:
+        """Return the name of the interface that the socket is bound to now; "" if that is gone."""
+        return str(self._socket.getsockname()[0])
+
+    def renamed(self, name: str) -> None:
+        """Note the interface's new name."""
+        self.interface = name
+
+    def set_mtu(self, mtu: int) -> None:
+        """Use another MTU from the next batch on."""
+        for sink in self._sinks:
+            sink.set_mtu(mtu)
+
+    def adapt(self) -> None:
+        """Join segments, or no longer, as the interface's offloads now are."""
+        for sink in self._sinks:
+            sink.set_join(*self.read_offloads())
 
     def close(self) -> None:
         """Close the socket.  Idempotent."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from pipeline import privileges
 from pipeline.afpacket import Emit, Ring, require_interface
+from pipeline.counters import Direction
 from pipeline.errors import ConfigError
+from pipeline.keeper import Port
 from pipeline.loop import Pipeline, Stage, stop_all
 from pipeline.report import direction_lines, print_json
 from pipeline.signals import Signals
@@ -22,6 +26,7 @@ class BridgeOptions:
     repair:  leaked, all or none.     corrupt: pass or drop what stays bad.
     finish:  interfaces whose next hop loses metadata: frames leaving there are finished in user space.
     ring:    2 or 3.                  duration: seconds, None for ever.
+    workers: threads for each direction, sharing its flows.       busy_poll_us: see Pipeline.
     coalesce: join consecutive segments of a flow to super-frames where the egress takes them.
     """
 
@@ -33,6 +38,8 @@ class BridgeOptions:
     finish: tuple[str, ...] = ()
     ring: int = 2
     coalesce: bool = True
+    workers: int = 1
+    busy_poll_us: int = 0
     duration: float | None = None
     json: bool = False
 
@@ -65,29 +72,52 @@ def make_ring(name: str, version: int) -> Ring:
 
 
 class Bridge:
-    """Both directions' pipelines; a context manager that owns their rings and sockets."""
+    """Both directions' pipelines; a context manager that owns their rings and sockets.
+
+    ways: for each direction, the pipelines of its workers.
+    """
 
     def __init__(self, options: BridgeOptions) -> None:
         options.check()
         self.options = options
-        self.pipelines: list[Pipeline] = []
+        self.ways: list[list[Pipeline]] = []
+        self.ports: list[Port] = []
         self._open = ExitStack()
 
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        """All workers' pipelines."""
+        return [pipeline for way in self.ways for pipeline in way]
+
     def __enter__(self) -> Bridge:
+        sockets: dict[str, list[Ring | Emit]] = {self.options.a: [], self.options.b: []}
         with ExitStack() as stack:
             ways = [(self.options.a, self.options.b)]
             if not self.options.unidir:
                 ways.append((self.options.b, self.options.a))
             for source, target in ways:
-                finish = target in self.options.finish
-                emit = stack.enter_context(Emit(target, finish=finish, coalesce=self.options.coalesce))
-                ring = stack.enter_context(make_ring(source, self.options.ring))
-                ring.require_ethernet()
-                self.pipelines.append(Pipeline(ring, stages_of(self.options), emit))
+                self.ways.append([self._worker(stack, source, target, sockets) for _ in range(self.options.workers)])
             self._open = stack.pop_all()
+        self.ports = [Port(name, made) for name, made in sockets.items()]
+        privileges.drop()
         for pipeline in self.pipelines:
             pipeline.start()
         return self
+
+    def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]]) -> Pipeline:
+        finish = target in self.options.finish
+        emit = stack.enter_context(Emit(target, finish=finish, coalesce=self.options.coalesce))
+        ring = stack.enter_context(make_ring(source, self.options.ring))
+        ring.require_ethernet()
+        if self.options.workers > 1:
+            ring.join_fanout(os.getpid() * 2 + len(self.ways))
+        sockets[source].append(ring)
+        sockets[target].append(emit)
+        return Pipeline(ring, stages_of(self.options), emit, busy_poll_us=self.options.busy_poll_us)
+
+    def counters(self) -> list[Direction]:
+        """Return each direction's counters, its workers' added up."""
+        return [Direction.sum([p.counters() for p in way]) for way in self.ways]
 
     def stop(self) -> None:
         """Drain and end both directions; raises what ended one early."""
@@ -100,12 +130,17 @@ class Bridge:
             self._open.close()
 
 
+def tell(what: str) -> None:
+    """Say an event on stderr, once."""
+    print(f"pktmend: {what}", file=sys.stderr, flush=True)
+
+
 def run_bridge(options: BridgeOptions) -> None:
     """Run the bridge until its duration is over or a signal comes; print its summary."""
     signals = Signals()
     bridge = Bridge(options)
     with bridge:
-        print(f"pktmend: bridging {options.a} and {options.b}", file=sys.stderr, flush=True)
+        tell(f"bridging {options.a} and {options.b}")
         deadline = None if options.duration is None else time.monotonic() + options.duration
         next_line = time.monotonic() + 1
         while not signals.stop.wait(0.1):
@@ -115,6 +150,8 @@ def run_bridge(options: BridgeOptions) -> None:
             if signals.report.is_set():
                 signals.report.clear()
                 _summary(bridge, False, file_is_talk=True)
+            for port in bridge.ports:
+                port.look(tell)
             if options.json and now >= next_line:
                 next_line += 1
                 _summary(bridge, options.json)
@@ -123,7 +160,7 @@ def run_bridge(options: BridgeOptions) -> None:
 
 
 def _summary(bridge: Bridge, json: bool, *, file_is_talk: bool = False) -> None:
-    directions = [p.counters() for p in bridge.pipelines]
+    directions = bridge.counters()
     if json:
         print_json({"snapshot": {"directions": [d.as_json() for d in directions]}})
     else:

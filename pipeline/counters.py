@@ -7,6 +7,7 @@ read = sent + dropped + truncated + tx_error + held, always.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,17 @@ OUTCOMES: tuple[str, ...] = (*map(str, Status), *map(str, list(Cause)[1:]))  # b
 def _outcomes(counts: list[int]) -> dict[str, int]:
     """Name the nonzero outcomes of one protocol's checks.  A bad check that no one classified is plain `bad`."""
     return {OUTCOMES[i]: n for i, n in enumerate(counts) if n}
+
+
+def _add(values: Sequence[Any]) -> Any:
+    """Add numbers, or dictionaries of them key by key; names are all the same."""
+    first = values[0]
+    if isinstance(first, int):
+        return sum(values)
+    if isinstance(first, dict):
+        keys = dict.fromkeys(key for each in values for key in each)
+        return {key: _add([each[key] for each in values if key in each]) for key in keys}
+    return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class Direction:
     truncated: int
     tx_error: dict[str, int]
     held: int
+    rebuilds: int
+    link_events: int
     packets: int
     octets: int
     malformed: int
@@ -61,6 +75,8 @@ class Direction:
             truncated=ledger["truncated"],
             tx_error={errno.errorcode.get(i, str(i)): n for i, n in ledger["tx_error"].items()},
             held=ledger["held"],
+            rebuilds=ledger["rebuilds"],
+            link_events=ledger["link_events"],
             packets=tally["packets"],
             octets=tally["octets"],
             malformed=tally["malformed"],
@@ -72,6 +88,13 @@ class Direction:
             status={str(Status(i)): n for i, n in enumerate(tally["status"]) if n},
             checks={str(Proto(p)): named for p, row in enumerate(tally["checks"]) if (named := _outcomes(row))},
         )
+
+    @classmethod
+    def sum(cls, parts: Sequence[Direction]) -> Direction:
+        """Add up the workers of one direction."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{name: _add([getattr(part, name) for part in parts]) for name in cls.__slots__})
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the object that `--json` prints."""

@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -171,6 +172,12 @@ class World:
             host.call(quiet)
         host.link("lo", state="up")
         return host
+
+    def folder(self) -> Path:
+        """Make a folder that goes with the world."""
+        path = Path(tempfile.mkdtemp(prefix="pktmend-"))
+        self.on_exit(lambda: shutil.rmtree(path, ignore_errors=True))
+        return path
 
     def veth(self, a: Host, a_name: str, b: Host, b_name: str, *, mtu: int = 1500) -> None:
         """Join two hosts by a veth pair, up, with default offloads."""

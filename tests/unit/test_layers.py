@@ -14,13 +14,13 @@ LAYERS = [
     {"_core", "_kernel", "_kernel_build"},
     {"afpacket", "pcap", "stages", "filters"},
     {"counters", "loop"},
-    {"report", "signals", "live", "bridge", "check", "fix", "progress", "lab", "bench"},
+    {"report", "signals", "live", "bridge", "check", "fix", "progress", "privileges", "keeper", "lab", "bench"},
     {"__init__"},
     {"cli"},
     {"__main__"},
 ]
 # within the application layer, what the commands share
-MAY_SHARE = {"report", "signals", "progress"}
+MAY_SHARE = {"report", "signals", "progress", "privileges", "keeper"}
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 
 
