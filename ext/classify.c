@@ -1,12 +1,13 @@
 /* classify.c - why is a check bad?  First that fits, and nothing that would be a guess.
  *
- * Does: name the cause of each bad check from its own packet.
- * Does not: look at packets that are not bad; write to frames.
+ * Does: name the cause of each bad check from its own packet, or from what others have witnessed (flow.c).
+ * Does not: judge; write to frames.
  *
  * Each test asks whether one particular mistake explains the stored value exactly.  A random value passes a single
  * test once in 65,536 times; tests that would accept many values are not made.
  */
 #include "bytes.h"
+#include "flow.h"
 #include "verify.h"
 
 /* One's complement difference stored - expected, as wire-order numbers; 0 and 0xffff are both zero. */
@@ -132,29 +133,73 @@ static void follow_inner(pp_check *checks, unsigned count, unsigned index)
     checks[index].reason = PP_REASON_NO_METADATA;
 }
 
+/* Causes that a witness may still overrule: nat-delta and nat-on-zero come before them. */
+static int is_unexplained(const pp_check *k)
+{
+    return k->status == PP_STATUS_BAD && (k->cause == PP_CAUSE_BIT_FLIP || k->cause == PP_CAUSE_CORRUPT) &&
+           (k->proto == PP_PROTO_TCP || k->proto == PP_PROTO_UDP);
+}
+
+/* Ask the witnesses; 1 if a check stays unexplained. */
+static int ask(pp_flow *flow, pp_batch *b, uint32_t i, int is_first)
+{
+    int open = 0;
+    pp_check *checks = b->checks + b->check_first[i];
+    for (unsigned j = b->check_count[i]; j-- > 0;) {
+        pp_check *k = &checks[j];
+        if (is_unexplained(k)) {
+            uint8_t cause = pp_flow_cause(flow, b, i, k, is_first);
+            if (cause != PP_CAUSE_NONE)
+                k->cause = cause;
+            else
+                open = 1;
+        }
+        if (k->status == PP_STATUS_BAD)
+            b->cause[i] = k->cause;
+    }
+    return open;
+}
+
+static void classify_packet(pp_batch *b, uint32_t i)
+{
+    pp_check *checks = b->checks + b->check_first[i];
+    unsigned count = b->check_count[i];
+    uint8_t highest = PP_STATUS_NONE;
+    for (unsigned j = count; j-- > 0;) {
+        pp_check *k = &checks[j];
+        if (k->status == PP_STATUS_BAD) {
+            pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+            if (k->cause == PP_CAUSE_INNER_PENDING)
+                follow_inner(checks, count, j);
+        }
+        if (k->status > highest && !(k->flags & PP_CHECK_QUOTED))
+            highest = k->status;
+    }
+    b->status[i] = highest;
+    for (unsigned j = count; j-- > 0;)
+        if (checks[j].status == PP_STATUS_BAD)
+            b->cause[i] = checks[j].cause;
+}
+
 int pp_stage_classify(pp_batch *b, void *context)
 {
-    (void)context;
+    pp_flow *flow = context;
+    uint32_t noted = 0;
+    int open = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         if (b->status[i] != PP_STATUS_BAD)
             continue;
-        pp_check *checks = b->checks + b->check_first[i];
-        unsigned count = b->check_count[i];
-        uint8_t highest = PP_STATUS_NONE;
-        for (unsigned j = count; j-- > 0;) {
-            pp_check *k = &checks[j];
-            if (k->status == PP_STATUS_BAD) {
-                pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
-                if (k->cause == PP_CAUSE_INNER_PENDING)
-                    follow_inner(checks, count, j);
-            }
-            if (k->status > highest && !(k->flags & PP_CHECK_QUOTED))
-                highest = k->status;
+        classify_packet(b, i);
+        if (flow) {
+            pp_flow_note(flow, b, noted, i);
+            noted = i + 1;
+            open |= ask(flow, b, i, 1);
         }
-        b->status[i] = highest;
-        for (unsigned j = count; j-- > 0;)
-            if (checks[j].status == PP_STATUS_BAD)
-                b->cause[i] = checks[j].cause;
     }
+    if (flow)
+        pp_flow_note(flow, b, noted, b->count);
+    for (uint32_t i = 0; open && i < b->count; i++) /* captures of two taps: the witness may come after */
+        if (b->status[i] == PP_STATUS_BAD)
+            ask(flow, b, i, 0);
     return 0;
 }

@@ -42,7 +42,7 @@ static uint32_t hash_of(const uint8_t *d, uint32_t l3, uint32_t l4, uint8_t vers
 }
 
 /* Ethernet header, tag, addresses, protocol and ports as in the flow's first packet? */
-static int is_same_flow(const pp_batch *b, const pp_flow *f, uint32_t i)
+static int is_same_flow(const pp_batch *b, const pp_joint *f, uint32_t i)
 {
     const uint8_t *x = b->data[f->first], *y = b->data[i];
     uint32_t l3 = f->l3;
@@ -101,7 +101,7 @@ static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part 
     return 1;
 }
 
-static int can_join(const pp_batch *b, const pp_flow *f, uint32_t i, const pp_part *p)
+static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_part *p)
 {
     const uint8_t *x = b->data[f->first], *y = b->data[i];
     uint32_t l3 = f->l3, l4 = f->l4;
@@ -120,14 +120,14 @@ static int can_join(const pp_batch *b, const pp_flow *f, uint32_t i, const pp_pa
            memcmp(x + l4 + 20, y + l4 + 20, f->payload_at - l4 - 20) == 0;
 }
 
-pp_flow *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_flow **opened)
+pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_joint **opened)
 {
     pp_part p = { 0 };
     *opened = NULL;
     if (!has_ports(b, i))
         return NULL;
     uint32_t slot = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
-    pp_flow *f = &c->flows[c->slot[slot]];
+    pp_joint *f = &c->flows[c->slot[slot]];
     int is_part = part_of(c, b, i, &p);
     if (c->slot_generation[slot] == c->generation && c->slot[slot] < c->used && f->open && is_same_flow(b, f, i)) {
         if (is_part && can_join(b, f, i, &p)) {
@@ -146,14 +146,14 @@ pp_flow *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_flow 
     c->slot_generation[slot] = c->generation;
     c->slot[slot] = (uint16_t)c->used;
     f = &c->flows[c->used++];
-    *f = (pp_flow){ .first = i, .last = i, .count = 1, .payload = p.payload, .size = p.payload,
+    *f = (pp_joint){ .first = i, .last = i, .count = 1, .payload = p.payload, .size = p.payload,
                     .sequence = p.sequence + p.payload, .id = (uint16_t)(p.id + 1), .open = !p.is_last, .is_udp = p.is_udp,
                     .l3 = (uint8_t)p.l3, .l4 = (uint8_t)p.l4, .payload_at = (uint8_t)p.payload_at };
     *opened = f;
     return NULL;
 }
 
-uint32_t pp_coalesce_head(const pp_flow *f, const pp_batch *b, uint8_t *head)
+uint32_t pp_coalesce_head(const pp_joint *f, const pp_batch *b, uint8_t *head)
 {
     const uint8_t *d = b->data[f->first];
     uint32_t tag = b->flags[f->first] & PP_PKT_VLAN ? 4 : 0, l3 = f->l3 + tag, l4 = f->l4 + tag, all = f->payload_at + tag;

@@ -27,7 +27,7 @@ typedef struct pp_part {
     uint8_t version, is_udp, is_last; /* is_last: PSH */
 } pp_part;
 
-typedef struct pp_flow {
+typedef struct pp_joint {
     uint32_t first, last;  /* packets of the batch */
     uint32_t count;
     uint32_t payload;      /* octets in all */
@@ -37,7 +37,7 @@ typedef struct pp_flow {
     uint8_t open, is_udp;
     uint8_t l3, l4, payload_at; /* of the first */
     uint32_t owner;        /* the caller's: which message it is */
-} pp_flow;
+} pp_joint;
 
 typedef struct pp_coalesce {
     uint32_t generation;
@@ -46,7 +46,7 @@ typedef struct pp_coalesce {
     uint32_t used;         /* flows since the reset */
     uint32_t slot_generation[PP_SLOTS];
     uint16_t slot[PP_SLOTS]; /* index of a flow */
-    pp_flow flows[PP_FLOWS];
+    pp_joint flows[PP_FLOWS];
 } pp_coalesce;
 
 /* Forget all flows: at the end of a batch and whenever their messages were sent. */
@@ -54,10 +54,10 @@ void pp_coalesce_reset(pp_coalesce *coalesce);
 
 /* Look at packet i.  Returns the flow it was joined to, or null: then *opened is the flow that it begins (set its owner) or null
  * if it is not one that can be joined; a flow of the same addresses and ports is closed. */
-pp_flow *pp_coalesce_add(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i, pp_flow **opened);
+pp_joint *pp_coalesce_add(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i, pp_joint **opened);
 
 /* Write the super-frame's header for flow (count >= 2): virtio-net header, Ethernet with the stripped tag put back, IP,
  * transport.  head: PP_VNET_LEN + 4 + PP_COALESCE_HEAD octets of room.  Returns its octets. */
-uint32_t pp_coalesce_head(const pp_flow *flow, const pp_batch *batch, uint8_t *head);
+uint32_t pp_coalesce_head(const pp_joint *flow, const pp_batch *batch, uint8_t *head);
 
 #endif

@@ -32,7 +32,7 @@ struct pp_emit {
     struct iovec vectors[MESSAGES][2];
     uint32_t last[MESSAGES];  /* packet joined last */
     uint32_t owner[MESSAGES]; /* packet a message belongs to; the first of those that were joined */
-    pp_flow *flow[MESSAGES];  /* null: a single packet */
+    pp_joint *flow[MESSAGES];  /* null: a single packet */
     uint8_t heads[MESSAGES][HEAD + 2]; /* even size: heads stay aligned to two octets */
     pp_coalesce coalesce;
     const pp_batch *batch;
@@ -139,7 +139,7 @@ static void gather(pp_emit *e)
 {
     struct iovec *at = e->gather;
     for (uint32_t m = 0; m < e->used; m++) {
-        const pp_flow *f = e->flow[m];
+        const pp_joint *f = e->flow[m];
         if (!f || f->count < 2)
             continue;
         struct iovec *first = at;
@@ -241,7 +241,7 @@ static void add_frame(pp_emit *e, const pp_batch *b, uint32_t i, pp_ledger *ledg
 /* Join packet i to an open flow, or send it by itself and let it open one. */
 static void add_joined(pp_emit *e, const pp_batch *b, uint32_t i, pp_ledger *ledger)
 {
-    pp_flow *opened, *f;
+    pp_joint *opened, *f;
     if (e->used == MESSAGES)
         flush(e, ledger);
     e->next[i] = NONE;

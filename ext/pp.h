@@ -52,7 +52,7 @@ enum pp_reason {
     PP_REASON_TRUNCATED,        /* the capture holds less than the headers promise */
     PP_REASON_FRAGMENT,         /* the sum covers a datagram of which this is a part */
     PP_REASON_QUOTED,           /* inside an ICMP error: not this packet's own */
-    PP_REASON_UNKNOWN_PROTOCOL,
+    PP_REASON_UNKNOWN_PROTOCOL, /* reserved: what is not known has no field that could be named */
     PP_REASON_LENGTH,           /* the lengths in the headers contradict each other */
     PP_REASON_NO_METADATA,      /* F == S, and the source cannot say whether that is known to the sender */
     PP_REASONS

@@ -22,8 +22,9 @@ enum pp_repair_policy { PP_REPAIR_NONE = 0, PP_REPAIR_LEAKED = 1, PP_REPAIR_ALL 
 
 /* context: const uint32_t *options (enum pp_verify_option), or null. */
 pp_stage_fn pp_stage_verify;
-/* context: unused. */
+/* context: pp_flow * of this worker (flow.h), or null: no cause that needs a witness. */
 pp_stage_fn pp_stage_classify;
+/* context: unused. */
 pp_stage_fn pp_stage_count;
 /* context: const uint32_t *policy (enum pp_repair_policy), null: leaked.
  * UNFINISHED, for files: pending and leaked checks. */

@@ -356,6 +356,8 @@ def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None, tpid=0, tci=0)
     cdef Batch b
     cdef bytearray octets
     cdef uint32_t i
+    if not 0 <= link <= 0xffff:
+        raise ConfigError(f"link type {link}", "0 to 65535")
     if vnet is not None and len(vnet) != PP_VNET_LEN:
         raise ConfigError(f"a virtio-net header has 10 octets, not {len(vnet)}")
     head = bytes(10) if vnet is None else bytes(vnet)
@@ -396,13 +398,31 @@ cdef class NativeStage:
 
     def __call__(self, Batch batch not None):
         cdef int rc
+        cdef void *context = self.context
+        cdef _Flow flow
+        if self.run == pp_stage_classify:
+            flow = _Flow()  # outside of a pipeline the batch is all that there is to know
+            context = flow.c
         with nogil:
-            rc = self.run(&batch.c, self.context)
+            rc = self.run(&batch.c, context)
         if rc < 0:
             raise StageError(f"stage {self.name} failed: {os.strerror(-rc)}", stage=self.name)
 
     def __repr__(self):
         return f"<NativeStage {self.name}>"
+
+
+cdef class _Flow:
+    """What classify remembers of earlier packets: one for each worker, because it is not locked."""
+    cdef pp_flow *c
+
+    def __cinit__(self):
+        self.c = pp_flow_new()
+        if self.c == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        pp_flow_free(self.c)
 
 
 cdef NativeStage builtin(pp_stage_fn run, str name, option=None):
@@ -787,6 +807,7 @@ cdef class Loop:
     cdef Sink sink
     cdef Batch batch
     cdef list stages
+    cdef _Flow flow
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0):
         cdef NativeStage native
@@ -806,6 +827,10 @@ cdef class Loop:
             if isinstance(stage, NativeStage):
                 native = stage
                 self.c.stages[i].run, self.c.stages[i].context = native.run, native.context
+                if native.run == pp_stage_classify:
+                    if self.flow is None:
+                        self.flow = _Flow()
+                    self.c.stages[i].context = self.flow.c
                 self.stages.append(native)
             elif callable(stage):
                 python = _PythonStage()

@@ -80,6 +80,12 @@ cdef extern from "verify.h" nogil:
     int pp_stage_repair(pp_batch *, void *) noexcept
     int pp_stage_drop_corrupt(pp_batch *, void *) noexcept
 
+cdef extern from "flow.h" nogil:
+    ctypedef struct pp_flow:
+        pass
+    pp_flow *pp_flow_new() noexcept
+    void pp_flow_free(pp_flow *) noexcept
+
 cdef extern from "select.h" nogil:
     ctypedef struct pp_select:
         int status, cause, version, protocol

@@ -10,6 +10,9 @@ A stage is anything that can be called with a batch.  It reads columns, writes c
 | count        | status, checks, flags | the worker's tally                 |
 | repair       | checks, verdict       | checksum fields, status            |
 | drop_corrupt | status                | verdict                            |
+
+`classify` remembers witnesses of address translation from batch to batch, for each pipeline on its own; called outside
+of one it knows the batch at hand.
 """
 
 from __future__ import annotations

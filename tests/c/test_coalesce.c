@@ -114,7 +114,7 @@ static void arrived(const pp_batch *b, uint32_t flow_of, const uint8_t *frame, u
     CHECK_THAT(0, "%s", "a packet too many");
 }
 
-static void apart(const pp_batch *b, const pp_flow *f)
+static void apart(const pp_batch *b, const pp_joint *f)
 {
     static uint8_t whole[70000];
     uint8_t head[PP_VNET_LEN + 4 + PP_COALESCE_HEAD], out[PP_SPLIT_HEAD];
@@ -145,7 +145,7 @@ static uint32_t run(uint32_t mtu)
 {
     static pp_coalesce c;
     static pp_batch b;
-    pp_flow *messages[PACKETS], *opened;
+    pp_joint *messages[PACKETS], *opened;
     uint32_t single[PACKETS], used = 0, joined = 0;
     stream streams[FLOWS];
     if (!b.capacity)
@@ -166,7 +166,7 @@ static uint32_t run(uint32_t mtu)
     pp_stage_verify(&b, NULL);
     for (uint32_t i = 0; i < PACKETS; i++) {
         next_of[i] = UINT32_MAX;
-        pp_flow *f = pp_coalesce_add(&c, &b, i, &opened);
+        pp_joint *f = pp_coalesce_add(&c, &b, i, &opened);
         if (f) {
             next_of[last_of[f->owner]] = i;
             last_of[f->owner] = i;

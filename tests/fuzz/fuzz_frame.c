@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../ext/flow.h"
 #include "../../ext/verify.h"
 
 static pp_check checks[2][PP_CHECKS_PER_PACKET];
@@ -14,7 +15,7 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
 {
     static uint8_t *data[2];
     static uint32_t caplen[2], wirelen[2], first[2], interface[2];
-    static uint64_t time_ns[2];
+    static uint64_t time_ns[2], number[2];
     static uint16_t flag[2], links[2], tpid[2], tci[2], l3[2], l4[2];
     static uint8_t version[2], protocol[2], status[2], cause[2], count[2], verdict[2], drop[2];
     static pp_tally tally;
@@ -23,14 +24,17 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
         .vlan_tpid = tpid + slot, .vlan_tci = tci + slot, .interface = interface + slot, .l3 = l3 + slot, .l4 = l4 + slot,
         .version = version + slot, .protocol = protocol + slot, .status = status + slot, .cause = cause + slot,
         .check_first = first + slot, .check_count = count + slot, .checks = checks[slot], .verdict = verdict + slot,
-        .drop = drop + slot, .tally = &tally };
+        .drop = drop + slot, .number = number + slot, .tally = &tally };
     data[slot] = frame;
     caplen[slot] = cap;
     wirelen[slot] = wire;
     links[slot] = link;
     flag[slot] = flags;
     uint32_t options = PP_VERIFY_EXPECTED;
-    if (pp_stage_verify(out, &options) || pp_stage_classify(out, NULL) || pp_stage_count(out, NULL) ||
+    static pp_flow *flow;
+    if (!flow)
+        flow = pp_flow_new();
+    if (pp_stage_verify(out, &options) || pp_stage_classify(out, flow) || pp_stage_count(out, NULL) ||
         pp_stage_repair(out, &policy) || pp_stage_drop_corrupt(out, NULL))
         abort();
 }

@@ -158,7 +158,7 @@ def test_xdp_program_takes_the_gso_features_away(line: Line) -> None:
     """An XDP_PASS program on the peer of the egress: super-frames still arrive, split by the kernel."""
     source = line.world.folder() / "pass.c"
     source.write_text('__attribute__((section("xdp"), used)) int pass_all(void *c) { return 2; }\n'
-                      'char license[] __attribute__((section("license"), used)) = "GPL";\n')
+                      'char _license[] __attribute__((section("license"), used)) = "GPL";\n')
     program = source.with_suffix(".o")
     compiled = subprocess.run(["clang", "-O2", "-target", "bpf", "-c", str(source), "-o", str(program)], check=False)
     if compiled.returncode:

@@ -1,0 +1,311 @@
+"""What must hold for any octets: sums, incremental updates, and what repair may and may not do.
+
+The oracles are in this file, two octets at a time in network order; damage and its right value come from scapy.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import frames as f
+import pytest
+from carriers import CARRIERS
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+import pipeline
+from pipeline import (
+    Batch,
+    CheckFlag,
+    PacketFlag,
+    Proto,
+    Status,
+    _core,
+    batch_of,
+    checksum,
+    classify,
+    crc32c,
+    repair_with,
+    verify_with,
+)
+
+KERNELS = [name for name, supported, _ in pipeline.kernels() if supported]
+LINKS = [0, 1, 9, 12, 14, 50, 51, 101, 104, 108, 113, 228, 229, 276, 147, 65535]
+LIVE = int(PacketFlag.METADATA)
+SOURCE_FLAGS = [0, LIVE, LIVE | int(PacketFlag.NOT_READY), LIVE | int(PacketFlag.CLAIMED_VALID),
+                LIVE | int(PacketFlag.SUPER_FRAME), LIVE | int(PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME)]
+POLICIES = ["none", "leaked", "unfinished", "all"]
+
+
+def total(data: bytes) -> int:
+    """RFC 1071 section 1: the sum of the 16-bit words, carries folded, not complemented."""
+    value = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1])) + (data[-1] << 8 if len(data) % 2 else 0)
+    while value >> 16:
+        value = (value & 0xFFFF) + (value >> 16)
+    return value
+
+
+@contextmanager
+def forced(name: str) -> Iterator[None]:
+    """Force a SIMD kernel."""
+    pipeline.use_kernel(name)
+    try:
+        yield
+    finally:
+        pipeline.use_kernel(None)
+
+
+# long and short, smooth and rough: random octets, and octets that make the carries run
+buffers = st.one_of(
+    st.binary(max_size=300),
+    st.builds(lambda octets, n: (octets * n)[:70_000], st.binary(min_size=1, max_size=40), st.integers(1, 1800)),
+    st.builds(lambda octet, n: bytes([octet]) * n, st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]), st.integers(0, 70_000)),
+)
+
+
+# --- sums -----------------------------------------------------------------------------------------
+
+
+@given(buffers, st.integers(0, 130))
+@settings(deadline=None)
+def test_every_kernel_equals_the_oracle_at_any_offset(data: bytes, offset: int) -> None:
+    expected = 0xFFFF ^ total(data)
+    shifted = memoryview(b"\xA5" * offset + data + b"\xA5" * 3)[offset : offset + len(data)]  # neighbours are not read
+    for name in KERNELS:
+        with forced(name):
+            assert checksum(shifted) == expected, name
+
+
+@given(buffers, st.lists(st.integers(0, 70_000), max_size=6))
+@settings(deadline=None)
+def test_any_split_into_pieces_continues_to_the_same_sum(data: bytes, cuts: list[int]) -> None:
+    """initial= takes the sum of what came before; behind an odd number of octets it counts swapped (RFC 1071 2(B))."""
+    expected = 0xFFFF ^ total(data)
+    ends = sorted(min(cut, len(data)) for cut in cuts)
+    pieces = [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
+    for name in KERNELS:
+        with forced(name):
+            so_far, is_odd = 0, False
+            for piece in pieces:
+                if is_odd:
+                    so_far = (so_far & 0xFF) << 8 | so_far >> 8
+                so_far = 0xFFFF ^ checksum(piece, initial=so_far)
+                if is_odd:
+                    so_far = (so_far & 0xFF) << 8 | so_far >> 8
+                is_odd ^= len(piece) % 2 == 1
+            assert 0xFFFF ^ so_far == expected, name
+
+
+@given(buffers, st.integers(0, 1 << 80))
+@settings(deadline=None)
+def test_initial_is_any_sum(data: bytes, initial: int) -> None:
+    """Equal modulo 65,535, and 0 only of nothing but zeros."""
+    expected = (initial + total(data)) % 0xFFFF or (0xFFFF if initial or any(data) else 0)
+    for name in KERNELS:
+        with forced(name):
+            assert checksum(data, initial=initial) == 0xFFFF ^ expected, name
+
+
+@given(st.binary(max_size=3000), st.integers(0, 3000))
+def test_crc32c_of_pieces_equals_that_of_the_whole_and_of_the_polynomial(data: bytes, cut: int) -> None:
+    value = 0xFFFFFFFF
+    for octet in data:  # RFC 9260 appendix A, bit by bit
+        value ^= octet
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    assert crc32c(data) == crc32c(data[cut:], crc32c(data[:cut])) == value ^ 0xFFFFFFFF
+
+
+def update(hc: int, before: int, now: int) -> int:
+    """RFC 1624 equation 3: HC' = ~(~HC + ~m + m')."""
+    value = (~hc & 0xFFFF) + (~before & 0xFFFF) + now
+    while value >> 16:
+        value = (value & 0xFFFF) + (value >> 16)
+    return ~value & 0xFFFF
+
+
+def test_update_is_that_of_the_rfc() -> None:
+    """RFC 1624 section 4: HC = DD2F, m = 5555, m' = 3285 gives 0000, where RFC 1141 gave FFFF."""
+    assert update(0xDD2F, 0x5555, 0x3285) == 0x0000
+
+
+@given(st.binary(min_size=2, max_size=400), st.data())
+def test_incremental_update_equals_the_full_sum(data: bytes, draw: st.DataObject) -> None:
+    """What a translator computes from the change alone is what this engine computes from everything."""
+    data = data[: len(data) & ~1]
+    at = draw.draw(st.integers(0, len(data) // 2 - 1)) * 2
+    now = draw.draw(st.integers(0, 0xFFFF))
+    before = f.get16(data, at)
+    changed = f.put16(data, at, now)
+    assume(any(data) and any(changed))  # else the two zeros differ (RFC 1624 section 3)
+    for name in KERNELS:
+        with forced(name):
+            assert update(checksum(data), before, now) == checksum(changed), name
+
+
+# --- repair ---------------------------------------------------------------------------------------
+
+
+def judged(
+    frame: bytes, *, link: int = 1, flags: int = LIVE, wirelen: int | None = None, vnet: bytes | None = None
+) -> Batch:
+    """Return the frame as a judged batch of one."""
+    batch = batch_of([frame], link=link, flags=flags, wirelen=wirelen, vnet=vnet)
+    verify_with(expected=True)(batch)
+    classify(batch)
+    return batch
+
+
+def repaired(frame: bytes, policy: str, **options: Any) -> tuple[bytes, Batch]:
+    batch = judged(frame, **options)
+    repair_with(policy)(batch)
+    return bytes(batch.frame(0)), batch
+
+
+BUILT = {name: (link, f.raw(build(bytes(range(60, 124))))) for name, (link, _, build) in CARRIERS.items()
+         if "jumbogram" not in name}
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[int, bytes]:
+    """A frame of any kind with octets changed, or cut, or with another's tail."""
+    link, frame = BUILT[draw(st.sampled_from(sorted(BUILT)))]
+    octets = bytearray(frame)
+    for at, value in draw(st.lists(st.tuples(st.integers(0, len(octets) - 1), st.integers(0, 255)), max_size=5)):
+        octets[at] = value
+    if draw(st.integers(0, 4)) == 0:
+        del octets[draw(st.integers(0, len(octets))) :]
+    octets += draw(st.binary(max_size=8))
+    return link, bytes(octets)
+
+
+any_frame = st.one_of(damaged(), st.tuples(st.sampled_from(LINKS), st.binary(max_size=200)))
+vnet_headers = st.one_of(st.none(), st.binary(min_size=10, max_size=10), st.builds(
+    struct.pack, st.just("=BBHHHH"), st.sampled_from([0, 1, 2, 3]), st.sampled_from([0, 1, 3, 4, 5]),
+    st.integers(0, 200), st.integers(0, 2000), st.integers(0, 120), st.sampled_from([0, 2, 4, 6, 8, 16])))
+
+
+def fields(batch: Batch) -> set[int]:
+    """Return the octets of the frame that hold a checksum which repair says it has written."""
+    written = [k for k in batch.checks_of(0) if k.flags & CheckFlag.REPAIRED]
+    return {at for k in written for at in range(k.offset, k.offset + k.width)}
+
+
+@given(any_frame, st.sampled_from(SOURCE_FLAGS), vnet_headers, st.sampled_from(POLICIES))
+@settings(max_examples=600, deadline=None)
+def test_repair_writes_checksum_fields_and_nothing_else(
+    frame: tuple[int, bytes], flags: int, vnet: bytes | None, policy: str
+) -> None:
+    link, before = frame
+    after, batch = repaired(before, policy, link=link, flags=flags, vnet=vnet)
+    assert len(after) == len(before)
+    assert {i for i in range(len(before)) if before[i] != after[i]} <= fields(batch)
+    if policy == "none":
+        assert after == before
+
+
+@given(any_frame, st.sampled_from(SOURCE_FLAGS), vnet_headers, st.sampled_from(POLICIES))
+@settings(max_examples=600, deadline=None)
+def test_repair_twice_is_repair_once(frame: tuple[int, bytes], flags: int, vnet: bytes | None, policy: str) -> None:
+    """The second time around with the header that the first left behind."""
+    link, before = frame
+    once, batch = repaired(before, policy, link=link, flags=flags, vnet=vnet)
+    left = batch.vnet(0)
+    twice, _ = repaired(once, policy, link=link, vnet=None if left is None else bytes(left),
+                        flags=batch.flags[0] & int(PacketFlag.METADATA | PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME
+                                                   | PacketFlag.CLAIMED_VALID))
+    assert twice == once
+
+
+@given(any_frame)
+@settings(max_examples=400, deadline=None)
+def test_what_repair_wrote_is_good_when_judged_again(frame: tuple[int, bytes]) -> None:
+    link, before = frame
+    after, batch = repaired(before, "all", link=link)
+    again = {k.offset: k for k in judged(after, link=link).checks_of(0)}
+    for k in batch.checks_of(0):
+        if k.flags & CheckFlag.REPAIRED:
+            assert again[k.offset].status == Status.GOOD
+
+
+@given(any_frame, st.integers(1, 500))
+@settings(max_examples=300, deadline=None)
+def test_truncated_malformed_and_fragments_are_never_touched(frame: tuple[int, bytes], missing: int) -> None:
+    link, before = frame
+    after, _ = repaired(before, "all", link=link, wirelen=len(before) + missing)
+    assert after == before
+    after, batch = repaired(before, "all", link=link)
+    if batch.flags[0] & (PacketFlag.MALFORMED | PacketFlag.FRAGMENT):
+        assert after == before
+
+
+@given(any_frame)
+@settings(max_examples=300, deadline=None)
+def test_leaked_policy_changes_nothing_but_seeds(frame: tuple[int, bytes]) -> None:
+    """By default corruption is never signed: a field that is written held S, or covers one that did."""
+    link, before = frame
+    after, batch = repaired(before, "leaked", link=link)
+    held = {k.offset for k in judged(before, link=link).checks_of(0) if k.stored == k.seed}
+    for k in batch.checks_of(0):
+        field = slice(k.offset, k.offset + k.width)
+        if after[field] != before[field]:
+            assert k.offset in held or any(k.start <= at < k.start + k.length for at in held)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT))
+@given(field=st.integers(0, 0xFFFFFFFF))
+@settings(max_examples=25, deadline=None)
+def test_repair_all_restores_what_scapy_wrote(name: str, field: int) -> None:
+    """Whatever stands in the innermost field, the frame comes back octet for octet."""
+    link, right = BUILT[name]
+    k = judged(right, link=link).checks_of(0)[-1]
+    value = field.to_bytes(4, "big")[: k.width]
+    wrong = right[: k.offset] + value + right[k.offset + k.width :]
+    if k.proto in (Proto.UDP, Proto.UDPLITE) and not any(value):
+        return  # none was sent: nothing to repair
+    both_zeros = {b"\0\0", b"\xff\xff"}
+    after, batch = repaired(wrong, "all", link=link)
+    if {value, right[k.offset : k.offset + k.width]} == both_zeros:
+        return  # equal in one's complement: it was right as it stood
+    assert after == right
+    assert batch.status[0] <= Status.ABSENT
+
+
+# --- any octets -----------------------------------------------------------------------------------
+
+
+@given(frame=st.binary(max_size=400), link=st.integers(0, 65535), flags=st.sampled_from(SOURCE_FLAGS),
+       vnet=vnet_headers, more=st.integers(0, 400), expected=st.booleans(), at_wire=st.booleans())
+@example(frame=b"", link=1, flags=0, vnet=None, more=0, expected=True, at_wire=True)
+@settings(max_examples=500, deadline=None)
+def test_inspect_takes_any_octets_of_any_link_type(
+    frame: bytes, link: int, flags: int, vnet: bytes | None, more: int, expected: bool, at_wire: bool
+) -> None:
+    for kind in (link, LINKS[link % len(LINKS)]):
+        found, status, checks = _core.inspect(frame, link=kind, flags=flags, vnet=vnet, wirelen=len(frame) + more,
+                                              expected=expected, at_wire=at_wire)
+        assert bool(found & PacketFlag.TRUNCATED) == (more > 0)
+        assert status in list(Status)
+        for k in checks:
+            assert k.flags & CheckFlag.NO_FIELD or k.offset + k.width <= len(frame)
+            assert not k.flags & CheckFlag.QUOTED or k.status == Status.UNCHECKED
+
+
+@given(any_frame, st.sampled_from(SOURCE_FLAGS), vnet_headers)
+@settings(max_examples=500, deadline=None)
+def test_good_and_bad_are_what_the_oracle_says(frame: tuple[int, bytes], flags: int, vnet: bytes | None) -> None:
+    """The check says what it covers; its sum and pseudo header are added up here."""
+    link, data = frame
+    for k in _core.inspect(data, link=link, flags=flags, vnet=vnet)[2]:
+        if k.status not in (Status.GOOD, Status.BAD) or k.width == 4 or k.flags & CheckFlag.FLAGGED:
+            continue
+        value = total(struct.pack("!H", k.seed) + data[k.start : k.start + k.length])
+        is_zero = k.proto == Proto.UDP and k.stored == 0
+        assert (k.status == Status.GOOD) == (value == 0xFFFF and not is_zero)
+        if k.flags & CheckFlag.HAS_EXPECTED and k.status == Status.BAD:
+            blank = f.put16(data, k.offset, 0)[k.start : k.start + k.length]
+            wanted = 0xFFFF ^ total(struct.pack("!H", k.seed) + blank)
+            assert k.expected == wanted or {k.expected, wanted} == {0, 0xFFFF}
