@@ -1,4 +1,5 @@
-"""Build the two extensions: pipeline._core (Cython over ext/*.c) and pipeline._kernel (cffi over the kernel's headers).
+"""Build the extensions: pipeline._core (Cython over ext/*.c), pipeline._kernel (cffi over the kernel's headers) and
+pipeline._peers (what `pktmend bench` compares with).
 
 PKTMEND_SANITIZE=1 builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer.
 """
@@ -24,7 +25,8 @@ class build_with_headers(build_py):
         shutil.copy2(EXT / "pp.h", target / "pp.h")
 
 
-flags = ["-std=gnu11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"]
+# Without the SLP vectoriser: it loads two fields at once that were just stored one by one, which stalls the parser.
+flags = ["-std=gnu11", "-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", "-Wall", "-Wextra"]
 link = []
 if os.environ.get("PKTMEND_SANITIZE"):
     sanitize = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
@@ -43,6 +45,6 @@ core = Extension(
 
 setup(
     ext_modules=[core],
-    cffi_modules=["pipeline/_kernel_build.py:ffi"],
+    cffi_modules=["pipeline/_kernel_build.py:ffi", "bench/peers/build.py:ffi"],
     cmdclass={"build_py": build_with_headers},
 )

@@ -10,60 +10,60 @@
 
 /* Home of the innermost guess: what follows an MPLS stack has no type field.  IP by its version; Ethernet, with or
  * without a pseudowire control word (RFC 4385), only if the type it would then carry fits what follows. */
-static int looks_like_ethernet(const pp_packet *p, pp_cursor c)
+static int looks_like_ethernet(const pp_packet *p, pp_cursor *c)
 {
-    if (!pp_within(&c, 15))
+    if (!pp_within(c, 15))
         return 0;
-    uint16_t type = pp_get16(p->data + c.at + 12);
-    uint8_t nibble = p->data[c.at + 14] >> 4;
+    uint16_t type = pp_get16(p->data + c->at + 12);
+    uint8_t nibble = p->data[c->at + 14] >> 4;
     return (type == ETHERTYPE_IP4 && nibble == 4) || (type == ETHERTYPE_IP6 && nibble == 6) || type == 0x0806 ||
            type == 0x8100 || type == 0x88a8;
 }
 
-void pp_parse_mpls(pp_packet *p, pp_cursor c)
+void pp_parse_mpls(pp_packet *p, pp_cursor *c)
 {
     for (unsigned i = 0; i < PP_MAX_LABELS; i++) {
-        if (!pp_need(p, &c, 4))
+        if (!pp_need(p, c, 4))
             return;
-        int bottom = p->data[c.at + 2] & 1;
-        c.at += 4;
+        int bottom = p->data[c->at + 2] & 1;
+        c->at += 4;
         if (!bottom)
             continue;
-        if (!pp_within(&c, 1))
+        if (!pp_within(c, 1))
             return;
-        uint8_t nibble = p->data[c.at] >> 4;
+        uint8_t nibble = p->data[c->at] >> 4;
         if (nibble == 4) {
             pp_parse_ip4(p, c);
         } else if (nibble == 6) {
             pp_parse_ip6(p, c);
         } else if (looks_like_ethernet(p, c)) {
             pp_parse_ethernet(p, c);
-        } else if (nibble == 0 && pp_within(&c, 4)) {
-            c.at += 4;
+        } else if (nibble == 0 && pp_within(c, 4)) {
+            c->at += 4;
             if (looks_like_ethernet(p, c))
                 pp_parse_ethernet(p, c);
         }
         return;
     }
-    pp_malformed(p, &c);
+    pp_malformed(p, c);
 }
 
 /* A PPP frame from its address field (which HDLC-like framing has and PPPoE has not) or its protocol field on. */
-void pp_parse_ppp(pp_packet *p, pp_cursor c)
+void pp_parse_ppp(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 2))
+    if (!pp_need(p, c, 2))
         return;
-    if (p->data[c.at] == 0xff && p->data[c.at + 1] == 0x03) {
-        c.at += 2;
-        if (!pp_need(p, &c, 2))
+    if (p->data[c->at] == 0xff && p->data[c->at + 1] == 0x03) {
+        c->at += 2;
+        if (!pp_need(p, c, 2))
             return;
     }
-    uint16_t protocol = p->data[c.at];
+    uint16_t protocol = p->data[c->at];
     if (protocol & 1) { /* protocol field compression, RFC 1661 section 6.5 */
-        c.at += 1;
+        c->at += 1;
     } else {
-        protocol = pp_get16(p->data + c.at);
-        c.at += 2;
+        protocol = pp_get16(p->data + c->at);
+        c->at += 2;
     }
     if (protocol == 0x0021)
         pp_parse_ip4(p, c);
@@ -73,34 +73,34 @@ void pp_parse_ppp(pp_packet *p, pp_cursor c)
         pp_parse_mpls(p, c);
 }
 
-static void pppoe(pp_packet *p, pp_cursor c)
+static void pppoe(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 6))
+    if (!pp_need(p, c, 6))
         return;
-    if (p->data[c.at] != 0x11 || p->data[c.at + 1] != 0) /* version 1 type 1, session data */
+    if (p->data[c->at] != 0x11 || p->data[c->at + 1] != 0) /* version 1 type 1, session data */
         return;
-    uint32_t length = pp_get16(p->data + c.at + 4);
-    c.at += 6;
-    if (length > c.end - c.at) {
-        pp_malformed(p, &c);
+    uint32_t length = pp_get16(p->data + c->at + 4);
+    c->at += 6;
+    if (length > c->end - c->at) {
+        pp_malformed(p, c);
         return;
     }
-    pp_bound(p, &c, c.at + length);
+    pp_bound(p, c, c->at + length);
     pp_parse_ppp(p, c);
 }
 
-static void snap(pp_packet *p, pp_cursor c)
+static void snap(pp_packet *p, pp_cursor *c)
 {
     static const uint8_t rfc1042[6] = { 0xaa, 0xaa, 0x03, 0, 0, 0 };
-    if (!pp_within(&c, 8) || memcmp(p->data + c.at, rfc1042, sizeof rfc1042) != 0)
+    if (!pp_within(c, 8) || memcmp(p->data + c->at, rfc1042, sizeof rfc1042) != 0)
         return;
-    uint16_t type = pp_get16(p->data + c.at + 6);
-    c.at += 8;
+    uint16_t type = pp_get16(p->data + c->at + 6);
+    c->at += 8;
     if (type >= 0x0600)
         pp_parse_ethertype(p, c, type);
 }
 
-void pp_parse_ethertype(pp_packet *p, pp_cursor c, uint16_t type)
+void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
 {
     for (unsigned tags = 0;; tags++) {
         switch (type) {
@@ -110,18 +110,18 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor c, uint16_t type)
         case 0x8864: pppoe(p, c); return;
         case 0x8100: case 0x88a8: case 0x9100: case 0x9200: case 0x9300:
             if (tags == PP_MAX_VLAN) {
-                pp_malformed(p, &c);
+                pp_malformed(p, c);
                 return;
             }
-            if (!pp_need(p, &c, 4))
+            if (!pp_need(p, c, 4))
                 return;
-            type = pp_get16(p->data + c.at + 2);
-            c.at += 4;
+            type = pp_get16(p->data + c->at + 2);
+            c->at += 4;
             break;
         default:
             if (type < 0x0600) { /* an 802.3 length */
-                if (type <= c.end - c.at)
-                    pp_bound(p, &c, c.at + type);
+                if (type <= c->end - c->at)
+                    pp_bound(p, c, c->at + type);
                 snap(p, c);
             }
             return;
@@ -129,12 +129,12 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor c, uint16_t type)
     }
 }
 
-void pp_parse_ethernet(pp_packet *p, pp_cursor c)
+void pp_parse_ethernet(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 14))
+    if (!pp_need(p, c, 14))
         return;
-    uint16_t type = pp_get16(p->data + c.at + 12);
-    c.at += 14;
+    uint16_t type = pp_get16(p->data + c->at + 12);
+    c->at += 14;
     pp_parse_ethertype(p, c, type);
 }
 
@@ -167,7 +167,8 @@ static int is_super_frame(const pp_packet *p, uint32_t span)
     return (p->flags & PP_PKT_SUPER_FRAME) || span > 65535 || (!(p->flags & PP_PKT_METADATA) && span > 1500);
 }
 
-void pp_parse_ip4(pp_packet *p, pp_cursor c)
+/* Takes the cursor by value: inlined, it stays in registers. */
+static inline __attribute__((always_inline)) void ip4(pp_packet *p, pp_cursor c)
 {
     if (!pp_need(p, &c, 20))
         return;
@@ -215,8 +216,15 @@ void pp_parse_ip4(pp_packet *p, pp_cursor c)
     pp_add_layer(p, &c, c.at - header, h[9]);
     if (outermost)
         p->l4 = (uint16_t)c.at;
-    pp_parse_transport(p, c, h[9]);
+    if (h[9] == 6) {
+        pp_parse_tcp(p, &c);
+    } else {
+        pp_cursor rest = c;
+        pp_parse_transport(p, &rest, h[9]);
+    }
 }
+
+void pp_parse_ip4(pp_packet *p, pp_cursor *c) { ip4(p, *c); }
 
 static uint64_t address_sum(const uint8_t *a)
 {
@@ -265,47 +273,47 @@ static const uint8_t *option(const uint8_t *h, uint32_t length, uint8_t type, ui
     return NULL;
 }
 
-void pp_parse_ip6(pp_packet *p, pp_cursor c)
+void pp_parse_ip6(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 40))
+    if (!pp_need(p, c, 40))
         return;
-    const uint8_t *h = p->data + c.at, *source = h + 8, *destination = h + 24;
+    const uint8_t *h = p->data + c->at, *source = h + 8, *destination = h + 24;
     uint8_t room[16], next = h[6];
-    uint32_t l3 = c.at, span = c.end - c.at - 40, payload = pp_get16(h + 4);
+    uint32_t l3 = c->at, span = c->end - c->at - 40, payload = pp_get16(h + 4);
     if (h[0] >> 4 != 6) {
-        pp_malformed(p, &c);
+        pp_malformed(p, c);
         return;
     }
     int outermost = p->version == 0, unknown_destination = 0;
     if (outermost) {
         p->version = 6;
-        p->l3 = (uint16_t)c.at;
+        p->l3 = (uint16_t)c->at;
         p->protocol = next;
     }
-    c.at += 40;
-    if (payload == 0 && next == 0 && pp_within(&c, 8)) { /* RFC 2675 */
-        uint32_t length = 8u + p->data[c.at + 1] * 8u;
-        const uint8_t *jumbo = pp_within(&c, length) ? option(p->data + c.at, length, 0xc2, 4) : NULL;
+    c->at += 40;
+    if (payload == 0 && next == 0 && pp_within(c, 8)) { /* RFC 2675 */
+        uint32_t length = 8u + p->data[c->at + 1] * 8u;
+        const uint8_t *jumbo = pp_within(c, length) ? option(p->data + c->at, length, 0xc2, 4) : NULL;
         if (jumbo)
             payload = pp_get32(jumbo);
     }
     if (payload == 0 && next != 59 && is_super_frame(p, span))
         payload = span;
     if (payload > span) {
-        c.contradiction = 1;
-        pp_malformed(p, &c);
+        c->contradiction = 1;
+        pp_malformed(p, c);
     } else {
-        pp_bound(p, &c, c.at + payload);
+        pp_bound(p, c, c->at + payload);
     }
     for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
         uint32_t length;
         switch (next) {
         case 0: case 43: case 60: case 135: case 139: case 140:
-            if (!pp_need(p, &c, 8))
+            if (!pp_need(p, c, 8))
                 return;
-            h = p->data + c.at;
+            h = p->data + c->at;
             length = 8u + h[1] * 8u;
-            if (!pp_need(p, &c, length))
+            if (!pp_need(p, c, length))
                 return;
             if (next == 43) {
                 const uint8_t *last = routing_destination(h, length, destination, room);
@@ -320,50 +328,50 @@ void pp_parse_ip6(pp_packet *p, pp_cursor c)
             }
             break;
         case 44:
-            if (!pp_need(p, &c, 8))
+            if (!pp_need(p, c, 8))
                 return;
-            h = p->data + c.at;
+            h = p->data + c->at;
             length = 8;
             if (pp_get16(h + 2) & 0xfff9) {
-                pp_fragment(p, &c);
+                pp_fragment(p, c);
                 if (outermost)
                     p->protocol = h[0];
                 if (pp_get16(h + 2) & 0xfff8)
                     return;
-                c.fragment = 1;
+                c->fragment = 1;
             }
             break;
         case 51: /* AH counts in 32-bit words, RFC 4302 */
-            if (!pp_need(p, &c, 8))
+            if (!pp_need(p, c, 8))
                 return;
-            h = p->data + c.at;
+            h = p->data + c->at;
             length = (h[1] + 2u) * 4;
-            if (!pp_need(p, &c, length))
+            if (!pp_need(p, c, length))
                 return;
             break;
         default:
-            c.pseudo = address_sum(source) + address_sum(destination);
-            c.version = 6;
-            c.contradiction |= (uint8_t)unknown_destination;
-            pp_add_layer(p, &c, l3, next);
+            c->pseudo = address_sum(source) + address_sum(destination);
+            c->version = 6;
+            c->contradiction |= (uint8_t)unknown_destination;
+            pp_add_layer(p, c, l3, next);
             if (outermost) {
                 p->protocol = next;
-                p->l4 = (uint16_t)c.at;
+                p->l4 = (uint16_t)c->at;
             }
             pp_parse_transport(p, c, next);
             return;
         }
         next = h[0];
-        c.at += length;
+        c->at += length;
     }
-    pp_malformed(p, &c);
+    pp_malformed(p, c);
 }
 
-static void by_version(pp_packet *p, pp_cursor c)
+static void by_version(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 1))
+    if (!pp_need(p, c, 1))
         return;
-    if (p->data[c.at] >> 4 == 6)
+    if (p->data[c->at] >> 4 == 6)
         pp_parse_ip6(p, c);
     else
         pp_parse_ip4(p, c);
@@ -371,17 +379,23 @@ static void by_version(pp_packet *p, pp_cursor c)
 
 void pp_parse(pp_packet *p)
 {
-    pp_cursor c = { .limit = p->cap, .end = p->wire };
+    pp_cursor whole = { .limit = p->cap, .end = p->wire }, *c = &whole;
     uint32_t family;
     p->version = p->protocol = p->count = p->layer_count = 0;
     p->l3 = p->l4 = 0;
     if (p->wire < p->cap)
-        c.end = p->wire = p->cap;
+        c->end = p->wire = p->cap;
     if (p->cap < p->wire)
         p->flags |= PP_PKT_TRUNCATED;
     switch (p->link) {
     case PP_LINK_ETHERNET:
-        pp_parse_ethernet(p, c);
+        if (pp_within(c, 14) && pp_get16(p->data + 12) == ETHERTYPE_IP4) { /* as pp_parse_ethernet() would, inlined */
+            pp_cursor at = whole;
+            at.at = 14;
+            ip4(p, at);
+        } else {
+            pp_parse_ethernet(p, c);
+        }
         break;
     case PP_LINK_RAW: case PP_LINK_RAW_BSD: case PP_LINK_RAW_OPENBSD:
         by_version(p, c);
@@ -393,21 +407,21 @@ void pp_parse(pp_packet *p)
         pp_parse_ip6(p, c);
         break;
     case PP_LINK_NULL: case PP_LINK_LOOP:
-        if (!pp_need(p, &c, 4))
+        if (!pp_need(p, c, 4))
             break;
         family = pp_get32(p->data);
         if (family > 0xffff) /* written by a machine of the other byte order */
             family = __builtin_bswap32(family);
-        c.at = 4;
+        c->at = 4;
         if (family == 2)
             pp_parse_ip4(p, c);
         else if (family == 10 || family == 24 || family == 28 || family == 30)
             pp_parse_ip6(p, c);
         break;
     case PP_LINK_SLL:
-        if (!pp_need(p, &c, 16))
+        if (!pp_need(p, c, 16))
             break;
-        c.at = 16;
+        c->at = 16;
         if (pp_get16(p->data + 2) == 824) /* netlink */
             break;
         if (pp_get16(p->data + 14) == 4)
@@ -416,9 +430,9 @@ void pp_parse(pp_packet *p)
             pp_parse_ethertype(p, c, pp_get16(p->data + 14));
         break;
     case PP_LINK_SLL2:
-        if (!pp_need(p, &c, 20))
+        if (!pp_need(p, c, 20))
             break;
-        c.at = 20;
+        c->at = 20;
         if (pp_get16(p->data + 8) == 824)
             break;
         if (pp_get16(p->data) == 4)
@@ -427,8 +441,8 @@ void pp_parse(pp_packet *p)
             pp_parse_ethertype(p, c, pp_get16(p->data));
         break;
     case PP_LINK_PPP: case PP_LINK_PPP_HDLC:
-        if (p->link == PP_LINK_PPP_HDLC && pp_within(&c, 4) && (p->data[0] == 0x0f || p->data[0] == 0x8f)) {
-            c.at = 4; /* Cisco HDLC in the same framing, RFC 4349 */
+        if (p->link == PP_LINK_PPP_HDLC && pp_within(c, 4) && (p->data[0] == 0x0f || p->data[0] == 0x8f)) {
+            c->at = 4; /* Cisco HDLC in the same framing, RFC 4349 */
             pp_parse_ethertype(p, c, pp_get16(p->data + 2));
             break;
         }
@@ -438,9 +452,9 @@ void pp_parse(pp_packet *p)
         pppoe(p, c);
         break;
     case PP_LINK_C_HDLC:
-        if (!pp_need(p, &c, 4))
+        if (!pp_need(p, c, 4))
             break;
-        c.at = 4;
+        c->at = 4;
         if (pp_get16(p->data + 2) >= 0x0600)
             pp_parse_ethertype(p, c, pp_get16(p->data + 2));
         break;

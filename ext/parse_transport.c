@@ -25,42 +25,6 @@ static int is_tunnel_port(uint16_t port)
     }
 }
 
-/* Add a check over [start, start + length) with its field at offset; protocol >= 0: with a pseudo header whose length is
- * pseudo_length. */
-static pp_check *cover(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start, uint32_t length,
-                       int protocol, uint32_t pseudo_length)
-{
-    pp_check *k = pp_add_check(p, c, proto, offset, start, length);
-    if (!k)
-        return NULL;
-    if (protocol >= 0) {
-        uint64_t sum = c->pseudo + pp_wire16((uint16_t)protocol) + pp_wire16((uint16_t)pseudo_length) +
-                       pp_wire16((uint16_t)(pseudo_length >> 16));
-        k->flags |= PP_CHECK_HAS_PSEUDO;
-        k->seed = pp_wire16(pp_fold(sum));
-    }
-    int whole = start + length <= p->cap;
-    if (__builtin_expect(c->quoted | c->fragment | c->contradiction | !whole, 0)) {
-        if (c->quoted) {
-            if (c->fragment || c->contradiction || !whole)
-                pp_unchecked(k, PP_REASON_QUOTED); /* not even its arithmetic can be done */
-        } else {
-            pp_unchecked(k, c->fragment ? PP_REASON_FRAGMENT : c->contradiction ? PP_REASON_LENGTH : PP_REASON_TRUNCATED);
-        }
-    }
-    return k;
-}
-
-/* A contradiction within the transport header: the packet is malformed, its check not judged. */
-static void contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
-{
-    pp_malformed(p, c);
-    if (k && !(k->flags & PP_CHECK_QUOTED) && k->reason != PP_REASON_FRAGMENT)
-        pp_unchecked(k, PP_REASON_LENGTH);
-    else if (k && (k->flags & PP_CHECK_QUOTED))
-        pp_unchecked(k, PP_REASON_QUOTED);
-}
-
 /* Step into a tunnel: everything found from here on is one deeper. */
 static int descend(pp_cursor *c, uint32_t header)
 {
@@ -72,72 +36,56 @@ static int descend(pp_cursor *c, uint32_t header)
     return 1;
 }
 
-static void by_version(pp_packet *p, pp_cursor c)
+static void by_version(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_within(&c, 1))
+    if (!pp_within(c, 1))
         return;
-    if (p->data[c.at] >> 4 == 4)
+    if (p->data[c->at] >> 4 == 4)
         pp_parse_ip4(p, c);
-    else if (p->data[c.at] >> 4 == 6)
+    else if (p->data[c->at] >> 4 == 6)
         pp_parse_ip6(p, c);
 }
 
-static void tcp(pp_packet *p, pp_cursor c)
+static void gtpu(pp_packet *p, pp_cursor *c)
 {
-    uint32_t length = c.end - c.at;
-    if (length < 20) {
-        pp_malformed(p, &c);
-        if (length < 18)
-            return;
-    }
-    pp_check *k = cover(p, &c, PP_PROTO_TCP, c.at + 16, c.at, length, 6, length);
-    if (pp_within(&c, 13)) {
-        uint32_t header = (p->data[c.at + 12] >> 4) * 4u;
-        if (header < 20 || header > length)
-            contradict(p, &c, k);
-    }
-}
-
-static void gtpu(pp_packet *p, pp_cursor c)
-{
-    if (!pp_within(&c, 8))
+    if (!pp_within(c, 8))
         return;
-    const uint8_t *h = p->data + c.at;
+    const uint8_t *h = p->data + c->at;
     if (h[0] >> 4 != 3 || h[1] != 255) /* version 1, GTP; G-PDU */
         return;
     uint32_t header = 8, length = pp_get16(h + 2);
-    if (length > c.end - c.at - 8)
+    if (length > c->end - c->at - 8)
         return;
     if (h[0] & 7) {
         header = 12;
-        if (!pp_within(&c, 12))
+        if (!pp_within(c, 12))
             return;
         uint8_t next = (h[0] & 4) ? h[11] : 0;
         for (unsigned i = 0; next && i < 16; i++) { /* extension headers, in units of four octets */
-            if (!pp_within(&c, header + 1) || p->data[c.at + header] == 0)
+            if (!pp_within(c, header + 1) || p->data[c->at + header] == 0)
                 return;
-            uint32_t size = p->data[c.at + header] * 4u;
-            if (!pp_within(&c, header + size))
+            uint32_t size = p->data[c->at + header] * 4u;
+            if (!pp_within(c, header + size))
                 return;
             header += size;
-            next = p->data[c.at + header - 1];
+            next = p->data[c->at + header - 1];
         }
     }
     if (header - 8 > length)
         return;
-    pp_bound(p, &c, c.at + 8 + length);
-    if (descend(&c, header))
+    pp_bound(p, c, c->at + 8 + length);
+    if (descend(c, header))
         by_version(p, c);
 }
 
-static void geneve(pp_packet *p, pp_cursor c)
+static void geneve(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_within(&c, 8))
+    if (!pp_within(c, 8))
         return;
-    const uint8_t *h = p->data + c.at;
+    const uint8_t *h = p->data + c->at;
     if (h[0] >> 6 != 0)
         return;
-    if (descend(&c, 8 + (h[0] & 63u) * 4)) {
+    if (descend(c, 8 + (h[0] & 63u) * 4)) {
         uint16_t type = pp_get16(h + 2);
         if (type == 0x6558)
             pp_parse_ethernet(p, c);
@@ -146,15 +94,15 @@ static void geneve(pp_packet *p, pp_cursor c)
     }
 }
 
-static void vxlan(pp_packet *p, pp_cursor c, uint16_t port)
+static void vxlan(pp_packet *p, pp_cursor *c, uint16_t port)
 {
-    if (!pp_within(&c, 8))
+    if (!pp_within(c, 8))
         return;
-    const uint8_t *h = p->data + c.at;
+    const uint8_t *h = p->data + c->at;
     if (!(h[0] & 0x08)) /* the I flag: VNI valid */
         return;
     uint8_t next = port == TUNNEL_VXLAN_GPE && (h[0] & 0x04) ? h[3] : 3;
-    if (!descend(&c, 8))
+    if (!descend(c, 8))
         return;
     switch (next) {
     case 1: pp_parse_ip4(p, c); break;
@@ -165,11 +113,11 @@ static void vxlan(pp_packet *p, pp_cursor c, uint16_t port)
     }
 }
 
-static void teredo(pp_packet *p, pp_cursor c)
+static void teredo(pp_packet *p, pp_cursor *c)
 {
     uint32_t header = 0;
-    for (unsigned i = 0; i < 2 && pp_within(&c, header + 4); i++) { /* authentication, then origin indication */
-        const uint8_t *h = p->data + c.at + header;
+    for (unsigned i = 0; i < 2 && pp_within(c, header + 4); i++) { /* authentication, then origin indication */
+        const uint8_t *h = p->data + c->at + header;
         if (pp_get16(h) == 1)
             header += 13u + h[2] + h[3];
         else if (pp_get16(h) == 0)
@@ -177,12 +125,12 @@ static void teredo(pp_packet *p, pp_cursor c)
         else
             break;
     }
-    if (pp_within(&c, header + 40) && p->data[c.at + header] >> 4 == 6 &&
-        pp_get16(p->data + c.at + header + 4) + 40u <= c.end - c.at - header && descend(&c, header))
+    if (pp_within(c, header + 40) && p->data[c->at + header] >> 4 == 6 &&
+        pp_get16(p->data + c->at + header + 4) + 40u <= c->end - c->at - header && descend(c, header))
         pp_parse_ip6(p, c);
 }
 
-static void udp_tunnel(pp_packet *p, pp_cursor c, uint16_t source, uint16_t destination)
+static void udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination)
 {
     switch (destination) {
     case TUNNEL_VXLAN: case TUNNEL_VXLAN_LINUX: case TUNNEL_VXLAN_GPE: vxlan(p, c, destination); return;
@@ -196,125 +144,125 @@ static void udp_tunnel(pp_packet *p, pp_cursor c, uint16_t source, uint16_t dest
         gtpu(p, c);
 }
 
-static void udp(pp_packet *p, pp_cursor c)
+static void udp(pp_packet *p, pp_cursor *c)
 {
-    uint32_t span = c.end - c.at;
-    if (!pp_need(p, &c, 8))
+    uint32_t span = c->end - c->at;
+    if (!pp_need(p, c, 8))
         return;
-    const uint8_t *h = p->data + c.at;
+    const uint8_t *h = p->data + c->at;
     uint16_t source = pp_get16(h), destination = pp_get16(h + 2);
     uint32_t length = pp_get16(h + 4);
     if (length == 0 && (span > 65535 || (p->flags & PP_PKT_SUPER_FRAME))) /* RFC 2675 section 4, or a super-frame */
         length = span;
-    int contradiction = length < 8 || (length > span && !c.fragment && !c.cut);
+    int contradiction = length < 8 || (length > span && !c->fragment && !c->cut);
     if (length < 8 || length > span) {
-        c.contradiction |= !c.fragment;
+        c->contradiction |= !c->fragment;
         length = span;
     }
-    pp_check *k = cover(p, &c, PP_PROTO_UDP, c.at + 6, c.at, length, 17, length);
+    pp_check *k = pp_cover(p, c, PP_PROTO_UDP, c->at + 6, c->at, length, 17, length);
     if (contradiction)
-        contradict(p, &c, k);
-    if (k && k->stored == 0 && !c.quoted) {
-        if (c.version == 4 || is_tunnel_port(destination) || is_tunnel_port(source)) {
+        pp_contradict(p, c, k);
+    if (k && k->stored == 0 && !c->quoted) {
+        if (c->version == 4 || is_tunnel_port(destination) || is_tunnel_port(source)) {
             k->status = PP_STATUS_ABSENT;
             k->reason = PP_REASON_NONE;
         } else if (!contradiction) {
             k->status = PP_STATUS_BAD; /* whatever the rest holds: RFC 8200 section 8.1 */
         }
-    } else if (k && k->stored == 0 && c.version == 4) {
+    } else if (k && k->stored == 0 && c->version == 4) {
         pp_unchecked(k, PP_REASON_QUOTED);
     }
     if (contradiction)
         return;
-    pp_bound(p, &c, c.at + length);
-    c.at += 8;
+    pp_bound(p, c, c->at + length);
+    c->at += 8;
     udp_tunnel(p, c, source, destination);
 }
 
-static void udplite(pp_packet *p, pp_cursor c)
+static void udplite(pp_packet *p, pp_cursor *c)
 {
-    uint32_t span = c.end - c.at;
-    if (!pp_need(p, &c, 8))
+    uint32_t span = c->end - c->at;
+    if (!pp_need(p, c, 8))
         return;
-    uint32_t coverage = pp_get16(p->data + c.at + 4);
+    uint32_t coverage = pp_get16(p->data + c->at + 4);
     if (coverage == 0)
         coverage = span;
     int contradiction = coverage < 8 || coverage > span;
-    pp_check *k = cover(p, &c, PP_PROTO_UDPLITE, c.at + 6, c.at, contradiction ? span : coverage, 136, span);
+    pp_check *k = pp_cover(p, c, PP_PROTO_UDPLITE, c->at + 6, c->at, contradiction ? span : coverage, 136, span);
     if (contradiction)
-        contradict(p, &c, k);
+        pp_contradict(p, c, k);
 }
 
-static void dccp(pp_packet *p, pp_cursor c)
+static void dccp(pp_packet *p, pp_cursor *c)
 {
-    uint32_t span = c.end - c.at;
-    if (!pp_need(p, &c, 12))
+    uint32_t span = c->end - c->at;
+    if (!pp_need(p, c, 12))
         return;
-    uint32_t header = p->data[c.at + 4] * 4u, cover_code = p->data[c.at + 5] & 15u;
+    uint32_t header = p->data[c->at + 4] * 4u, cover_code = p->data[c->at + 5] & 15u;
     uint32_t coverage = cover_code == 0 ? span : header + (cover_code - 1) * 4;
     int contradiction = header < 12 || coverage > span;
-    pp_check *k = cover(p, &c, PP_PROTO_DCCP, c.at + 6, c.at, contradiction ? span : coverage, 33, span);
+    pp_check *k = pp_cover(p, c, PP_PROTO_DCCP, c->at + 6, c->at, contradiction ? span : coverage, 33, span);
     if (contradiction)
-        contradict(p, &c, k);
+        pp_contradict(p, c, k);
 }
 
-static void sctp(pp_packet *p, pp_cursor c)
+static void sctp(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 12))
+    if (!pp_need(p, c, 12))
         return;
-    pp_check *k = cover(p, &c, PP_PROTO_SCTP, c.at + 8, c.at, c.end - c.at, -1, 0);
+    pp_check *k = pp_cover(p, c, PP_PROTO_SCTP, c->at + 8, c->at, c->end - c->at, -1, 0);
     if (k) {
         k->flags |= PP_CHECK_CRC32C;
-        k->stored = pp_get32(p->data + c.at + 8);
+        k->stored = pp_get32(p->data + c->at + 8);
     }
 }
 
 /* The packet that an ICMP error complains of: its sums are another host's business, seen through a keyhole. */
-static void quoted(pp_packet *p, pp_cursor c, uint32_t at, uint8_t version)
+static void quoted(pp_packet *p, pp_cursor *c, uint32_t at, uint8_t version)
 {
-    if (c.quoted || at > c.end)
+    if (c->quoted || at > c->end)
         return;
-    c.at = at;
-    c.quoted = c.cut = 1;
+    c->at = at;
+    c->quoted = c->cut = 1;
     if (version == 4)
         pp_parse_ip4(p, c);
     else
         pp_parse_ip6(p, c);
 }
 
-static void icmp(pp_packet *p, pp_cursor c)
+static void icmp(pp_packet *p, pp_cursor *c)
 {
-    uint32_t length = c.end - c.at;
-    if (!pp_need(p, &c, 4))
+    uint32_t length = c->end - c->at;
+    if (!pp_need(p, c, 4))
         return;
-    cover(p, &c, PP_PROTO_ICMP, c.at + 2, c.at, length, -1, 0);
-    uint8_t type = p->data[c.at];
+    pp_cover(p, c, PP_PROTO_ICMP, c->at + 2, c->at, length, -1, 0);
+    uint8_t type = p->data[c->at];
     if (type == 3 || type == 4 || type == 5 || type == 11 || type == 12)
-        quoted(p, c, c.at + 8, 4);
+        quoted(p, c, c->at + 8, 4);
 }
 
-static void icmpv6(pp_packet *p, pp_cursor c)
+static void icmpv6(pp_packet *p, pp_cursor *c)
 {
-    uint32_t length = c.end - c.at;
-    if (!pp_need(p, &c, 4))
+    uint32_t length = c->end - c->at;
+    if (!pp_need(p, c, 4))
         return;
-    cover(p, &c, PP_PROTO_ICMPV6, c.at + 2, c.at, length, 58, length);
-    if (p->data[c.at] >= 1 && p->data[c.at] <= 4)
-        quoted(p, c, c.at + 8, 6);
+    pp_cover(p, c, PP_PROTO_ICMPV6, c->at + 2, c->at, length, 58, length);
+    if (p->data[c->at] >= 1 && p->data[c->at] <= 4)
+        quoted(p, c, c->at + 8, 6);
 }
 
-static void igmp(pp_packet *p, pp_cursor c)
+static void igmp(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 8))
+    if (!pp_need(p, c, 8))
         return;
-    cover(p, &c, PP_PROTO_IGMP, c.at + 2, c.at, c.end - c.at, -1, 0);
+    pp_cover(p, c, PP_PROTO_IGMP, c->at + 2, c->at, c->end - c->at, -1, 0);
 }
 
-static void gre(pp_packet *p, pp_cursor c)
+static void gre(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_need(p, &c, 4))
+    if (!pp_need(p, c, 4))
         return;
-    uint16_t bits = pp_get16(p->data + c.at), type = pp_get16(p->data + c.at + 2);
+    uint16_t bits = pp_get16(p->data + c->at), type = pp_get16(p->data + c->at + 2);
     uint32_t header = 4;
     if ((bits & 7) > 1)
         return;
@@ -322,21 +270,21 @@ static void gre(pp_packet *p, pp_cursor c)
         header += 4u + ((bits & 0x1000) ? 4 : 0) + ((bits & 0x0080) ? 4 : 0);
     } else {
         if (bits & 0x8000) {
-            if (!pp_need(p, &c, 8))
+            if (!pp_need(p, c, 8))
                 return;
-            cover(p, &c, PP_PROTO_GRE, c.at + 4, c.at, c.end - c.at, -1, 0);
+            pp_cover(p, c, PP_PROTO_GRE, c->at + 4, c->at, c->end - c->at, -1, 0);
         } else if (p->count < PP_CHECKS_PER_PACKET) {
-            p->checks[p->count++] = (pp_check){
-                .offset = c.at + 4, .start = c.at, .length = c.end - c.at, .proto = PP_PROTO_GRE, .depth = c.depth,
-                .flags = (uint8_t)(PP_CHECK_NO_FIELD | (c.quoted ? PP_CHECK_QUOTED : 0)),
-                .status = c.quoted ? PP_STATUS_UNCHECKED : PP_STATUS_ABSENT,
-                .reason = c.quoted ? PP_REASON_QUOTED : PP_REASON_NONE };
+            pp_check *k = &p->checks[p->count++];
+            pp_set_check(k, c, PP_PROTO_GRE, c->at + 4, c->at, c->end - c->at);
+            k->flags |= PP_CHECK_NO_FIELD;
+            k->status = c->quoted ? PP_STATUS_UNCHECKED : PP_STATUS_ABSENT;
+            k->reason = c->quoted ? PP_REASON_QUOTED : PP_REASON_NONE;
         }
         if (bits & 0x4000) /* source routing, RFC 1701: obsolete, its length is not known beforehand */
             return;
         header += ((bits & 0x8000) ? 4u : 0) + ((bits & 0x2000) ? 4 : 0) + ((bits & 0x1000) ? 4 : 0);
     }
-    if (!descend(&c, header))
+    if (!descend(c, header))
         return;
     switch (type) {
     case 0x6558:
@@ -347,19 +295,19 @@ static void gre(pp_packet *p, pp_cursor c)
         return;
     case 0x88be: /* ERSPAN: type I has no header and no sequence number, type II both */
         if (bits & 0x1000) {
-            if (8 > c.end - c.at)
+            if (8 > c->end - c->at)
                 return;
-            c.at += 8;
+            c->at += 8;
         }
         pp_parse_ethernet(p, c);
         return;
     case 0x22eb: /* ERSPAN type III; the O bit adds a platform specific header */
-        if (!pp_within(&c, 12))
+        if (!pp_within(c, 12))
             return;
-        header = (p->data[c.at + 11] & 1) ? 20 : 12;
-        if (header > c.end - c.at)
+        header = (p->data[c->at + 11] & 1) ? 20 : 12;
+        if (header > c->end - c->at)
             return;
-        c.at += header;
+        c->at += header;
         pp_parse_ethernet(p, c);
         return;
     default:
@@ -367,17 +315,17 @@ static void gre(pp_packet *p, pp_cursor c)
     }
 }
 
-void pp_parse_transport(pp_packet *p, pp_cursor c, uint8_t protocol)
+void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
 {
     switch (protocol) {
-    case 6: tcp(p, c); return;
+    case 6: pp_parse_tcp(p, c); return;
     case 17: udp(p, c); return;
     case 1:
-        if (c.version == 4)
+        if (c->version == 4)
             icmp(p, c);
         return;
     case 58:
-        if (c.version == 6)
+        if (c->version == 6)
             icmpv6(p, c);
         return;
     case 2: igmp(p, c); return;
@@ -386,31 +334,31 @@ void pp_parse_transport(pp_packet *p, pp_cursor c, uint8_t protocol)
     case 33: dccp(p, c); return;
     case 47: gre(p, c); return;
     case 51: /* AH over IPv4, RFC 4302 */
-        if (pp_need(p, &c, 8)) {
-            uint8_t next = p->data[c.at];
-            uint32_t header = (p->data[c.at + 1] + 2u) * 4;
-            if (header <= c.end - c.at && next != 51) {
-                c.at += header;
+        if (pp_need(p, c, 8)) {
+            uint8_t next = p->data[c->at];
+            uint32_t header = (p->data[c->at + 1] + 2u) * 4;
+            if (header <= c->end - c->at && next != 51) {
+                c->at += header;
                 pp_parse_transport(p, c, next);
             } else {
-                pp_malformed(p, &c);
+                pp_malformed(p, c);
             }
         }
         return;
     case 4:
-        if (descend(&c, 0))
+        if (descend(c, 0))
             pp_parse_ip4(p, c);
         return;
     case 41:
-        if (descend(&c, 0))
+        if (descend(c, 0))
             pp_parse_ip6(p, c);
         return;
     case 97: /* EtherIP */
-        if (descend(&c, 2))
+        if (descend(c, 2))
             pp_parse_ethernet(p, c);
         return;
     case 137: /* MPLS-in-IP, RFC 4023 */
-        if (descend(&c, 0))
+        if (descend(c, 0))
             pp_parse_mpls(p, c);
         return;
     default:

@@ -36,9 +36,8 @@ pp_sum_fn pp_sum_portable;
 static inline uint16_t pp_fold(uint64_t sum)
 {
     sum = (sum & 0xffffffffu) + (sum >> 32);
-    sum = (sum & 0xffffffffu) + (sum >> 32);
-    sum = (sum & 0xffffu) + (sum >> 16);
-    return (uint16_t)((sum & 0xffffu) + (sum >> 16));
+    uint32_t half = (uint32_t)((sum & 0xffffffffu) + (sum >> 32));
+    return (uint16_t)((half + (half << 16 | half >> 16)) >> 16); /* the lower half's carry is the end-around one */
 }
 
 /* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endian octets lie on the wire.

@@ -11,6 +11,10 @@ static const pp_kernel kernels[] = {
     { "portable", pp_sum_portable, always },
 #if defined(__x86_64__)
     { "avx2", pp_sum_avx2, pp_supported_avx2 },
+    { "avx512", pp_sum_avx512, pp_supported_avx512 },
+#endif
+#if defined(__aarch64__)
+    { "neon", pp_sum_neon, always },
 #endif
 };
 

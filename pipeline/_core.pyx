@@ -14,6 +14,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from pipeline._engine cimport *
 
@@ -81,6 +82,18 @@ def use_kernel(name=None):
         known = ", ".join(n for n, ok, _ in kernels() if ok)
         raise ConfigError(f"SIMD kernel {name!r} is not {'supported by this machine' if rc == -95 else 'known'}",
                           f"there are: {known}")
+
+
+def kernel_address(name=None):
+    """Return the address of the function of the SIMD kernel *name*, or of the active one: for the bench, to call it."""
+    cdef size_t count = 0
+    cdef const pp_kernel *all_kernels = pp_kernels(&count)
+    if name is None:
+        return <uintptr_t>pp_kernel_active().sum
+    for i in range(count):
+        if (<bytes>all_kernels[i].name).decode() == name and all_kernels[i].supported():
+            return <uintptr_t>all_kernels[i].sum
+    raise ConfigError(f"SIMD kernel {name!r} is not there")
 
 
 def self_test():
@@ -452,6 +465,21 @@ def repair_stage(policy):
 
 def drop_corrupt_stage():
     return builtin(pp_stage_drop_corrupt, "drop_corrupt")
+
+
+def time_stage(NativeStage stage not None, Batch batch not None, uint32_t calls):
+    """Return the ns that *calls* runs of *stage* over *batch* take together, without the GIL: for the bench."""
+    cdef timespec start, end
+    cdef int rc = 0
+    cdef uint32_t i
+    with nogil:
+        clock_gettime(CLOCK_MONOTONIC, &start)
+        for i in range(calls):
+            rc |= stage.run(&batch.c, stage.context)
+        clock_gettime(CLOCK_MONOTONIC, &end)
+    if rc < 0:
+        raise StageError(f"stage {stage.name} failed", stage=stage.name)
+    return (end.tv_sec - start.tv_sec) * 1_000_000_000 + (end.tv_nsec - start.tv_nsec)
 
 
 def native_stage(address, name, context=0, keep=None):

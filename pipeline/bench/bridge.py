@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.bench.environment import environment, environment_line
 from pipeline.bench.forwarders import FORWARDERS, Forwarder, installed
 from pipeline.errors import PipelineError
 from pipeline.lab.world import Host, World, require_programs
-from pipeline.names import VERSION
 from pipeline.report import print_json
 
 SCENARIOS = {
@@ -68,8 +68,8 @@ def _busy_seconds() -> float:
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(forwarder: Forwarder, scenario: str, seconds: float) -> tuple[float, float, float]:
-    """Return (rate, CPU seconds per GB or per million packets, mean round trip in us); CheckFailed-like errors raise."""
+def measure(forwarder: Forwarder, scenario: str, seconds: int) -> tuple[float, float, float]:
+    """Return (rate, CPU seconds per GB or per million packets, mean round trip in us); raises what went wrong."""
     with line(forwarder, scenario) as (a, b, node):
         b.spawn("iperf3", "-s", "-1")
         stop = forwarder.start(node)
@@ -81,7 +81,7 @@ def measure(forwarder: Forwarder, scenario: str, seconds: float) -> tuple[float,
             rtt = float(done.stdout.rpartition("=")[2].split("/")[1]) * 1000
             options = ["-u", "-b", "0", "-l", "22"] if scenario == "udp-64" else []
             before = _busy_seconds()
-            done = a.run("iperf3", "-c", TARGET, "-t", f"{seconds:g}", "-J", "--connect-timeout", "3000", *options,
+            done = a.run("iperf3", "-c", TARGET, "-t", str(seconds), "-J", "--connect-timeout", "3000", *options,
                          check=False, timeout=seconds + 20)
             busy = _busy_seconds() - before
             answer = json.loads(done.stdout or "{}")
@@ -100,13 +100,16 @@ def measure(forwarder: Forwarder, scenario: str, seconds: float) -> tuple[float,
 
 
 def run_bridge_bench(
-    *, json: bool, rounds: int = 3, seconds: float = 3, only: Sequence[str] = (), picture: str = ""
+    *, json: bool, rounds: int = 3, seconds: int = 3, only: Sequence[str] = (), picture: str = ""
 ) -> list[Result]:
     """Measure, print a table or NDJSON, and draw *picture* (SVG) if a file is named."""
     require_programs(["iperf3", "ping"])
     chosen = [f for f in FORWARDERS if not only or any(word in f.name for word in only)]
     results = []
-    _say_environment(json)
+    if json:
+        print_json({"environment": environment()})
+    else:
+        print(environment_line())
     for scenario, title in SCENARIOS.items():
         table = _scenario(scenario, [f for f in chosen if scenario in f.scenarios], rounds, seconds)
         results += table
@@ -123,7 +126,7 @@ def run_bridge_bench(
     return results
 
 
-def _scenario(scenario: str, forwarders: list[Forwarder], rounds: int, seconds: float) -> list[Result]:
+def _scenario(scenario: str, forwarders: list[Forwarder], rounds: int, seconds: int) -> list[Result]:
     samples: dict[str, list[tuple[float, float, float]]] = {f.name: [] for f in forwarders}
     ratios: dict[str, list[float]] = {f.name: [] for f in forwarders}
     fails = {f.name: "not installed" for f in forwarders if not installed(f)}
@@ -134,7 +137,10 @@ def _scenario(scenario: str, forwarders: list[Forwarder], rounds: int, seconds: 
                 continue
             try:
                 sample = measure(forwarder, scenario, seconds)
-            except (PipelineError, OSError, ValueError, TimeoutError) as error:
+            except subprocess.TimeoutExpired:
+                fails[forwarder.name] = "the transfer does not end"
+                continue
+            except (PipelineError, OSError, ValueError) as error:
                 fails[forwarder.name] = str(error).splitlines()[0]
                 continue
             samples[forwarder.name].append(sample)
@@ -151,21 +157,6 @@ def _scenario(scenario: str, forwarders: list[Forwarder], rounds: int, seconds: 
         ratio = statistics.median(ratios[forwarder.name])
         results.append(Result(scenario, forwarder.name, round(rate, 3), round(ratio, 2), round(cpu, 3), round(rtt, 1)))
     return results
-
-
-def environment() -> dict[str, object]:
-    """Return what a figure belongs to: processor, kernel, versions."""
-    model = next((text.partition(":")[2].strip() for text in Path("/proc/cpuinfo").read_text().splitlines()
-                  if text.startswith("model name")), platform.machine())
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "pktmend": VERSION,
-            "python": platform.python_version()}
-
-
-def _say_environment(json: bool) -> None:
-    if json:
-        print_json({"environment": environment()})
-    else:
-        print(", ".join(f"{key} {value}" for key, value in environment().items()))
 
 
 def _print_table(title: str, table: list[Result]) -> None:

@@ -71,6 +71,7 @@ def _testpmd(mode: str) -> Callable[[Host], Stop]:
     if mode == "csum":
         for port in ("0", "1"):
             commands += [f"csum set {layer} sw {port}" for layer in ("ip", "tcp", "udp")]
+            commands.append(f"csum mac-swap off {port}")  # else it rewrites Ethernet addresses
     commands.append("start")
 
     def start(node: Host) -> Stop:

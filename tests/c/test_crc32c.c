@@ -9,7 +9,7 @@
 #include "check.h"
 #include "sum.h"
 
-enum { LENGTHS = 300, ALIGNMENTS = 16 };
+enum { LENGTHS = 300, ALIGNMENTS = 16, LONGEST = 3 * 3072 + 500 };
 
 typedef uint32_t crc_fn(uint32_t crc, const void *data, size_t length);
 
@@ -82,6 +82,16 @@ static void test_every_length_at_every_alignment(const char *name, crc_fn *crc)
             CHECK_THAT(crc(0, data + at, length) == oracle(data + at, length), "%s, %zu octets at %zu", name, length, at);
 }
 
+/* Streams of every size, and more of them than fit in one turn. */
+static void test_long_slices(const char *name, crc_fn *crc)
+{
+    static uint8_t data[LONGEST + 8];
+    fill(data, sizeof data);
+    for (size_t length = LENGTHS; length <= LONGEST; length += length < 4000 ? 7 : 61)
+        CHECK_THAT(crc(0, data + length % 8, length) == oracle(data + length % 8, length), "%s, %zu octets", name, length);
+    CHECK_EQ(crc(0, data, LONGEST), oracle(data, LONGEST));
+}
+
 /* "Continues from crc": any cut gives what the whole gives. */
 static void test_continuation(crc_fn *crc)
 {
@@ -117,6 +127,7 @@ int main(void)
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         test_published_vectors(functions[i].crc);
         test_every_length_at_every_alignment(functions[i].name, functions[i].crc);
+        test_long_slices(functions[i].name, functions[i].crc);
         test_continuation(functions[i].crc);
         test_guard_pages(functions[i].crc);
     }

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "sum.h"
+#include "sum_impl.h"
 
 enum { LENGTHS = 2048, ALIGNMENTS = 64, LANES = 70000, TURNS = (3 << 20) + 77 };
 
@@ -175,6 +176,29 @@ static void test_dispatch(const pp_kernel *kernels, size_t count)
     CHECK_THAT(pp_kernel_active() == &kernels[last], "the automatic choice is the last supported one");
 }
 
+static void test_kernel(const pp_kernel *k, uint8_t *data)
+{
+    if (!k->supported()) {
+        printf("%s: not on this machine, skipped\n", k->name);
+        return;
+    }
+    test_rfc1071_section3_example(k);
+    test_published_values(k);
+    test_every_length_at_every_alignment(k);
+    test_every_octet_counts_once(k);
+    test_guard_pages(k);
+    test_full_lanes(k, data);
+}
+
+/* What a kernel chooses among at run time, each by itself. */
+static const pp_kernel forms[] = {
+#if defined(__x86_64__)
+    { "avx512 without vnni", pp_sum_avx512_bw, pp_supported_avx512 },
+    { "avx512 with vnni", pp_sum_avx512_vnni, pp_supported_avx512_vnni },
+#endif
+    { "portable", pp_sum_portable, NULL },
+};
+
 int main(void)
 {
     size_t count;
@@ -182,19 +206,10 @@ int main(void)
     uint8_t *data = malloc(TURNS); /* exact: ASan sees one octet too far */
     if (!data)
         return 1;
-    for (size_t i = 0; i < count; i++) {
-        const pp_kernel *k = &kernels[i];
-        if (!k->supported()) {
-            printf("%s: not on this machine, skipped\n", k->name);
-            continue;
-        }
-        test_rfc1071_section3_example(k);
-        test_published_values(k);
-        test_every_length_at_every_alignment(k);
-        test_every_octet_counts_once(k);
-        test_guard_pages(k);
-        test_full_lanes(k, data);
-    }
+    for (size_t i = 0; i < count; i++)
+        test_kernel(&kernels[i], data);
+    for (size_t i = 0; forms[i].supported; i++)
+        test_kernel(&forms[i], data);
     test_fold();
     test_dispatch(kernels, count);
     free(data);

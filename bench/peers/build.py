@@ -1,0 +1,31 @@
+"""Compile the peers of `pktmend bench` and its clock; run by setup.py (cffi_modules), the result is pipeline._peers.
+
+-O3 and nothing else: what the peers' own builds use for a processor they do not know.
+"""
+
+from cffi import FFI
+
+ffi = FFI()
+
+ffi.cdef(
+    """
+uintptr_t peer_address(const char *name);
+uint64_t peer_call(uintptr_t sum, const void *data, size_t length);
+double peer_time(uintptr_t sum, const void *data, size_t length, uint32_t calls, uint32_t trials);
+double peer_time_slices(uintptr_t sum, const uintptr_t *data, const uint32_t *length, uint32_t count, uint32_t turns,
+                        uint32_t trials);
+const char *peer_compiler(void);
+"""
+)
+
+ffi.set_source(
+    "pipeline._peers",
+    '#include "peers.h"',
+    sources=["bench/peers/peers.c"],
+    include_dirs=["bench/peers"],
+    depends=["bench/peers/peers.h"],
+    extra_compile_args=["-std=gnu11", "-O3", "-Wall", "-Wextra"],
+)
+
+if __name__ == "__main__":
+    ffi.compile(verbose=True)
