@@ -195,18 +195,25 @@ static int drain(pp_loop *l)
     }
 }
 
-static void wait_for_input(pp_loop *l)
+/* Sleep until any of them has input or is woken. */
+static void wait_for_input(pp_loop *const *loops, unsigned count)
 {
-    struct pollfd p[2] = { { .fd = l->source.fd, .events = POLLIN }, { .fd = l->wake_fd, .events = POLLIN } };
-    if (poll(p, 2, PUBLISH_NS / 1000000) <= 0)
+    struct pollfd p[2 * PP_MAX_LOOPS];
+    for (unsigned i = 0; i < count; i++) {
+        p[2 * i] = (struct pollfd){ .fd = loops[i]->has_ended ? -1 : loops[i]->source.fd, .events = POLLIN };
+        p[2 * i + 1] = (struct pollfd){ .fd = loops[i]->has_ended ? -1 : loops[i]->wake_fd, .events = POLLIN };
+    }
+    if (poll(p, 2 * count, PUBLISH_NS / 1000000) <= 0)
         return;
-    if (p[0].revents & (POLLERR | POLLHUP)) {
+    for (unsigned i = 0; i < count; i++) {
+        if (!(p[2 * i].revents & (POLLERR | POLLHUP)))
+            continue;
         int error = 0;
         socklen_t size = sizeof error;
-        getsockopt(l->source.fd, SOL_SOCKET, SO_ERROR, &error, &size); /* reading it clears it */
-        l->link_events++;
-        if (!error && !(p[0].revents & POLLIN))
-            poll(&p[1], 1, 10); /* a socket that stays in error must not spin */
+        getsockopt(loops[i]->source.fd, SOL_SOCKET, SO_ERROR, &error, &size); /* reading it clears it */
+        loops[i]->link_events++;
+        if (!error && !(p[2 * i].revents & POLLIN))
+            poll(&p[2 * i + 1], 1, 10); /* a socket that stays in error must not spin */
     }
 }
 
@@ -217,40 +224,62 @@ static inline void relax(void)
 #endif
 }
 
-int pp_loop_run(pp_loop *l)
+enum { STEP_WORKED, STEP_BUSY, STEP_IDLE, STEP_ENDED };
+
+static int end_loop(pp_loop *l, int rc)
 {
-    int rc = 0;
-    uint64_t published = 0, last_packet = 0;
-    unsigned turns = 0;
-    while (!__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE)) {
-        int n = l->source.next(l->source.context, l->batch);
-        if (n < 0) {
-            rc = n == -ENODATA ? 0 : n;
-            break;
-        }
-        if (n > 0 && (rc = work(l, n)) < 0)
-            break;
-        int is_busy = 0;
-        if (n == 0 || ++turns >= 64) {
-            uint64_t now = now_ns();
-            if (turns) /* packets came since the clock was read */
-                last_packet = now;
-            is_busy = n == 0 && now - last_packet < l->busy_ns;
-            turns = 0;
-            if (now - published >= PUBLISH_NS) {
-                publish(l, now);
-                published = now;
-                if (n == 0 && (rc = rebuild_if_wedged(l)) < 0)
-                    break;
-            }
-        }
-        if (n == 0 && is_busy)
-            relax();
-        else if (n == 0 && l->source.fd >= 0)
-            wait_for_input(l);
-    }
     if (rc == 0 && l->source.fd >= 0 && !l->limit)
         rc = drain(l);
     publish(l, now_ns());
-    return rc;
+    l->rc = rc;
+    l->has_ended = 1;
+    return STEP_ENDED;
+}
+
+/* One batch, if there is one. */
+static int step(pp_loop *l)
+{
+    if (__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
+        return end_loop(l, 0);
+    int rc, n = l->source.next(l->source.context, l->batch);
+    if (n < 0)
+        return end_loop(l, n == -ENODATA ? 0 : n);
+    if (n > 0 && (rc = work(l, n)) < 0)
+        return end_loop(l, rc);
+    if (n > 0 && ++l->turns < 64)
+        return STEP_WORKED;
+    uint64_t now = now_ns();
+    if (l->turns) /* packets came since the clock was read */
+        l->last_packet_ns = now;
+    l->turns = 0;
+    if (now - l->published_ns >= PUBLISH_NS) {
+        publish(l, now);
+        if (n == 0 && (rc = rebuild_if_wedged(l)) < 0)
+            return end_loop(l, rc);
+    }
+    if (n > 0 || l->source.fd < 0)
+        return STEP_WORKED;
+    return now - l->last_packet_ns < l->busy_ns ? STEP_BUSY : STEP_IDLE;
+}
+
+int pp_loops_run(pp_loop *const *loops, unsigned count)
+{
+    if (count > PP_MAX_LOOPS)
+        return -EINVAL;
+    for (unsigned left = count; left;) {
+        int worked = 0, busy = 0;
+        for (unsigned i = 0; i < count; i++) {
+            if (loops[i]->has_ended)
+                continue;
+            int what = step(loops[i]);
+            worked |= what == STEP_WORKED;
+            busy |= what == STEP_BUSY;
+            left -= what == STEP_ENDED;
+        }
+        if (busy && !worked)
+            relax();
+        else if (left && !worked)
+            wait_for_input(loops, count);
+    }
+    return 0;
 }

@@ -4,7 +4,7 @@
  *   1. kernel_seen = read + kernel_drops once the ring is drained;
  *      read = sent + dropped[] + truncated + tx_error[] + held, always.
  *   2. Counters are 64-bit and belong to the worker; others read the published copy.
- *   3. pp_loop_run blocks; it needs no lock of the caller's, and pp_loop_stop may be called from any thread or signal.
+ *   3. pp_loops_run blocks; it needs no lock of the caller's, and pp_loop_stop may be called from any thread or signal.
  */
 #ifndef PP_LOOP_H
 #define PP_LOOP_H
@@ -15,6 +15,7 @@
 
 #define PP_ERRNOS 160u
 #define PP_MAX_STAGES 32u
+#define PP_MAX_LOOPS 8u /* on one thread */
 
 typedef struct pp_ledger {
     uint64_t kernel_seen, kernel_drops; /* PACKET_STATISTICS, summed; seen includes drops */
@@ -62,6 +63,9 @@ typedef struct pp_loop {
     uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
     /* private */
     volatile int stopping;
+    int has_ended, rc;
+    unsigned turns;
+    uint64_t last_packet_ns;
     pp_ledger ledger;
     pp_tally tally;
     pthread_mutex_t lock;
@@ -74,8 +78,9 @@ typedef struct pp_loop {
 
 int pp_loop_init(pp_loop *loop); /* 0 or -errno; source, sink, stages and batch are the caller's to fill */
 void pp_loop_destroy(pp_loop *loop);
-/* Run until stopped, the source ends or something fails.  On stop the ring is drained first.  0 or -errno. */
-int pp_loop_run(pp_loop *loop);
+/* Run them on this thread, in turn, each until it is stopped, its source ends or something fails; on stop its ring is drained
+ * first.  Returns 0 when the last has ended; loop->rc is then 0 or -errno for each. */
+int pp_loops_run(pp_loop *const *loops, unsigned count);
 void pp_loop_stop(pp_loop *loop);
 /* Copy the counters as last published (at each quiet moment, at least five times a second, and at the end). */
 void pp_loop_snapshot(pp_loop *loop, pp_ledger *ledger, pp_tally *tally);

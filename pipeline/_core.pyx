@@ -876,18 +876,25 @@ cdef class Loop:
 
     def run(self):
         """Run until stop(), the end of the source, or a failure: StageError with the original as __cause__."""
-        cdef int rc
+        run_together([self])
+        self.check()
+
+    cdef int begin(self) except -1:
         if self.source.running:
             raise ConfigError("another pipeline runs on this source")
         self.source.detach()
         self.source.batch, self.source.running = self.batch, 1
-        try:
-            with nogil:
-                rc = pp_loop_run(&self.c)
-        finally:
-            self.source.running = 0
+        return 0
+
+    cdef int end(self) except -1:
+        self.source.running = 0
         if not self.batch.exports:
             self.batch.c.count = 0
+        return 0
+
+    def check(self):
+        """Raise what ended it, once it has: StageError with the original as __cause__, or nothing."""
+        cdef int rc = self.c.rc
         if rc == 0:
             return
         culprit = None
@@ -926,6 +933,29 @@ cdef class Loop:
             "held": ledger.held, "rebuilds": self.c.rebuilds, "link_events": self.c.link_events, "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
             "tx_error": {i: ledger.tx_error[i] for i in range(PP_ERRNOS) if ledger.tx_error[i]},
         }, tally_dict(&tally))
+
+
+def run_together(loops):
+    """Run several loops on this thread, in turn, until the last has ended; then check() each."""
+    cdef pp_loop *engines[PP_MAX_LOOPS]
+    cdef unsigned int count = 0
+    cdef Loop loop
+    if not 0 < len(loops) <= PP_MAX_LOOPS:
+        raise ConfigError(f"{len(loops)} loops on one thread; 1 to {PP_MAX_LOOPS}")
+    begun = []
+    try:
+        for each in loops:
+            loop = each
+            loop.begin()
+            begun.append(loop)
+            engines[count] = &loop.c
+            count += 1
+        with nogil:
+            pp_loops_run(engines, count)
+    finally:
+        for each in begun:
+            loop = each
+            loop.end()
 
 
 cdef dict tally_dict(const pp_tally *t):

@@ -109,6 +109,7 @@ cdef extern from "ring.h" nogil:
 cdef extern from "loop.h" nogil:
     enum: PP_ERRNOS
     enum: PP_MAX_STAGES
+    enum: PP_MAX_LOOPS
     ctypedef struct pp_ledger:
         uint64_t kernel_seen, kernel_drops, read, sent, sent_frames, truncated, held
         uint64_t dropped[5]
@@ -131,13 +132,13 @@ cdef extern from "loop.h" nogil:
         pp_stage stages[32]
         uint32_t stage_count
         pp_batch *batch
-        int wake_fd, failed_stage, sink_failed
+        int wake_fd, failed_stage, sink_failed, rc
         uint64_t limit, link_events, rebuilds, busy_ns
         pp_ledger ledger
         pp_tally tally
     int pp_loop_init(pp_loop *) noexcept
     void pp_loop_destroy(pp_loop *) noexcept
-    int pp_loop_run(pp_loop *) noexcept
+    int pp_loops_run(pp_loop **, unsigned int) noexcept
     void pp_loop_stop(pp_loop *) noexcept
     void pp_loop_snapshot(pp_loop *, pp_ledger *, pp_tally *) noexcept
     int pp_null_take(void *, pp_batch *, pp_ledger *) noexcept

@@ -13,10 +13,12 @@ from pipeline.afpacket import Emit, Ring, require_interface
 from pipeline.counters import Direction
 from pipeline.errors import ConfigError
 from pipeline.keeper import Port
-from pipeline.loop import Pipeline, Stage, stop_all
+from pipeline.loop import Pipeline, Stage, start_together, stop_all
 from pipeline.report import direction_lines, print_json
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, drop_corrupt, repair_with, verify
+
+FEW_CPUS = 2  # up to here one thread serves both directions: no second CPU has to be woken for the answer
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,11 @@ class Bridge:
             self._open = stack.pop_all()
         self.ports = [Port(name, made) for name, made in sockets.items()]
         privileges.drop()
-        for pipeline in self.pipelines:
-            pipeline.start()
+        if self.options.workers == 1 and len(os.sched_getaffinity(0)) <= FEW_CPUS:
+            start_together(self.pipelines)
+        else:
+            for pipeline in self.pipelines:
+                pipeline.start()
         return self
 
     def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]]) -> Pipeline:
