@@ -116,7 +116,8 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
     """
     import cffi
 
-    digest = hashlib.sha256(f"{_core.ABI}\0{source}\0{function}\0{sys.implementation.cache_tag}".encode()).hexdigest()
+    header = (Path(include_dir()) / "pp.h").read_text()  # another layout is another module
+    digest = hashlib.sha256(f"{header}\0{source}\0{function}\0{sys.implementation.cache_tag}".encode()).hexdigest()
     module = f"_pktmend_stage_{digest[:16]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pktmend" / "stages"
     built = next(iter(cache.glob(f"{module}.*so")), None)

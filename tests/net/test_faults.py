@@ -50,6 +50,7 @@ def test_link_down_and_up(line: Line) -> None:
         line.node.link("pb", state="up")
         assert reaches(line) < 2
         pinging.kill()
+        time.sleep(0.3)  # it looks ten times a second
         directions, told = finish(bridge)
     assert sum("down" in each for each in told) == sum("up" in each for each in told) == 1, told
     assert directions[0]["tx_error"].get("ENETDOWN", 0) > 10
@@ -98,6 +99,7 @@ def test_deleted_and_made_again(line: Line, ring: str) -> None:
         v4, v6 = ADDRESSES["b"]
         line.b.address("eth0", f"{v4}/24", f"{v6}/64")
         line.a.run("ip", "neigh", "flush", "dev", "eth0")  # the new b has another Ethernet address
+        time.sleep(0.1)
         assert reaches(line) < 2
         transfer(line.a, line.b, 5 << 20)
         transfer(line.b, line.a, 5 << 20)
