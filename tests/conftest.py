@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tools import ROOT
+from tools import CAPTURES
 
 import pipeline
-
-CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
 @pytest.fixture(params=[name for name, _, _ in pipeline.kernels()])

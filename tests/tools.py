@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
 def need(*programs: str) -> None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import frames as f
 import pytest
 from carriers import CARRIERS
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import pipeline
 from pipeline import (
     Batch,
+    Capture,
     CheckFlag,
     PacketFlag,
+    Pipeline,
     Proto,
     Status,
     _core,
@@ -309,3 +312,19 @@ def test_good_and_bad_are_what_the_oracle_says(frame: tuple[int, bytes], flags: 
             blank = f.put16(data, k.offset, 0)[k.start : k.start + k.length]
             wanted = 0xFFFF ^ total(struct.pack("!H", k.seed) + blank)
             assert k.expected == wanted or {k.expected, wanted} == {0, 0xFFFF}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(min_size=0, max_size=300), max_size=30), st.sampled_from([1, 2]),
+       st.integers(0, 2**32 * 10**9 - 1))
+def test_what_is_written_is_read_again(tmp_path: Path, frames: list[bytes], format: int, time_ns: int) -> None:
+    path = tmp_path / "x"
+    batch = batch_of(frames)
+    with path.open("wb") as file:
+        sink = _core.WriterSink(file.fileno(), format)
+        sink.write(batch)
+        sink.finish()
+    got: list[bytes] = []
+    with Capture(path) as source:
+        Pipeline(source, [lambda b: got.extend(map(bytes, map(b.frame, range(len(b)))))]).run()
+    assert got == frames

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import ROOT, need
+from tools import CAPTURES, ROOT, need
 
-SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
+from pipeline import Batch, Capture, Pipeline
+
+SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "60"))
 
 
 def run(*argv: str, timeout: float = 280) -> str:
@@ -35,11 +37,29 @@ def fuzzers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def seed(target: str, corpus: Path) -> None:
+    """Begin with the public captures where they are: as files, and frame by frame, behind each target's parameters."""
+    for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
+        if target == "fuzz_capture" and path.stat().st_size < 8000:
+            (corpus / f"file{number}").write_bytes(b"\xff\xff" + path.read_bytes())
+        elif target == "fuzz_frame":
+            with Capture(path) as source:
+                Pipeline(source, [lambda batch, n=number: save_frames(corpus, n, batch)], limit=4).run()
+
+
+def save_frames(corpus: Path, number: int, batch: Batch) -> None:
+    """Write each frame behind five octets of parameters and an empty virtio-net header."""
+    for i in range(len(batch)):
+        if batch.link[i] == 1 and batch.caplen[i] < 4000:
+            (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
+
+
 @pytest.mark.parametrize("target", sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("fuzz_*.c")))
 def test_fuzz_target_finds_nothing(fuzzers: Path, target: str) -> None:
-    seconds = SECONDS if target == "fuzz_frame" else max(1, SECONDS // 3)
+    seconds = max(1, SECONDS // 2) if target == "fuzz_split" else SECONDS
     corpus = fuzzers / f"corpus-{target}"
     corpus.mkdir()
+    seed(target, corpus)
     out = run(str(fuzzers / target), f"-max_total_time={seconds}", f"-artifact_prefix={fuzzers}/", str(corpus))
     assert "Done" in out
 
