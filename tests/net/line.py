@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pipeline.lab.world import Host, World, end
@@ -37,6 +38,13 @@ class Bridge:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.snapshots.append(json.loads(line)["snapshot"])
+
+    def pause(self) -> None:
+        """Stop all its threads (SIGSTOP) and wait until they have; resume by SIGCONT."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        while any(" T " not in (task / "stat").read_text().rpartition(")")[2][:4] for task in tasks.iterdir()):
+            time.sleep(0.001)
 
     def stop(self, number: int = signal.SIGTERM, within: float = 5) -> list[dict[str, Any]]:
         """End it by a signal; return the directions of the last snapshot."""

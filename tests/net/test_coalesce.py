@@ -52,7 +52,7 @@ def burst(line: Line, packets: list[bytes]) -> list[bytes]:
     """Send *packets* while the bridge sleeps, so that they are one batch; what b's network sees, in order."""
     with line.bridged() as bridge, open_tap(line.a, "eth0") as out, open_tap(line.b, "eth0") as back:
         time.sleep(0.3)
-        bridge.process.send_signal(signal.SIGSTOP)
+        bridge.pause()
         for packet in packets:
             out.send(packet)
         bridge.process.send_signal(signal.SIGCONT)

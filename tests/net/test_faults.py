@@ -43,10 +43,10 @@ def test_link_down_and_up(line: Line) -> None:
         reaches(line)
         pinging = line.a.spawn("ping", "-i", "0.01", "-W1", "10.7.0.2")
         line.node.link("pb", state="down")
-        time.sleep(3)
-        usage = cpu_seconds(bridge)
         time.sleep(1)
-        assert cpu_seconds(bridge) - usage < 0.05  # idle and down: no spinning
+        usage = cpu_seconds(bridge)
+        time.sleep(4)
+        assert cpu_seconds(bridge) - usage < 0.2  # down: below 5 %, no spinning
         line.node.link("pb", state="up")
         assert reaches(line) < 2
         pinging.kill()

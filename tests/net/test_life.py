@@ -36,7 +36,7 @@ def test_every_frame_of_a_burst_is_in_one_counter(line: Line, ring: str) -> None
     """The reader is stopped for a second in the middle: the ring overflows, and the drops are counted."""
     with line.bridged("--ring", ring, "--unidir") as bridge:
         flood(line.a, "eth0", BURST // 5)
-        bridge.process.send_signal(signal.SIGSTOP)
+        bridge.pause()
         flood(line.a, "eth0", BURST * 3 // 5)
         time.sleep(1)
         bridge.process.send_signal(signal.SIGCONT)
