@@ -6,16 +6,45 @@ SIGUSR1 prints statistics and goes on, as tcpdump does.
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from types import FrameType
 
 
-class Signals:
-    """Turns signals into two events.  Must be made on the main thread."""
+class Flag:
+    """An event that a signal handler may set.
+
+    Not a threading.Event: its set() takes a lock that the interrupted wait() may hold at that moment, and then neither
+    ever goes on.
+    """
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.report = threading.Event()
+        self._is_set = False
+
+    def set(self) -> None:
+        """Raise it."""
+        self._is_set = True
+
+    def clear(self) -> None:
+        """Lower it."""
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Is it raised?"""
+        return self._is_set
+
+    def wait(self, seconds: float) -> bool:
+        """Let *seconds* pass, unless it is raised already; is it raised then?"""
+        if not self._is_set:
+            time.sleep(seconds)
+        return self._is_set
+
+
+class Signals:
+    """Turns signals into two flags.  Must be made on the main thread."""
+
+    def __init__(self) -> None:
+        self.stop = Flag()
+        self.report = Flag()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_report)

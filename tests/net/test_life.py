@@ -185,3 +185,36 @@ def test_nothing_is_left_behind() -> None:
 
     mine = [p.name for p in Path("/run/netns").glob(f"pktmend-{os.getpid()}-*")] if Path("/run/netns").exists() else []
     assert mine == []
+
+
+def test_signal_is_heeded_at_whatever_moment_it_comes(line: Line) -> None:
+    """Many short lives: a signal must not meet a lock that its own handler needs."""
+    for moment in range(12):
+        with line.bridged() as bridge:
+            time.sleep(0.05 + moment * 0.009)
+            bridge.stop(within=2)
+
+
+def test_flag_is_set_from_within_its_own_wait() -> None:
+    """The handler runs on the thread that waits, at any instruction of the wait."""
+    from pipeline.signals import Flag
+
+    flag = Flag()
+    hits = 0
+
+    def handler(*_: object) -> None:
+        nonlocal hits
+        hits += 1
+        flag.set()
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            flag.clear()
+            flag.wait(0.00005)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hits > 100
