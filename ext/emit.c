@@ -174,7 +174,7 @@ static void send_apart(pp_emit *e, uint32_t m, pp_ledger *ledger)
         uint8_t head[PP_VNET_LEN + 12 + TAG];
         struct iovec v[2];
         struct msghdr one = { .msg_iov = v, .msg_iovlen = frame_vectors(e->batch, i, head, v) };
-        if (sendmsg(e->fd, &one, 0) < 0)
+        if (sendmsg(e->fd, &one, MSG_DONTWAIT) < 0)
             e->fate[i] = (uint16_t)errno;
         else
             ledger->sent_frames++;
@@ -229,7 +229,6 @@ static void vectors(pp_emit *e, const uint8_t *head, size_t head_length, const u
     e->vectors[m][1] = (struct iovec){ (void *)(uintptr_t)rest, rest_length };
     e->messages[m].msg_hdr.msg_iovlen = rest_length ? 2 : 1;
 }
-
 
 static void add_frame(pp_emit *e, const pp_batch *b, uint32_t i, pp_ledger *ledger)
 {

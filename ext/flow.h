@@ -32,7 +32,7 @@ pp_flow *pp_flow_new(void); /* null: no memory */
 void pp_flow_free(pp_flow *flow);
 
 /* Remember packets [from, to) of a judged batch as witnesses: those whose outermost TCP or UDP sum is good, pending or
- * absent.  Costs 1-2 ns a packet asleep, 14 (TCP) to 25 (UDP) awake (64-octet frames, Zen 4). */
+ * absent.  Costs 1-2 ns a packet asleep, 14 (TCP) to 25 (UDP) awake (64-octet frames in batches of 1024, Xeon). */
 void pp_flow_note(pp_flow *flow, const pp_batch *batch, uint32_t from, uint32_t to);
 
 /* PP_CAUSE_NAT_DELTA, PP_CAUSE_NAT_ON_ZERO or PP_CAUSE_NONE, for a bad TCP or UDP check of packet index.
