@@ -1,0 +1,68 @@
+"""The command line.  One module for each command, loaded when it is asked for: start-up stays fast.
+
+A module here holds options only; what runs is imported inside the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from pipeline.errors import EXIT_USAGE, PipelineError
+from pipeline.names import VERSION
+
+# command: (module, short help for the list, so that listing imports nothing)
+COMMANDS = {
+    "bridge": ("bridge", "Carry frames between two interfaces and repair their checksums on the way."),
+    "monitor": ("monitor", "Watch interfaces: rates per status and cause, a line a second."),
+    "check": ("files", "Check every checksum of a capture or of live packets; exit 1 if any is bad."),
+    "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),
+    "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
+    "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),
+}
+
+
+class Commands(click.Group):
+    """The commands of COMMANDS, each imported at its first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name them, in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"pipeline.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="pktmend")
+def pktmend() -> None:
+    """Find, explain and repair wrong packet checksums on Linux."""
+
+
+def main() -> None:
+    """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
+    try:
+        pktmend.main(prog_name="pktmend", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except PipelineError as error:
+        print(f"pktmend: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

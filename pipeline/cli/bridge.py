@@ -1,0 +1,37 @@
+"""`pktmend bridge`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("-i", "a", required=True, metavar="IFACE", help="One side.")
+@click.option("-I", "b", required=True, metavar="IFACE", help="The other side.")
+@click.option("--unidir", is_flag=True, help="Only from -i to -I.")
+@click.option("--repair", type=click.Choice(["leaked", "all", "none"]), default="leaked", show_default=True,
+              help="leaked: what is provably unfinished; all: recompute everything, corruption included.")
+@click.option("--corrupt", type=click.Choice(["pass", "drop"]), default="pass", show_default=True,
+              help="What becomes of packets that stay bad.")
+@click.option("--finish", multiple=True, metavar="IFACE",
+              help="Complete pending checksums and split super-frames in user space on frames leaving IFACE.")
+@click.option("--ring", type=click.Choice(["v2", "v3"]), default="v2", show_default=True,
+              help="v2: lowest delay; v3: densest.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+              help="Threads for each direction; flows keep their order (fanout).")
+@click.option("--busy-poll", type=click.IntRange(0, 1_000_000), default=0, metavar="USEC",
+              help="Look again without sleeping for so long after the last packet.")
+@click.option("--no-coalesce", is_flag=True, help="Do not join consecutive segments of a flow to super-frames.")
+@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
+@click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
+def bridge(
+    a: str, b: str, unidir: bool, repair: str, corrupt: str, finish: tuple[str, ...], ring: str,
+    workers: int, busy_poll: int, no_coalesce: bool, duration: float | None, json: bool,
+) -> None:
+    """Carry frames between two interfaces and repair their checksums on the way."""
+    from pipeline.bridge import BridgeOptions, run_bridge
+
+    run_bridge(BridgeOptions(a=a, b=b, unidir=unidir, repair=repair, corrupt=corrupt, finish=finish,
+                             ring=int(ring[1:]),
+                             workers=workers, busy_poll_us=busy_poll, coalesce=not no_coalesce,
+                             duration=duration, json=json))

@@ -1,0 +1,10 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+AT = click.option(
+    "--at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
+    help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
+)
