@@ -59,12 +59,15 @@ typedef struct pp_loop {
     int sink_failed;    /* after a negative return: it came from the sink */
     uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
     uint64_t busy_ns;   /* look again without sleeping for so long after the last packet; 0: sleep at once */
+    uint64_t rest_ns;   /* under load, look again after so long instead of being woken for each frame; 0: be woken */
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
     uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
     /* private */
     volatile int stopping;
     int has_ended, rc;
     unsigned turns;
+    int is_loaded;      /* a large batch came since the clock was read */
+    uint64_t load_ns;   /* when the last one did */
     uint64_t last_packet_ns;
     pp_ledger ledger;
     pp_tally tally;

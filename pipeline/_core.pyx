@@ -837,7 +837,8 @@ cdef class Loop:
     cdef list stages
     cdef _Flow flow
 
-    def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0):
+    def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
+                  uint64_t rest_ns=0):
         cdef NativeStage native
         cdef _PythonStage python
         check(pp_loop_init(&self.c), "making a worker")
@@ -845,7 +846,7 @@ cdef class Loop:
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
         self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
-        self.c.busy_ns = busy_ns
+        self.c.busy_ns, self.c.rest_ns = busy_ns, rest_ns
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
         self.stages = []

@@ -133,7 +133,7 @@ cdef extern from "loop.h" nogil:
         uint32_t stage_count
         pp_batch *batch
         int wake_fd, failed_stage, sink_failed, rc
-        uint64_t limit, link_events, rebuilds, busy_ns
+        uint64_t limit, link_events, rebuilds, busy_ns, rest_ns
         pp_ledger ledger
         pp_tally tally
     int pp_loop_init(pp_loop *) noexcept

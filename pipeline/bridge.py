@@ -29,6 +29,7 @@ class BridgeOptions:
     finish:  interfaces whose next hop loses metadata: frames leaving there are finished in user space.
     ring:    2 or 3.                  duration: seconds, None for ever.
     workers: threads for each direction, sharing its flows.       busy_poll_us: see Pipeline.
+    rx_usecs: under load, look at a V2 ring so often instead of being woken for each frame; 0: be woken.
     coalesce: join consecutive segments of a flow to super-frames where the egress takes them.
     """
 
@@ -42,6 +43,7 @@ class BridgeOptions:
     coalesce: bool = True
     workers: int = 1
     busy_poll_us: int = 0
+    rx_usecs: int = 100
     duration: float | None = None
     json: bool = False
 
@@ -118,7 +120,9 @@ class Bridge:
             ring.join_fanout(os.getpid() * 2 + len(self.ways))
         sockets[source].append(ring)
         sockets[target].append(emit)
-        return Pipeline(ring, stages_of(self.options), emit, busy_poll_us=self.options.busy_poll_us)
+        o = self.options
+        return Pipeline(ring, stages_of(o), emit, busy_poll_us=o.busy_poll_us,
+                        rest_us=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0)
 
     def _shares_a_thread(self) -> bool:
         """On few CPUs one thread for both saves waking a second one; work by the octet or frame wants two."""

@@ -45,6 +45,7 @@ class Pipeline:
     sink:   None means Null().
     limit:  packets to read at most; 0 for no limit.
     busy_poll_us: look again without sleeping for so long after the last packet: less delay, more CPU.
+    rest_us: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
 
     run() blocks; start(), stop() and wait() are for several at once.  A stage that raises ends the pipeline with
     StageError, its exception as __cause__; a view of a batch kept beyond the stage is a BufferError.
@@ -52,14 +53,14 @@ class Pipeline:
 
     def __init__(
         self, source: HasSource, stages: Sequence[Stage] = (), sink: HasSink | None = None, *, limit: int = 0,
-        busy_poll_us: int = 0,
+        busy_poll_us: int = 0, rest_us: int = 0,
     ) -> None:
         if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
             raise ConfigError(f"stages is a list, not {stages!r}")
         self.source = source
         self.sink = sink if sink is not None else Null()
         self._loop = _core.Loop(source.source, list(stages), self.sink.sink(source.source.capacity), limit,
-                                busy_poll_us * 1000)
+                                busy_poll_us * 1000, rest_us * 1000)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._done = threading.Event()
