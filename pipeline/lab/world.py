@@ -9,25 +9,23 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pipeline import namespaces
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
+from pipeline.machine.counters import read_counters
 
 T = TypeVar("T")
-NAMESPACES = Path("/run/netns")
-CLONE_NEWNET = 0x40000000
 IFA_F_NODAD = 0x02
 QUIET_IPV6 = ("accept_dad=0", "accept_ra=0", "router_solicitations=0")  # no traffic but what a test sends
 
@@ -82,22 +80,7 @@ class Host:
 
     def call(self, function: Callable[[], T]) -> T:
         """Return function() as called by a thread inside this namespace."""
-        result: list[T] = []
-        fault: list[BaseException] = []
-
-        def inside() -> None:
-            try:
-                _enter(self.namespace)
-                result.append(function())
-            except BaseException as error:
-                fault.append(error)
-
-        thread = threading.Thread(target=inside)
-        thread.start()
-        thread.join()
-        if fault:
-            raise fault[0]
-        return result[0]
+        return namespaces.call(namespaces.NAMED / self.namespace, function)
 
     def netlink(self, function: Callable[[Any], T]) -> T:
         """Return function(ip) with pyroute2's IPRoute in here."""
@@ -112,7 +95,7 @@ class Host:
 
     def kernel_counters(self) -> dict[str, int]:
         """Return this namespace's own protocol counters, named as nstat names them: TcpInCsumErrors, Udp6InErrors."""
-        return self.call(_read_counters)
+        return self.call(read_counters)
 
     def checksum_errors(self) -> dict[str, int]:
         """Return the nonzero *InCsumErrors counters."""
@@ -181,7 +164,7 @@ class World:
 
     def veth(self, a: Host, a_name: str, b: Host, b_name: str, *, mtu: int = 1500) -> None:
         """Join two hosts by a veth pair, up, with default offloads."""
-        with (NAMESPACES / b.namespace).open("rb") as target:
+        with (namespaces.NAMED / b.namespace).open("rb") as target:
             peer = {"ifname": b_name, "net_ns_fd": target.fileno(), "mtu": mtu}
             a.netlink(lambda ip: ip.link("add", ifname=a_name, kind="veth", mtu=mtu, peer=peer))
         for host, name in ((a, a_name), (b, b_name)):
@@ -216,33 +199,8 @@ def _ip(*words: str) -> None:
         raise CaptureError(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
 
 
-def _enter(namespace: str) -> None:
-    """Move the calling thread into *namespace* (os.setns comes with Python 3.12)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with (NAMESPACES / namespace).open("rb") as file:
-        if libc.setns(file.fileno(), CLONE_NEWNET):
-            error = ctypes.get_errno()
-            raise CaptureError(f"entering namespace {namespace}: {os.strerror(error)}", error=error)
-
-
 def _index(ip: Any, interface: str) -> int:
     found = ip.link_lookup(ifname=interface)
     if not found:
         raise CaptureError(f"there is no interface {interface!r}", interface=interface)
     return int(found[0])
-
-
-def _read_counters() -> dict[str, int]:
-    """Read /proc/thread-self/net/snmp (pairs of lines: names, numbers) and snmp6 (a name and a number a line)."""
-    net = Path("/proc/thread-self/net")
-    counters: dict[str, int] = {}
-    lines = (net / "snmp").read_text().splitlines()
-    for names, numbers in zip(lines[::2], lines[1::2], strict=True):
-        group, *fields = names.split()
-        for name, number in zip(fields, numbers.split()[1:], strict=True):
-            counters[group.rstrip(":") + name] = int(number)
-    if (net / "snmp6").exists():
-        for line in (net / "snmp6").read_text().splitlines():
-            name, number = line.split()
-            counters[name] = int(number)
-    return counters

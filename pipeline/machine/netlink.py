@@ -1,0 +1,79 @@
+"""Just enough netlink to read the system with nothing installed: dump requests and attributes.
+
+Source: Linux Documentation/userspace-api/netlink/intro.rst.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+NETLINK_ROUTE: Final = 0
+NETLINK_SOCK_DIAG: Final = 4
+NETLINK_NETFILTER: Final = 12
+NLMSG_ERROR: Final = 2
+NLMSG_DONE: Final = 3
+NLM_F_REQUEST: Final = 1
+NLM_F_DUMP: Final = 0x300
+HEADER: Final = struct.Struct("=IHHII")
+TYPE_MASK: Final = 0x3FFF  # the upper two bits say "nested" and "network byte order"
+ANSWER_OCTETS: Final = 1 << 17
+
+
+def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Iterator[bytes]:
+    """Send one request and yield the body of every answer; OSError with the kernel's errno if it refuses.
+
+    protocol: NETLINK_ROUTE and so on.     flags: NLM_F_DUMP, or 0 for a single object.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as s:
+        s.settimeout(10)
+        s.send(HEADER.pack(HEADER.size + len(body), kind, flags | NLM_F_REQUEST, 1, 0) + body)
+        while True:
+            data = s.recv(ANSWER_OCTETS)
+            at = 0
+            while at + HEADER.size <= len(data):
+                length, answer, _, _, _ = HEADER.unpack_from(data, at)
+                content = data[at + HEADER.size : at + length]
+                at += max(HEADER.size, (length + 3) & ~3)
+                if answer in (NLMSG_ERROR, NLMSG_DONE):
+                    error = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
+                    if error > 0:
+                        raise OSError(error, os.strerror(error))
+                    return
+                yield content
+            if not flags & NLM_F_DUMP:
+                return
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Return {type: value} of a stretch of attributes; what does not fit ends it."""
+    found = {}
+    at = 0
+    while at + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, at)
+        if length < 4 or at + length > len(data):
+            break
+        found[kind & TYPE_MASK] = data[at + 4 : at + length]
+        at += (length + 3) & ~3
+    return found
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute, padded."""
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def number(value: bytes | None, default: int = 0) -> int:
+    """Return an unsigned attribute of 1, 2, 4 or 8 octets in host order; *default* if it is missing."""
+    return default if value is None else int.from_bytes(value, _ORDER)
+
+
+def text(value: bytes | None) -> str:
+    """Return a string attribute without its closing zero; empty if it is missing."""
+    return "" if value is None else value.split(b"\0")[0].decode(errors="replace")
+
+
+_ORDER: Final = "little" if struct.pack("=H", 1)[0] else "big"
