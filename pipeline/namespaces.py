@@ -64,6 +64,13 @@ class Namespace:
         return f"{self.prefix} {words}" if self.prefix else words
 
     @property
+    def word(self) -> str:
+        """What `--netns` takes to mean this one: its name, a process id or a path; empty for our own."""
+        if self.is_own:
+            return ""
+        return self.name or self.mount or (str(self.pids[0]) if self.pids else self.path)
+
+    @property
     def label(self) -> str:
         """A name for people: `this`, `netns a`, `pid 4711 (nginx)`."""
         if self.is_own:

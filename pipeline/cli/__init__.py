@@ -19,6 +19,8 @@ COMMANDS = {
     "monitor": ("monitor", "Watch interfaces: rates per status and cause, a line a second."),
     "check": ("files", "Check every checksum of a capture or of live packets; exit 1 if any is bad."),
     "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),
+    "doctor": ("doctor", "Look for what in this machine's set-up will produce bad checksums."),
+    "offload": ("offload", "Show or change an interface's offloads, in any namespace; restore undoes it."),
     "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
     "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),
 }

@@ -21,12 +21,13 @@ from pipeline.features import features_of
 from pipeline.machine.counters import read_counters
 from pipeline.machine.links import Link, read_addresses, read_links, read_nsid
 from pipeline.machine.netlink import number
-from pipeline.machine.sockets import Row, holders, packet_sockets, xdp_sockets
+from pipeline.machine.sockets import Holders, PacketSocket, holders, packet_sockets, xdp_sockets
 from pipeline.namespaces import Listing, Namespace, call, list_namespaces, program_of
 
 TUN_TYPE, TUN_PI, TUN_VNET_HDR = 3, 4, 5  # IFLA_TUN_*
 IFF_TAP: Final = 2
 GRE_CSUM: Final = 0x8000
+ETH_P_ALL: Final = 3
 PER_INTERFACE: Final = ("arp_ignore", "arp_filter", "rp_filter", "forwarding", "proxy_arp")
 CHECKSUM: Final = ("tx-checksum-ip-generic", "tx-checksum-ipv4", "tx-checksum-ipv6")
 SEGMENTATION: Final = ("tx-tcp-segmentation", "tx-tcp6-segmentation")
@@ -35,7 +36,7 @@ TUNNELS: Final = {  # kind: {our word: (attribute, how to read it)}
     "geneve": {"udpcsum": 8, "udp6zerocsumtx": 9, "udp6zerocsumrx": 10},
 }
 GRE_KINDS: Final = ("gre", "gretap", "ip6gre", "ip6gretap", "erspan")
-VXLAN_ID, VXLAN_PORT, GENEVE_ID, GENEVE_PORT, GRE_OFLAGS, GRE_IFLAGS = 1, 15, 1, 5, 3, 2
+VXLAN_ID, VXLAN_LINK, VXLAN_PORT, GENEVE_ID, GENEVE_PORT, GRE_OFLAGS, GRE_IFLAGS = 1, 3, 15, 1, 5, 3, 2
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Tun:
     vnet_hdr:    IFF_VNET_HDR: each frame carries the virtio-net header, and with it the note on its checksum;
                  None where the kernel does not tell (before 4.20).
     packet_info: the four octets of IFF_PI are there.
+    pids:        processes that have it open; empty if none was found.
     TUN_F_CSUM and TUN_F_TSO* are visible as the features of the interface.
     """
 
     is_tap: bool
     vnet_hdr: bool | None
     packet_info: bool
+    pids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Reader:
     kind:       "packet" or "xdp".
     inode:      of the socket.      pid: a process that holds it, 0 if not found.      program: its name.
     keeps_note: PACKET_VNET_HDR is set: the kernel's note on unfinished checksums travels; None if unknown.
-    receives:   it asks for frames (protocol not 0); a socket that only sends does not.
+    protocol:   the EtherType it asks for; 3 is all of them, 0 none: it only sends.
+    has_filter: a classic BPF filter picks its frames; None if unknown.
     any_interface: bound to none, so it sees all of its namespace.
     """
 
@@ -70,8 +74,19 @@ class Reader:
     pid: int
     program: str
     keeps_note: bool | None
-    receives: bool
+    protocol: int
+    has_filter: bool | None
     any_interface: bool
+
+    @property
+    def receives(self) -> bool:
+        """It asks for frames; a socket with protocol 0 only sends."""
+        return self.protocol != 0
+
+    @property
+    def receives_all(self) -> bool:
+        """It asks for every frame, whatever its EtherType."""
+        return self.protocol == ETH_P_ALL
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,7 @@ class Interface:
     kind:        veth, tun, vxlan, geneve, gre, bridge, ... as `ip -d link` says; "physical" for a driver's own.
     mtu, mac, addresses ("10.0.0.1/24"), is_up.
     master:      name of the bridge, bond or switch it is a port of; master_kind: bridge, openvswitch, bond, ...
+    lower:       name of the interface it runs over (VLAN, VXLAN with a device, macvlan), empty if none is set.
     device:      of the bus it sits on, empty if none.
     xdp:         "" | native | generic | offloaded | several; xdp_program: its id.
     features:    {name: active} as `ethtool -k` has them from the kernel; None if they could not be read.
@@ -103,6 +119,7 @@ class Interface:
     addresses: tuple[str, ...] = ()
     master: str = ""
     master_kind: str = ""
+    lower: str = ""
     device: str = ""
     xdp: str = ""
     xdp_program: int = 0
@@ -207,11 +224,11 @@ def read_machine() -> Machine:
             unread.append(f"{namespace.label}: {error}")
         except OSError as error:
             unread.append(f"{namespace.label}: {error.strerror}")
-    inodes = [row[0] for each in raw for row in each.packet] + [row[0] for each in raw for row in each.xdp]
-    pids, unreadable = holders(inodes)
-    if unreadable:
-        unread.append(f"which of {unreadable} processes hold packet sockets (needs root or CAP_SYS_PTRACE)")
-    return Machine(os.uname().release, tuple(_join(each, raw, pids) for each in raw), tuple(unread))
+    inodes = [row.inode for each in raw for row in each.packet] + [row[0] for each in raw for row in each.xdp]
+    held = holders(inodes, taps=any(i.tun for each in raw for i in each.interfaces))
+    if held.unreadable and inodes:
+        unread.append(f"which of {held.unreadable} processes hold packet sockets (needs root or CAP_SYS_PTRACE)")
+    return Machine(os.uname().release, tuple(_join(each, raw, held) for each in raw), tuple(unread))
 
 
 @dataclass(frozen=True)
@@ -222,7 +239,7 @@ class _Raw:
     interfaces: list[Interface]
     links: list[Link]
     targets: dict[int, Namespace]
-    packet: list[Row]
+    packet: list[PacketSocket]
     xdp: list[tuple[int, int]]
     hidden_xdp: int
     counters: dict[str, int]
@@ -257,11 +274,19 @@ def _interface(
         namespace=namespace, index=link.index, name=link.name, kind=link.kind or "physical", is_up=link.is_up,
         mtu=link.mtu, mac=link.mac, addresses=tuple(addresses.get(link.index, ())),
         master=names.get(link.master, ""), master_kind=link.master_kind or kinds.get(link.master, ""),
-        device=link.device, xdp=link.xdp, xdp_program=link.xdp_program, features=_features(link.name),
-        sizes=link.sizes, statistics=link.statistics, settings=_interface_settings(link.name),
+        lower=_lower(link, names), device=link.device, xdp=link.xdp, xdp_program=link.xdp_program,
+        features=_features(link.name), sizes=link.sizes, statistics=link.statistics,
+        settings=_interface_settings(link.name),
         peer_is_elsewhere=link.kind == "veth" and link.link_nsid >= 0,
         tun=_tun(link), tunnel=_tunnel(link),
     )
+
+
+def _lower(link: Link, names: dict[int, str]) -> str:
+    if link.kind == "veth":
+        return ""
+    over = number(link.data.get(VXLAN_LINK)) if link.kind == "vxlan" else link.link if link.link_nsid < 0 else 0
+    return names.get(over, "") if over != link.index else ""
 
 
 def _features(name: str) -> dict[str, bool] | None:
@@ -294,31 +319,36 @@ def _tunnel(link: Link) -> dict[str, int] | None:
     return found | {"id": number(data.get(identity)), "port": int.from_bytes(data.get(port, b""), "big")}
 
 
-def _join(each: _Raw, raw: list[_Raw], pids: dict[int, int]) -> Place:
-    """Add what needs the other namespaces: veth peers, verified from both sides, and the sockets' processes."""
+def _join(each: _Raw, raw: list[_Raw], held: Holders) -> Place:
+    """Add what needs more than one namespace: veth peers, verified from both sides, and who holds sockets and TAPs."""
     links = {other.namespace.inode: {link.index: link for link in other.links} for other in raw}
     interfaces = []
     for interface, link in zip(each.interfaces, each.links, strict=True):
-        peer = None
+        peer, tun = None, interface.tun
         if link.kind == "veth":
             where = each.targets.get(link.link_nsid) if link.link_nsid >= 0 else each.namespace
             back = links.get(where.inode, {}).get(link.link) if where else None
             if where is not None and back is not None and back.kind == "veth" and back.link == link.index:
                 peer = (where, back.index)
-        interfaces.append(replace(interface, peer=peer, readers=_readers(each, link.index, pids)))
+        if tun is not None:
+            # The kernel tells a process's TAPs by name alone: in doubt, the process that is in its namespace.
+            pids = held.taps.get(link.name, [])
+            tun = replace(tun, pids=tuple([pid for pid in pids if pid in each.namespace.pids] or pids))
+        interfaces.append(replace(interface, peer=peer, tun=tun, readers=_readers(each, link.index, held.sockets)))
     return Place(each.namespace, tuple(interfaces), each.counters, each.settings, each.hidden_xdp)
 
 
 def _readers(each: _Raw, index: int, pids: dict[int, int]) -> tuple[Reader, ...]:
     found = []
-    for inode, bound, protocol, keeps_note, _ in each.packet:
-        if bound in (0, index):
-            pid = pids.get(inode, 0)
-            found.append(Reader("packet", inode, pid, program_of(pid), keeps_note, protocol != 0, bound == 0))
+    for row in each.packet:
+        if row.interface in (0, index):
+            pid = pids.get(row.inode, 0)
+            found.append(Reader("packet", row.inode, pid, program_of(pid), row.keeps_note, row.protocol,
+                                row.has_filter, row.interface == 0))
     for inode, bound in each.xdp:
         if bound == index:
             pid = pids.get(inode, 0)
-            found.append(Reader("xdp", inode, pid, program_of(pid), False, True, False))
+            found.append(Reader("xdp", inode, pid, program_of(pid), False, ETH_P_ALL, False, False))
     return tuple(found)
 
 

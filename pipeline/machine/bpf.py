@@ -1,0 +1,81 @@
+"""What is known of a loaded BPF program: its name and the kinds of its maps, by bpf(2).
+
+A program that has a DEVMAP or an XSKMAP redirects frames, and a redirected frame loses the kernel's note on its
+checksum.  (One that redirects by interface number alone has no such map: its maps do not tell.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from dataclasses import dataclass
+from typing import Final
+
+SYS_BPF: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+GET_PROGRAM, GET_MAP, GET_INFO = 13, 14, 15  # BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD
+REDIRECTING: Final = {14: "devmap", 17: "xskmap", 25: "devmap_hash"}
+MOST_MAPS: Final = 64
+
+
+class _ProgramInfo(ctypes.Structure):
+    """The beginning of struct bpf_prog_info."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32), ("id", ctypes.c_uint32), ("tag", ctypes.c_uint8 * 8),
+        ("jited_prog_len", ctypes.c_uint32), ("xlated_prog_len", ctypes.c_uint32),
+        ("jited_prog_insns", ctypes.c_uint64), ("xlated_prog_insns", ctypes.c_uint64), ("load_time", ctypes.c_uint64),
+        ("created_by_uid", ctypes.c_uint32), ("nr_map_ids", ctypes.c_uint32), ("map_ids", ctypes.c_uint64),
+        ("name", ctypes.c_char * 16),
+    )
+
+
+class _MapInfo(ctypes.Structure):
+    """The beginning of struct bpf_map_info."""
+
+    _fields_ = (("type", ctypes.c_uint32), ("id", ctypes.c_uint32))
+
+
+@dataclass(frozen=True)
+class Program:
+    """name: as loaded, cut to 15 characters.   redirects_by: kinds of maps that redirect frames."""
+
+    name: str
+    redirects_by: tuple[str, ...]
+
+
+def read_program(number: int) -> Program | None:
+    """Return what is known of the program with this id; None without CAP_SYS_ADMIN, or if it is gone."""
+    info = _ProgramInfo()
+    maps = (ctypes.c_uint32 * MOST_MAPS)()
+    info.nr_map_ids, info.map_ids = MOST_MAPS, ctypes.addressof(maps)
+    try:
+        _read(GET_PROGRAM, number, info)
+        kinds = []
+        for identity in maps[: min(info.nr_map_ids, MOST_MAPS)]:
+            one = _MapInfo()
+            _read(GET_MAP, identity, one)
+            kinds.append(one.type)
+    except OSError:
+        return None
+    return Program(info.name.decode(errors="replace"), tuple(REDIRECTING[k] for k in kinds if k in REDIRECTING))
+
+
+def _read(command: int, number: int, info: ctypes.Structure) -> None:
+    """Fill *info* with what the kernel says of the object with this id."""
+    descriptor = _bpf(command, bytes(ctypes.c_uint32(number)) + bytes(8))
+    try:
+        request = (ctypes.c_uint32 * 4)(descriptor, ctypes.sizeof(info))
+        ctypes.c_uint64.from_buffer(request, 8).value = ctypes.addressof(info)
+        _bpf(GET_INFO, bytes(request))
+    finally:
+        os.close(descriptor)
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    result: int = libc.syscall(SYS_BPF.get(platform.machine(), -1), command, buffer, len(attributes))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
