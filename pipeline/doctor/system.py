@@ -1,0 +1,93 @@
+"""The namespaces' error counters, and whether this machine lets pktmend do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pipeline.doctor.finding import Finding, Remedy, Severity
+from pipeline.doctor.hops import View
+from pipeline.machine.counters import checksum_errors
+from pipeline.machine.facts import Place
+
+FEW: Final = 10  # so many bad packets in the life of a namespace are the Internet's, not the set-up's
+RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+ENOUGH_RECEIVE: Final = 1 << 20
+RECEIVED: Final = {"TcpInCsumErrors": "TcpInSegs", "UdpInCsumErrors": "UdpInDatagrams",
+                   "IcmpInCsumErrors": "IcmpInMsgs", "Udp6InCsumErrors": "Udp6InDatagrams"}
+
+
+def counters(view: View) -> Iterator[Finding]:
+    """Namespaces whose stack has dropped packets for their checksum."""
+    for spot in view.machine.places:
+        errors = checksum_errors(spot.counters)
+        if not errors:
+            continue
+        rare = all(n <= max(FEW, spot.counters.get(RECEIVED.get(name, ""), 0) // 100_000) for name, n in errors.items())
+        where = "" if spot.namespace.is_own else f" ({spot.namespace.label})"
+        diagnose = spot.namespace.command(f"pktmend diagnose -i {_busiest(spot)}")
+        yield Finding(
+            "checksum-errors", Severity.INFO if rare else Severity.WARNING,
+            f"the kernel has dropped {sum(errors.values())} packets for a wrong checksum{where}",
+            "A few in millions are normal on the Internet." if rare else
+            "They were not only seen but lost; whether they leaked or were damaged, `diagnose` tells.",
+            tuple(f"{name} {n}" + _received(spot, name) for name, n in errors.items()),
+            () if rare else (Remedy(diagnose, "names the cause while traffic runs"),),
+            namespaces=(spot.namespace,))
+
+
+def _received(spot: Place, name: str) -> str:
+    good = spot.counters.get(RECEIVED.get(name, ""), 0)
+    return f", {good} received" if good else ""
+
+
+def _busiest(spot: Place) -> str:
+    """The interface with most packets received, loopback aside."""
+    candidates = [i for i in spot.interfaces if i.kind != "loopback"] or list(spot.interfaces)
+    return max(candidates, key=lambda i: i.statistics.get("rx_packets", 0)).name
+
+
+def capabilities(view: View) -> Iterator[Finding]:
+    """What this process may not do."""
+    effective = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+    rmem = view.machine.places[0].settings.get("net.core.rmem_max", ENOUGH_RECEIVE)
+    if not effective >> CAP_NET_RAW & 1:
+        yield Finding(
+            "no-net-raw", Severity.INFO, "this user may not read or send packets",
+            "bridge, monitor and live check need CAP_NET_RAW; capture files need nothing.",
+            remedies=(Remedy("sudo pktmend ...", "bridge gives its privileges up once its sockets exist"),))
+    elif not effective >> CAP_NET_ADMIN & 1 and rmem < ENOUGH_RECEIVE:
+        yield Finding(
+            "small-receive-buffer", Severity.INFO,
+            f"without CAP_NET_ADMIN a socket's receive buffer is limited to {rmem} octets",
+            "Super-frames wait there before they are read; a burst of them may be dropped (and counted).",
+            remedies=(Remedy(f"sysctl -w net.core.rmem_max={8 << 20}", "room for bursts", "more kernel memory"),))
+
+
+def memory(view: View) -> Iterator[Finding]:
+    """Is there room for the rings?"""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) << 10
+            if free < 2 * RING_OCTETS:
+                yield Finding(
+                    "little-memory", Severity.WARNING,
+                    f"{free >> 20} MiB of memory are available; the rings of a bridge take {RING_OCTETS >> 20}",
+                    "Rings are locked kernel memory: they may not be granted, or push others out.",
+                    remedies=(Remedy("pktmend bridge --ring v2 ...", "one bridge at a time, one worker"),))
+
+
+def simd(view: View) -> Iterator[Finding]:
+    """A faster kernel of the sum is here but not in use."""
+    from pipeline import kernels
+
+    known = kernels()
+    active = next(name for name, _, is_active in known if is_active)
+    better = [name for name, supported, _ in known if supported and name != "portable"]
+    if active == "portable" and better:
+        yield Finding(
+            "slow-sum", Severity.INFO, f"the portable sum is forced, although {', '.join(better)} would run here",
+            "Checksums cost several times more CPU.", ("PKTMEND_KERNEL is set",),
+            (Remedy("unset PKTMEND_KERNEL", "the fastest is chosen again"),))
