@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
 from pipeline.features import Feature, read_features, request_features
@@ -61,21 +61,26 @@ class Memory:
     @contextmanager
     def opened(self) -> Iterator[dict[str, Remembered]]:
         """Lock the file, yield what it holds, write it back if that was changed."""
+        with self._locked():
+            state = self.read()
+            before = json.dumps(state)
+            yield state
+            after = json.dumps(state)
+            if after != before:
+                fresh = self.path.with_suffix(".new")
+                fresh.write_text(after)
+                fresh.replace(self.path)
+
+    def _locked(self) -> TextIO:
+        """Return the open lock file; the lock ends when it is closed."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with (self.folder / "offload.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                state = self.read()
-                before = json.dumps(state)
-                yield state
-                after = json.dumps(state)
-                if after != before:
-                    fresh = self.path.with_suffix(".new")
-                    fresh.write_text(after)
-                    fresh.replace(self.path)
-        except PermissionError as error:
-            raise PrivilegeError(f"remembering changes in {self.path}: {error.strerror}", "needs root, or set "
-                                 "XDG_STATE_HOME", error.errno or 0) from error
+            lock = (self.folder / "offload.lock").open("w")
+        except OSError as error:
+            raise PrivilegeError(f"remembering changes in {self.path}: {error.strerror}",
+                                 "needs root, or a folder named by XDG_STATE_HOME", error.errno or 0) from error
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
 
     def read(self) -> dict[str, Remembered]:
         """Return what the file holds; nothing if there is none."""

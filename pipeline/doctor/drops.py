@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pipeline.doctor.finding import Finding, Severity
+from pipeline.doctor.finding import FEW, Finding, Severity
 from pipeline.errors import CaptureError, PrivilegeError
 
 PLACES: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -29,7 +29,7 @@ BUFFER_KIB: Final = 4096
 def watch_drops(seconds: float, is_over: Callable[[float], bool]) -> list[Finding]:
     """Return one finding for each reason that names a checksum.
 
-    is_over: waits for the given seconds at most, True to end early (a signal came).
+    is_over: lets the given seconds pass; True to end early (a signal came).
     Raises:  CaptureError if this kernel has no tracefs mounted or names no reasons, PrivilegeError without root.
     """
     with _instance() as folder:
@@ -38,7 +38,10 @@ def watch_drops(seconds: float, is_over: Callable[[float], bool]) -> list[Findin
             raise CaptureError("this kernel names no drop reasons", "they came with Linux 5.17")
         (folder / EVENT / "filter").write_text(" || ".join(f"reason == {number}" for number in reasons))
         (folder / EVENT / "enable").write_text("1")
-        is_over(seconds)
+        begin = time.monotonic()
+        while time.monotonic() < begin + seconds and not is_over(0.1):
+            pass
+        seconds = time.monotonic() - begin
         (folder / EVENT / "enable").write_text("0")
         dropped = Counter((reason, location) for _, location, reason in LINE.findall((folder / "trace").read_text()))
     return list(_findings(dropped, seconds))
@@ -50,8 +53,8 @@ def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[Fin
         by_reason[reason] += n
     for reason, n in by_reason.most_common():
         places = [f"{location}: {count}" for (why, location), count in dropped.most_common() if why == reason]
-        yield Finding("dropped-now", Severity.PROBLEM,
-                      f"the kernel dropped {n} packets within {seconds:g} s, reason {reason}",
+        yield Finding("dropped-now", Severity.PROBLEM if n > FEW else Severity.WARNING,
+                      f"the kernel dropped {n} packets within {seconds:.1f} s, reason {reason}",
                       "Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
                       tuple(places))
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 from pipeline.machine import Interface
 from pipeline.namespaces import Namespace
 
+FEW: Final = 10  # so many bad packets are the Internet's, not the set-up's
+
 
 class Severity(enum.IntEnum):
     """How bad; problems come first and set the exit code."""

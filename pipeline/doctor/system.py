@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.doctor.finding import Finding, Remedy, Severity
+from pipeline.doctor.finding import FEW, Finding, Remedy, Severity
 from pipeline.doctor.hops import View
 from pipeline.machine.counters import checksum_errors
 from pipeline.machine.facts import Place
 
-FEW: Final = 10  # so many bad packets in the life of a namespace are the Internet's, not the set-up's
 RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 ENOUGH_RECEIVE: Final = 1 << 20

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,8 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.lab.world import Host, World, end
 
+TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = 0x0002, 0x0001, 0x1000, 0x4000, 0x01
 ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
 
 
@@ -169,6 +174,24 @@ def open_tap(host: Host, interface: str, *, vnet: bool = False) -> socket.socket
         return s
 
     return host.call(make)
+
+
+def open_tap_device(host: Host, name: str, flags: int, offloads: int = 0) -> int:
+    """Make a TUN/TAP device and return its descriptor.  offloads: TUN_F_* of TUNSETOFFLOAD."""
+
+    def make() -> int:
+        fd = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))  # TUNSETIFF
+        if offloads:
+            fcntl.ioctl(fd, 0x400454D0, offloads)  # TUNSETOFFLOAD
+        return fd
+
+    try:
+        fd = host.call(make)
+    except OSError as error:
+        pytest.skip(f"no TUN/TAP here: {error}")
+    host.link(name, state="up")
+    return fd
 
 
 def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import frames as f
 import pytest
-from line import Line, open_tap
+from line import NO_PI, TAP, TUN, VNET_HDR, Line, open_tap, open_tap_device
 from scapy.all import UDP, IPv6, Raw
 
 from pipeline import Batch, ConfigError, Emit, Pipeline, Ring, StageError, count, verify
@@ -25,25 +24,6 @@ UFO = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)  # a GSO type that packet so
 def host() -> Iterator[Host]:
     with World() as world:
         yield world.host("h")
-
-
-def open_tap_device(host: Host, name: str, flags: int) -> int:
-    """Make a TUN/TAP device and return its descriptor."""
-
-    def make() -> int:
-        fd = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))  # TUNSETIFF
-        return fd
-
-    try:
-        fd = host.call(make)
-    except OSError as error:
-        pytest.skip(f"no TUN/TAP here: {error}")
-    host.link(name, state="up")
-    return fd
-
-
-TAP, TUN, NO_PI, VNET_HDR = 0x0002, 0x0001, 0x1000, 0x4000
 
 
 def start(pipeline: Pipeline) -> None:
