@@ -127,7 +127,7 @@ def _watched(seconds: float, unread: list[str]) -> list[Finding]:
 
 
 def _machine_json(machine: Machine, unread: Sequence[str]) -> dict[str, Any]:
-    from pipeline import kernels as sums
+    from pipeline._core import kernels as sums
 
     active = next(name for name, _, is_active in sums() if is_active)
     return {"kernel": machine.release, "namespaces": len(machine.places), "sum": active, "unread": list(unread)}

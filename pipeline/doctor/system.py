@@ -80,7 +80,7 @@ def memory(view: View) -> Iterator[Finding]:
 
 def simd(view: View) -> Iterator[Finding]:
     """A faster kernel of the sum is here but not in use."""
-    from pipeline import kernels
+    from pipeline._core import kernels
 
     known = kernels()
     active = next(name for name, _, is_active in known if is_active)

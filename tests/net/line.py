@@ -194,6 +194,11 @@ def open_tap_device(host: Host, name: str, flags: int, offloads: int = 0) -> int
     return fd
 
 
+def inode(path: str | Path) -> int:
+    """Return the inode of a namespace file: the namespace's identity."""
+    return Path(path).stat().st_ino
+
+
 def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3) -> bytes:
     """Return the first frame that *wanted* accepts."""
     deadline = time.monotonic() + seconds

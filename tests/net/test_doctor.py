@@ -102,7 +102,8 @@ def test_relay_is_found_and_the_printed_remedy_cures_it(line: Line) -> None:
     hop = the(found, "userspace-hop")
     assert hop["severity"] == "problem" and "pa, pb" in hop["title"]
     assert {(i["name"], i["namespace"]) for i in hop["interfaces"]} == {
-        ("pa", line.node.namespace), ("pb", line.node.namespace), ("eth0", line.a.namespace), ("eth0", line.b.namespace)}
+        ("pa", line.node.namespace), ("pb", line.node.namespace),
+        ("eth0", line.a.namespace), ("eth0", line.b.namespace)}
     obey(hop, "tx off")
     assert "tx-checksum-ip-generic: off" in line.b.run("ethtool", "-k", "eth0").stdout
     transfer(line.a, line.b, 1 << 20)

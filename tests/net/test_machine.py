@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, open_tap, open_tap_device
+from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, inode, open_tap, open_tap_device
 from tools import need
 
 from pipeline.errors import CaptureError
@@ -109,8 +109,8 @@ def test_interfaces_are_those_of_iproute2(world: World) -> None:
 def test_veth_peer_is_found_in_a_namespace_without_a_name(world: World) -> None:
     a = world.host("a")
     sleeper = a.spawn("unshare", "-n", "sleep", "60")
-    own = os.stat(f"/run/netns/{a.namespace}").st_ino
-    while os.stat(f"/proc/{sleeper.pid}/ns/net").st_ino in (own, os.stat("/proc/self/ns/net").st_ino):
+    own = inode(f"/run/netns/{a.namespace}")
+    while inode(f"/proc/{sleeper.pid}/ns/net") in (own, inode("/proc/self/ns/net")):
         pass
     a.run("ip", "link", "add", "left", "type", "veth", "peer", "name", "right")
     a.run("ip", "link", "set", "dev", "right", "netns", str(sleeper.pid))
@@ -138,23 +138,23 @@ def test_namespaces_are_named_as_ip_netns_names_them(world: World) -> None:
     a = world.host("a")
     by_name = {n.name: n for n in list_namespaces().found if n.name}
     ours = by_name[a.namespace]
-    assert ours.prefix == f"ip netns exec {a.namespace}" and ours.inode == os.stat(f"/run/netns/{a.namespace}").st_ino
+    assert ours.prefix == f"ip netns exec {a.namespace}" and ours.inode == inode(f"/run/netns/{a.namespace}")
     listed = {line.split()[0] for line in subprocess.run(["ip", "netns"], capture_output=True, text=True,
                                                          check=True).stdout.splitlines()}
     assert a.namespace in listed
     own = list_namespaces().own
-    assert own.is_own and own.prefix == "" and own.inode == os.stat("/proc/self/ns/net").st_ino
+    assert own.is_own and own.prefix == "" and own.inode == inode("/proc/self/ns/net")
     inside = call(ours, list_namespaces)
     assert inside.own.name == a.namespace and inside.own.prefix == "" and inside.own.inode == ours.inode
 
 
 def test_call_moves_a_thread_of_its_own_and_hands_errors_on(world: World) -> None:
     a = world.host("a")
-    before = os.stat("/proc/thread-self/ns/net").st_ino
+    before = inode("/proc/thread-self/ns/net")
     where = find_namespace(a.namespace)
-    inode, name = call(where, lambda: (os.stat("/proc/thread-self/ns/net").st_ino, threading.current_thread().name))
-    assert inode == where.inode and name != threading.current_thread().name
-    assert os.stat("/proc/thread-self/ns/net").st_ino == before
+    there, name = call(where, lambda: (inode("/proc/thread-self/ns/net"), threading.current_thread().name))
+    assert there == where.inode and name != threading.current_thread().name
+    assert inode("/proc/thread-self/ns/net") == before
     with pytest.raises(ZeroDivisionError):
         call(where, lambda: 1 // 0)
     for wrong in ("no-such-name", "999999999", "/nowhere/at/all"):

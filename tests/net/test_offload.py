@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from line import inode
 
 from pipeline.lab.world import Host, World
 
@@ -30,7 +31,8 @@ class Offload:
 
     def __call__(self, *words: str, netns: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline", "offload", "-i", "eth0", "--netns", netns or self.host.namespace, *words],
+            [sys.executable, "-m", "pipeline", "offload", "-i", "eth0", "--netns", netns or self.host.namespace,
+             *words],
             env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == expect, done.stdout + done.stderr
         return done
@@ -50,7 +52,8 @@ def offload(world: World, tmp_path: Path) -> Offload:
     return Offload(a, tmp_path)
 
 
-@pytest.mark.parametrize("words", ["tx off", "tso off gro on", "sg off", "rxvlan off rx off", "tx-udp-segmentation off"])
+@pytest.mark.parametrize("words", [
+    "tx off", "tso off gro on", "sg off", "rxvlan off rx off", "tx-udp-segmentation off"])
 def test_set_is_ethtool_and_restore_is_as_before(offload: Offload, world: World, words: str) -> None:
     twin = world.host("twin")
     world.veth(twin, "eth0", twin, "other")
@@ -104,8 +107,8 @@ def test_a_new_interface_of_the_same_name_is_not_restored(offload: Offload) -> N
 
 def test_reached_by_process_id_and_remembered_under_the_same_key(offload: Offload, world: World) -> None:
     sleeper = offload.host.spawn("sleep", "60")
-    inode = os.stat(f"/run/netns/{offload.host.namespace}").st_ino
-    while os.stat(f"/proc/{sleeper.pid}/ns/net").st_ino != inode:
+    where = inode(f"/run/netns/{offload.host.namespace}")
+    while inode(f"/proc/{sleeper.pid}/ns/net") != where:
         pass
     before = offload.judge()
     offload("set", "tx", "off", netns=str(sleeper.pid))
