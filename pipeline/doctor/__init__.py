@@ -8,6 +8,7 @@ Rules of this package:
 
 from __future__ import annotations
 
+import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -170,7 +171,7 @@ def _fact_line(machine: Machine, i: Interface) -> str:
         parts.append(f"{'TAP' if i.tun.is_tap else 'TUN'} {'with' if i.tun.vnet_hdr else 'without'} virtio-net header")
     if i.xdp:
         parts.append(f"XDP {i.xdp}")
-    parts += [f"read by {r.program or '?'} (pid {r.pid})" + ("" if r.keeps_note else " without the checksum note")
+    parts += [f"read by {r.program or '?'} (pid {r.pid})" + ("" if r.keeps_note else ", without the note on checksums")
               for r in i.readers if r.receives and not r.any_interface]
     return "; ".join(parts)
 
@@ -180,10 +181,10 @@ def _lines(finding: Finding) -> list[str]:
     lines += _wrapped(finding.why, "  ", "  ")
     for each in finding.evidence:
         lines += _wrapped(each, "  - ", "    ")
-    for remedy in finding.remedies:
-        lines.append(f"  $ {remedy.command}")
-        cost = f" Cost: {remedy.side_effect}." if remedy.side_effect else ""
-        lines += _wrapped(f"{remedy.effect}.{cost}", "      ", "      ")
+    for (effect, side_effect), group in itertools.groupby(finding.remedies, key=lambda r: (r.effect, r.side_effect)):
+        lines += [f"  $ {remedy.command}" for remedy in group]
+        cost = f" Cost: {side_effect}." if side_effect else ""
+        lines += _wrapped(f"{effect}.{cost}", "      ", "      ")
     return [*lines, *([f"  see {finding.reference}"] if finding.reference else [])]
 
 
@@ -194,7 +195,11 @@ def _wrapped(text: str, first: str, rest: str) -> list[str]:
 
 def _last_line(findings: Sequence[Finding], path: Sequence[Interface], machine: dict[str, Any]) -> str:
     counts = [sum(f.severity is s for f in findings) for s in Severity]
-    spoken = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in
-                       zip(counts, ("problem", "warning", "note"), strict=True) if n)
-    return (f"{spoken or 'nothing found'}: {len(path)} interfaces, {machine['namespaces']} namespaces, "
-            f"Linux {machine['kernel']}, sums by {machine['sum']}")
+    spoken = ", ".join(_count(n, word) for n, word in zip(counts, ("problem", "warning", "note"), strict=True) if n)
+    where = _count(len({i.namespace.inode for i in path}), "namespace")
+    return (f"{spoken or 'nothing found'}: {_count(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
+            f"sums by {machine['sum']}")
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"

@@ -137,11 +137,11 @@ def _loses(view: View, hop: Hop, senders: list[Interface], guests: list[Interfac
                         "or for good in its definition: <driver><host csum='off' .../></driver>") for port in guests]
     if hop.program == "ovs-vswitchd":
         remedies.append(_ovs_tso(hop))
-    first = hop.ports[0].name
-    remedies.append(Remedy(
-        f"pktmend bridge -i TO-HOP -I {first} --finish TO-HOP",
-        f"put between the hop and {first}, it finishes what leaves towards the hop and completes what comes leaked; "
-        "offloads stay as they are", "a bridge and one more veth pair for each end; pktmend must keep running"))
+    remedies += [Remedy(
+        port.command(f"pktmend bridge -i to-hop -I {port.name} --finish to-hop"),
+        f"after `ip link add to-hop type veth peer name at-hop`, and with at-hop in {port.name}'s place as the hop's "
+        "port: finishes what goes to the hop, completes what comes leaked; offloads stay as they are",
+        "pktmend must keep running") for port in hop.ports[:1]]
     return Finding(
         "userspace-hop", severity,
         f"{hop.title} {'forwards' if hop.is_sure else 'may forward'} {names(hop.ports)} and loses the kernel's note on "

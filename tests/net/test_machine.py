@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from pipeline.features import read_features
 from pipeline.lab.world import Host, World
 from pipeline.machine import Interface, Machine, Place, read_machine
 from pipeline.machine.conntrack import read_connections
+from pipeline.machine.sockets import xdp_sockets
 from pipeline.namespaces import call, find_namespace, list_namespaces
 
 
@@ -233,3 +235,17 @@ def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> 
     assert names == str(sorted(link["ifname"] for link in json.loads(
         subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)))
     assert "CAP_SYS_ADMIN" in unread and places == "1"
+
+
+def test_af_xdp_sockets_are_listed_or_counted(world: World) -> None:
+    a = world.host("a")
+    assert place_of(read_machine(), a).hidden_xdp_sockets == 0
+    try:
+        sockets = [a.call(lambda: socket.socket(44, socket.SOCK_RAW)) for _ in range(3)]  # AF_XDP
+    except OSError as error:
+        pytest.skip(f"no AF_XDP here: {error}")
+    place = place_of(read_machine(), a)
+    listed = a.call(xdp_sockets)[0]
+    assert place.hidden_xdp_sockets + len(listed) == 3
+    for each in sockets:
+        each.close()
