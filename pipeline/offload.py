@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -166,8 +167,6 @@ def _outcome(wanted: dict[str, bool], before: dict[str, Feature], after: dict[st
 
 def _key(namespace: Namespace, interface: str) -> str:
     """Runs inside the namespace."""
-    import socket
-
     try:
         return f"{namespace.inode}/{socket.if_nametoindex(interface)}/{interface}"
     except OSError as error:

@@ -203,7 +203,10 @@ def taps(view: View) -> Iterator[Finding]:
 
 
 def xdp(view: View) -> Iterator[Finding]:
-    """XDP where the other end leaves checksums unfinished: a redirected frame loses the note, a passed one keeps it."""
+    """XDP on an interface whose other end leaves work to offloads, which a redirected frame does not get.
+
+    Native mode and AF_XDP lose the note on the checksum.  Generic mode keeps it, but drops a redirected super-frame.
+    """
     machine = view.machine
     for interface in machine.interfaces():
         end = machine.peer_of(interface)
@@ -211,19 +214,26 @@ def xdp(view: View) -> Iterator[Finding]:
             continue
         program = read_program(interface.xdp_program)
         spot = machine.place_of(interface.namespace)
-        sockets = [r for r in interface.readers if r.kind == "xdp"]
         redirects = list(program.redirects_by) if program else []
-        if sockets or (spot and spot.hidden_xdp_sockets and "xskmap" in redirects):
+        if any(r.kind == "xdp" for r in interface.readers) or (
+                spot and spot.hidden_xdp_sockets and "xskmap" in redirects):
             redirects.append("AF_XDP socket")
         title = f"XDP program {program.name or interface.xdp_program}" if program else "an XDP program"
-        yield Finding(
-            "xdp-hop", Severity.PROBLEM if redirects else Severity.WARNING,
-            f"{title} on {place(interface)} " + ("redirects frames" if redirects else "may redirect frames")
-            + f" that {place(end)} sends with unfinished checksums",
-            "XDP has no place for the kernel's note: a redirected frame goes on with a checksum that nobody will "
-            "finish. XDP_PASS keeps it.",
-            (f"{interface.xdp} mode, program id {interface.xdp_program}",
-             *(f"it redirects by a {kind}" for kind in redirects),
-             f"{place(end)}: tx checksum offload on"),
-            (tx_off(end, "the sender's CPU finishes the checksum before XDP sees the frame"),), (interface, end),
-            reference="Linux Documentation/networking/checksum-offloads.rst")
+        title = f"{title} on {place(interface)} {'redirects' if redirects else 'may redirect'} frames"
+        evidence = (f"{interface.xdp} mode, program id {interface.xdp_program}",
+                    *(f"it redirects by a {kind}" for kind in redirects), f"{place(end)}: tx checksum offload on")
+        severity = Severity.PROBLEM if redirects else Severity.WARNING
+        if interface.xdp != "generic" or {"xskmap", "AF_XDP socket"} & set(redirects):
+            yield Finding(
+                "xdp-hop", severity, f"{title} that {place(end)} sends with unfinished checksums",
+                "XDP has no place for the kernel's note: a redirected frame goes on with a checksum that nobody will "
+                "finish. XDP_PASS keeps it.", evidence,
+                (tx_off(end, "the sender's CPU finishes the checksum before XDP sees the frame"),), (interface, end),
+                reference="Linux Documentation/networking/checksum-offloads.rst")
+        elif end.makes_super_frames:
+            yield Finding(
+                "xdp-super-frames", severity, f"{title} that {place(end)} sends above the MTU",
+                "Generic XDP keeps the note on the checksum, but drops a redirected frame that is above the MTU: "
+                "connections open, and then data stops.", (*evidence, f"{place(end)}: tso on"),
+                (Remedy(end.command(f"ethtool -K {end.name} tso off gso off"), "the sender cuts segments itself",
+                        "more CPU for each octet sent"),), (interface, end))

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from pipeline import namespaces
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
-from pipeline.machine.counters import read_counters
+from pipeline.machine.counters import checksum_errors, read_counters
 
 T = TypeVar("T")
 IFA_F_NODAD = 0x02
@@ -99,7 +99,7 @@ class Host:
 
     def checksum_errors(self) -> dict[str, int]:
         """Return the nonzero *InCsumErrors counters."""
-        return {name: n for name, n in self.kernel_counters().items() if name.endswith("InCsumErrors") and n}
+        return checksum_errors(self.kernel_counters())
 
     def offload(self, interface: str, **features: bool) -> None:
         """Switch offloads as `ethtool -K` does: offload("eth0", tx=False)."""

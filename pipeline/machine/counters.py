@@ -26,5 +26,5 @@ def read_counters() -> dict[str, int]:
 
 
 def checksum_errors(counters: dict[str, int]) -> dict[str, int]:
-    """Return the *CsumErrors of *counters* that are not zero."""
-    return {name: n for name, n in counters.items() if name.endswith("CsumErrors") and n}
+    """Return the *InCsumErrors of *counters* that are not zero."""
+    return {name: n for name, n in counters.items() if name.endswith("InCsumErrors") and n}

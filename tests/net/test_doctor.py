@@ -33,6 +33,11 @@ __attribute__((section("xdp"), used)) int forward(void *c) { return redirect_map
 char _license[] __attribute__((section("license"), used)) = "GPL";
 """
 PASS = '__attribute__((section("xdp"), used)) int pass(void *c) { return 2; }'
+FORWARD = """
+static long (*redirect)(unsigned interface, unsigned long long flags) = (void *)23;
+__attribute__((section("xdp"), used)) int forward(void *c) { return redirect(%d, 0); }
+char _license[] __attribute__((section("license"), used)) = "GPL";
+"""
 
 
 @pytest.fixture
@@ -75,6 +80,12 @@ def obey(finding: dict[str, Any], word: str) -> None:
     assert commands
     for command in commands:
         subprocess.run(shlex.split(command), check=True, capture_output=True)
+
+
+def link(host: Host, interface: str) -> dict[str, Any]:
+    """What `ip -d -j link` shows of an interface."""
+    shown: dict[str, Any] = json.loads(host.run("ip", "-d", "-j", "link", "show", "dev", interface).stdout)[0]
+    return shown
 
 
 def start_relay(line: Line) -> subprocess.Popen[bytes]:
@@ -206,18 +217,39 @@ def test_tap_with_checksum_offload_needs_the_header(world: World) -> None:
         os.close(fd)
 
 
+def attach(host: Host, interface: str, folder: Path, source: str, mode: str = "xdpdrv") -> dict[str, Any]:
+    """Compile and attach an XDP program; return what `ip` says of it."""
+    need("clang")
+    (folder / "p.c").write_text(source)
+    subprocess.run(["clang", "-O2", "-g", "-target", "bpf", "-c", "p.c", "-o", "p.o"], cwd=folder, check=True)
+    host.run("ip", "link", "set", "dev", interface, mode, "obj", str(folder / "p.o"), "sec", "xdp")
+    program: dict[str, Any] = link(host, interface)["xdp"]["prog"]
+    return program
+
+
 @pytest.mark.parametrize(("source", "severity"), [(REDIRECT, "problem"), (PASS, "warning")], ids=["redirect", "pass"])
 def test_xdp_before_a_sender_with_offload(line: Line, tmp_path: Path, source: str, severity: str) -> None:
-    need("clang")
-    (tmp_path / "p.c").write_text(source)
-    subprocess.run(["clang", "-O2", "-g", "-target", "bpf", "-c", "p.c", "-o", "p.o"], cwd=tmp_path, check=True)
-    line.node.run("ip", "link", "set", "dev", "pa", "xdp", "obj", str(tmp_path / "p.o"), "sec", "xdp")
-    shown = json.loads(line.node.run("ip", "-d", "-j", "link", "show", "dev", "pa").stdout)[0]["xdp"]["prog"]
-    found, _ = doctor(line.node, "pa")
-    xdp = the(found, "xdp-hop")
+    shown = attach(line.node, "pa", tmp_path, source)
+    xdp = the(doctor(line.node, "pa")[0], "xdp-hop")
     assert xdp["severity"] == severity and shown["name"] in xdp["title"] and f"id {shown['id']}" in xdp["evidence"][0]
     obey(xdp, "tx off")
     assert names(doctor(line.node, "pa", expect=0)[0]) == set()
+
+
+def test_generic_xdp_keeps_the_note_and_drops_super_frames(line: Line, tmp_path: Path) -> None:
+    for port, other in (("pa", "pb"), ("pb", "pa")):
+        attach(line.node, port, tmp_path, FORWARD % link(line.node, other)["ifindex"], "xdpgeneric")
+    with pytest.raises((AssertionError, OSError)):
+        transfer(line.a, line.b, 1 << 20, seconds=2)
+    line.assert_no_checksum_error()
+    found, _ = doctor(line.node, expect=0)  # by interface number, without a map: it may redirect
+    assert [f["name"] for f in found] == ["xdp-super-frames"] * 2
+    for each in found:
+        obey(each, "tso off")
+    transfer(line.a, line.b, 1 << 20, seconds=10)
+    transfer(line.b, line.a, 1 << 20, seconds=10)
+    line.assert_no_checksum_error()
+    assert names(doctor(line.node, expect=0)[0]) == set()
 
 
 def test_tunnel_settings_that_need_the_other_end(world: World) -> None:
@@ -259,7 +291,7 @@ def test_sizes_above_64_kib_and_gro_before_a_hop(line: Line) -> None:
 
 
 def test_packets_dropped_for_their_checksum_are_counted(line: Line) -> None:
-    mac = json.loads(line.b.run("ip", "-j", "link", "show", "dev", "eth0").stdout)[0]["address"]
+    mac = link(line.b, "eth0")["address"]
     send_bad(line, mac, 50)
     judge = json.loads(line.b.run("nstat", "-a", "-z", "-j", "UdpInCsumErrors").stdout)["kernel"]["UdpInCsumErrors"]
     errors = the(doctor(line.b, expect=0)[0], "checksum-errors")
@@ -289,7 +321,7 @@ def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
               f"--netns {line.b.namespace} --watch 20 --json")
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line.world.on_exit(lambda: end(watch))
-    mac = json.loads(line.b.run("ip", "-j", "link", "show", "dev", "eth0").stdout)[0]["address"]
+    mac = link(line.b, "eth0")["address"]
     for _ in range(10):
         send_bad(line, mac, 20)
         time.sleep(0.1)
