@@ -10,7 +10,6 @@ Rules of this file:
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
 import sys
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, TextIO
+
+import msgspec
 
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
 from pipeline.features import Feature, read_features, request_features
@@ -64,12 +65,12 @@ class Memory:
         """Lock the file, yield what it holds, write it back if that was changed."""
         with self._locked():
             state = self.read()
-            before = json.dumps(state)
+            before = msgspec.json.encode(state)
             yield state
-            after = json.dumps(state)
+            after = msgspec.json.encode(state)
             if after != before:
                 fresh = self.path.with_suffix(".new")
-                fresh.write_text(after)
+                fresh.write_bytes(after)
                 fresh.replace(self.path)
 
     def _locked(self) -> TextIO:
@@ -86,12 +87,11 @@ class Memory:
     def read(self) -> dict[str, Remembered]:
         """Return what the file holds; nothing if there is none."""
         try:
-            state: dict[str, Remembered] = json.loads(self.path.read_text())
+            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Remembered])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, msgspec.MsgspecError) as error:
             raise CaptureError(f"{self.path} cannot be read: {error}", "remove it to forget earlier changes") from error
-        return state
 
 
 def features_for(word: str, features: dict[str, Feature]) -> list[str]:

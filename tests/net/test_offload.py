@@ -141,8 +141,9 @@ def test_without_privilege_nothing_is_changed(offload: Offload) -> None:
     assert offload.judge() == before
 
 
-def test_broken_state_file_is_named(offload: Offload) -> None:
+@pytest.mark.parametrize("content", ["{nonsense", "[]", '{"1/2/eth0": {"rx-gro": "on"}}', ""])
+def test_broken_state_file_is_named(offload: Offload, content: str) -> None:
     folder = Path(offload.environment["XDG_STATE_HOME"]) / "pktmend"
     folder.mkdir()
-    (folder / "offload.json").write_text("{nonsense")
+    (folder / "offload.json").write_text(content)
     assert str(folder / "offload.json") in offload("set", "tx", "off", expect=4).stderr
