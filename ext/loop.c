@@ -8,18 +8,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define PUBLISH_NS 200000000u /* how old the published counters may be */
 #define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 int pp_loop_init(pp_loop *l)
 {
@@ -168,7 +162,7 @@ static void shut(int fd)
 
 static int drain(pp_loop *l)
 {
-    uint64_t end = now_ns() + DRAIN_NS;
+    uint64_t end = pp_now_ns() + DRAIN_NS;
     shut(l->source.fd);
     for (;;) {
         int n = l->source.next(l->source.context, l->batch);
@@ -178,13 +172,13 @@ static int drain(pp_loop *l)
             int rc = work(l, n);
             if (rc < 0)
                 return rc;
-            if (now_ns() <= end)
+            if (pp_now_ns() <= end)
                 continue;
         }
         read_statistics(l);
         if (l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops)
             return 0;
-        if (now_ns() > end) {
+        if (pp_now_ns() > end) {
             write_off(l);
             return 0;
         }
@@ -230,7 +224,7 @@ static int end_loop(pp_loop *l, int rc)
 {
     if (rc == 0 && l->source.fd >= 0 && !l->limit)
         rc = drain(l);
-    publish(l, now_ns());
+    publish(l, pp_now_ns());
     l->rc = rc;
     l->has_ended = 1;
     return STEP_ENDED;
@@ -248,7 +242,7 @@ static int step(pp_loop *l)
         return end_loop(l, rc);
     if (n > 0 && ++l->turns < 64)
         return STEP_WORKED;
-    uint64_t now = now_ns();
+    uint64_t now = pp_now_ns();
     if (l->turns) /* packets came since the clock was read */
         l->last_packet_ns = now;
     l->turns = 0;

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from pipeline._core import Check
-from pipeline.counters import Direction
+from pipeline.counters import Direction, StageCount
 from pipeline.names import Cause, CheckFlag, Proto, Reason, Status
 
 
@@ -39,7 +39,14 @@ def direction_lines(d: Direction) -> list[str]:
         lines.append(f"  bad although the kernel vouched for it: {d.claimed_valid}")
     if d.malformed:
         lines.append(f"  malformed packets, passed untouched: {d.malformed}")
-    return lines
+    return lines + [stage_line(stage, d.packets) for stage in d.stages]
+
+
+def stage_line(s: StageCount, packets: int) -> str:
+    """One line on a user's stage: what it cost, and what went wrong with it."""
+    cost = f", {s.ns / packets:.0f} ns a packet" if packets else ""
+    failed = f", failed {s.errors} times, first: {s.fault}" if s.errors else ""
+    return f"  stage {s.name}: {s.calls} calls, {s.ns / 1e9:.3f} s{cost}{failed}"
 
 
 def check_lines(checks: Mapping[str, Mapping[str, int]]) -> list[str]:
