@@ -7,6 +7,7 @@ from typing_extensions import Buffer
 
 ABI: Final[int]
 CAPSULE: Final[str]
+CYTHON_CAPSULE: Final[str]
 CHECK_FORMAT: Final[str]
 SIZES: Final[dict[str, int]]
 

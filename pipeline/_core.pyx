@@ -11,7 +11,7 @@ import os
 import traceback
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE,
                              PyBuffer_Release, PyObject_GetBuffer)
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
+from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
 from libc.errno cimport EBADMSG
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -25,6 +25,7 @@ from pipeline.errors import CaptureError, ConfigError, FormatError, StageError
 
 ABI = PP_ABI
 CAPSULE = "pktmend.stage/1"
+CYTHON_CAPSULE = "int (pp_batch *, void *)"  # the name that Cython gives to an exported function of this type
 SIZES = {"statuses": PP_STATUSES, "causes": PP_CAUSES, "reasons": PP_REASONS, "protos": PP_PROTOS, "drops": PP_DROPS}
 
 
@@ -502,15 +503,19 @@ def time_stage(NativeStage stage not None, Batch batch not None, uint32_t calls)
 
 
 def native_stage(address, name, context=0, keep=None):
-    """Wrap the function at *address* (a uintptr_t, or a PyCapsule named CAPSULE); keep: what owns it."""
+    """Wrap the function at *address* (a uintptr_t, or a PyCapsule named as a stage's); keep: what owns it."""
     cdef NativeStage s = NativeStage.__new__(NativeStage)
-    cdef bytes capsule = CAPSULE.encode()
+    cdef const char *capsule
     if isinstance(address, int):
         s.run = <pp_stage_fn><uintptr_t>address
-    elif PyCapsule_IsValid(address, capsule):
+    elif PyCapsule_CheckExact(address):
+        capsule = PyCapsule_GetName(address)
+        found = None if capsule == NULL else (<bytes>capsule).decode()
+        if found not in (CAPSULE, CYTHON_CAPSULE):
+            raise ConfigError(f"a stage's PyCapsule is named {CAPSULE!r} or, by Cython, {CYTHON_CAPSULE!r}, not {found!r}")
         s.run = <pp_stage_fn>PyCapsule_GetPointer(address, capsule)
     else:
-        raise ConfigError(f"{address!r} is neither an address nor a PyCapsule named {CAPSULE!r}")
+        raise ConfigError(f"{address!r} is neither an address nor a PyCapsule")
     if s.run == NULL:
         raise ConfigError("a native stage at address 0")
     s.context = <void *><uintptr_t>context
@@ -1024,7 +1029,7 @@ cdef class Loop:
         }, tally_dict(&tally))
 
     cdef list stage_counts(self):
-        """Of each user's stage: name, calls, errors, ns, and the first fault in words or None."""
+        """Of each user's stage: name, calls, errors, ns, the first fault in words or None, and its own counters."""
         cdef uint64_t calls, errors, ns
         cdef int fault
         found = []
@@ -1032,9 +1037,11 @@ cdef class Loop:
             if self.guards[i].run == NULL:
                 continue
             pp_guard_read(&self.guards[i], &calls, &errors, &ns, &fault)
-            words = (<_PythonStage>stage).fault if isinstance(stage, _PythonStage) else None
+            words, own = None, {}
+            if isinstance(stage, _PythonStage):
+                words, own = (<_PythonStage>stage).fault, own_counters((<_PythonStage>stage).call)
             found.append({"name": stage.name, "calls": calls, "errors": errors, "ns": ns,
-                          "fault": words or (fault_words(fault) if fault else None)})
+                          "fault": words or (fault_words(fault) if fault else None), "counters": own})
         return found
 
     def beats(self):
@@ -1046,6 +1053,14 @@ cdef class Loop:
                 pp_guard_read(&self.guards[i], &calls, &errors, &ns, &fault)
                 total += calls
         return total
+
+
+cdef dict own_counters(stage):
+    """What a stage's counters() says; one that cannot be asked says nothing."""
+    try:
+        return {str(name): int(n) for name, n in stage.counters().items()} if hasattr(stage, "counters") else {}
+    except Exception:
+        return {}
 
 
 cdef str fault_words(int rc):

@@ -38,19 +38,23 @@ def _add(values: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """What a user's stage did: calls, how many of them failed, ns in all; fault: the first failure in words."""
+    """What a user's stage did: calls, how many of them failed, ns in all; fault: the first failure in words.
+
+    counters: what the stage's own counters() says, if it has that.
+    """
 
     name: str
     calls: int
     errors: int
     ns: int
     fault: str | None
+    counters: dict[str, int]
 
     def plus(self, others: Sequence[StageCount]) -> StageCount:
         """Add the same stage of other workers."""
         each = (self, *others)
         return StageCount(self.name, sum(s.calls for s in each), sum(s.errors for s in each), sum(s.ns for s in each),
-                          next((s.fault for s in each if s.fault), None))
+                          next((s.fault for s in each if s.fault), None), _add([s.counters for s in each]))
 
 
 @dataclass(frozen=True, slots=True)

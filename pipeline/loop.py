@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pipeline import _core
 from pipeline.counters import Direction
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StageError
 from pipeline.names import OnError
 
 Stage = Callable[[_core.Batch], Any]
@@ -50,6 +50,8 @@ class Pipeline:
         OnError.END ends the pipeline with StageError, its exception as __cause__ (BufferError for a view);
         PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
 
+    A stage may have `name`, `counters()` (names and numbers, shown with the others) and `close()`, called at the end.
+
     run() blocks; start(), stop() and wait() are for several at once.
     """
 
@@ -63,6 +65,7 @@ class Pipeline:
         self.sink = sink if sink is not None else Null()
         self._loop = _core.Loop(source.source, list(stages), self.sink.sink(source.source.capacity), limit,
                                 busy_poll_us * 1000, on_error)
+        self._stages = list(stages)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._done = threading.Event()
@@ -73,6 +76,11 @@ class Pipeline:
                 self._loop.check()
         except BaseException as error:
             fault = error
+        for stage in self._stages:
+            try:
+                getattr(stage, "close", lambda: None)()
+            except Exception as error:
+                fault = fault or StageError(f"closing a stage: {type(error).__name__}: {error}")
         self._error = fault
         self._done.set()
 

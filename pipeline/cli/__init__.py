@@ -53,6 +53,8 @@ def pktmend() -> None:
 
 def main() -> None:
     """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the script's or, with -m, the current directory: nothing may be imported from there
     try:
         pktmend.main(prog_name="pktmend", standalone_mode=False)
     except click.ClickException as error:
