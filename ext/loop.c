@@ -20,6 +20,7 @@ int pp_loop_init(pp_loop *l)
     memset(l, 0, sizeof *l);
     l->failed_stage = -1;
     l->source.fd = -1;
+    l->look_every = 64;
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0)
         return -errno;
@@ -240,7 +241,7 @@ static int step(pp_loop *l)
         return end_loop(l, n == -ENODATA ? 0 : n);
     if (n > 0 && (rc = work(l, n)) < 0)
         return end_loop(l, rc);
-    if (n > 0 && ++l->turns < 64)
+    if (n > 0 && ++l->turns < l->look_every)
         return STEP_WORKED;
     uint64_t now = pp_now_ns();
     if (l->turns) /* packets came since the clock was read */

@@ -492,11 +492,15 @@ def time_stage(NativeStage stage not None, Batch batch not None, uint32_t calls)
     cdef timespec start, end
     cdef int rc = 0
     cdef uint32_t i
+    cdef pp_tally tally
+    memset(&tally, 0, sizeof(tally))
     with nogil:
+        batch.c.tally = &tally
         clock_gettime(CLOCK_MONOTONIC, &start)
         for i in range(calls):
             rc |= stage.run(&batch.c, stage.context)
         clock_gettime(CLOCK_MONOTONIC, &end)
+        batch.c.tally = NULL
     if rc < 0:
         raise StageError(f"stage {stage.name} failed", stage=stage.name)
     return (end.tv_sec - start.tv_sec) * 1_000_000_000 + (end.tv_nsec - start.tv_nsec)
@@ -540,11 +544,10 @@ cdef class _PythonStage:
         return self.guard != NULL and self.guard.on_error != PP_ON_ERROR_END
 
     cdef int fail(self, error) except -1:
-        """Remember *error*; where the pipeline goes on, only its words: a traceback would keep views of the batch alive."""
+        """Remember *error*, or only its words where the pipeline goes on; the views in its frames are let go of."""
         if not self.goes_on():
             self.error = error
-            return 0
-        if self.fault is None:
+        elif self.fault is None:
             at, where = error.__traceback__, ""
             while at is not None:
                 where = f" ({os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno})"
@@ -958,6 +961,7 @@ cdef class Loop:
         if judge is not None:
             g.judge, g.judge_context = judge.run, judge.context
         self.c.stages[i].run, self.c.stages[i].context = pp_guard_run, g
+        self.c.look_every = 1
         return 0
 
     def __dealloc__(self):

@@ -98,6 +98,7 @@ cdef extern from "loop.h" nogil:
         uint32_t stage_count
         pp_batch *batch
         int wake_fd, failed_stage, sink_failed, rc
+        unsigned int look_every
         uint64_t limit, link_events, rebuilds, busy_ns, published_ns
         pp_ledger ledger
         pp_tally tally

@@ -88,12 +88,12 @@ class Bridge:
     """
 
     def __init__(self, options: BridgeOptions) -> None:
+        self._stage_makers = [userstages.load(text) for text in options.stages]
         options.check()
         self.options = options
         self.ways: list[list[Pipeline]] = []
         self.ports: list[Port] = []
         self.on_error = OnError[(options.on_error or "end").upper()]
-        self._stage_makers = [userstages.load(text) for text in options.stages]
         self._open = ExitStack()
 
     @property
@@ -162,11 +162,11 @@ def tell(what: str) -> None:
 def run_bridge(options: BridgeOptions) -> None:
     """Run the bridge until its duration is over or a signal comes; print its summary."""
     signals = Signals()
+    service = Service()
     bridge = Bridge(options)
     with bridge:
         tell(f"bridging {options.a} and {options.b}")
         watch = StageWatch(bridge.on_error, workers=options.workers, together=bridge.shares_a_thread())
-        service = Service()
         service.ready(f"bridging {options.a} and {options.b}")
         deadline = None if options.duration is None else time.monotonic() + options.duration
         next_line = time.monotonic() + 1

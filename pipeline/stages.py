@@ -3,13 +3,7 @@
 A stage is anything that can be called with a batch.  It reads columns, writes columns, returns nothing.
 `verify`, `classify`, `count`, `repair` and `drop_corrupt` are C; in a pipeline they run without the GIL.
 
-| stage        | reads                 | writes                             |
-|--------------|-----------------------|------------------------------------|
-| verify       | frames, flags         | status, checks, l3, l4, protocol   |
-| classify     | checks, frames        | cause; status of an outer check    |
-| count        | status, checks, flags | the worker's tally                 |
-| repair       | checks, verdict       | checksum fields, status            |
-| drop_corrupt | status                | verdict                            |
+BUILTIN says what each reads, writes and costs.
 
 `classify` remembers witnesses of address translation from batch to batch, for each pipeline on its own; called outside
 of one it knows the batch at hand.
@@ -33,6 +27,13 @@ classify = _core.classify_stage()
 count = _core.count_stage()
 drop_corrupt = _core.drop_corrupt_stage()
 
+# stage: (reads, writes, what its cost grows with)
+BUILTIN: dict[_core.NativeStage, tuple[str, str, str]] = {
+    verify: ("frames, flags", "status, checks, l3, l4, version, protocol", "every octet that a sum covers"),
+    classify: ("checks, frames", "cause; status of outer checks", "packets, and bad checks"),
+    count: ("status, checks, flags", "the worker's counters", "checks"),
+    drop_corrupt: ("status", "verdict", "packets"),
+}
 _EXPECTED, _AT_WIRE = 1, 2
 _SIGNATURE = ("int", ("pp_batch *", "void *"))
 _WANTED = "int (*)(pp_batch *, void *)"
@@ -60,6 +61,7 @@ def repair_with(policy: RepairPolicy | str) -> _core.NativeStage:
 
 
 repair = repair_with(RepairPolicy.LEAKED)
+BUILTIN[repair] = ("checks, verdict", "checksum fields, status", "packets, and fields that are written")
 
 
 def include_dir() -> str:

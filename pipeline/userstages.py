@@ -42,6 +42,7 @@ def load(text: str) -> Callable[[], Stage]:
     target, _, tail = text.partition(",")
     arguments = _arguments(tail, what)
     place, colon, name = target.rpartition(":")
+    label = name
     if not colon:
         place, name = _entry_point(target, what)
     try:
@@ -53,12 +54,12 @@ def load(text: str) -> Callable[[], Stage]:
 
     def make() -> Stage:
         if not isinstance(found, type) and not arguments:
-            return _as_stage(found, name, what)
+            return _as_stage(found, label, what)
         try:
             made = found(**arguments)
         except Exception as error:
             raise ConfigError(f"{what}: {_words(error)}") from error
-        return _as_stage(made, name, what)
+        return _as_stage(made, label, what)
 
     return make
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": ("files", "Check every checksum of a capture or of live packets; exit 1 if any is bad."),
     "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),
     "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
+    "stages": ("stages", "List the stages: the engine's own, with their cost on this machine, and installed ones."),
     "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),
 }
 

@@ -18,7 +18,7 @@ LAYERS = [
     {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load",
      "trust", "userstages", "stagewatch", "service", "jit"},
     {"live", "metrics", "bridge", "check", "fix", "diagnose", "doctor", "offload", "settings", "schema",
-     "lab"},
+     "stagelist",     "lab"},
     {"__init__"},
     {"bench"},
     {"cli"},
