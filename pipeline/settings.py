@@ -95,7 +95,7 @@ def _explain(path: str, text: str, command: click.Command, words: str) -> Config
     line = next((f":{n}" for n, row in enumerate(text.splitlines(), 1)
                  if re.match(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""", row)), "")
     if unknown:
-        near = difflib.get_close_matches(key, keys, 1)
+        near = difflib.get_close_matches(key, keys, 1, 0.7)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(keys)}"
         return ConfigError(f"{path}{line}: unknown key {key!r}", hint)
     return ConfigError(f"{path}{line}: {key}: {words.partition(' - at')[0]}")
