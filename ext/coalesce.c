@@ -89,7 +89,8 @@ static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part 
             return 0;
         p->payload_at = l4 + 8;
     } else {
-        if (end - l4 < 20 || (d[l4 + 13] & ~PSH) != ACK || (d[l4 + 12] & 15) || pp_get16(d + l4 + 18))
+        if (end - l4 < 20 || (d[l4 + 13] & ~PSH) != ACK || (d[l4 + 12] & 15) || d[l4 + 12] < 0x50 ||
+            pp_get16(d + l4 + 18))
             return 0;
         p->payload_at = l4 + (d[l4 + 12] >> 4) * 4u;
         p->sequence = pp_get32(d + l4 + 4);

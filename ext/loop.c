@@ -9,8 +9,9 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define PUBLISH_NS 200000000u /* how old the published counters may be */
 #define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
@@ -18,18 +19,12 @@
 #define LARGE_OCTETS 16384u
 #define LOAD_NS 300000u       /* how long there is load after a large batch */
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 int pp_loop_init(pp_loop *l)
 {
     memset(l, 0, sizeof *l);
     l->failed_stage = -1;
     l->source.fd = -1;
+    l->look_every = 64;
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0)
         return -errno;
@@ -182,7 +177,7 @@ static void shut(int fd)
 
 static int drain(pp_loop *l)
 {
-    uint64_t end = now_ns() + DRAIN_NS;
+    uint64_t end = pp_now_ns() + DRAIN_NS;
     shut(l->source.fd);
     for (;;) {
         int n = l->source.next(l->source.context, l->batch);
@@ -192,13 +187,13 @@ static int drain(pp_loop *l)
             int rc = work(l, n);
             if (rc < 0)
                 return rc;
-            if (now_ns() <= end)
+            if (pp_now_ns() <= end)
                 continue;
         }
         read_statistics(l);
         if (l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops)
             return 0;
-        if (now_ns() > end) {
+        if (pp_now_ns() > end) {
             write_off(l);
             return 0;
         }
@@ -243,7 +238,7 @@ static inline void relax(void)
  * A quiet path never gets here.  1 if it rested. */
 static int rest(pp_loop *const *loops, unsigned count)
 {
-    uint64_t ns = 0, now = now_ns();
+    uint64_t ns = 0, now = pp_now_ns();
     for (unsigned i = 0; i < count; i++)
         if (!loops[i]->has_ended && now - loops[i]->load_ns < LOAD_NS && loops[i]->rest_ns > ns)
             ns = loops[i]->rest_ns;
@@ -260,7 +255,7 @@ static int end_loop(pp_loop *l, int rc)
 {
     if (rc == 0 && l->source.fd >= 0 && !l->limit)
         rc = drain(l);
-    publish(l, now_ns());
+    publish(l, pp_now_ns());
     l->rc = rc;
     l->has_ended = 1;
     return STEP_ENDED;
@@ -276,9 +271,9 @@ static int step(pp_loop *l)
         return end_loop(l, n == -ENODATA ? 0 : n);
     if (n > 0 && (rc = work(l, n)) < 0)
         return end_loop(l, rc);
-    if (n > 0 && ++l->turns < 64)
+    if (n > 0 && ++l->turns < l->look_every)
         return STEP_WORKED;
-    uint64_t now = now_ns();
+    uint64_t now = pp_now_ns();
     if (l->turns) /* packets came since the clock was read */
         l->last_packet_ns = now;
     if (l->is_loaded)

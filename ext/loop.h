@@ -60,6 +60,7 @@ typedef struct pp_loop {
     uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
     uint64_t busy_ns;   /* look again without sleeping for so long after the last packet; 0: sleep at once */
     uint64_t rest_ns;   /* under load, look again after so long instead of being woken for each frame; 0: be woken */
+    unsigned look_every; /* batches between two looks at the clock; 1 where a stage may be slow */
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
     uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
     /* private */

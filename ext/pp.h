@@ -73,6 +73,7 @@ enum pp_drop {
     PP_DROP_CORRUPT,      /* bad and not repaired, by choice (--corrupt drop) */
     PP_DROP_UNSPLITTABLE, /* a super-frame that has to be split and cannot be */
     PP_DROP_NO_SINK,      /* the pipeline ends in a sink that keeps nothing */
+    PP_DROP_STAGE_ERROR,  /* a user's stage failed on its batch, by choice (--on-error drop) */
     PP_DROPS
 };
 
@@ -88,7 +89,8 @@ enum pp_packet_flag {
     PP_PKT_TRUNCATED = 0x0080,     /* caplen < wirelen */
     PP_PKT_MALFORMED = 0x0100,     /* headers contradict each other or end too early */
     PP_PKT_FRAGMENT = 0x0200,
-    PP_PKT_REPAIRED = 0x0400       /* at least one field was rewritten here */
+    PP_PKT_REPAIRED = 0x0400,      /* at least one field was rewritten here */
+    PP_PKT_EDITED = 0x0800         /* a native stage sets it where it wrote octets: the packet is verified again */
 };
 
 enum pp_check_flag {

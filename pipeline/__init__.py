@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.counters import Direction
     from pipeline.errors import CaptureError, ConfigError, FormatError, PipelineError, PrivilegeError, StageError
     from pipeline.loop import Null, Pipeline
-    from pipeline.names import Cause, CheckFlag, Drop, PacketFlag, Proto, Reason, RepairPolicy, Status, Verdict
+    from pipeline.names import Cause, CheckFlag, Drop, OnError, PacketFlag, Proto, Reason, RepairPolicy, Status, Verdict
     from pipeline.pcap import Capture, Copy, Writer
     from pipeline.stages import (
         build_native,
@@ -46,7 +46,7 @@ _HOME = {
     "pipeline.counters": "Direction",
     "pipeline.errors": "CaptureError ConfigError FormatError PipelineError PrivilegeError StageError",
     "pipeline.loop": "Null Pipeline",
-    "pipeline.names": "Cause CheckFlag Drop PacketFlag Proto Reason RepairPolicy Status Verdict",
+    "pipeline.names": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
     "pipeline.pcap": "Capture Copy Writer",
     "pipeline.stages": (
         "build_native classify count drop_corrupt include_dir native repair repair_with verify verify_with"
@@ -69,6 +69,7 @@ __all__ = [
     "FormatError",
     "NativeStage",
     "Null",
+    "OnError",
     "PacketFlag",
     "Pipeline",
     "PipelineError",

@@ -8,20 +8,24 @@ Rules of this file:
 """
 
 import os
+import traceback
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE,
                              PyBuffer_Release, PyObject_GetBuffer)
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
+from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
+from libc.errno cimport EBADMSG
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from pipeline._engine cimport *
+from pipeline.pp cimport *
 
 from pipeline.errors import CaptureError, ConfigError, FormatError, StageError
 
 ABI = PP_ABI
 CAPSULE = "pktmend.stage/1"
+CYTHON_CAPSULE = "int (pp_batch *, void *)"  # the name that Cython gives to an exported function of this type
 SIZES = {"statuses": PP_STATUSES, "causes": PP_CAUSES, "reasons": PP_REASONS, "protos": PP_PROTOS, "drops": PP_DROPS}
 
 
@@ -172,6 +176,8 @@ cdef class Batch:
     cdef readonly Py_ssize_t exports
     cdef object owner   # keeps the memory that data points at, where no source does
     cdef public object keep  # a stage may leave something here for the next one; cleared at release
+    cdef bint opened    # octets of a frame were handed out, writable
+    cdef dict undo      # packet: its octets as they were when they were handed out; None: nobody will want them back
 
     def __cinit__(self, uint32_t capacity):
         cdef pp_batch *b = &self.c
@@ -310,7 +316,19 @@ cdef class Batch:
         """Return the captured octets of packet *i*, writable, without a copy."""
         if not 0 <= i < self.c.count:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        self.open(i)
         return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
+
+    cdef uint32_t head(self, Py_ssize_t i) noexcept:
+        """Octets before packet *i* that belong to it."""
+        return PP_VNET_LEN if self.c.flags[i] & PP_PKT_VNET else 0
+
+    cdef int open(self, Py_ssize_t i) except -1:
+        cdef uint32_t head = self.head(i)
+        self.opened = True
+        if self.undo is not None and i not in self.undo:
+            self.undo[i] = (<char *>self.c.data[i] - head)[:head + self.c.caplen[i]]
+        return 0
 
     def vnet(self, Py_ssize_t i):
         """Return the ten octets of virtio-net header before packet *i*, writable, or None where the source gives none."""
@@ -318,6 +336,7 @@ cdef class Batch:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         if not self.c.flags[i] & PP_PKT_VNET:
             return None
+        self.open(i)
         return self.view(self.c.data[i] - PP_VNET_LEN, PP_VNET_LEN, 1, b"B", False)
 
     def checks_of(self, Py_ssize_t i):
@@ -408,6 +427,7 @@ cdef class NativeStage:
     cdef uint32_t option
     cdef object keep
     cdef readonly str name
+    cdef readonly bint is_builtin
 
     def __call__(self, Batch batch not None):
         cdef int rc
@@ -440,7 +460,7 @@ cdef class _Flow:
 
 cdef NativeStage builtin(pp_stage_fn run, str name, option=None):
     cdef NativeStage s = NativeStage.__new__(NativeStage)
-    s.run, s.name = run, name
+    s.run, s.name, s.is_builtin = run, name, True
     if option is not None:
         s.option = option
         s.context = &s.option
@@ -472,26 +492,34 @@ def time_stage(NativeStage stage not None, Batch batch not None, uint32_t calls)
     cdef timespec start, end
     cdef int rc = 0
     cdef uint32_t i
+    cdef pp_tally tally
+    memset(&tally, 0, sizeof(tally))
     with nogil:
+        batch.c.tally = &tally
         clock_gettime(CLOCK_MONOTONIC, &start)
         for i in range(calls):
             rc |= stage.run(&batch.c, stage.context)
         clock_gettime(CLOCK_MONOTONIC, &end)
+        batch.c.tally = NULL
     if rc < 0:
         raise StageError(f"stage {stage.name} failed", stage=stage.name)
     return (end.tv_sec - start.tv_sec) * 1_000_000_000 + (end.tv_nsec - start.tv_nsec)
 
 
 def native_stage(address, name, context=0, keep=None):
-    """Wrap the function at *address* (a uintptr_t, or a PyCapsule named CAPSULE); keep: what owns it."""
+    """Wrap the function at *address* (a uintptr_t, or a PyCapsule named as a stage's); keep: what owns it."""
     cdef NativeStage s = NativeStage.__new__(NativeStage)
-    cdef bytes capsule = CAPSULE.encode()
+    cdef const char *capsule
     if isinstance(address, int):
         s.run = <pp_stage_fn><uintptr_t>address
-    elif PyCapsule_IsValid(address, capsule):
+    elif PyCapsule_CheckExact(address):
+        capsule = PyCapsule_GetName(address)
+        found = None if capsule == NULL else (<bytes>capsule).decode()
+        if found not in (CAPSULE, CYTHON_CAPSULE):
+            raise ConfigError(f"a stage's PyCapsule is named {CAPSULE!r} or, by Cython, {CYTHON_CAPSULE!r}, not {found!r}")
         s.run = <pp_stage_fn>PyCapsule_GetPointer(address, capsule)
     else:
-        raise ConfigError(f"{address!r} is neither an address nor a PyCapsule named {CAPSULE!r}")
+        raise ConfigError(f"{address!r} is neither an address nor a PyCapsule")
     if s.run == NULL:
         raise ConfigError("a native stage at address 0")
     s.context = <void *><uintptr_t>context
@@ -503,19 +531,66 @@ cdef class _PythonStage:
     """A Python callable as the engine calls it: takes the GIL once per batch."""
     cdef object call
     cdef Batch batch
-    cdef object error
+    cdef pp_guard *guard  # null for a sink
+    cdef object error     # what ends the pipeline
     cdef readonly str name
+    cdef readonly str fault  # of the first failure, in words
+
+    def __cinit__(self, call, Batch batch=None):
+        self.call, self.batch = call, batch
+        self.name = getattr(call, "name", None) or getattr(call, "__name__", type(call).__name__)
+
+    cdef bint goes_on(self) noexcept:
+        return self.guard != NULL and self.guard.on_error != PP_ON_ERROR_END
+
+    cdef int fail(self, error) except -1:
+        """Remember *error*, or only its words where the pipeline goes on; the views in its frames are let go of."""
+        if not self.goes_on():
+            self.error = error
+        elif self.fault is None:
+            at, where = error.__traceback__, ""
+            while at is not None:
+                where = f" ({os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno})"
+                at = at.tb_next
+            self.fault = f"{type(error).__name__}: {error}{where}"
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__context__
+        return 0
 
 
 cdef int run_python(pp_batch *b, void *context) noexcept with gil:
     cdef _PythonStage stage = <_PythonStage>context
+    cdef Batch batch = stage.batch
+    cdef Py_ssize_t before = batch.exports
+    cdef int rc = 0
     try:
-        stage.call(stage.batch)
-        stage.batch._release_check()
-    except BaseException as error:
+        batch.opened = False
+        batch.undo = {} if stage.goes_on() else None
+        try:
+            stage.call(batch)
+        except BaseException as error:
+            rc = -5
+            stage.fail(error)
+        if rc == 0 and batch.exports > before:
+            rc = -5
+            stage.fail(BufferError(f"{batch.exports - before} view(s) of the batch are still alive; copy what is to be kept"))
+    except BaseException as error:  # while an error was put into words
         stage.error = error
-        return -5
-    return 0
+        rc = -5
+    if stage.guard != NULL:
+        stage.guard.edited = batch.opened
+    return rc
+
+
+cdef void undo_python(pp_batch *b, void *context) noexcept with gil:
+    """Put back the octets of the frames that the stage has asked for."""
+    cdef Batch batch = (<_PythonStage>context).batch
+    cdef uint32_t head
+    cdef bytes octets
+    for i, octets in (batch.undo or {}).items():
+        head = batch.head(i)
+        memcpy(b.data[i] - head, <char *>octets, len(octets))
 
 
 # --- sources ------------------------------------------------------------------------------------
@@ -807,9 +882,7 @@ cdef class PythonSink(Sink):
     cdef _PythonStage stage
 
     def __cinit__(self, call):
-        self.stage = _PythonStage()
-        self.stage.call = call
-        self.stage.name = getattr(call, "name", None) or getattr(call, "__name__", type(call).__name__)
+        self.stage = _PythonStage(call)
         self.c.take, self.c.context = python_take, <void *>self.stage
 
 
@@ -836,11 +909,15 @@ cdef class Loop:
     cdef Batch batch
     cdef list stages
     cdef _Flow flow
+    cdef pp_guard guards[PP_MAX_STAGES]  # of users' stages; run is null for the engine's own
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
-                  uint64_t rest_ns=0):
+                  uint64_t rest_ns=0, int on_error=0):
         cdef NativeStage native
+        cdef NativeStage judge = None
         cdef _PythonStage python
+        if not 0 <= on_error < PP_ON_ERRORS:
+            raise ConfigError(f"on_error {on_error}")
         check(pp_loop_init(&self.c), "making a worker")
         self.ready = True
         self.source, self.sink = source, sink
@@ -860,20 +937,38 @@ cdef class Loop:
                     if self.flow is None:
                         self.flow = _Flow()
                     self.c.stages[i].context = self.flow.c
+                elif native.run == pp_stage_verify:
+                    judge = native
                 self.stages.append(native)
+                if not native.is_builtin:
+                    self.guard(i, judge, on_error)
             elif callable(stage):
-                python = _PythonStage()
-                python.call, python.batch = stage, self.batch
-                python.name = getattr(stage, "name", None) or getattr(stage, "__name__", type(stage).__name__)
+                python = _PythonStage(stage, self.batch)
                 self.c.stages[i].run, self.c.stages[i].context = run_python, <void *>python
                 self.stages.append(python)
+                self.guard(i, judge, on_error)
+                python.guard = &self.guards[i]
+                self.guards[i].undo = undo_python
             else:
                 raise ConfigError(f"stage {i} is {stage!r}, which cannot be called with a batch")
         self.c.stage_count = <uint32_t>len(stages)
 
+    cdef int guard(self, Py_ssize_t i, NativeStage judge, int on_error) except -1:
+        """Put a guard around the user's stage *i*."""
+        cdef pp_guard *g = &self.guards[i]
+        check(pp_guard_init(g, self.batch.c.capacity), "making a guard")
+        g.run, g.context, g.on_error = self.c.stages[i].run, self.c.stages[i].context, on_error
+        if judge is not None:
+            g.judge, g.judge_context = judge.run, judge.context
+        self.c.stages[i].run, self.c.stages[i].context = pp_guard_run, g
+        self.c.look_every = 1
+        return 0
+
     def __dealloc__(self):
         if self.ready:
             pp_loop_destroy(&self.c)
+        for i in range(PP_MAX_STAGES):
+            pp_guard_free(&self.guards[i])
 
     def run(self):
         """Run until stop(), the end of the source, or a failure: StageError with the original as __cause__."""
@@ -912,7 +1007,7 @@ cdef class Loop:
         if self.c.failed_stage < 0 and isinstance(self.sink, (CopySink, WriterSink)) and self.c.sink_failed:
             check(rc, "writing the capture")
         if culprit is not None:
-            raise StageError(f"stage {culprit.name} failed: {os.strerror(-rc)}", stage=culprit.name)
+            raise StageError(f"stage {culprit.name} failed: {fault_words(rc)}", stage=culprit.name)
         if isinstance(self.source, CaptureSource) and self.source.error:
             what, offset = self.source.error
             raise FormatError(f"{what} at octet {offset}", offset=offset)
@@ -931,9 +1026,49 @@ cdef class Loop:
         return ({
             "kernel_seen": ledger.kernel_seen, "kernel_drops": ledger.kernel_drops, "read": ledger.read,
             "sent": ledger.sent, "sent_frames": ledger.sent_frames, "truncated": ledger.truncated,
-            "held": ledger.held, "rebuilds": self.c.rebuilds, "link_events": self.c.link_events, "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
+            "held": ledger.held, "rebuilds": self.c.rebuilds, "link_events": self.c.link_events,
+            "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
             "tx_error": {i: ledger.tx_error[i] for i in range(PP_ERRNOS) if ledger.tx_error[i]},
+            "stages": self.stage_counts(),
         }, tally_dict(&tally))
+
+    cdef list stage_counts(self):
+        """Of each user's stage: name, calls, errors, ns, the first fault in words or None, and its own counters."""
+        cdef uint64_t calls, errors, ns
+        cdef int fault
+        found = []
+        for i, stage in enumerate(self.stages):
+            if self.guards[i].run == NULL:
+                continue
+            pp_guard_read(&self.guards[i], &calls, &errors, &ns, &fault)
+            words, own = None, {}
+            if isinstance(stage, _PythonStage):
+                words, own = (<_PythonStage>stage).fault, own_counters((<_PythonStage>stage).call)
+            found.append({"name": stage.name, "calls": calls, "errors": errors, "ns": ns,
+                          "fault": words or (fault_words(fault) if fault else None), "counters": own})
+        return found
+
+    def beats(self):
+        """A number that rises as long as the worker works or waits for packets; it stands still in a stage that hangs."""
+        cdef uint64_t calls, errors, ns, total = self.c.published_ns
+        cdef int fault
+        for i in range(self.c.stage_count):
+            if self.guards[i].run != NULL:
+                pp_guard_read(&self.guards[i], &calls, &errors, &ns, &fault)
+                total += calls
+        return total
+
+
+cdef dict own_counters(stage):
+    """What a stage's counters() says; one that cannot be asked says nothing."""
+    try:
+        return {str(name): int(n) for name, n in stage.counters().items()} if hasattr(stage, "counters") else {}
+    except Exception:
+        return {}
+
+
+cdef str fault_words(int rc):
+    return "wrote a value that there is not" if rc == -EBADMSG else os.strerror(-rc)
 
 
 def run_together(loops):

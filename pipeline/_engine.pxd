@@ -2,58 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-cdef extern from "pp.h" nogil:
-    enum: PP_ABI
-    enum: PP_STATUSES
-    enum: PP_CAUSES
-    enum: PP_REASONS
-    enum: PP_PROTOS
-    enum: PP_DROPS
-    enum: PP_OUTCOMES
-    enum: PP_CHECKS_PER_PACKET
-    enum: PP_STATUS_BAD
-    enum: PP_VERDICT_PASS
-    enum: PP_CHECK_HAS_EXPECTED
-    enum: PP_CHECK_QUOTED
-    enum: PP_CHECK_NO_FIELD
-    enum: PP_CHECK_CRC32C
-    enum: PP_PKT_TRUNCATED
-    enum: PP_PKT_MALFORMED
-    enum: PP_PKT_VNET, PP_VNET_LEN
-    ctypedef struct pp_check:
-        uint32_t offset, start, length, stored, expected
-        uint16_t seed
-        uint8_t proto, status, cause, reason, flags, depth
-    ctypedef struct pp_tally:
-        uint64_t packets, octets, truncated, malformed, super_frames
-        uint64_t status[6]
-        uint64_t checks[10][20]
-        uint64_t repaired[14]
-        uint64_t claimed_valid, finished, split
-    ctypedef struct pp_batch:
-        uint32_t abi, count, capacity, checks_used
-        uint8_t **data
-        uint32_t *caplen
-        uint32_t *wirelen
-        uint64_t *time_ns, *number
-        uint16_t *flags
-        uint16_t *link
-        uint16_t *vlan_tpid
-        uint16_t *vlan_tci
-        uint32_t *interface
-        uint16_t *l3
-        uint16_t *l4
-        uint8_t *version
-        uint8_t *protocol
-        uint8_t *status
-        uint8_t *cause
-        uint32_t *check_first
-        uint8_t *check_count
-        pp_check *checks
-        uint8_t *verdict
-        uint8_t *drop
-        pp_tally *tally
-    ctypedef int (*pp_stage_fn "pp_stage_fn *")(pp_batch *, void *) noexcept
+from pipeline.pp cimport *
 
 cdef extern from "sum.h" nogil:
     ctypedef uint64_t (*pp_sum_fn "pp_sum_fn *")(const void *, size_t) noexcept
@@ -106,13 +55,29 @@ cdef extern from "ring.h" nogil:
     int pp_ring_rebuild(pp_ring *) noexcept
     uint32_t pp_ring_capacity(const pp_ring *) noexcept
 
+cdef extern from "guard.h" nogil:
+    enum: PP_ON_ERROR_END
+    enum: PP_ON_ERROR_PASS
+    enum: PP_ON_ERRORS
+    ctypedef struct pp_guard:
+        pp_stage_fn run
+        void *context
+        void (*undo)(pp_batch *, void *) noexcept
+        pp_stage_fn judge
+        void *judge_context
+        int on_error, edited
+    int pp_guard_init(pp_guard *, uint32_t) noexcept
+    void pp_guard_free(pp_guard *) noexcept
+    int pp_guard_run(pp_batch *, void *) noexcept
+    void pp_guard_read(const pp_guard *, uint64_t *, uint64_t *, uint64_t *, int *) noexcept
+
 cdef extern from "loop.h" nogil:
     enum: PP_ERRNOS
     enum: PP_MAX_STAGES
     enum: PP_MAX_LOOPS
     ctypedef struct pp_ledger:
         uint64_t kernel_seen, kernel_drops, read, sent, sent_frames, truncated, held
-        uint64_t dropped[5]
+        uint64_t dropped[6]
         uint64_t tx_error[160]
     ctypedef struct pp_source:
         int (*next)(void *, pp_batch *) noexcept
@@ -133,7 +98,8 @@ cdef extern from "loop.h" nogil:
         uint32_t stage_count
         pp_batch *batch
         int wake_fd, failed_stage, sink_failed, rc
-        uint64_t limit, link_events, rebuilds, busy_ns, rest_ns
+        unsigned int look_every
+        uint64_t limit, link_events, rebuilds, busy_ns, rest_ns, published_ns
         pp_ledger ledger
         pp_tally tally
     int pp_loop_init(pp_loop *) noexcept

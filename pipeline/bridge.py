@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from pipeline import privileges
+from pipeline import privileges, userstages
 from pipeline.afpacket import Emit, Ring, require_interface
 from pipeline.counters import Direction
 from pipeline.errors import ConfigError
 from pipeline.keeper import Port
 from pipeline.loop import Pipeline, Stage, start_together, stop_all
-from pipeline.report import direction_lines, print_json
+from pipeline.names import OnError
+from pipeline.report import direction_lines, print_json, status_line
+from pipeline.service import Service
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, drop_corrupt, repair_with, verify
+from pipeline.stagewatch import StageWatch
 
 FEW_CPUS = 2  # measured: 0.73 -> 0.80 of the kernel bridge with default offloads; --finish loses a quarter
 
@@ -31,6 +35,7 @@ class BridgeOptions:
     workers: threads for each direction, sharing its flows.       busy_poll_us: see Pipeline.
     rx_usecs: under load, look at a V2 ring so often instead of being woken for each frame; 0: be woken.
     coalesce: join consecutive segments of a flow to super-frames where the egress takes them.
+    stages:  users' stages, as userstages.load takes them.        on_error: pass, drop, or None to end.
     """
 
     a: str
@@ -44,6 +49,8 @@ class BridgeOptions:
     workers: int = 1
     busy_poll_us: int = 0
     rx_usecs: int = 100
+    stages: tuple[str, ...] = ()
+    on_error: str | None = None
     duration: float | None = None
     json: bool = False
 
@@ -60,11 +67,12 @@ class BridgeOptions:
             require_interface(name)
 
 
-def stages_of(options: BridgeOptions) -> list[Stage]:
-    """Return the stages of one direction."""
+def stages_of(options: BridgeOptions, mine: Sequence[Stage] = ()) -> list[Stage]:
+    """Return the stages of one direction: *mine* see what was repaired, and what they spoil can still be dropped."""
     stages: list[Stage] = [verify, classify, count]
     if options.repair != "none":
         stages.append(repair_with(options.repair))
+    stages += mine
     if options.corrupt == "drop":
         stages.append(drop_corrupt)
     return stages
@@ -82,10 +90,12 @@ class Bridge:
     """
 
     def __init__(self, options: BridgeOptions) -> None:
+        self._stage_makers = [userstages.load(text) for text in options.stages]
         options.check()
         self.options = options
         self.ways: list[list[Pipeline]] = []
         self.ports: list[Port] = []
+        self.on_error = OnError[(options.on_error or "end").upper()]
         self._open = ExitStack()
 
     @property
@@ -104,7 +114,7 @@ class Bridge:
             self._open = stack.pop_all()
         self.ports = [Port(name, made) for name, made in sockets.items()]
         privileges.drop()
-        if self._shares_a_thread():
+        if self.shares_a_thread():
             start_together(self.pipelines)
         else:
             for pipeline in self.pipelines:
@@ -121,10 +131,10 @@ class Bridge:
         sockets[source].append(ring)
         sockets[target].append(emit)
         o = self.options
-        return Pipeline(ring, stages_of(o), emit, busy_poll_us=o.busy_poll_us,
-                        rest_us=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0)
+        return Pipeline(ring, stages_of(o, [make() for make in self._stage_makers]), emit, busy_poll_us=o.busy_poll_us,
+                        rest_us=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0, on_error=self.on_error)
 
-    def _shares_a_thread(self) -> bool:
+    def shares_a_thread(self) -> bool:
         """On few CPUs one thread for both saves waking a second one; work by the octet or frame wants two."""
         o = self.options
         return len(os.sched_getaffinity(0)) <= FEW_CPUS and o.workers == 1 and o.coalesce and not o.finish
@@ -141,7 +151,10 @@ class Bridge:
         try:
             self.stop()
         finally:
-            self._open.close()
+            try:
+                self._open.close()
+            except BufferError as error:  # a stage was let go on though it kept a view
+                tell(f"closing: {error}")
 
 
 def tell(what: str) -> None:
@@ -152,9 +165,12 @@ def tell(what: str) -> None:
 def run_bridge(options: BridgeOptions) -> None:
     """Run the bridge until its duration is over or a signal comes; print its summary."""
     signals = Signals()
+    service = Service()
     bridge = Bridge(options)
     with bridge:
         tell(f"bridging {options.a} and {options.b}")
+        watch = StageWatch(bridge.on_error, workers=options.workers, together=bridge.shares_a_thread())
+        service.ready(f"bridging {options.a} and {options.b}")
         deadline = None if options.duration is None else time.monotonic() + options.duration
         next_line = time.monotonic() + 1
         while not signals.stop.wait(0.1):
@@ -166,10 +182,18 @@ def run_bridge(options: BridgeOptions) -> None:
                 _summary(bridge, False, file_is_talk=True)
             for port in bridge.ports:
                 port.look(tell)
-            if options.json and now >= next_line:
+            if now >= next_line:
                 next_line += 1
-                _summary(bridge, options.json)
+                directions = bridge.counters()
+                watch.look(directions, tell)
+                if options.json:
+                    _summary(bridge, options.json)
+                if service.is_status_due():
+                    service.status(status_line(directions))
+            service.feed([p.beats() for p in bridge.pipelines])
+        service.stopping()
         bridge.stop()
+        watch.look(bridge.counters(), tell)
         _summary(bridge, options.json)
 
 

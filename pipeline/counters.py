@@ -22,14 +22,39 @@ def _outcomes(counts: list[int]) -> dict[str, int]:
 
 
 def _add(values: Sequence[Any]) -> Any:
-    """Add numbers, or dictionaries of them key by key; names are all the same."""
+    """Add numbers, or dictionaries and tuples of them place by place; names are all the same."""
     first = values[0]
     if isinstance(first, int):
         return sum(values)
+    if isinstance(first, tuple):
+        return tuple(_add(each) for each in zip(*values, strict=True))
+    if isinstance(first, StageCount):
+        return first.plus(values[1:])
     if isinstance(first, dict):
         keys = dict.fromkeys(key for each in values for key in each)
         return {key: _add([each[key] for each in values if key in each]) for key in keys}
     return first
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """What a user's stage did: calls, how many of them failed, ns in all; fault: the first failure in words.
+
+    counters: what the stage's own counters() says, if it has that.
+    """
+
+    name: str
+    calls: int
+    errors: int
+    ns: int
+    fault: str | None
+    counters: dict[str, int]
+
+    def plus(self, others: Sequence[StageCount]) -> StageCount:
+        """Add the same stage of other workers."""
+        each = (self, *others)
+        return StageCount(self.name, sum(s.calls for s in each), sum(s.errors for s in each), sum(s.ns for s in each),
+                          next((s.fault for s in each if s.fault), None), _add([s.counters for s in each]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +84,7 @@ class Direction:
     claimed_valid: int
     status: dict[str, int]
     checks: dict[str, dict[str, int]]
+    stages: tuple[StageCount, ...]
 
     @classmethod
     def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Direction:
@@ -87,6 +113,7 @@ class Direction:
             claimed_valid=tally["claimed_valid"],
             status={str(Status(i)): n for i, n in enumerate(tally["status"]) if n},
             checks={str(Proto(p)): named for p, row in enumerate(tally["checks"]) if (named := _outcomes(row))},
+            stages=tuple(StageCount(**each) for each in ledger["stages"]),
         )
 
     @classmethod

@@ -9,7 +9,8 @@ from pipeline.afpacket import Ring
 from pipeline.counters import Direction
 from pipeline.errors import ConfigError
 from pipeline.loop import Pipeline, stop_all
-from pipeline.report import direction_lines, print_json
+from pipeline.report import direction_lines, print_json, status_line
+from pipeline.service import Service
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify
 
@@ -61,10 +62,13 @@ def run_monitor(interfaces: tuple[str, ...], *, duration: float | None, json: bo
 def _watch(pipelines: list[Pipeline], signals: Signals, duration: float | None, json: bool) -> None:
     start = last = time.monotonic()
     before = [p.counters() for p in pipelines]
+    service = Service()
+    service.ready(f"watching {', '.join(d.from_ for d in before)}")
     while not signals.stop.wait(0.1):
         now = time.monotonic()
         if any(p.is_done() for p in pipelines) or (duration is not None and now - start >= duration):
-            return
+            break
+        service.feed([p.beats() for p in pipelines])
         if signals.report.is_set():
             signals.report.clear()
             for p in pipelines:
@@ -76,7 +80,10 @@ def _watch(pipelines: list[Pipeline], signals: Signals, duration: float | None, 
             else:
                 for b, a in zip(before, after, strict=True):
                     print(rate_line(a.from_, b, a, now - last), flush=True)
+            if service.is_status_due():
+                service.status(status_line(after))
             before, last = after, now
+    service.stopping()
 
 
 def _print(pipelines: list[Pipeline], json: bool) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from pipeline import _core
 from pipeline.counters import Direction
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StageError
+from pipeline.names import OnError
 
 Stage = Callable[[_core.Batch], Any]
 
@@ -46,21 +47,26 @@ class Pipeline:
     limit:  packets to read at most; 0 for no limit.
     busy_poll_us: look again without sleeping for so long after the last packet: less delay, more CPU.
     rest_us: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
+    on_error: when a stage of yours fails (raises, keeps a view of the batch, writes a value that there is not):
+        OnError.END ends the pipeline with StageError, its exception as __cause__ (BufferError for a view);
+        PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
 
-    run() blocks; start(), stop() and wait() are for several at once.  A stage that raises ends the pipeline with
-    StageError, its exception as __cause__; a view of a batch kept beyond the stage is a BufferError.
+    A stage may have `name`, `counters()` (names and numbers, shown with the others) and `close()`, called at the end.
+
+    run() blocks; start(), stop() and wait() are for several at once.
     """
 
     def __init__(
         self, source: HasSource, stages: Sequence[Stage] = (), sink: HasSink | None = None, *, limit: int = 0,
-        busy_poll_us: int = 0, rest_us: int = 0,
+        busy_poll_us: int = 0, rest_us: int = 0, on_error: OnError = OnError.END,
     ) -> None:
         if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
             raise ConfigError(f"stages is a list, not {stages!r}")
         self.source = source
         self.sink = sink if sink is not None else Null()
         self._loop = _core.Loop(source.source, list(stages), self.sink.sink(source.source.capacity), limit,
-                                busy_poll_us * 1000, rest_us * 1000)
+                                busy_poll_us * 1000, rest_us * 1000, on_error)
+        self._stages = list(stages)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._done = threading.Event()
@@ -71,6 +77,11 @@ class Pipeline:
                 self._loop.check()
         except BaseException as error:
             fault = error
+        for stage in self._stages:
+            try:
+                getattr(stage, "close", lambda: None)()
+            except Exception as error:
+                fault = fault or StageError(f"closing a stage: {type(error).__name__}: {error}")
         self._error = fault
         self._done.set()
 
@@ -85,6 +96,10 @@ class Pipeline:
     def is_done(self) -> bool:
         """Has it ended, by itself, by stop() or by an error?"""
         return self._done.is_set()
+
+    def beats(self) -> int:
+        """Return a number that rises as long as the worker works or waits for packets, and stands still if it hangs."""
+        return self._loop.beats()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended; False after *timeout* seconds.  Raises what ended it."""

@@ -91,6 +91,7 @@ class Drop(Named):
     CORRUPT = 2
     UNSPLITTABLE = 3
     NO_SINK = 4
+    STAGE_ERROR = 5
 
 
 class PacketFlag(enum.IntFlag):
@@ -107,6 +108,7 @@ class PacketFlag(enum.IntFlag):
     MALFORMED = 0x0100
     FRAGMENT = 0x0200
     REPAIRED = 0x0400
+    EDITED = 0x0800
 
 
 class CheckFlag(enum.IntFlag):
@@ -129,3 +131,11 @@ class RepairPolicy(Named):
     LEAKED = 1
     ALL = 2
     UNFINISHED = 3
+
+
+class OnError(Named):
+    """What a failing stage of a user's does: end the pipeline, or let its batch pass without it, or drop the batch."""
+
+    END = 0
+    PASS = 1
+    DROP = 2

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from pipeline._core import Check
-from pipeline.counters import Direction
+from pipeline.counters import Direction, StageCount
 from pipeline.names import Cause, CheckFlag, Proto, Reason, Status
 
 
@@ -39,7 +39,26 @@ def direction_lines(d: Direction) -> list[str]:
         lines.append(f"  bad although the kernel vouched for it: {d.claimed_valid}")
     if d.malformed:
         lines.append(f"  malformed packets, passed untouched: {d.malformed}")
-    return lines
+    return lines + [stage_line(stage, d.packets) for stage in d.stages]
+
+
+def stage_line(s: StageCount, packets: int) -> str:
+    """One line on a user's stage: what it cost, and what went wrong with it."""
+    cost = f", {s.ns / packets:.0f} ns a packet" if packets else ""
+    failed = f", failed {s.errors} times, first: {s.fault}" if s.errors else ""
+    own = f"; {words(s.counters)}" if s.counters else ""
+    return f"  stage {s.name}: {s.calls} calls, {s.ns / 1e9:.3f} s{cost}{failed}{own}"
+
+
+def status_line(directions: Sequence[Direction]) -> str:
+    """One line for a service manager: what was read and sent, what was repaired, what was lost."""
+    repaired = sum(n for d in directions for n in d.repaired.values())
+    dropped = sum(n for d in directions for n in d.dropped.values())
+    lost = sum(d.kernel_drops for d in directions)
+    return (
+        f"read {sum(d.read for d in directions)}, sent {sum(d.sent for d in directions)}, repaired {repaired},"
+        f" bad {bad_of(merge_checks(directions))}, dropped {dropped}, lost by the kernel {lost}"
+    )
 
 
 def check_lines(checks: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -3,13 +3,7 @@
 A stage is anything that can be called with a batch.  It reads columns, writes columns, returns nothing.
 `verify`, `classify`, `count`, `repair` and `drop_corrupt` are C; in a pipeline they run without the GIL.
 
-| stage        | reads                 | writes                             |
-|--------------|-----------------------|------------------------------------|
-| verify       | frames, flags         | status, checks, l3, l4, protocol   |
-| classify     | checks, frames        | cause; status of an outer check    |
-| count        | status, checks, flags | the worker's tally                 |
-| repair       | checks, verdict       | checksum fields, status            |
-| drop_corrupt | status                | verdict                            |
+BUILTIN says what each reads, writes and costs.
 
 `classify` remembers witnesses of address translation from batch to batch, for each pipeline on its own; called outside
 of one it knows the batch at hand.
@@ -33,8 +27,16 @@ classify = _core.classify_stage()
 count = _core.count_stage()
 drop_corrupt = _core.drop_corrupt_stage()
 
+# stage: (reads, writes, what its cost grows with)
+BUILTIN: dict[_core.NativeStage, tuple[str, str, str]] = {
+    verify: ("frames, flags", "status, checks, l3, l4, version, protocol", "every octet that a sum covers"),
+    classify: ("checks, frames", "cause; status of outer checks", "packets, and bad checks"),
+    count: ("status, checks, flags", "the worker's counters", "checks"),
+    drop_corrupt: ("status", "verdict", "packets"),
+}
 _EXPECTED, _AT_WIRE = 1, 2
 _SIGNATURE = ("int", ("pp_batch *", "void *"))
+_WANTED = "int (*)(pp_batch *, void *)"
 
 
 def verify_with(*, expected: bool = False, at_wire: bool = False) -> _core.NativeStage:
@@ -59,6 +61,7 @@ def repair_with(policy: RepairPolicy | str) -> _core.NativeStage:
 
 
 repair = repair_with(RepairPolicy.LEAKED)
+BUILTIN[repair] = ("checks, verdict", "checksum fields, status", "packets, and fields that are written")
 
 
 def include_dir() -> str:
@@ -72,19 +75,22 @@ def include_dir() -> str:
 def native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeStage:
     """Make a stage of a C function `int f(pp_batch *, void *)`.
 
-    function: a cffi function or function pointer (its type is checked), or a PyCapsule named `pktmend.stage/1`.
+    function: its type is checked: a cffi function pointer; a Numba @cfunc; a PyCapsule named `pktmend.stage/1`, or one
+              by which Cython exports a function (module.__pyx_capi__[name]).
     context:  address handed to each call; what it points at is the caller's to keep alive.
     Raises:   ConfigError if the type is another.
     """
     if type(function).__name__ == "PyCapsule":
         return _core.native_stage(function, name or "native", context, keep=function)
+    if type(function).__module__.startswith("numba."):
+        return _core.native_stage(_numba_address(function), name or function.__name__, context, keep=function)
     try:
         import _cffi_backend
 
         kind = _cffi_backend.typeof(function)
     except TypeError:
         raise ConfigError(
-            f"{function!r} is neither a cffi function nor a PyCapsule", "see 'native stage' in the README"
+            f"{function!r} is neither a cffi function, a Numba cfunc nor a PyCapsule", "see docs/stages.md"
         ) from None
     if kind.kind == "pointer" and kind.item.kind == "function":
         kind = kind.item
@@ -92,14 +98,23 @@ def native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeSt
         raise ConfigError(f"{function!r} is a {kind.cname}, not a function")
     signature = (kind.result.cname, tuple(_plain(argument.cname) for argument in kind.args))
     if signature != _SIGNATURE or kind.ellipsis:
-        raise ConfigError(
-            f"a native stage is int (*)(pp_batch *, void *), not {kind.cname}",
-        )
+        raise ConfigError(f"a native stage is {_WANTED}, not {kind.cname}")
     pointer = function
     if not isinstance(function, _cffi_backend._CDataBase):
         raise ConfigError("hand over ffi.addressof(lib, name), the function's address, not lib.name")
     address = int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), pointer))
     return _core.native_stage(address, name or "native", context, keep=function)
+
+
+def _numba_address(function: Any) -> int:
+    """The address of a Numba cfunc of the right type: two pointers in, an int out."""
+    signature = getattr(function, "_sig", None)
+    if signature is None:
+        raise ConfigError(f"{function!r} is not a cfunc", "@numba.cfunc(pipeline.jit.SIGNATURE)")
+    arguments = [str(each) for each in signature.args]
+    if str(signature.return_type) != "int32" or len(arguments) != 2 or not all(a.endswith("*") for a in arguments):
+        raise ConfigError(f"a native stage is {_WANTED}, not {signature}", "pipeline.jit.SIGNATURE is its type")
+    return int(function.address)
 
 
 def _plain(cname: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tools import CAPTURES
+from tools import CAPTURES, ROOT, need
 
 import pipeline
 
@@ -28,3 +32,21 @@ def captures() -> Path:
     if not (CAPTURES / "verdicts.jsonl.xz").exists():
         pytest.skip(f"no public captures at {CAPTURES} (set PKTMEND_CAPTURES)")
     return CAPTURES
+
+
+@pytest.fixture(scope="session")
+def stage_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of examples/stages, the Cython one built, and the package installed into its folder `site`."""
+    need("cc")
+    folder = tmp_path_factory.mktemp("examples") / "stages"
+    shutil.copytree(ROOT / "examples" / "stages", folder)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for directory, command in (
+        ("cython", ["setup.py", "-q", "build_ext", "--inplace"]),
+        ("package", ["-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--no-index", "--target",
+                     str(folder / "site"), "."]),
+    ):
+        done = subprocess.run([sys.executable, *command], cwd=folder / directory, env=environment, capture_output=True,
+                              text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    return folder

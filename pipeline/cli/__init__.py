@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": ("doctor", "Look for what in this machine's set-up will produce bad checksums."),
     "offload": ("offload", "Show or change an interface's offloads, in any namespace; restore undoes it."),
     "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
+    "stages": ("stages", "List the stages: the engine's own, with their cost on this machine, and installed ones."),
     "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),
 }
 
@@ -55,6 +56,8 @@ def pktmend() -> None:
 
 def main() -> None:
     """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the script's or, with -m, the current directory: nothing may be imported from there
     try:
         pktmend.main(prog_name="pktmend", standalone_mode=False)
     except click.ClickException as error:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from pipeline.cli.options import ON_ERROR, STAGE, configurable
 
+
+@configurable
 @click.command()
 @click.option("-i", "a", required=True, metavar="IFACE", help="One side.")
 @click.option("-I", "b", required=True, metavar="IFACE", help="The other side.")
@@ -24,11 +27,14 @@ import click
 @click.option("--rx-usecs", type=click.IntRange(0, 100_000), default=100, show_default=True, metavar="USEC",
               help="Under load, look for frames so often instead of being woken for each (v2; 0: be woken).")
 @click.option("--no-coalesce", is_flag=True, help="Do not join consecutive segments of a flow to super-frames.")
+@STAGE
+@ON_ERROR
 @click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
 @click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
 def bridge(
     a: str, b: str, unidir: bool, repair: str, corrupt: str, finish: tuple[str, ...], ring: str,
-    workers: int, busy_poll: int, rx_usecs: int, no_coalesce: bool, duration: float | None, json: bool,
+    workers: int, busy_poll: int, rx_usecs: int, no_coalesce: bool, stage: tuple[str, ...], on_error: str | None,
+    duration: float | None, json: bool,
 ) -> None:
     """Carry frames between two interfaces and repair their checksums on the way."""
     from pipeline.bridge import BridgeOptions, run_bridge
@@ -36,4 +42,5 @@ def bridge(
     run_bridge(BridgeOptions(a=a, b=b, unidir=unidir, repair=repair, corrupt=corrupt, finish=finish,
                              ring=int(ring[1:]),
                              workers=workers, busy_poll_us=busy_poll, rx_usecs=rx_usecs, coalesce=not no_coalesce,
+                             stages=stage, on_error=on_error,
                              duration=duration, json=json))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from pipeline.cli.options import configurable
 
+
+@configurable
 @click.command()
 @click.option("-i", "interfaces", required=True, multiple=True, metavar="IFACE", help="What to watch; repeatable.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")

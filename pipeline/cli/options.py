@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 AT = click.option(
@@ -9,3 +12,42 @@ AT = click.option(
     help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
 )
 NETNS = click.option("--netns", metavar="NAME|PID", help="The namespace it is in: a name of `ip netns`, or a process.")
+
+STAGE = click.option(
+    "--stage", multiple=True, metavar="STAGE[,ARG=VALUE...]",
+    help="A stage of yours: FILE.py:NAME, module:NAME or the name of an entry point; repeatable.",
+)
+ON_ERROR = click.option(
+    "--on-error", type=click.Choice(["pass", "drop"]),
+    help="What becomes of a batch on which a stage of yours fails; without it the first failure is the end.",
+)
+
+
+def configurable(command: click.Command) -> click.Command:
+    """Give *command* --config and --check-config, and its options the environment; see settings."""
+    run: Callable[..., Any] = command.callback or (lambda **_: None)
+
+    def on_config(context: click.Context, _: click.Parameter, path: str | None) -> None:
+        if path is not None:
+            from pipeline import settings
+
+            context.meta[settings.CONFIG] = path
+            context.default_map = settings.read(path, command)
+
+    def callback(check_config: bool, **values: Any) -> None:
+        if check_config:
+            from pipeline import settings
+
+            click.echo(settings.show(click.get_current_context()))
+        else:
+            run(**values)
+
+    command.callback = callback
+    command.context_settings["auto_envvar_prefix"] = "PKTMEND"
+    command.params += [
+        click.Option(["--config"], metavar="FILE.toml", is_eager=True, expose_value=False, callback=on_config,
+                     help="Settings under the long options' names; command line and PKTMEND_<OPTION> are stronger."),
+        click.Option(["--check-config"], is_flag=True,
+                     help="Show the settings in force, say where each comes from, and end."),
+    ]
+    return command

@@ -1,0 +1,332 @@
+"""Users' stages: policies for one that fails, what it edits, and from where it is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import frames as f
+import numpy
+import pytest
+from scapy.all import wrpcap
+from tools import ROOT
+
+import pipeline
+from pipeline import Batch, Capture, OnError, Pipeline, Status, Verdict, classify, count, verify
+from pipeline.counters import Direction
+from pipeline.stagewatch import StageWatch
+from pipeline.userstages import load
+
+GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
+CORRUPT = f.put16(GOOD, 90, 0x4711)
+UDP = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
+PACKETS = 2100
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> str:
+    path = tmp_path / "mixed.pcap"
+    wrpcap(str(path), [GOOD, CORRUPT, UDP] * (PACKETS // 3), linktype=1)
+    return str(path)
+
+
+class Collect:
+    """A sink: keeps copies of what passes."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def sink(self, capacity: int) -> Any:
+        return pipeline._core.PythonSink(self)
+
+    def __call__(self, batch: Batch) -> None:
+        self.frames += [bytes(batch.frame(i)) for i in range(len(batch)) if batch.verdict[i] == Verdict.PASS]
+
+
+def run(capture: str, *stages: Any, on_error: OnError = OnError.PASS) -> tuple[Direction, list[bytes]]:
+    """Run *stages* behind verify over the capture; what was counted and what passed."""
+    sink = Collect()
+    with Capture(capture) as source:
+        p = Pipeline(source, [verify, classify, count, *stages], sink, on_error=on_error)
+        p.run()
+    return p.counters(), sink.frames
+
+
+def half_done(batch: Batch) -> None:
+    """Write here and there, then fail, with views in its hands."""
+    verdict = numpy.asarray(batch.verdict)
+    verdict[0] = Verdict.DROP
+    frame = numpy.asarray(batch.frame(1))
+    frame[60:] = 0xEE
+    raise KeyError("half done")
+
+
+def test_pass_takes_back_what_the_failed_stage_did(capture: str) -> None:
+    seen: list[int] = []
+    d, passed = run(capture, half_done, lambda batch: seen.append(len(batch)))
+    assert passed == [GOOD, CORRUPT, UDP] * (PACKETS // 3)
+    assert (d.read, d.sent, d.dropped) == (PACKETS, PACKETS, {})
+    assert sum(seen) == PACKETS  # the next stage saw every packet
+    broken, after = d.stages
+    assert broken.name == "half_done" and broken.calls == broken.errors == after.calls == len(seen)
+    assert after.errors == 0 and after.fault is None
+    assert broken.fault == f"KeyError: 'half done' (test_user_stages.py:{half_done.__code__.co_firstlineno + 6})"
+
+
+def test_drop_has_a_reason_of_its_own(capture: str) -> None:
+    def drops_udp(batch: Batch) -> None:
+        batch.mark(Verdict.DROP, protocol=17)
+
+    d, passed = run(capture, drops_udp, half_done, on_error=OnError.DROP)
+    assert passed == []
+    assert d.dropped == {"stage": PACKETS // 3, "stage-error": PACKETS * 2 // 3}
+    assert d.read == d.sent + sum(d.dropped.values()) == PACKETS
+
+
+@pytest.mark.parametrize("policy", OnError)
+def test_verdict_that_there_is_not_is_a_failure(capture: str, policy: OnError) -> None:
+    def nonsense(batch: Batch) -> None:
+        numpy.asarray(batch.verdict)[:] = 77
+
+    if policy is OnError.END:
+        with pytest.raises(pipeline.StageError, match="nonsense failed: wrote a value that there is not"):
+            run(capture, nonsense, on_error=policy)
+        return
+    d, passed = run(capture, nonsense, on_error=policy)
+    assert len(passed) == (PACKETS if policy is OnError.PASS else 0)
+    assert d.read == d.sent + sum(d.dropped.values()) == PACKETS
+    assert d.stages[0].errors == d.stages[0].calls > 0
+
+
+def test_stage_that_keeps_views_is_the_one_that_is_blamed(capture: str) -> None:
+    kept: list[Any] = []
+
+    def keeps(batch: Batch) -> None:
+        if not kept:
+            kept.append(batch.status)
+
+    with Capture(capture) as source:
+        p = Pipeline(source, [verify, keeps, lambda batch: None], on_error=OnError.PASS)
+        p.run()
+        kept.clear()
+    keeper, other = p.counters().stages
+    assert (keeper.errors, other.errors) == (1, 0)
+    assert keeper.fault and "BufferError" in keeper.fault and keeper.calls == other.calls > 1
+
+
+def test_stage_that_leaves_the_program_only_fails(capture: str) -> None:
+    d, passed = run(capture, lambda batch: sys.exit(3))
+    assert len(passed) == PACKETS and d.stages[0].fault and d.stages[0].fault.startswith("SystemExit: 3")
+
+
+def test_what_a_stage_edited_is_verified_again(capture: str) -> None:
+    """The checksum stays: a good packet that is changed is bad from then on, a corrupt one set right is good."""
+
+    def restore(batch: Batch) -> None:
+        for i in batch.where(protocol=6):
+            batch.frame(i)[90:92] = GOOD[90:92]
+        for i in batch.where(protocol=17):
+            batch.frame(i)[90] ^= 1
+
+    status: list[int] = []
+    run(capture, restore, lambda batch: status.extend(batch.status), on_error=OnError.END)
+    assert status == [Status.GOOD, Status.GOOD, Status.BAD] * (PACKETS // 3)
+
+
+def test_stage_that_only_looks_costs_no_second_verify(capture: str) -> None:
+    causes: list[int] = []
+    run(capture, lambda batch: list(batch.status), lambda batch: causes.extend(batch.cause), on_error=OnError.END)
+    assert causes == [0, pipeline.Cause.CORRUPT, 0] * (PACKETS // 3)  # classify ran before: verify alone names none
+
+
+def test_native_stage_that_fails_is_counted_with_its_errno(capture: str, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = "static int f(pp_batch *b, void *c) { (void)c; b->status[0] = 99; b->count = 0; return -16; }"
+    d, passed = run(capture, pipeline.build_native(source, "f", name="busy"))
+    assert len(passed) == PACKETS
+    assert (d.stages[0].name, d.stages[0].fault) == ("busy", "Device or resource busy")
+    assert d.stages[0].errors == d.stages[0].calls > 0
+
+
+def test_own_counters_and_close(capture: str) -> None:
+    class Mine:
+        name = "mine"
+        closed = 0
+
+        def __call__(self, batch: Batch) -> None: ...
+
+        def counters(self) -> dict[str, int]:
+            return {"apples": 3}
+
+        def close(self) -> None:
+            self.closed += 1
+
+    mine = Mine()
+    d, _ = run(capture, mine)
+    assert mine.closed == 1
+    assert d.stages[0].counters == {"apples": 3} and d.stages[0].ns > 0
+    both = Direction.sum([d, d])
+    assert both.stages[0].calls == 2 * d.stages[0].calls and both.stages[0].counters == {"apples": 6}
+
+
+def test_builtin_stages_are_not_counted_as_users(capture: str) -> None:
+    assert run(capture)[0].stages == ()
+
+
+# --- the watch ----------------------------------------------------------------------------------
+
+def test_slow_stage_is_told_once_and_only_while_packets_are_lost(capture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    d, _ = run(capture, lambda batch: None)
+    told: list[str] = []
+    watch = StageWatch(OnError.PASS)
+
+    def second(busy: float, drops: int) -> None:
+        nonlocal d
+        clock[0] += 1
+        stage = replace(d.stages[0], ns=d.stages[0].ns + int(busy * 1e9))
+        d = replace(d, stages=(stage,), kernel_drops=d.kernel_drops + drops)
+        watch.look([d], told.append)
+
+    second(0.9, 5)  # nothing to compare with yet
+    second(0.9, 0)
+    second(0.2, 5)
+    assert told == []
+    second(0.9, 5)
+    second(0.9, 5)
+    assert len(told) == 1 and "<lambda> takes 90% of its worker's time" in told[0] and "5 just now" in told[0]
+
+
+# --- loading ------------------------------------------------------------------------------------
+
+STAGE = """
+from dataclasses import dataclass
+def plain(batch): pass
+class Counter:
+    def __init__(self, n=0, name="x", **more):
+        self.n, self.name, self.more = n, name, more
+    def __call__(self, batch): pass
+number = 7
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(STAGE)
+    return path
+
+
+def test_function_is_the_stage_and_a_class_makes_one_for_each_worker(module: Path) -> None:
+    plain, counter = load(f"{module}:plain"), load(f"{module}:Counter")
+    assert plain() is plain()
+    one, two = counter(), counter()
+    assert one is not two and type(one) is type(two)
+
+
+def test_arguments_are_json_or_text(module: Path) -> None:
+    made: Any = load(f'{module}:Counter,n=3,name="a,b",address=10.0.0.1:80,on=true,ratio=0.5,empty=')()
+    assert (made.n, made.name) == (3, "a,b")
+    assert MappingProxyType(made.more) == {"address": "10.0.0.1:80", "on": True, "ratio": 0.5, "empty": ""}
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("{}:nothing", "there are: Counter, dataclass, number, plain"),
+    ("{}:number", "7 cannot be called with a batch"),
+    ("{}:plain,n=1", "TypeError"),
+    ("{}:Counter,n", "'n' is no argument"),
+    ("{}:Counter,n=1,n=2", "'n' is given twice"),
+    ("nosuch.module:f", "no module 'nosuch' is installed"),
+    ("json.nosuch:f", "no module 'json.nosuch' is installed"),
+    ("no-such-entry-point", "no installed package offers"),
+    (":f", "neither a file nor a module"),
+])
+def test_what_cannot_be_loaded_says_why(module: Path, text: str, words: str) -> None:
+    with pytest.raises(pipeline.ConfigError, match="--stage") as caught:
+        load(text.format(module))()
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("source", "words"), [
+    ("def f(:", "SyntaxError"), ("import nosuch_module", "ModuleNotFoundError"), ("raise SystemExit(0)", "SystemExit"),
+    ("1/0", "ZeroDivisionError: division by zero"),
+])
+def test_module_that_fails_names_its_line(tmp_path: Path, source: str, words: str) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(f"\n{source}\n")
+    with pytest.raises(pipeline.ConfigError) as caught:
+        load(f"{path}:f")
+    assert words in str(caught.value)
+
+
+def test_missing_file_is_exit_4(tmp_path: Path) -> None:
+    with pytest.raises(pipeline.CaptureError, match=r"nosuch\.py: No such file") as caught:
+        load(f"{tmp_path}/nosuch.py:f")
+    assert caught.value.exit_code == 4
+
+
+def test_what_everybody_can_write_to_is_not_loaded(module: Path) -> None:
+    module.chmod(0o666)
+    with pytest.raises(pipeline.ConfigError, match=r"everybody may write to .*mine\.py \(mode 0666\)"):
+        load(f"{module}:plain")
+    module.chmod(0o644)
+    module.parent.chmod(0o777)
+    with pytest.raises(pipeline.ConfigError, match="everybody may write to"):
+        load(f"{module}:plain")
+    link = module.parent.parent / "link.py"
+    link.symlink_to(module)
+    with pytest.raises(pipeline.ConfigError, match="everybody may write to"):
+        load(f"{link}:plain")
+    module.parent.chmod(0o1777)  # as /tmp: what is ours in there, only we can replace
+    load(f"{module}:plain")
+    if os.geteuid() == 0:
+        os.chown(module, 12345, 12345)
+        with pytest.raises(pipeline.ConfigError, match="everybody may write to"):
+            load(f"{module}:plain")
+
+
+def bridge(*argv: str, cwd: Path, **environment: str) -> str:
+    """Run `pktmend bridge` on interfaces that are not there; what it says."""
+    command = [sys.executable, "-m", "pipeline", "bridge", "-i", "nosuch0", "-I", "nosuch1", *argv]
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_current_directory_is_no_place_to_load_from(module: Path) -> None:
+    """python -m puts the current directory first: a stage, and whatever it imports, must not come from there."""
+    marker = module.parent / "ran"
+    trap = f"open({str(marker)!r}, 'w')\ndef f(batch): pass\n"
+    for name in ("trap.py", "numpy.py", "decimal.py"):
+        (module.parent / name).write_text(trap)
+    module.write_text("import decimal, numpy\ndef plain(batch): pass\n")
+    assert "no module 'trap' is installed" in bridge("--stage", "trap:f", cwd=module.parent)
+    assert "nosuch0" in bridge("--stage", "./mine.py:plain", cwd=module.parent)  # loaded; no interface
+    assert not marker.exists()
+    assert "nosuch0" in bridge("--stage", "./trap.py:f", cwd=module.parent)  # said so
+    assert marker.exists()
+
+
+def test_stages_command_lists_builtin_ones_and_entry_points(tmp_path: Path) -> None:
+    info = tmp_path / "some-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pktmend.stages]\nnothing = some_module:f\n")
+    (tmp_path / "some_module.py").write_text('def f(batch):\n    """Do nothing."""\n')
+    done = subprocess.run([sys.executable, "-m", "pipeline", "stages", "--json"], cwd="/", capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, timeout=60, check=True)
+    rows = {row["stage"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert set(rows) >= {"verify", "classify", "count", "repair", "drop_corrupt", "nothing"}
+    assert all(rows[name]["ns_per_packet"]["1500"] >= 0 and rows[name]["writes"] for name in ("verify", "repair"))
+    assert rows["nothing"]["from"] == "some 1.0" and rows["nothing"]["loads"] == "some_module:f"
+    assert "nosuch0" in bridge("--stage", "nothing", cwd=Path("/"), PYTHONPATH=f"{ROOT}:{tmp_path}")
