@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import CaptureError, PipelineError
+from pipeline.errors import CaptureError, PipelineError, PrivilegeError
 from pipeline.features import features_of
 from pipeline.machine.counters import read_counters
 from pipeline.machine.facts import ETH_P_ALL, Interface, Machine, Place, Reader, Tun
@@ -36,13 +36,19 @@ def read_machine() -> Machine:
     if listing.unreadable:
         unread.append(f"the namespace of {_processes(listing.unreadable)}")
     raw: list[_Raw] = []
+    closed = []
     for namespace in listing.found:
         try:
             raw.append(call(namespace, partial(_read_place, namespace, listing)))
+        except PrivilegeError:
+            closed.append(namespace.label)
         except PipelineError as error:
             unread.append(f"{namespace.label}: {error}")
         except OSError as error:
             unread.append(f"{namespace.label}: {error.strerror}")
+    if closed:
+        more = f" and {len(closed) - 4} more" if len(closed) > 4 else ""
+        unread.append(f"{', '.join(closed[:4])}{more} (entering a namespace needs CAP_SYS_ADMIN)")
     inodes = [row.inode for each in raw for row in each.packet] + [row[0] for each in raw for row in each.xdp]
     held = holders(inodes, taps=any(i.tun for each in raw for i in each.interfaces))
     if held.unreadable and inodes:
