@@ -239,9 +239,13 @@ static inline void relax(void)
 static int rest(pp_loop *const *loops, unsigned count)
 {
     uint64_t ns = 0, now = pp_now_ns();
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        if (loops[i]->is_loaded)
+            loops[i]->load_ns = now;
+        loops[i]->is_loaded = 0;
         if (!loops[i]->has_ended && now - loops[i]->load_ns < LOAD_NS && loops[i]->rest_ns > ns)
             ns = loops[i]->rest_ns;
+    }
     if (ns == 0)
         return 0;
     struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
@@ -276,9 +280,6 @@ static int step(pp_loop *l)
     uint64_t now = pp_now_ns();
     if (l->turns) /* packets came since the clock was read */
         l->last_packet_ns = now;
-    if (l->is_loaded)
-        l->load_ns = now;
-    l->is_loaded = 0;
     l->turns = 0;
     if (now - l->published_ns >= PUBLISH_NS) {
         publish(l, now);
@@ -296,7 +297,7 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
         return -EINVAL;
     prctl(PR_SET_TIMERSLACK, 1000ul); /* ns, of this thread: a rest of 50 us would take 100 with the usual 50 us */
     for (unsigned left = count; left;) {
-        int worked = 0, busy = 0;
+        int worked = 0, busy = 0, full = 0;
         for (unsigned i = 0; i < count; i++) {
             if (loops[i]->has_ended)
                 continue;
@@ -304,10 +305,11 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
             worked |= what == STEP_WORKED;
             busy |= what == STEP_BUSY;
             left -= what == STEP_ENDED;
+            full |= what == STEP_WORKED && loops[i]->batch->count == loops[i]->batch->capacity;
         }
         if (busy && !worked)
             relax();
-        else if (left && !worked && !rest(loops, count))
+        else if (left && !full && !rest(loops, count) && !worked)
             wait_for_input(loops, count);
     }
     return 0;

@@ -67,7 +67,7 @@ typedef struct pp_loop {
     volatile int stopping;
     int has_ended, rc;
     unsigned turns;
-    int is_loaded;      /* a large batch came since the clock was read */
+    int is_loaded;      /* a large batch came since the last look at the load */
     uint64_t load_ns;   /* when the last one did */
     uint64_t last_packet_ns;
     pp_ledger ledger;

@@ -48,7 +48,7 @@ class BridgeOptions:
     coalesce: bool = True
     workers: int = 1
     busy_poll_us: int = 0
-    rx_usecs: int = 100
+    rx_usecs: int = 75
     stages: tuple[str, ...] = ()
     on_error: str | None = None
     duration: float | None = None

@@ -24,7 +24,7 @@ from pipeline.cli.options import ON_ERROR, STAGE, configurable
               help="Threads for each direction; flows keep their order (fanout).")
 @click.option("--busy-poll", type=click.IntRange(0, 1_000_000), default=0, metavar="USEC",
               help="Look again without sleeping for so long after the last packet.")
-@click.option("--rx-usecs", type=click.IntRange(0, 100_000), default=100, show_default=True, metavar="USEC",
+@click.option("--rx-usecs", type=click.IntRange(0, 100_000), default=75, show_default=True, metavar="USEC",
               help="Under load, look for frames so often instead of being woken for each (v2; 0: be woken).")
 @click.option("--no-coalesce", is_flag=True, help="Do not join consecutive segments of a flow to super-frames.")
 @STAGE
