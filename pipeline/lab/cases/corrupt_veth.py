@@ -43,8 +43,8 @@ def play(world: World, show: Show) -> None:
     site = containers(world)
     flip = hops.flip_bits(one_in=64)
     hop = Hop(site.node, "port-a", "port-b", back=flip)
+    show.act("A link flips bits of what b sends; the receiver verifies, TCP sends again, the file arrives intact")
     with offload_off(show, (site.a, "eth0"), (site.b, "eth0")):  # frames are finished, as those of a NIC are
-        show.act("A link flips bits of what b sends; the receiver verifies, TCP sends again, the file arrives intact")
         found = contact(show, site)
         show.symptom("where the receiver verifies, damage is dropped", found.same and found.errors > 0)
 
@@ -121,7 +121,7 @@ def injected(show: Show, site: Site, hop: Hop, out: str = "port-a") -> str:
             got = application.recv(100)
         except TimeoutError:
             got = b""
-    show.say(f"  b sent {MESSAGE.decode()!r}; the application in a got {got.decode()!r}")
+    show.say(f"  b sent {MESSAGE.decode()!r}; the application in a got {repr(got.decode()) if got else 'nothing'}")
     return "nothing" if not got else "sent" if got == MESSAGE else "damaged"
 
 
