@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import need
+from tools import ROOT, need
 
 LAB = (sys.executable, "-m", "pipeline", "lab")
 EXPECTED = {
@@ -82,6 +82,11 @@ def test_list_names_every_case() -> None:
     assert [json.loads(line)["name"] for line in done.stdout.splitlines()] == list(EXPECTED)
     text = subprocess.run([*LAB, "list"], capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in text.splitlines()] == list(EXPECTED)
+
+
+def test_documentation_has_every_case_with_its_cause() -> None:
+    table = re.findall(r"^\| `([a-z-]+)` \| .* \| `([a-z-]+)` \|", (ROOT / "docs" / "lab.md").read_text(), re.MULTILINE)
+    assert dict(table) == EXPECTED and len(table) == len(EXPECTED)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
