@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from pipeline.diagnose.causes import CAUSES
 from pipeline.diagnose.evidence import Tap
+from pipeline.diagnose.remedies import bridge_command
 from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Surroundings
 from pipeline.machine import Interface
 from pipeline.names import Cause
 
-SURE: Final = 3  # packets by which chance (one in 65,536 each) is ruled out
+SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
 
 
 class Case:
@@ -52,6 +54,17 @@ class Case:
     def owner(self, address: str, mac: str = "") -> Interface | None:
         """The interface of this machine that has *address*; None offline."""
         return self.around.owner(address, mac) if self.around else None
+
+    def bridge(self, name: str, samples: list[Sample], *, is_behind: bool = True) -> str | None:
+        """Return the bridge command against root cause *name*, None if there is none.
+
+        is_behind: these samples were seen behind the hop; else the loss lies further on.
+        """
+        template = CAUSES[name].bridge
+        if not template or not samples:
+            return None
+        incoming = is_behind and not all(s.is_outgoing for s in samples)
+        return bridge_command(template, self.around, self.owner(samples[0].target), incoming=incoming)
 
     def rising(self) -> list[str]:
         """Counters that rose meanwhile."""

@@ -9,24 +9,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from pipeline.diagnose.case import SURE, Case, counted, surely
-from pipeline.diagnose.causes import CAUSES
+from pipeline.diagnose.case import Case, counted, surely
 from pipeline.diagnose.evidence import LONGEST
 from pipeline.diagnose.finding import Finding, Remedy
-from pipeline.diagnose.remedies import bridge_command, for_leak
+from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.errors import PipelineError
 from pipeline.names import Cause, PacketFlag, Proto
 
+REPEATS = 3  # packets of a flow with the same difference
 FEW_BITS = 2  # of a one's complement difference; 1 in 125 random ones has so few
 FIND_HOP = "tap before and after each hop on the way: the one behind which they turn wrong"
 ZERO_FIXED = (5, 7)
-
-
-def _bridge(case: Case, name: str, samples: list[Sample]) -> str:
-    s = samples[0]
-    return bridge_command(CAUSES[name].bridge, case.around, case.owner(s.source, s.source_mac), case.owner(s.target),
-                          incoming=not s.is_outgoing)
 
 
 def _two_taps(case: Case) -> Remedy:
@@ -73,7 +67,7 @@ def _never_filled(case: Case, name: str, mine: list[Sample]) -> Finding:
                               "is healthy, and nothing here shows where it was taken")
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     return Finding(name, surely(mine) if live else "likely", evidence, mine, counts, for_leak(ends[:4], []), limits,
-                   _bridge(case, name, mine))
+                   case.bridge(name, mine))
 
 
 # --- rewritten headers --------------------------------------------------------------------------------------------
@@ -95,7 +89,7 @@ def rewritten(case: Case) -> list[Finding]:
             [Remedy("ethtool -K VXLAN tx off", "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: "
                     "the packets in it are finished before they are wrapped", "switches TSO off for the tunnel"),
              Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot")],
-            bridge=_bridge(case, "nat-on-zero", zero)))
+            bridge=case.bridge("nat-on-zero", zero)))
     nat = case.claim_causes(Cause.NAT_DELTA, Cause.HEADER_DELTA)
     if nat:
         addresses = [s for s in nat if s.cause == Cause.NAT_DELTA]
@@ -116,7 +110,7 @@ def _nat(case: Case, mine: list[Sample], evidence: list[str], confidence: str) -
         _two_taps(case),
         Remedy("tc filter show dev IFACE ingress; nft list ruleset",
                "look for pedit, bpf or a program that rewrites headers: in tc, `action csum` goes after `action pedit`", "")],
-        bridge=_bridge(case, "nat-without-update", mine))
+        bridge=case.bridge("nat-without-update", mine))
 
 
 def _conntrack_lines(case: Case, mine: list[Sample]) -> list[str]:
@@ -155,7 +149,7 @@ def arithmetic(case: Case) -> list[Finding]:
     return [Finding("wrong-arithmetic", surely(mine), evidence, mine, case.total(mine),
                     [Remedy("ethtool -K IFACE tx off", f"on {sources[0]}, if its network card computes them; else the program "
                             "that crafts these packets has to be mended", "switches TSO off too")],
-                    bridge=_bridge(case, "wrong-arithmetic", mine))]
+                    bridge=case.bridge("wrong-arithmetic", mine))]
 
 
 def length(case: Case) -> list[Finding]:
@@ -169,7 +163,7 @@ def length(case: Case) -> list[Finding]:
         evidence.append(f"{padded} of these frames have octets after the packet: Ethernet padding or a frame check sequence")
     return [Finding("length-fault", surely(mine), evidence, mine, case.total(mine),
                     [Remedy("ethtool -K IFACE tx off", "on the sending end: its device sums octets that do not belong to the "
-                            "packet", "switches TSO off too")], bridge=_bridge(case, "length-fault", mine))]
+                            "packet", "switches TSO off too")], bridge=case.bridge("length-fault", mine))]
 
 
 # --- the unexplained ----------------------------------------------------------------------------------------------
@@ -199,7 +193,7 @@ def systematic(case: Case) -> list[Finding]:
     moved: list[Sample] = []
     seeds: list[Sample] = []
     for some in flows.values():
-        if len(some) >= SURE and len({s.expected for s in some}) >= SURE:
+        if len(some) >= REPEATS and len({s.expected for s in some}) >= REPEATS:
             if len({s.delta for s in some}) == 1:
                 moved += some
             elif some[0].seed is not None and len({minus(s.stored, s.seed or 0) for s in some}) == 1:
@@ -234,7 +228,7 @@ def _translated_seeds(case: Case, mine: list[Sample]) -> Finding:
                 "finished"]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     return Finding("metadata-lost", "likely", evidence, mine, case.total(mine), for_leak(ends[:4], []),
-                   "pktmend bridge repairs them before the NAT only", _bridge(case, "metadata-lost", mine))
+                   "pktmend bridge repairs them before the NAT only", case.bridge("metadata-lost", mine))
 
 
 def bits(difference: int) -> int:
@@ -263,7 +257,7 @@ def random(case: Case) -> list[Finding]:
                         + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 125 would")
         evidence.append(f"about {flips} bits in {counters.octets * 8} ({flips / max(1, counters.octets * 8):.1e})")
     evidence += _spread(case, mine)
-    confidence = "likely" if len(few) >= SURE and is_bits else "likely" if len(mine) >= SURE else "possible"
+    confidence = "likely" if len(mine) >= REPEATS else "possible"
     return [Finding(name, confidence, evidence, mine, counts, [_two_taps(case), *_link_remedies(case)],
                     "" if is_bits else "a second tap (-I) shows where it happens and what is changed")]
 

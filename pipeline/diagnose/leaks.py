@@ -9,9 +9,9 @@ from __future__ import annotations
 from pipeline.diagnose.case import Case, counted, surely
 from pipeline.diagnose.finding import Finding
 from pipeline.diagnose.place import Path, Place, infer
-from pipeline.diagnose.remedies import bridge_command, for_leak
+from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample
-from pipeline.diagnose.surroundings import Hop, is_blind_tap
+from pipeline.diagnose.surroundings import Hop, is_blind_tap, named
 from pipeline.diagnose.talks import Way
 from pipeline.machine import Interface
 from pipeline.names import Cause
@@ -46,7 +46,7 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
         name, confidence = "double-completion", "likely"
         evidence.append("the senders finish checksums themselves (tx offload is off), so that they were right when they left")
         return Finding(name, confidence, evidence, samples, counts, limits="tap before the hop too (-I) to be certain",
-                       bridge=bridge_of(case, name, samples))
+                       bridge=case.bridge(name, samples))
     if any(end.leaves_checksums for end in senders):
         limits = ""
     elif confidence == "certain":
@@ -62,7 +62,7 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     elif hops and hops[0].kind in ("program", "xdp"):
         name = "xdp-hop"
     evidence += [hop.text for hop in hops]
-    return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits, bridge_of(case, name, samples))
+    return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits, case.bridge(name, samples))
 
 
 def _ends(case: Case, flows: list[tuple[str, str, str]]) -> Ends:
@@ -74,17 +74,9 @@ def _ends(case: Case, flows: list[tuple[str, str, str]]) -> Ends:
     return ends + [end for end in answering if end[1] is not None][:FLOWS]
 
 
-def bridge_of(case: Case, name: str, samples: list[Sample]) -> str:
-    from pipeline.diagnose.causes import CAUSES
-
-    incoming = not all(s.is_outgoing for s in samples)
-    return bridge_command(CAUSES[name].bridge, case.around, case.owner(samples[0].source, samples[0].source_mac),
-                          case.owner(samples[0].target), incoming=incoming)
-
-
 def _sender_lines(senders: list[Interface]) -> list[str]:
-    return [f"their sender is {end.name} in namespace {end.namespace.label}, which leaves checksums to its device (tx "
-            "offload on)" for end in senders if end.leaves_checksums]
+    return [f"their sender is {named(end)}, which leaves checksums to its device (tx offload on)"
+            for end in senders if end.leaves_checksums]
 
 
 def _travel_lines(ways: list[Way]) -> list[str]:
@@ -161,7 +153,7 @@ def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_not
     limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at the "
               "receiver, where a leaked checksum still holds S")
     return Finding(name, place.confidence, evidence, samples, counts, for_leak(ends, hops), limits,
-                   bridge_of(case, name, samples) if samples else None)
+                   case.bridge(name, samples, is_behind=False))
 
 
 def _mac_of(path: Path) -> str:

@@ -7,7 +7,7 @@ kernel's note.  The difference is what happens next:
 |----------------------------------------------------------------------------|--------------------------------------|
 | unfinished segments are acknowledged, and no finished copy went by         | somebody finished them later: healthy|
 | unfinished datagrams get answers                                           | likewise, less surely                |
-| frames longer than any link carries, or sent by the host of the tap        | seen on a host, before "hardware"    |
+| frames longer than any link carries                                        | seen on a host, before they are split|
 | unfinished segments are sent again and never acknowledged, ICMP passes     | nobody finished them                 |
 | one host's are unfinished, the others' are good                            | taken on that host                   |
 
@@ -111,7 +111,7 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
         return Place("lost", "likely", evidence, lost)
     if accepted:
         return Place("finished-later", "certain", [
-            f"unfinished segments were acknowledged {accepted} times, and no finished copy of them went by: "
+            f"unfinished segments were acknowledged {times(accepted)}, and no finished copy of them went by: "
             "somebody finished them after this tap", *_host_lines(ways), *_dead_lines(paths)])
     silent = [path for path in paths if path.again >= 2]
     if silent and not any(path.answered for path in paths):
@@ -122,16 +122,22 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
     answered = sum(path.answered for path in paths)
     if answered:
         host.insert(0, f"{answered} unfinished packets were answered: whoever answered took them as right")
-    certain = any("longer than" in line or "sent by the host" in line for line in host)
-    return Place("finished-later" if host else "open", "certain" if certain else "likely" if host else "possible", host)
+    is_split_later = max((way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
+    return Place("finished-later" if host else "open",
+                 "certain" if is_split_later else "likely" if host else "possible", host)
+
+
+def times(n: int) -> str:
+    """`once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def _lost_lines(lost: list[Path]) -> list[str]:
     lines = []
     for path in lost[:4]:
         why = f"; {path.works}" if path.works else "; nothing shows that the path works at all"
-        lines.append(f"unfinished segments {path.source} > {path.target} were sent again {path.again} times and never "
-                     f"acknowledged{why}")
+        lines.append(f"unfinished segments {path.source} > {path.target} were sent again {times(path.again)} and "
+                     f"never acknowledged{why}")
     return lines
 
 
@@ -148,9 +154,6 @@ def _dead_lines(paths: list[Path]) -> list[str]:
 def _host_lines(ways: list[Way]) -> list[str]:
     """What shows that the tap sits on a host, before frames are finished."""
     lines = []
-    sent = sum(way.outgoing for way in ways if way.unfinished)
-    if sent:
-        lines.append(f"{sent} packets of these conversations were sent by the host of the tap")
     longest = max((way.largest for way in ways if way.unfinished), default=0)
     if longest > LARGEST_FRAME:
         lines.append(f"frames of up to {longest} octets, longer than any link carries: seen on a host, before they are "

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pipeline.diagnose.finding import Remedy
-from pipeline.diagnose.surroundings import Hop, Surroundings
+from pipeline.diagnose.surroundings import Hop, Surroundings, named
 from pipeline.machine import Interface
 
 TX_COST: Final = "switches segmentation offload (TSO) off too: more CPU time and less throughput on that interface"
@@ -17,7 +17,7 @@ OVS: Final = "ovs-vswitchd"
 def finish_in_software(interface: Interface, why: str) -> Remedy:
     """Let the stack complete checksums before they leave *interface*."""
     return Remedy(interface.command(f"ethtool -K {interface.name} tx off"),
-                  f"{interface.name} in namespace {interface.namespace.label} {why}", TX_COST)
+                  f"{named(interface)} {why}", TX_COST)
 
 
 def finish_at(address: str) -> Remedy:
@@ -54,11 +54,10 @@ def for_leak(ends: Iterable[tuple[str, Interface | None, bool]], hops: list[Hop]
     return _unique(remedies)
 
 
-def bridge_command(template: str, around: Surroundings | None, source: Interface | None, target: Interface | None, *,
-                   incoming: bool) -> str:
-    """Fill in `pktmend bridge`: A the side of the hop, B that of the receiver.
+def bridge_command(template: str, around: Surroundings | None, target: Interface | None, *, incoming: bool) -> str:
+    """Fill in `pktmend bridge`: A the side of the hop, B that of the receiver, whose interface is *target*.
 
-    incoming: the packets arrived at the tapped interface (else they were sent out of it).
+    incoming: the packets arrived at the tapped interface from the hop (else they leave there, or the hop lies behind).
     What is not known here is said in capitals: TO-HOP, a port that the hop is given instead of the receiver's;
     TO-RECEIVER.
     """

@@ -6,21 +6,15 @@ from collections import defaultdict
 
 from pipeline import _core
 from pipeline.diagnose.case import Case, counted, surely
-from pipeline.diagnose.causes import CAUSES
 from pipeline.diagnose.evidence import Dhcp, IcmpError
 from pipeline.diagnose.finding import Finding, Remedy
-from pipeline.diagnose.remedies import bridge_command, for_leak
+from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.names import Cause, CheckFlag, PacketFlag, Proto, Status
 
 HONEST_VALID = (6, 2)  # packet sockets before may say "verified" of what only a card had summed (Nov 2022)
 VETH_FIXED = (4, 4)
 OFFER, ACK, DISCOVER, REQUEST = 2, 5, 1, 3
-
-
-def _bridge(case: Case, name: str, s: Sample) -> str:
-    return bridge_command(CAUSES[name].bridge, case.around, case.owner(s.source, s.source_mac), case.owner(s.target),
-                          incoming=not s.is_outgoing)
 
 
 def vouched(case: Case) -> list[Finding]:
@@ -52,7 +46,7 @@ def vouched(case: Case) -> list[Finding]:
         remedy = Remedy(tapped.command(f"ethtool -K {tapped.name} rx off"), "the stack checks every checksum itself",
                         "more CPU time, and GRO joins less")
     return [Finding("vouched-for-bad", confidence, evidence, mine, counts, [remedy], limits,
-                    _bridge(case, "vouched-for-bad", mine[0]))]
+                    case.bridge("vouched-for-bad", mine))]
 
 
 def flagged(case: Case) -> list[Finding]:
@@ -94,7 +88,7 @@ def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
         [Remedy("pktmend monitor -i IFACE", "tap nearer to the sender, interface by interface, until they are gone: what "
                 "lies between sets the flag", "")],
         "a flagged packet that holds the right seed over corrupt contents cannot be told from a healthy one by any tap",
-        _bridge(case, "bad-seed", mine[0]))
+        case.bridge("bad-seed", mine))
 
 
 # --- SCTP ---------------------------------------------------------------------------------------------------------
@@ -122,8 +116,7 @@ def sctp(case: Case) -> list[Finding]:
     remedies = [Remedy(
         (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp off"),
         f"{address} computes the CRC32c itself", "a little more CPU time") for address, end, _ in ends[:4]]
-    template = CAUSES["sctp-wrong-sum" if "empty" in kinds else "nat-without-update"].bridge
-    bridge = bridge_command(template, case.around, ends[0][1], case.owner(mine[0].target), incoming=not mine[0].is_outgoing)
+    bridge = case.bridge("sctp-wrong-sum" if "empty" in kinds else "wrong-arithmetic", mine)
     return [Finding("sctp-wrong-sum", surely(mine), evidence, mine, counts, remedies, bridge=bridge)]
 
 
@@ -181,7 +174,7 @@ def dhcp(case: Case) -> list[Finding]:
         "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
         "on the server's machine, before the note gets lost: finishes the checksum of DHCP answers only", ""))
     return [Finding("dhcp-raw-client", confidence, evidence, samples, {"udp": len(replies)}, remedies,
-                    bridge=_bridge(case, "dhcp-raw-client", samples[0]))]
+                    bridge=case.bridge("dhcp-raw-client", samples))]
 
 
 def _is_unfinished(s: Sample) -> bool:

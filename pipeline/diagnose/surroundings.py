@@ -34,7 +34,7 @@ class Hop:
     @property
     def text(self) -> str:
         """Name it for people."""
-        names = " and ".join(f"{i.name} ({i.namespace.label})" for i in self.interfaces)
+        names = " and ".join(map(named, self.interfaces))
         who = f"{self.program or 'a process'} (pid {self.pid})" if self.pid else "an unknown process"
         return {
             "packet": f"{who} carries frames of {names} through packet sockets that do not keep the note",
@@ -71,19 +71,20 @@ class Surroundings:
         return [*ports, *peers]
 
     def hops(self, ends: Iterable[Interface]) -> list[Hop]:
-        """Return what may have lost the note between *ends* and the tap, the surest first."""
-        inodes = {end.namespace.inode for end in self._switch_side(ends)}
-        near = [i for i in self.machine.interfaces() if i.namespace.inode in inodes]
-        return [*_programs(near), *_sockets(near), *(Hop("tap", "", 0, (i,)) for i in near if is_blind_tap(i))]
+        """Return what may have lost the note on the way between *ends* and the tap, the surest first."""
+        path = list({(i.namespace.inode, i.index): i for i in self._path(ends)}.values())
+        places = {i.namespace.inode for i in path}
+        near = [i for i in self.machine.interfaces() if i.namespace.inode in places]
+        sockets = [hop for hop in _sockets(near) if any(i in path for i in hop.interfaces)]
+        return [*_programs(path), *sockets, *(Hop("tap", "", 0, (i,)) for i in path if is_blind_tap(i))]
 
-    def _switch_side(self, ends: Iterable[Interface]) -> Iterator[Interface]:
-        """The tap's and the ends' own places and those of their veth peers."""
-        for end in [self.tapped, *ends]:
-            if end is not None:
-                yield end
-                peer = self.machine.peer_of(end)
-                if peer is not None:
-                    yield peer
+    def _path(self, ends: Iterable[Interface]) -> Iterator[Interface]:
+        """The tapped interface, the ends, and the other ends of their veth pairs."""
+        for end in filter(None, [self.tapped, *ends]):
+            yield end
+            peer = self.machine.peer_of(end)
+            if peer is not None:
+                yield peer
 
     def rising(self) -> list[str]:
         """Say which checksum error counters rose while watching, per namespace."""
@@ -97,11 +98,21 @@ class Surroundings:
                     if name.endswith(RISING) and n > earlier.get(name, 0)}
             if rose and self._is_near(place.namespace):
                 words = ", ".join(f"{name} +{n}" for name, n in rose.items())
-                lines.append(f"the kernel of namespace {place.namespace.label} counted {words} meanwhile")
+                lines.append(f"the kernel counted {words} meanwhile ({space(place.namespace)})")
         return lines
 
     def _is_near(self, namespace: Namespace) -> bool:
         return any(i.namespace.inode == namespace.inode for i in self._near())
+
+
+def space(namespace: Namespace) -> str:
+    """`this namespace`, `netns a`, `pid 4711 (nginx)`."""
+    return "this namespace" if namespace.is_own else namespace.label
+
+
+def named(i: Interface) -> str:
+    """`eth0 (netns a)`."""
+    return f"{i.name} ({space(i.namespace)})"
 
 
 def is_blind_tap(i: Interface) -> bool:

@@ -245,7 +245,7 @@ def _finding(two: Two, name: str, before: str, behind: str, changes: list[Change
     return Finding(name, surely(samples), evidence, samples, {f"{before} to {behind}": total},
                    [Remedy("pktmend bridge -i A -I B", "in place of the hop, if it only has to carry frames", "")]
                    if name in ("double-completion", "nat-without-update", "length-fault") else [],
-                   bridge=leaks.bridge_of(case, name, samples) or None)
+                   bridge=case.bridge(name, samples))
 
 
 def _explain_bits(changes: list[Change]) -> list[str]:
