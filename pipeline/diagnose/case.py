@@ -64,7 +64,15 @@ class Case:
         if not template or not samples:
             return None
         incoming = is_behind and not all(s.is_outgoing for s in samples)
-        return bridge_command(template, self.around, self.owner(samples[0].target), incoming=incoming)
+        return bridge_command(template, self.around, self.receiver(samples[0]), incoming=incoming)
+
+    def receiver(self, s: Sample) -> Interface | None:
+        """The interface of this machine that a packet is for: by its outermost address, else by its MAC address."""
+        owner = self.owner(s.outer[1] or s.target)
+        if owner is None and self.around is not None and s.target_mac:
+            alike = [i for i in self.around.machine.interfaces() if i.mac == s.target_mac]
+            owner = alike[0] if len(alike) == 1 else None
+        return owner
 
     def rising(self) -> list[str]:
         """Counters that rose meanwhile."""

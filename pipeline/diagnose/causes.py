@@ -54,9 +54,9 @@ _TABLE: Final = (
         "Frames that XDP redirects carry no note on unfinished checksums. The receiver drops them; ping works.",
         bridge=FINISH),
     RootCause(
-        "tunnel-inner-unfinished", "The checksum inside a tunnel was never finished",
-        "The tunnel's own packet arrives, what is inside is dropped behind it: ping through the tunnel works, TCP and UDP "
-        "do not.", bridge=FINISH),
+        "tunnel-inner-unfinished", "The checksums of a tunnel's packets were never finished",
+        "The tunnel works for what is always complete; TCP and UDP within it are dropped, at the end of the tunnel or "
+        "behind it. The inner checksum has to be finished first: the outer one covers it.", bridge=FINISH),
     RootCause(
         "nat-on-zero", "NAT updated a checksum that was zero",
         "The tunnel sends UDP without a checksum; NAT made a wrong one out of the 0. The receiver drops these packets, "

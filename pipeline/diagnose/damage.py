@@ -21,6 +21,15 @@ REPEATS = 3  # packets of a flow with the same difference
 FEW_BITS = 2  # of a one's complement difference; 1 in 125 random ones has so few
 FIND_HOP = "tap before and after each hop on the way: the one behind which they turn wrong"
 ZERO_FIXED = (5, 7)
+ZERO_REMEDIES = [
+    Remedy("ethtool -K VXLAN tx off", "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
+           "packets in it are finished before they are wrapped", "switches TSO off for the tunnel"),
+    Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
+]
+NAT_REMEDIES = [
+    Remedy("tc filter show dev IFACE ingress; nft list ruleset", "look for pedit, bpf or a program that rewrites headers: "
+           "in tc, `action csum` goes after `action pedit`; in BPF, bpf_l4_csum_replace() goes with each change"),
+]
 
 
 def _two_taps(case: Case) -> Remedy:
@@ -84,12 +93,8 @@ def rewritten(case: Case) -> list[Finding]:
             fixed = case.around.machine.kernel >= ZERO_FIXED
             evidence.append(f"this kernel ({case.around.machine.release}) "
                             + ("does not do that any more: it happened elsewhere" if fixed else "has that bug"))
-        found.append(Finding(
-            "nat-on-zero", surely(zero), evidence, zero, case.total(zero),
-            [Remedy("ethtool -K VXLAN tx off", "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: "
-                    "the packets in it are finished before they are wrapped", "switches TSO off for the tunnel"),
-             Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot")],
-            bridge=case.bridge("nat-on-zero", zero)))
+        found.append(Finding("nat-on-zero", surely(zero), evidence, zero, case.total(zero), ZERO_REMEDIES,
+                             bridge=case.bridge("nat-on-zero", zero)))
     nat = case.claim_causes(Cause.NAT_DELTA, Cause.HEADER_DELTA)
     if nat:
         addresses = [s for s in nat if s.cause == Cause.NAT_DELTA]
@@ -106,11 +111,8 @@ def rewritten(case: Case) -> list[Finding]:
 
 def _nat(case: Case, mine: list[Sample], evidence: list[str], confidence: str) -> Finding:
     evidence += _conntrack_lines(case, mine)
-    return Finding("nat-without-update", confidence, evidence, mine, case.total(mine), [
-        _two_taps(case),
-        Remedy("tc filter show dev IFACE ingress; nft list ruleset",
-               "look for pedit, bpf or a program that rewrites headers: in tc, `action csum` goes after `action pedit`", "")],
-        bridge=case.bridge("nat-without-update", mine))
+    return Finding("nat-without-update", confidence, evidence, mine, case.total(mine), [_two_taps(case), *NAT_REMEDIES],
+                   bridge=case.bridge("nat-without-update", mine))
 
 
 def _conntrack_lines(case: Case, mine: list[Sample]) -> list[str]:
@@ -251,7 +253,7 @@ def random(case: Case) -> list[Finding]:
                 f"{counters.packets} packets were looked at closely" if len(mine) < sum(counts.values()) else
                 f"{counted(counts)} checksums of {counters.packets} packets are wrong, and no mistake of arithmetic explains them"]
     if is_bits:
-        flips = sum(bits(s.delta) for s in few)
+        flips = sum(bits(s.delta) for s in few) * sum(counts.values()) // len(mine)
         columns = sorted({s.delta if s.delta < 0x8000 else (-s.delta) % 0xFFFF for s in few})
         evidence.append(f"{len(few)} of {len(mine)} differ from the right one by one or two bits ("
                         + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 125 would")

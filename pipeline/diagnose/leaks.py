@@ -23,7 +23,7 @@ Ends = list[tuple[str, Interface | None, bool]]
 def leaked(case: Case) -> list[Finding]:
     """F == S although the source would have told: some hop lost the note."""
     mine = case.claim_causes(Cause.LEAKED, Cause.INNER_PENDING)
-    own = [s for s in mine if s.cause == Cause.LEAKED] or mine
+    own = [s for s in mine if s.cause == Cause.LEAKED]
     if not own:
         return []
     counts = case.total(own)
@@ -35,7 +35,8 @@ def leaked(case: Case) -> list[Finding]:
 
 def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: list[str], confidence: str) -> Finding:
     """Name the kind of hop, as far as something shows it."""
-    ends = _ends(case, [(s.source, s.target, s.source_mac) for s in samples])
+    is_tunnel = all(s.layers > 1 for s in samples)
+    ends = _ends(case, [(*(s.outer if is_tunnel else (s.source, s.target)), s.source_mac) for s in samples])
     hops = case.around.hops([end for _, end, _ in ends if end]) if case.around else []
     senders = [end for _, end, leaks in ends if leaks and end is not None]
     evidence = [*evidence, *_travel_lines(case.tap.ways), *_sender_lines(senders), *case.rising()]
@@ -55,10 +56,11 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     if blind is not None:
         name = "tap-without-vnet-header"
         hops = [Hop("tap", "", 0, (blind,)), *[hop for hop in hops if hop.kind != "tap"]]
-    elif all(s.depth for s in samples):
+    elif is_tunnel:
         name = "tunnel-inner-unfinished"
-        evidence.append(f"they lie inside a tunnel (depth {max(s.depth for s in samples)}); the outer headers are right, or "
-                        "will be once the inner ones are")
+        inner = sum(s.depth > 0 for s in samples)
+        evidence.append(f"all are packets of a tunnel, {samples[0].outer[0]} > {samples[0].outer[1]}; {inner} of "
+                        f"{len(samples)} lie inside it, where an outer checksum is right only once the inner one is")
     elif hops and hops[0].kind in ("program", "xdp"):
         name = "xdp-hop"
     evidence += [hop.text for hop in hops]
@@ -86,8 +88,8 @@ def _travel_lines(ways: list[Way]) -> list[str]:
     out = sum(way.outgoing for way in mine)
     macs = sorted({way.source_mac for way in mine if way.source_mac})
     if macs:
-        lines.append(f"from {', '.join(macs[:3])}{' and others' if len(macs) > 3 else ''}"
-                     f"{', sent out by the host of the tap' if out else ''}")
+        lines.append(f"their MAC source is {', '.join(macs[:3])}{' and others' if len(macs) > 3 else ''}"
+                     f"{'; they leave through the tapped interface' if out else ''}")
     lines += infer(mine, is_noted=False).evidence if any(way.is_dead for way in mine) else []
     return lines
 
@@ -122,8 +124,7 @@ def _context(case: Case, mine: list[Way]) -> list[Way]:
 
 
 def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: int) -> Finding:
-    total = sum(counts.values())
-    evidence = [f"{counted(counts)} checksums ({total} in all) hold the pseudo-header sum (F = S) as their senders left it"]
+    evidence = [f"{counted(counts)} checksums hold the pseudo-header sum (F = S), as their senders left it"]
     evidence += place.evidence
     limits = ""
     if bare and place.verdict in ("open", "silent"):
@@ -166,6 +167,7 @@ def _blind(case: Case, tap: Interface, samples: list[Sample], counts: dict[str, 
     evidence = [f"{counted(counts)} checksums that the stack sends out here are pending, and the note stays behind", hop.text,
                 *case.rising()]
     remedies = for_leak([(tap.name, tap, True)], [hop])
-    return Finding("tap-without-vnet-header", "certain", evidence, samples, counts, remedies, bridge=None,
+    return Finding("tap-without-vnet-header", "certain", evidence, samples, counts, remedies,
+                   bridge=case.bridge("tap-without-vnet-header", samples, is_behind=False),
                    limits="a program that computes every checksum anew would repair it; none is known to")
 

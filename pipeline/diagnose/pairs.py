@@ -109,7 +109,7 @@ class Change:
     @property
     def is_translated(self) -> bool:
         """An address or a port differs."""
-        return any(name in self.rewrote for name in ("source address", "target address", "source port", "target port"))
+        return any(name.endswith((" address", " port")) for name in self.rewrote)
 
 
 def compare(before: Packet, behind: Packet) -> Change:
@@ -125,7 +125,9 @@ def compare(before: Packet, behind: Packet) -> Change:
         change.rewrote.append("tunnel put around" if len(behind.layers) > len(before.layers) else "tunnel taken off")
     if not before.layers or not behind.layers:
         return change
-    _compare_ip(change)
+    if len(before.layers) == len(behind.layers) > 1:
+        change.rewrote += [f"outer {name}" for name in _compare_ip(change, 0)]
+    change.rewrote += _compare_ip(change, -1)
     _compare_transport(change)
     return change
 
@@ -138,14 +140,14 @@ def _tags(p: Packet) -> list[bytes]:
     return tags
 
 
-def _compare_ip(change: Change) -> None:
-    (a, _, version, _), (b, _, other, _) = change.before.layers[-1], change.behind.layers[-1]
+def _compare_ip(change: Change, layer: int) -> list[str]:
+    """Return what differs in the IP headers of that layer."""
+    (a, _, version, _), (b, _, other, _) = change.before.layers[layer], change.behind.layers[layer]
     if version != other:
-        change.rewrote.append("IP version")
-        return
+        return ["IP version"]
     one, two = change.before.frame[a:], change.behind.frame[b:]
     fields = IP4 if version == 4 else IP6
-    change.rewrote += [name for name, i, j in fields if one[i:j] != two[i:j]]
+    return [name for name, i, j in fields if one[i:j] != two[i:j]]
 
 
 def _compare_transport(change: Change) -> None:

@@ -48,9 +48,9 @@ def for_leak(ends: Iterable[tuple[str, Interface | None, bool]], hops: list[Hop]
             "the restart interrupts all its traffic"))
     for hop in hops:
         if hop.kind == "program":
-            i = hop.interfaces[0]
-            remedies.append(Remedy(i.command(f"ip link set dev {i.name} xdp off"), "frames pass through the kernel again",
-                                   "what the XDP program does is not done any more"))
+            remedies += [Remedy(i.command(f"ip link set dev {i.name} xdp off"),
+                                f"frames that come in at {named(i)} go through the kernel, note and all",
+                                "what the XDP program does is not done any more") for i in hop.interfaces]
     return _unique(remedies)
 
 

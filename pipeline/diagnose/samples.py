@@ -22,7 +22,8 @@ class Sample:
     n, time_ns, wirelen, link, flags: of the packet.       offset, width, stored, seed, expected, ...: of the check.
     seed:     S; None where the sum has no pseudo header.  expected: None where it was not computed.
     source, target, ports: of the IP header that the check belongs to, ports 0 where there are none.
-    frame:    the packet's first octets, whole as a rule.  is_outermost: no tunnel around it.
+    outer:    the same addresses of the outermost IP header.   layers: how many IP headers the packet has.
+    frame:    the packet's first octets, whole as a rule.
     """
 
     n: int
@@ -47,6 +48,8 @@ class Sample:
     source: str
     target: str
     ports: tuple[int, int]
+    outer: tuple[str, str]
+    layers: int
     frame: bytes
 
     @property
@@ -58,6 +61,11 @@ class Sample:
     def source_mac(self) -> str:
         """The Ethernet source address, empty where there is none."""
         return mac_text(self.frame[6:12]) if self.link in (ETHERNET, SLL) else ""
+
+    @property
+    def target_mac(self) -> str:
+        """The Ethernet destination address, empty where there is none."""
+        return mac_text(self.frame[:6]) if self.link == ETHERNET else ""
 
     @property
     def is_outgoing(self) -> bool:
@@ -132,6 +140,7 @@ def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> 
     """Return a sample of each of *checks* of packet i, with the frame's first *octets*."""
     frame = bytes(batch.frame(i)[:octets])
     layers = batch.layers_of(i)
+    outer = addresses_of(frame, layers[0][0], layers[0][2]) if layers else ("", "")
     found = []
     for k in checks:
         l3, l4, version, protocol = layer_of(layers, k)
@@ -143,6 +152,7 @@ def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> 
             start=k.start, length=k.length, stored=k.stored,
             seed=k.seed if k.flags & CheckFlag.HAS_PSEUDO else None,
             expected=k.expected if k.flags & CheckFlag.HAS_EXPECTED else None,
-            version=version, source=source, target=target, ports=ports_of(frame, l4, protocol), frame=frame,
+            version=version, source=source, target=target, ports=ports_of(frame, l4, protocol), outer=outer,
+            layers=len(layers), frame=frame,
         ))
     return found

@@ -10,6 +10,7 @@ from pipeline.diagnose.evidence import Dhcp, IcmpError
 from pipeline.diagnose.finding import Finding, Remedy
 from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
+from pipeline.diagnose.surroundings import named
 from pipeline.names import Cause, CheckFlag, PacketFlag, Proto, Status
 
 HONEST_VALID = (6, 2)  # packet sockets before may say "verified" of what only a card had summed (Nov 2022)
@@ -38,15 +39,25 @@ def vouched(case: Case) -> list[Finding]:
     if unfinished:
         evidence.append(f"{unfinished} of them hold the bare pseudo-header sum: not corrupt but unfinished, and marked "
                         "as verified; inside this machine they are taken, anyone else drops them")
-    remedy = Remedy("ethtool -K IFACE rx off",
-                    "run it for the receiving interface, in its namespace: the stack checks every checksum itself",
-                    "more CPU time, and GRO joins less")
-    if case.around and case.around.tapped:
-        tapped = case.around.tapped
-        remedy = Remedy(tapped.command(f"ethtool -K {tapped.name} rx off"), "the stack checks every checksum itself",
-                        "more CPU time, and GRO joins less")
-    return [Finding("vouched-for-bad", confidence, evidence, mine, counts, [remedy], limits,
+    return [Finding("vouched-for-bad", confidence, evidence, mine, counts, _distrust(case, mine), limits,
                     case.bridge("vouched-for-bad", mine))]
+
+
+def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
+    """Switch off what vouches: a card's receive checksum, the veth of old, or GRO where frames entered the machine."""
+    tapped = case.around.tapped if case.around else None
+    if case.around is None or tapped is None:
+        return [Remedy("ethtool -K IFACE rx off", "run it for the card that receives them: the stack checks every checksum "
+                       "itself", "more CPU time, and GRO joins less")]
+    entries = [tapped] if tapped.device or case.around.machine.kernel < VETH_FIXED else []
+    remedies = [Remedy(i.command(f"ethtool -K {i.name} rx off"), f"{named(i)} vouches for nothing: the stack checks every "
+                       "checksum itself", "more CPU time, and GRO joins less") for i in entries]
+    ports = [case.around.machine.peer_of(owner) for s in mine[:16] if (owner := case.owner(s.source, s.source_mac))]
+    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, does not verify "
+                        "and mark them before they are damaged: the receiver checks them again", "more CPU time")
+                 for port in {p.index: p for p in ports if p is not None and p.has("rx-gro")}.values()]
+    return remedies or [Remedy("ethtool -K IFACE gro off", "for the interface where they enter the machine: it does not "
+                               "verify and mark them before they are damaged", "more CPU time")]
 
 
 def flagged(case: Case) -> list[Finding]:
@@ -107,11 +118,11 @@ def sctp(case: Case) -> list[Finding]:
     mine = case.claim(is_mistake)
     if not mine:
         return []
-    named = {"empty": "hold 0: the CRC32c was left to hardware and never filled in",
+    words = {"empty": "hold 0: the CRC32c was left to hardware and never filled in",
              "16-bit": "hold a 16-bit Internet checksum: a hop completed them as if they were TCP",
              "written": "hold the right CRC32c in the wrong byte order or not complemented"}
     counts = case.total(mine)
-    evidence = [f"{len(some)} SCTP checksums {named[kind]}" for kind, some in kinds.items()]
+    evidence = [f"{len(some)} SCTP checksums {words[kind]}" for kind, some in kinds.items()]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     remedies = [Remedy(
         (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp off"),

@@ -21,9 +21,9 @@ RISING: Final = "CsumErrors"
 
 @dataclass(frozen=True)
 class Hop:
-    """A program that passes frames on between interfaces past the kernel.
+    """Who passes frames on between interfaces past the kernel.
 
-    kind: "packet" (sockets without the virtio-net header), "xdp" (AF_XDP sockets), "program" (an XDP program), "tap".
+    kind: "packet" (sockets without the virtio-net header), "xdp" (AF_XDP sockets), "program" (XDP programs), "tap".
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Hop:
         return {
             "packet": f"{who} carries frames of {names} through packet sockets that do not keep the note",
             "xdp": f"{who} reads {names} through AF_XDP sockets, which have no place for the note",
-            "program": f"an XDP program is attached to {names}",
+            "program": f"an XDP program is attached to {names}, where these frames pass",
             "tap": f"{names} is a TAP with checksum offload (TUN_F_CSUM) and without the virtio-net header",
         }[self.kind]
 
@@ -120,8 +120,10 @@ def is_blind_tap(i: Interface) -> bool:
     return i.tun is not None and i.tun.vnet_hdr is False and i.leaves_checksums
 
 
-def _programs(near: list[Interface]) -> list[Hop]:
-    return [Hop("program", "", 0, (i,)) for i in near if i.xdp]
+def _programs(path: list[Interface]) -> list[Hop]:
+    """Interfaces on the way with an XDP program, but for the hosts' own: what is redirected there has arrived."""
+    found = tuple(i for i in path if i.xdp and not i.addresses)
+    return [Hop("program", "", 0, found)] if found else []
 
 
 def _sockets(near: list[Interface]) -> list[Hop]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.counters import Direction
 from pipeline.diagnose import leaks, rules, taps
 from pipeline.diagnose.case import Case, surely
+from pipeline.diagnose.damage import NAT_REMEDIES, ZERO_REMEDIES
 from pipeline.diagnose.evidence import Tap
 from pipeline.diagnose.finding import Finding, Remedy
 from pipeline.diagnose.match import Matched, Track, match, outcome_text
@@ -228,11 +229,14 @@ def _spoilt(c: Change) -> tuple[Sample | None, Sample] | None:
 
 
 def _finding(two: Two, name: str, before: str, behind: str, changes: list[Change], total: int) -> Finding:
-    pairs = [spoilt for c in changes if (spoilt := _spoilt(c))]
-    samples = [then for _, then in pairs]
-    evidence = [f"{total} packets were {before} before the hop and are {behind} behind it"]
-    evidence += [f"packet {c.before.n} there is packet {c.behind.n} here: field {s.hex(s.stored) if s else '-'} became "
-                 f"{then.hex(then.stored)}" for c, (s, then) in list(zip(changes, pairs, strict=False))[:2]]
+    pairs = [(c, *spoilt) for c in changes if (spoilt := _spoilt(c))]
+    samples = [then for _, _, then in pairs]
+    kinds = Counter((str(then.proto), _word(first), _word(then)) for _, first, then in pairs)
+    evidence = [f"{total} packets were spoilt by the hop: " + ", ".join(
+        f"{proto} checksums {a} before it are {b} behind it" for proto, a, b in kinds)]
+    evidence += [f"packet {c.before.n} before it is packet {c.behind.n} behind it: the field was "
+                 f"{first.hex(first.stored) if first else '-'} and is {then.hex(then.stored)}, right would be "
+                 f"{then.hex(then.expected)}" for c, first, then in pairs[:2]]
     if name in _EXPLAIN:
         evidence += _EXPLAIN[name](changes)
     case = Case(two.b, two.around)
@@ -242,10 +246,12 @@ def _finding(two: Two, name: str, before: str, behind: str, changes: list[Change
         finding.limits = "" if noted else "the first capture does not hold the kernel's note"
         finding.confidence = "certain" if noted else finding.confidence
         return finding
-    return Finding(name, surely(samples), evidence, samples, {f"{before} to {behind}": total},
-                   [Remedy("pktmend bridge -i A -I B", "in place of the hop, if it only has to carry frames", "")]
-                   if name in ("double-completion", "nat-without-update", "length-fault") else [],
+    return Finding(name, surely(samples), evidence, samples, {f"{before} to {behind}": total}, _REMEDIES.get(name, []),
                    bridge=case.bridge(name, samples))
+
+
+def _word(s: Sample | None) -> str:
+    return "missing" if s is None else str(s.cause) if s.status == Status.BAD else str(s.status)
 
 
 def _explain_bits(changes: list[Change]) -> list[str]:
@@ -266,10 +272,15 @@ def _explain_contents(changes: list[Change]) -> list[str]:
 
 def _explain_rewritten(changes: list[Change]) -> list[str]:
     names = Counter(name for c in changes for name in c.rewrote)
-    return ["the hop rewrote " + ", ".join(f"{name} ({n})" for name, n in names.most_common(5)) +
-            "; the contents are the same"]
+    words = ", ".join(f"{name} ({n})" for name, n in names.most_common(5)) or "no header that is compared"
+    return [f"in these packets the hop rewrote {words}; the contents are the same"]
 
 
+_REMEDIES: Final = {
+    "nat-without-update": NAT_REMEDIES, "nat-on-zero": ZERO_REMEDIES,
+    "double-completion": [Remedy("tc filter show dev IFACE egress; nft list ruleset", "look for what completes checksums "
+                                 "blindly: tc `action csum`, iptables CHECKSUM, a switch's own checksum setting")],
+}
 _EXPLAIN: Final[dict[str, Callable[[list[Change]], list[str]]]] = {
     "bit-errors": _explain_bits, "corruption": _explain_contents, "nat-without-update": _explain_rewritten,
     "nat-on-zero": _explain_rewritten,
