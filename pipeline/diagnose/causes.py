@@ -34,20 +34,24 @@ _TABLE: Final = (
         "Every checksum that can be checked is right.", is_healthy=True),
     RootCause(
         "offload-pending", "Nothing is wrong: these checksums are pending, not bad",
-        "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of that. "
+        "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of "
+        "that. "
         "Programs that call such packets broken look at them too early.", is_healthy=True),
     RootCause(
         "super-frames", "Nothing is wrong: these frames are whole super-frames",
-        "The stack hands frames over before they are split (TSO, GSO) or after they were joined (GRO, LRO). On the wire "
+        "The stack hands frames over before they are split (TSO, GSO) or after they were joined (GRO, LRO). On the "
+        "wire "
         "they are as long as the MTU allows.", is_healthy=True),
     RootCause(
         "metadata-lost", "A hop lost the note that checksums are unfinished",
-        "The receiver drops these packets: TCP does not connect, UDP does not arrive. Ping works, because ICMP sums are "
+        "The receiver drops these packets: TCP does not connect, UDP does not arrive. Ping works, because ICMP sums "
+        "are "
         "always complete.", bridge=FINISH),
     RootCause(
         "tap-without-vnet-header", "A TAP hands unfinished checksums to a program that cannot know",
         "The kernel leaves checksums to the TAP device (TUN_F_CSUM), but the program that reads it did not ask for the "
-        "virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping works.",
+        "virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping "
+        "works.",
         bridge=FINISH),
     RootCause(
         "xdp-hop", "An XDP program or AF_XDP socket on the way loses the note",
@@ -75,7 +79,8 @@ _TABLE: Final = (
         "applications.", bridge=GUARD),
     RootCause(
         "bad-seed", "Packets flagged as unfinished hold something else than the seed",
-        "Whoever sent these packets asked for completion but left a wrong value to start from. Inside this machine they "
+        "Whoever sent these packets asked for completion but left a wrong value to start from. Inside this machine "
+        "they "
         "are taken without a check, corrupt or not; hardware makes a wrong checksum of them.", bridge=GUARD),
     RootCause(
         "dhcp-raw-client", "A DHCP client gets answers with an unfinished checksum",
@@ -93,22 +98,26 @@ _TABLE: Final = (
         bridge="pktmend bridge -i {a} -I {b}"),
     RootCause(
         "length-fault", "Checksums were made over a wrong length",
-        "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these packets.",
+        "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these "
+        "packets.",
         bridge=SIGN),
     RootCause(
         "bit-errors", "Single bits are damaged on the way",
-        "A link, a cable, memory or a card flips bits. The receiver drops what the checksum catches; of damage in several "
+        "A link, a cable, memory or a card flips bits. The receiver drops what the checksum catches; of damage in "
+        "several "
         "bits, about one packet in 65,536 passes. Repairing checksums would hide it."),
     RootCause(
         "corruption", "Packets are corrupt",
-        "Their contents do not fit their checksums, and no single mistake explains it. The receiver drops them, rightly."),
+        "Their contents do not fit their checksums, and no single mistake explains it. The receiver drops them, "
+        "rightly."),
     RootCause(
         "never-filled", "The checksum field was left empty",
         "The sender, or a program that crafts packets, left 0 where a checksum is mandatory. The receiver drops these "
         "packets.", bridge=SIGN),
     RootCause(
         "wrong-arithmetic", "Somebody computes checksums wrongly",
-        "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver drops "
+        "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
+        "drops "
         "these packets.", bridge=SIGN),
 )
 

@@ -15,7 +15,7 @@ from pipeline.diagnose.finding import Finding, Remedy
 from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.errors import PipelineError
-from pipeline.names import Cause, PacketFlag, Proto
+from pipeline.names import Cause, PacketFlag, Proto, Reason
 
 REPEATS = 3  # packets of a flow with the same difference
 FEW_BITS = 2  # of a one's complement difference; 1 in 125 random ones has so few
@@ -27,7 +27,8 @@ ZERO_REMEDIES = [
     Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
 ]
 NAT_REMEDIES = [
-    Remedy("tc filter show dev IFACE ingress; nft list ruleset", "look for pedit, bpf or a program that rewrites headers: "
+    Remedy("tc filter show dev IFACE ingress; nft list ruleset", "look for pedit, bpf or a program that rewrites "
+                                                                 "headers: "
            "in tc, `action csum` goes after `action pedit`; in BPF, bpf_l4_csum_replace() goes with each change"),
 ]
 
@@ -47,7 +48,9 @@ def empty(case: Case) -> list[Finding]:
         return []
     blank = [way for way in case.tap.ways if way.kinds["blank"]]
     accepted = {(way.source, way.target) for way in blank if way.accepted}
+    left = {s.n for s in case.tap.pending if s.reason == Reason.NO_METADATA}
     filled = [s for s in mine if (s.source, s.target) in accepted]
+    with_seed = [s for s in mine if s not in filled and s.proto == Proto.IP and s.n in left]
     found = []
     if filled:
         total = sum(way.accepted for way in blank)
@@ -56,8 +59,15 @@ def empty(case: Case) -> list[Finding]:
             [f"{counted(case.total(filled))} checksums are 0, left to the sender's network card",
              f"their packets were acknowledged or answered {total} times: they were filled in after this tap"],
             filled, case.total(filled)))
-    for name, some in (("ip-header-never-filled", [s for s in mine if s.proto == Proto.IP and s not in filled]),
-                       ("never-filled", [s for s in mine if s.proto != Proto.IP and s not in filled])):
+    if with_seed:
+        found.append(Finding(
+            "offload-pending", "likely",
+            [f"{counted(case.total(with_seed))} checksums are 0, and what these headers carry is unfinished too (F = "
+             "S): both "
+             "are left to the sender's network card, before which this was taken"], with_seed, case.total(with_seed)))
+    rest = [s for s in mine if s not in filled and s not in with_seed]
+    for name, some in (("ip-header-never-filled", [s for s in rest if s.proto == Proto.IP]),
+                       ("never-filled", [s for s in rest if s.proto != Proto.IP])):
         if some:
             found.append(_never_filled(case, name, some))
     return found
@@ -72,7 +82,8 @@ def _never_filled(case: Case, name: str, mine: list[Sample]) -> Finding:
         evidence.append(f"{illegal} of them UDP over IPv6, where 0 is allowed in tunnels only (RFC 8200, RFC 6935)")
     if live and name.startswith("ip"):
         evidence.append("Linux fills in the IPv4 header's checksum itself, always: these come from a program or device")
-    limits = "" if live else ("some systems (Windows, BSD) leave it to their network card: in a capture of such a sender it "
+    limits = "" if live else ("some systems (Windows, BSD) leave it to their network card: in a capture of such a "
+                              "sender it "
                               "is healthy, and nothing here shows where it was taken")
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     return Finding(name, surely(mine) if live else "likely", evidence, mine, counts, for_leak(ends[:4], []), limits,
@@ -87,7 +98,8 @@ def rewritten(case: Case) -> list[Finding]:
     found = []
     zero = case.claim_causes(Cause.NAT_ON_ZERO)
     if zero:
-        evidence = [f"{counted(case.total(zero))} checksums are what an update for changed addresses makes of 0, or repeat over "
+        evidence = [f"{counted(case.total(zero))} checksums are what an update for changed addresses makes of 0, or "
+                    "repeat over "
                     "differing packets"]
         if case.around is not None:
             fixed = case.around.machine.kernel >= ZERO_FIXED
@@ -101,10 +113,12 @@ def rewritten(case: Case) -> list[Finding]:
         headers = [s for s in nat if s.cause == Cause.HEADER_DELTA]
         evidence = []
         if addresses:
-            evidence.append(f"{len(addresses)} checksums are right for the address or port that the same packet, or the other "
+            evidence.append(f"{len(addresses)} checksums are right for the address or port that the same packet, or "
+                            "the other "
                             "direction, shows elsewhere in this capture")
         if headers:
-            evidence.append(f"{len(headers)} IPv4 headers have the checksum from before their TTL fell or their ToS was set")
+            evidence.append(f"{len(headers)} IPv4 headers have the checksum from before their TTL fell or their ToS "
+                            "was set")
         found.append(_nat(case, nat, evidence, surely(nat) if addresses else "likely"))
     return found
 
@@ -149,7 +163,8 @@ def arithmetic(case: Case) -> list[Finding]:
     sources = sorted({s.source for s in mine})
     evidence.append(f"sent by {', '.join(sources[:4])}")
     return [Finding("wrong-arithmetic", surely(mine), evidence, mine, case.total(mine),
-                    [Remedy("ethtool -K IFACE tx off", f"on {sources[0]}, if its network card computes them; else the program "
+                    [Remedy("ethtool -K IFACE tx off", f"on {sources[0]}, if its network card computes them; else the "
+                                                       "program "
                             "that crafts these packets has to be mended", "switches TSO off too")],
                     bridge=case.bridge("wrong-arithmetic", mine))]
 
@@ -162,9 +177,11 @@ def length(case: Case) -> list[Finding]:
     padded = sum(s.wirelen > s.start + s.length for s in mine)
     evidence = [f"{counted(case.total(mine))} checksums are right over another length than the headers say"]
     if padded:
-        evidence.append(f"{padded} of these frames have octets after the packet: Ethernet padding or a frame check sequence")
+        evidence.append(f"{padded} of these frames have octets after the packet: Ethernet padding or a frame check "
+                        "sequence")
     return [Finding("length-fault", surely(mine), evidence, mine, case.total(mine),
-                    [Remedy("ethtool -K IFACE tx off", "on the sending end: its device sums octets that do not belong to the "
+                    [Remedy("ethtool -K IFACE tx off", "on the sending end: its device sums octets that do not belong "
+                                                       "to the "
                             "packet", "switches TSO off too")], bridge=case.bridge("length-fault", mine))]
 
 
@@ -208,7 +225,8 @@ def systematic(case: Case) -> list[Finding]:
         case.claim(lambda s: s in moved)
         deltas = sorted({s.delta for s in moved})
         evidence = [f"{counted(case.total(moved))} checksums are off by the same difference in every packet of a flow ("
-                    + ", ".join(f"{d:04x}" for d in deltas[:4]) + "): their contents were summed right, and a header was "
+                    + ", ".join(f"{d:04x}" for d in deltas[:4]) + "): their contents were summed right, and a header "
+                                                                  "was "
                     "changed afterwards"]
         evidence += _turned_round(moved)
         found.append(_nat(case, moved, evidence, "likely"))
@@ -225,7 +243,8 @@ def _turned_round(samples: Iterable[Sample]) -> list[str]:
 
 def _translated_seeds(case: Case, mine: list[Sample]) -> Finding:
     offset = minus(mine[0].stored, mine[0].seed or 0)
-    evidence = [f"{counted(case.total(mine))} fields differ from the pseudo-header sum S by the same {offset:04x} whatever the "
+    evidence = [f"{counted(case.total(mine))} fields differ from the pseudo-header sum S by the same {offset:04x} "
+                "whatever the "
                 "payload is: it was never summed. They leaked unfinished, and a NAT then updated them as if they were "
                 "finished"]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
@@ -249,15 +268,15 @@ def random(case: Case) -> list[Finding]:
     name = "bit-errors" if is_bits else "corruption"
     counts = case.total(mine)
     counters = case.tap.counters
-    evidence = [f"{counted(counts)} checksums are wrong and no single mistake explains them; {len(mine)} of "
-                f"{counters.packets} packets were looked at closely" if len(mine) < sum(counts.values()) else
-                f"{counted(counts)} checksums of {counters.packets} packets are wrong, and no mistake of arithmetic explains them"]
+    evidence = [f"in {counters.packets} packets {counted(counts)} checksums are wrong, and no mistake of arithmetic "
+                "explains "
+                "them" + (f"; {len(mine)} were looked at closely" if len(mine) < sum(counts.values()) else "")]
     if is_bits:
         flips = sum(bits(s.delta) for s in few) * sum(counts.values()) // len(mine)
         columns = sorted({s.delta if s.delta < 0x8000 else (-s.delta) % 0xFFFF for s in few})
         evidence.append(f"{len(few)} of {len(mine)} differ from the right one by one or two bits ("
                         + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 125 would")
-        evidence.append(f"about {flips} bits in {counters.octets * 8} ({flips / max(1, counters.octets * 8):.1e})")
+        evidence.append(f"about one bit in {counters.octets * 8 // max(1, flips):.1e} was damaged")
     evidence += _spread(case, mine)
     confidence = "likely" if len(mine) >= REPEATS else "possible"
     return [Finding(name, confidence, evidence, mine, counts, [_two_taps(case), *_link_remedies(case)],
@@ -269,15 +288,17 @@ def _spread(case: Case, mine: list[Sample]) -> list[str]:
     flows, macs = {s.flow for s in mine}, {s.source_mac for s in mine if s.source_mac}
     if len(flows) == 1:
         others = len(case.tap.ways) - 1
-        return [f"all in one conversation, {next(iter(flows))}" + (f"; {others} others have none" if others > 0 else "")]
+        return [f"all in one conversation, {next(iter(flows))}"
+                + (f"; {others} others have none" if others > 0 else "")]
     if len(macs) == 1:
         return [f"spread over {len(flows)} conversations, all from {next(iter(macs))}"]
-    return [f"spread over {len(flows)} conversations and {len(macs)} senders"]
+    return [f"spread over {len(flows)} conversations" + (f" and {len(macs)} senders" if macs else "")]
 
 
 def _link_remedies(case: Case) -> list[Remedy]:
     tapped = case.around.tapped if case.around else None
     if tapped is not None and tapped.device:
-        return [Remedy(tapped.command(f"ethtool -S {tapped.name}"), "look for CRC, symbol and alignment errors: a cable, "
+        return [Remedy(tapped.command(f"ethtool -S {tapped.name}"), "look for CRC, symbol and alignment errors: a "
+                                                                    "cable, "
                        "connector or card", "")]
     return []

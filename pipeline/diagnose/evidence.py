@@ -18,7 +18,7 @@ from pipeline.counters import Direction
 from pipeline.diagnose.samples import Sample, addresses_of, take
 from pipeline.diagnose.talks import Way, ways_of
 from pipeline.loop import Stage
-from pipeline.names import CheckFlag, PacketFlag, Status
+from pipeline.names import CheckFlag, PacketFlag, Proto, Status
 from pipeline.stages import classify, count, verify_with
 
 PER_CAUSE: Final = 512  # bad packets that are looked at, of each cause
@@ -35,7 +35,8 @@ DHCP_COOKIE: Final = b"\x63\x82\x53\x63"
 
 @dataclass(frozen=True, slots=True)
 class Dhcp:
-    """A DHCP message: number, whether a reply, the client's hardware address, type (1 DISCOVER, 2 OFFER, 3 REQUEST, ...; 0 unknown)."""
+    """A DHCP message: number, whether a reply, the client's hardware address, type (1 DISCOVER, 2 OFFER, 3 REQUEST, "
+      "...; 0 unknown)."""
 
     n: int
     is_reply: bool
@@ -46,7 +47,8 @@ class Dhcp:
 
 @dataclass(frozen=True, slots=True)
 class IcmpError:
-    """An ICMP error: to whom it went, and what it quotes; sample is its own sum, quoted that of the quoted IP header."""
+    """An ICMP error: to whom it went, and what it quotes; sample is its own sum, quoted that of the quoted IP "
+      "header."""
 
     n: int
     target: str
@@ -54,6 +56,14 @@ class IcmpError:
     quoted_target: str
     sample: Sample
     quoted: Sample | None
+
+    @property
+    def is_whole(self) -> bool:
+        """What it quotes is an IP packet, and its IPv4 header has not been damaged."""
+        k = self.quoted
+        if k is None or k.expected is None or k.proto != Proto.IP:
+            return True
+        return k.delta == 0 or self.quoted_source == self.target
 
 
 @dataclass
@@ -155,8 +165,9 @@ class Tap:
         own = [k for k in checks if k.start == l4]
         inner = [k for k in checks if k.flags & CheckFlag.QUOTED and k.start == l4 + 8]
         octets = bytes(frame)
-        source, target = addresses_of(octets, l4 + 8, 4 if protocol == 1 else 6)
-        if not own or not source:
+        version = 4 if protocol == 1 else 6
+        source, target = addresses_of(octets, l4 + 8, version)
+        if not own or not source or octets[l4 + 8] >> 4 != version:
             return
         sample = take(batch, i, own, LONGEST)[0]
         quoted = take(batch, i, inner, LONGEST)[0] if inner else None

@@ -66,3 +66,8 @@ class Finding:
             "remedy": [{"command": r.command, "effect": r.effect, "side_effect": r.side_effect} for r in self.remedies],
             "bridge": self.bridge, "limits": self.limits, "counts": self.counts,
         }}
+
+
+def times(n: int) -> str:
+    """`once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")

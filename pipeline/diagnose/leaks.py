@@ -14,7 +14,7 @@ from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Hop, is_blind_tap, named
 from pipeline.diagnose.talks import Way
 from pipeline.machine import Interface
-from pipeline.names import Cause
+from pipeline.names import Cause, Reason
 
 FLOWS = 4  # pairs of hosts for which remedies are given
 Ends = list[tuple[str, Interface | None, bool]]
@@ -27,9 +27,9 @@ def leaked(case: Case) -> list[Finding]:
     if not own:
         return []
     counts = case.total(own)
-    fields = "field" if len(own) == 1 else "fields"
-    evidence = [f"{counted(counts)} {fields} hold the bare pseudo-header sum (F = S), and no note says that they are "
-                "unfinished; by chance one corrupt packet in 65,536 looks like that"]
+    evidence = [f"the field holds the bare pseudo-header sum (F = S) in {counted(counts)} checksums, and no note says "
+                "that "
+                "they are unfinished; by chance one corrupt packet in 65,536 looks like that"]
     return [lost(case, own, counts, evidence, surely(own) if case.tap.is_live else "likely")]
 
 
@@ -41,11 +41,13 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     senders = [end for _, end, leaks in ends if leaks and end is not None]
     evidence = [*evidence, *_travel_lines(case.tap.ways), *_sender_lines(senders), *case.rising()]
     name = "metadata-lost"
-    limits = ("a finished checksum that a hop finishes again leaves the same value; a second tap before the hop (-I) would "
+    limits = ("a finished checksum that a hop finishes again leaves the same value; a second tap before the hop (-I) "
+              "would "
               "tell")
     if senders and all(end.features and not end.leaves_checksums for end in senders):
         name, confidence = "double-completion", "likely"
-        evidence.append("the senders finish checksums themselves (tx offload is off), so that they were right when they left")
+        evidence.append("the senders finish checksums themselves (tx offload is off), so that they were right when "
+                        "they left")
         return Finding(name, confidence, evidence, samples, counts, limits="tap before the hop too (-I) to be certain",
                        bridge=case.bridge(name, samples))
     if any(end.leaves_checksums for end in senders):
@@ -64,7 +66,8 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     elif hops and hops[0].kind in ("program", "xdp"):
         name = "xdp-hop"
     evidence += [hop.text for hop in hops]
-    return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits, case.bridge(name, samples))
+    return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits,
+                   case.bridge(name, samples))
 
 
 def _ends(case: Case, flows: list[tuple[str, str, str]]) -> Ends:
@@ -102,8 +105,8 @@ def pending(case: Case) -> list[Finding]:
     total = case.tap.total("pending")
     if not total:
         return []
-    mine = [way for way in case.tap.ways if way.kinds["noted"] or way.kinds["bare"]]
-    bare = sum(way.kinds["bare"] for way in mine)
+    mine = [way for way in case.tap.ways if any(way.kinds[kind] for kind in ("noted", "bare", "blank"))]
+    bare = any(way.kinds["bare"] for way in mine) or any(s.reason == Reason.NO_METADATA for s in case.tap.pending)
     place = infer(_context(case, mine), is_noted=not bare)
     samples = case.tap.pending
     counts = {f"{proto} pending": found["pending"] for proto, found in case.tap.checks.items() if "pending" in found}
@@ -123,12 +126,14 @@ def _context(case: Case, mine: list[Way]) -> list[Way]:
     return [way for way in case.tap.ways if way.source in hosts or way.target in hosts]
 
 
-def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: int) -> Finding:
-    evidence = [f"{counted(counts)} checksums hold the pseudo-header sum (F = S), as their senders left it"]
+def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: bool) -> Finding:
+    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts)} checksums, as their senders left "
+                "it"]
     evidence += place.evidence
     limits = ""
     if bare and place.verdict in ("open", "silent"):
-        limits = ("the capture holds no note of the kernel and nothing that shows where it was taken: at the sender this is "
+        limits = ("the capture holds no note of the kernel and nothing that shows where it was taken: at the sender "
+                  "this is "
                   "healthy; if it was taken beyond, say so with --at wire")
     return Finding("offload-pending", place.confidence, evidence, samples, counts, limits=limits)
 
@@ -149,9 +154,10 @@ def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_not
     name = ("tap-without-vnet-header" if blind else
             "tunnel-inner-unfinished" if samples and all(s.depth for s in samples) else
             "xdp-hop" if hops and hops[0].kind in ("program", "xdp") else "metadata-lost")
-    evidence = [f"{counted(counts)} fields hold the pseudo-header sum (F = S)", *place.evidence,
+    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts)} checksums", *place.evidence,
                 *(hop.text for hop in hops), *case.rising()]
-    limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at the "
+    limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at "
+              "the "
               "receiver, where a leaked checksum still holds S")
     return Finding(name, place.confidence, evidence, samples, counts, for_leak(ends, hops), limits,
                    case.bridge(name, samples, is_behind=False))
@@ -164,8 +170,8 @@ def _mac_of(path: Path) -> str:
 def _blind(case: Case, tap: Interface, samples: list[Sample], counts: dict[str, int]) -> Finding:
     """The kernel notes what the program behind the TAP will never learn."""
     hop = Hop("tap", "", 0, (tap,))
-    evidence = [f"{counted(counts)} checksums that the stack sends out here are pending, and the note stays behind", hop.text,
-                *case.rising()]
+    evidence = [f"{counted(counts)} checksums that the stack sends out here are pending, and the note stays behind",
+                hop.text, *case.rising()]
     remedies = for_leak([(tap.name, tap, True)], [hop])
     return Finding("tap-without-vnet-header", "certain", evidence, samples, counts, remedies,
                    bridge=case.bridge("tap-without-vnet-header", samples, is_behind=False),

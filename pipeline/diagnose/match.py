@@ -15,8 +15,9 @@ from statistics import median
 from typing import Final
 
 from pipeline import _core
-from pipeline.names import Cause, Status
+from pipeline.names import Cause, PacketFlag, Status
 
+OUTGOING: Final = 0x80
 LIMIT: Final = 400_000
 PER_KIND: Final = 64
 SAME_CLOCK_NS: Final = 1_000_000_000  # no hop keeps packets longer
@@ -32,13 +33,13 @@ class Track:
         self.prints = array("Q")
         self.times = array("Q")
         self.numbers = array("Q")
-        self.outcomes = array("B")  # a status, or BAD + cause
+        self.outcomes = array("B")  # a status, or BAD + cause; OUTGOING added
         self.mask = 0
 
     def __call__(self, batch: _core.Batch) -> None:
         """Append the batch."""
         prints, times, numbers = batch.fingerprints(), bytes(batch.time_ns), bytes(batch.number)
-        outcomes = array("B", map(_outcome, bytes(batch.status), bytes(batch.cause)))
+        outcomes = array("B", map(_outcome, bytes(batch.status), bytes(batch.cause), batch.flags))
         columns = (array("Q", prints), array("Q", times), array("Q", numbers), outcomes)
         keep = [i for i, value in enumerate(columns[0]) if value and not value >> 1 & self.mask]
         self._append(columns, keep)
@@ -58,12 +59,13 @@ class Track:
         self._append(columns, [i for i, value in enumerate(columns[0]) if not value >> 1 & mask])
 
 
-def _outcome(status: int, cause: int) -> int:
-    return status + cause if status == Status.BAD else status
+def _outcome(status: int, cause: int, flags: int) -> int:
+    return (status + cause if status == Status.BAD else status) | (OUTGOING if flags & PacketFlag.OUTGOING else 0)
 
 
 def outcome_text(outcome: int) -> str:
     """`good`, `pending`, `leaked`, ..."""
+    outcome &= ~OUTGOING
     return str(Cause(outcome - Status.BAD)) if outcome > Status.BAD else str(Status(outcome))
 
 
@@ -71,9 +73,10 @@ def outcome_text(outcome: int) -> str:
 class Matched:
     """What became of the packets.
 
-    moved:   {(outcome before, outcome behind): [(number at A, number at B, is towards B), ...]}, the first PER_KIND each.
+    moved:   {(outcome before, behind): [(number at A, number at B, is towards B), ...]}, the first PER_KIND of each.
     counts:  how many of each kind.
-    missing: numbers at A of packets that B did not see, and at B of those that A did not see.
+    missing: numbers at A of packets that B did not see, and at B of those that A did not see; those that a host of the
+             tap sent out left the other way.
     sampled: one packet in so many was matched.
     clock_ns: how much B's clock is ahead; if it is, all packets are taken as going from A to B.
     """
@@ -138,6 +141,7 @@ def _clock(a: Track, b: Track, pairs: list[tuple[int, int]]) -> int:
 
 def _within(mine: Track, only: list[int], other: Track, offset: int) -> list[int]:
     """Return the numbers of packets without a partner while the other tap was surely watching."""
+    only = [i for i in only if not mine.outcomes[i] & OUTGOING]
     if not other.times:
         return [mine.numbers[i] for i in only]
     first, last = min(other.times), max(other.times)

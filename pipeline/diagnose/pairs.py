@@ -157,7 +157,8 @@ def _compare_transport(change: Change) -> None:
     skip = _field_of(change.before)
     head = 4 if protocol in (6, 17, 33, 132, 136) else 0
     if head:
-        change.rewrote += [name for name, i in (("source port", 0), ("target port", 2)) if one[i : i + 2] != two[i : i + 2]]
+        ports = (("source port", slice(0, 2)), ("target port", slice(2, 4)))
+        change.rewrote += [name for name, part in ports if one[part] != two[part]]
     if protocol == 6:
         for name, part in (("TCP window", slice(14, 16)), ("TCP options", slice(20, _header(one)))):
             if one[part] != two[part]:
@@ -165,7 +166,8 @@ def _compare_transport(change: Change) -> None:
         skip |= {12, 13, 14, 15, *range(20, _header(one))}
     if protocol == 6 and len(one) != len(two):
         return  # split or joined
-    change.bits = [(i, x ^ y) for i, (x, y) in enumerate(zip(one, two, strict=False)) if x != y and i >= head and i not in skip]
+    change.bits = [(i, x ^ y) for i, (x, y) in enumerate(zip(one, two, strict=False))
+                   if x != y and i >= head and i not in skip]
 
 
 def _header(tcp: bytes) -> int:

@@ -1,7 +1,7 @@
 """Where was the capture taken?  What became of unfinished packets tells.
 
-A field that holds the pseudo-header sum looks the same at the sender, where it is healthy, and beyond a hop that lost the
-kernel's note.  The difference is what happens next:
+A field that holds the pseudo-header sum looks the same at the sender, where it is healthy, and beyond a hop that lost
+the kernel's note.  The difference is what happens next:
 
 | seen                                                                       | so                                   |
 |----------------------------------------------------------------------------|--------------------------------------|
@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.diagnose.finding import times
 from pipeline.diagnose.talks import PROTOCOLS, TCP, UNFINISHED, Way, passing_pairs
 
 LARGEST_FRAME: Final = 9234  # jumbo frames with tags; longer ones exist in hosts only
@@ -127,11 +128,6 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
                  "certain" if is_split_later else "likely" if host else "possible", host)
 
 
-def times(n: int) -> str:
-    """`once`, `twice`, `3 times`."""
-    return {1: "once", 2: "twice"}.get(n, f"{n} times")
-
-
 def _lost_lines(lost: list[Path]) -> list[str]:
     lines = []
     for path in lost[:4]:
@@ -146,7 +142,8 @@ def _dead_lines(paths: list[Path]) -> list[str]:
     if not dead:
         return []
     flows = ", ".join(way.flow for path in dead[:3] for way in path.dead[:1])
-    return [f"{sum(len(path.dead) for path in dead)} connections had no answer ({flows}); their checksums are unfinished "
+    return [f"{sum(len(path.dead) for path in dead)} connections had no answer ({flows}); their checksums are "
+            "unfinished "
             "like those that were acknowledged, so that a closed port or a firewall explains it, or a hop further on: "
             "tap behind it to know"]
 

@@ -23,7 +23,8 @@ def finish_in_software(interface: Interface, why: str) -> Remedy:
 def finish_at(address: str) -> Remedy:
     """The same where the interface is not known: on the host of *address*, in its namespace."""
     return Remedy(f"ethtool -K {SENDER} tx off",
-                  f"run it on the sending end, in the namespace of {address}, with its interface for {SENDER}: it sends "
+                  f"run it on the sending end, in the namespace of {address}, with its interface for {SENDER}: it "
+                  "sends "
                   "finished checksums from then on", TX_COST)
 
 

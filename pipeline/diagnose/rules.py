@@ -56,7 +56,8 @@ def nothing(tap: Tap) -> Finding:
                                           or "none carries a checksum that is known here")]
     limits = ""
     if total["unchecked"]:
-        limits = (f"{total['unchecked']} checksums cannot be checked: truncated by the capture, fragments, quoted in ICMP "
+        limits = (f"{total['unchecked']} checksums cannot be checked: truncated by the capture, fragments, quoted in "
+                  "ICMP "
                   "errors, or lengths that contradict each other")
     confidence = "certain" if total["good"] and packets else "possible"
     if not packets:

@@ -23,7 +23,8 @@ DURATION = 10.0
 class Options:
     """What `pktmend diagnose` was told; a and b are interfaces or files, b empty for a single tap.
 
-    packets: of each tap, 0 for no limit.    duration: seconds of a live tap; None: 10, or no limit if packets are given.
+    packets:  of each tap, 0 for no limit.
+    duration: seconds of a live tap; None: 10, or no limit if packets are given.
     """
 
     a: str

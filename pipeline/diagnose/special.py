@@ -7,7 +7,7 @@ from collections import defaultdict
 from pipeline import _core
 from pipeline.diagnose.case import Case, counted, surely
 from pipeline.diagnose.evidence import Dhcp, IcmpError
-from pipeline.diagnose.finding import Finding, Remedy
+from pipeline.diagnose.finding import Finding, Remedy, times
 from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.diagnose.surroundings import named
@@ -47,16 +47,20 @@ def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
     """Switch off what vouches: a card's receive checksum, the veth of old, or GRO where frames entered the machine."""
     tapped = case.around.tapped if case.around else None
     if case.around is None or tapped is None:
-        return [Remedy("ethtool -K IFACE rx off", "run it for the card that receives them: the stack checks every checksum "
+        return [Remedy("ethtool -K IFACE rx off", "run it for the card that receives them: the stack checks every "
+                                                  "checksum "
                        "itself", "more CPU time, and GRO joins less")]
     entries = [tapped] if tapped.device or case.around.machine.kernel < VETH_FIXED else []
-    remedies = [Remedy(i.command(f"ethtool -K {i.name} rx off"), f"{named(i)} vouches for nothing: the stack checks every "
+    remedies = [Remedy(i.command(f"ethtool -K {i.name} rx off"), f"{named(i)} vouches for nothing: the stack checks "
+                                                                 "every "
                        "checksum itself", "more CPU time, and GRO joins less") for i in entries]
     ports = [case.around.machine.peer_of(owner) for s in mine[:16] if (owner := case.owner(s.source, s.source_mac))]
-    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, does not verify "
+    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, does not "
+                                                                         "verify "
                         "and mark them before they are damaged: the receiver checks them again", "more CPU time")
                  for port in {p.index: p for p in ports if p is not None and p.has("rx-gro")}.values()]
-    return remedies or [Remedy("ethtool -K IFACE gro off", "for the interface where they enter the machine: it does not "
+    return remedies or [Remedy("ethtool -K IFACE gro off", "for the interface where they enter the machine: it does "
+                                                           "not "
                                "verify and mark them before they are damaged", "more CPU time")]
 
 
@@ -70,7 +74,8 @@ def flagged(case: Case) -> list[Finding]:
         counts = case.total(done) if not rest else {f"{s.proto} bad-seed": len(done) for s in done[:1]}
         found.append(Finding(
             "double-completion", surely(done),
-            [f"{len(done)} checksums are finished and right, and still flagged as unfinished: whoever completes them next "
+            [f"{len(done)} checksums are finished and right, and still flagged as unfinished: whoever completes them "
+             "next "
              "turns them into the bare pseudo-header sum"],
             done, counts, [_sender_remedy(case, done)], bridge=None))
     if rest:
@@ -92,11 +97,13 @@ def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
     elif len(mine) > 1 and len(offsets) == 1:
         evidence.append(f"all differ from S by {offsets.pop():04x}: the same mistake each time, in a driver or program")
     elif len(offsets) > 1:
-        evidence.append("they differ from S by varying amounts: finished sums of other contents, most likely. Their packets "
+        evidence.append("they differ from S by varying amounts: finished sums of other contents, most likely. Their "
+                        "packets "
                         "are corrupt, and the flag makes the receiver's kernel take them unseen")
     return Finding(
         "bad-seed", surely(mine), evidence, mine, counts,
-        [Remedy("pktmend monitor -i IFACE", "tap nearer to the sender, interface by interface, until they are gone: what "
+        [Remedy("pktmend monitor -i IFACE", "tap nearer to the sender, interface by interface, until they are gone: "
+                                            "what "
                 "lies between sets the flag", "")],
         "a flagged packet that holds the right seed over corrupt contents cannot be told from a healthy one by any tap",
         case.bridge("bad-seed", mine))
@@ -106,7 +113,8 @@ def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
 
 
 def sctp(case: Case) -> list[Finding]:
-    """A field that is empty, holds a 16-bit sum, or is a CRC32c written wrongly.  Damaged packets are not meant here."""
+    """A field that is empty, holds a 16-bit sum, or is a CRC32c written wrongly.  Damaged packets are not meant "
+      "here."""
     kinds: dict[str, list[Sample]] = defaultdict(list)
 
     def is_mistake(s: Sample) -> bool:
@@ -125,7 +133,8 @@ def sctp(case: Case) -> list[Finding]:
     evidence = [f"{len(some)} SCTP checksums {words[kind]}" for kind, some in kinds.items()]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     remedies = [Remedy(
-        (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp off"),
+        (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp "
+                                                                                "off"),
         f"{address} computes the CRC32c itself", "a little more CPU time") for address, end, _ in ends[:4]]
     bridge = case.bridge("sctp-wrong-sum" if "empty" in kinds else "wrong-arithmetic", mine)
     return [Finding("sctp-wrong-sum", surely(mine), evidence, mine, counts, remedies, bridge=bridge)]
@@ -177,7 +186,7 @@ def dhcp(case: Case) -> list[Finding]:
         evidence.append("the kernel's note is there, but a client that reads raw packets without asking for it "
                         "(PACKET_AUXDATA) does not see it")
     if refused:
-        evidence.append(f"the client asked again {refused} times after an answer had come, as if there had been none")
+        evidence.append(f"the client asked again {times(refused)} after an answer had come, as if there had been none")
     confidence = "certain" if leaked and refused else "likely"
     server = case.owner(samples[0].source, samples[0].source_mac)
     remedies = for_leak([(samples[0].source, server, True)], [])
@@ -213,17 +222,20 @@ def _reactions(messages: list[Dhcp]) -> tuple[int, int]:
 
 def icmp(case: Case) -> list[Finding]:
     """An error goes to the sender of the packet it quotes: if they differ, NAT translated the one and not the other."""
-    errors = case.tap.icmp_errors
+    errors = [e for e in case.tap.icmp_errors if e.is_whole]
     strangers = [e for e in errors if e.quoted_source != e.target]
     wrong = [e for e in errors if e.sample.status == Status.BAD]
     if not strangers and not _are_wrong_alone(case, wrong):
         return []
     evidence = []
     if strangers:
-        evidence.append(f"{len(strangers)} of {len(errors)} ICMP errors are addressed to another host than the sender of the "
-                        f"packet they quote ({_pair(strangers[0])}): the outer address was translated, the quoted one was not")
+        evidence.append(f"{len(strangers)} of {len(errors)} ICMP errors are addressed to another host than the sender "
+                        "of the "
+                        f"packet they quote ({_pair(strangers[0])}): the outer address was translated, the quoted one "
+                        "was not")
     if wrong:
-        evidence.append(f"{len(wrong)} of {len(errors)} ICMP errors have a wrong checksum of their own, the one from before "
+        evidence.append(f"{len(wrong)} of {len(errors)} ICMP errors have a wrong checksum of their own, the one from "
+                        "before "
                         "what they quote was rewritten; other ICMP messages are right")
     numbers = {e.n for e in wrong}
     case.claim(lambda s: s.n in numbers and s.proto in (Proto.ICMP, Proto.ICMPV6))
@@ -231,7 +243,8 @@ def icmp(case: Case) -> list[Finding]:
     samples = [e.sample for e in (*wrong, *stale)]
     confidence = "certain" if strangers else "likely"
     return [Finding("icmp-stale-inner", confidence, evidence, samples, {"icmp": len(samples)},
-                    [Remedy("nft list ruleset", "find the hop that rewrites these addresses: its NAT has to translate ICMP "
+                    [Remedy("nft list ruleset", "find the hop that rewrites these addresses: its NAT has to translate "
+                                                "ICMP "
                             "errors with their connection (conntrack state `related`), or not at all", "")])]
 
 

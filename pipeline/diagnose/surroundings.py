@@ -1,4 +1,4 @@
-"""What the machine says about the tapped interface: whose packets these are, which hop handles them, what rose meanwhile.
+"""What the machine says about the tapped interface: whose packets these are, which hop has them, what rose meanwhile.
 
 Rules of this file:
 1. Two readings of the machine, before and after; the packets are between them.
@@ -64,7 +64,8 @@ class Surroundings:
         return found[0] if len(found) == 1 else None
 
     def _near(self) -> list[Interface]:
-        """The tapped interface, its peer, and what is joined to them: ports of their namespaces and those ports' peers."""
+        """The tapped interface, its peer, and what is joined to them: ports of their namespaces and those ports' "
+          "peers."""
         places = [i.namespace.inode for i in (self.tapped, self.peer) if i]
         ports = [i for i in self.machine.interfaces() if i.namespace.inode in places]
         peers = [peer for i in ports if (peer := self.machine.peer_of(i))]

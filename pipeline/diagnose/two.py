@@ -48,7 +48,8 @@ class Two:
 
 
 def diagnose_two(options: Options, signals: Signals) -> tuple[list[Tap], list[Finding], PipelineError | None]:
-    """Read or record both taps, match them, and return the taps, the findings, and the fault that ended a file early."""
+    """Read or record both taps, match them, and return the taps, the findings, and the fault that ended a file "
+      "early."""
     with ExitStack() as stack:
         paths, around, counted = [options.a, options.b], None, None
         if options.is_live:
@@ -266,7 +267,8 @@ def _explain_contents(changes: list[Change]) -> list[str]:
     if not spoilt:
         return ["headers and contents are the same on both sides; the checksum alone was written over"]
     c = spoilt[0]
-    return [f"their contents differ, in packet {c.behind.n} {len(c.bits)} octets from {c.bits[0][0]} to {c.bits[-1][0]} of the "
+    return [f"their contents differ, in packet {c.behind.n} {len(c.bits)} octets from {c.bits[0][0]} to "
+            f"{c.bits[-1][0]} of the "
             "transport"]
 
 
@@ -278,7 +280,8 @@ def _explain_rewritten(changes: list[Change]) -> list[str]:
 
 _REMEDIES: Final = {
     "nat-without-update": NAT_REMEDIES, "nat-on-zero": ZERO_REMEDIES,
-    "double-completion": [Remedy("tc filter show dev IFACE egress; nft list ruleset", "look for what completes checksums "
+    "double-completion": [Remedy("tc filter show dev IFACE egress; nft list ruleset", "look for what completes "
+                                                                                      "checksums "
                                  "blindly: tc `action csum`, iptables CHECKSUM, a switch's own checksum setting")],
 }
 _EXPLAIN: Final[dict[str, Callable[[list[Change]], list[str]]]] = {
@@ -301,8 +304,9 @@ def _healthy(two: Two) -> list[Finding]:
 def _journey(two: Two) -> list[str]:
     """What the hop did with packets in general."""
     m = two.matched
-    lines = [f"{m.pairs} packets were seen at both taps" + (f" (one in {m.sampled} was looked for)" if m.sampled > 1 else "")
-             + (", " + ", ".join(f"{n} {a} then {b}" for (a, b), n in m.counts.most_common(5)) if m.pairs else "")]
+    sampled = f" (one in {m.sampled} was looked for)" if m.sampled > 1 else ""
+    kinds = "".join(f", {n} {a} then {b}" for (a, b), n in m.counts.most_common(5))
+    lines = [f"{m.pairs} packets were seen at both taps{sampled}{kinds}"]
     rewrote = Counter(name for changes in two.changes.values() for c in changes for name in c.rewrote)
     looked = sum(len(changes) for changes in two.changes.values())
     if rewrote:
@@ -320,6 +324,7 @@ def _journey(two: Two) -> list[str]:
         lines.append("what did not arrive cannot be told: the kernel dropped packets of "
                      + " and ".join(f"{tap.name} ({tap.counters.kernel_drops})" for tap in drops))
     if m.clock_ns:
-        lines.append(f"the clocks of the captures differ by {abs(m.clock_ns) / 1e9:.3f} s: all packets are taken as going from "
+        lines.append(f"the clocks of the captures differ by {abs(m.clock_ns) / 1e9:.3f} s: all packets are taken as "
+                     "going from "
                      "the first to the second")
     return lines
