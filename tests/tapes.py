@@ -1,4 +1,4 @@
-"""Hand-made captures: frames with times and, in pcapng, the kernel's notes.  Written octet by octet, not by the engine."""
+"""Hand-made captures: frames with times and, in pcapng, the kernel's notes.  Written by hand, not by the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public captures: none that independent programs find good may be called unhealthy; those of senders are known as such."""
+"""Public captures: none that others find good may be called unhealthy, and those of senders are known as such."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ NOISE = random.Random(11)
 def two(tmp_path: Path, before: list[t.Timed], behind: list[t.Timed], *argv: str) -> list[dict[str, Any]]:
     """Return the findings."""
     paths = t.pcap(tmp_path / "before", before), t.pcap(tmp_path / "behind", behind)
-    done = subprocess.run([sys.executable, "-m", "pipeline", "diagnose", "-r", str(paths[0]), "-R", str(paths[1]), "--json",
-                           *argv], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "pipeline", "diagnose", "-r", str(paths[0]), "-R", str(paths[1]), "--json", *argv]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == "", done.stderr
     *found, summary = [json.loads(line) for line in done.stdout.splitlines()]
     assert summary["summary"]["packets"] == len(before) + len(behind)
@@ -134,8 +134,9 @@ def test_nat_on_zero(tmp_path: Path) -> None:
     before, behind = [], []
     for n in range(4):
         inner = Ether() / t.tcp("10.9.0.1", "10.9.0.2", 4000, 80, n, 0, "S")["IP"]
-        before.append(f.raw(t.ip(A, B) / UDP(sport=9, dport=4789, chksum=0) / VXLAN(vni=7) / inner))
-        behind.append(f.put16(f.raw(t.ip("203.0.113.9", B) / UDP(sport=9, dport=4789) / VXLAN(vni=7) / inner), 40, 0xFF9D))
+        tunnel = UDP(sport=9, dport=4789, chksum=0) / VXLAN(vni=7) / inner
+        before.append(f.raw(t.ip(A, B) / tunnel))
+        behind.append(f.put16(f.raw(t.ip("203.0.113.9", B) / tunnel), 40, 0xFF9D))
     found = two(tmp_path, at(before), later(at(behind)))
     assert named(found) == [("nat-on-zero", "certain")]
     assert "outer source address (4)" in evidence(found[0]) and "udp checksums absent before" in evidence(found[0])
@@ -144,7 +145,8 @@ def test_nat_on_zero(tmp_path: Path) -> None:
 def test_a_tunnel_is_looked_through_and_super_frames_are_split(tmp_path: Path) -> None:
     segments = stream(4)
     whole = t.tcp(A, B, 4000, 80, 1000, 1, "PA", b"".join(f.raw(p[TCP].payload) for p in segments))
-    behind = [f.raw(t.ip("192.0.2.1", "192.0.2.2") / UDP(sport=9, dport=4789, chksum=0) / VXLAN(vni=7) / p) for p in segments]
+    tunnel = t.ip("192.0.2.1", "192.0.2.2") / UDP(sport=9, dport=4789, chksum=0) / VXLAN(vni=7)
+    behind = [f.raw(tunnel / p) for p in segments]
     found = two(tmp_path, at([whole]), later(at(behind)))
     assert named(found) == [("nothing-wrong", "certain")]
     assert "tunnel put around (1)" in evidence(found[0]) and "split or joined" in evidence(found[0])
