@@ -319,6 +319,12 @@ cdef class Batch:
         self.open(i)
         return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
 
+    def octets(self, Py_ssize_t i, uint32_t limit=0xffffffff):
+        """Return a copy of the captured octets of packet *i*, *limit* at most: to read, and nothing is judged again."""
+        if not 0 <= i < self.c.count:
+            raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        return (<char *>self.c.data[i])[:min(limit, self.c.caplen[i])]
+
     cdef uint32_t head(self, Py_ssize_t i) noexcept:
         """Octets before packet *i* that belong to it."""
         return PP_VNET_LEN if self.c.flags[i] & PP_PKT_VNET else 0

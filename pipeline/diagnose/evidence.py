@@ -150,21 +150,19 @@ class Tap:
 
     def _look_at_dhcp(self, batch: _core.Batch, i: int) -> None:
         checks = [k for k in batch.checks_of(i) if k.start == batch.l4[i]]
-        frame, at = batch.frame(i), batch.l4[i] + 8
-        if not checks or at + 240 > len(frame):
+        message = batch.octets(i)[batch.l4[i] + 8 :]
+        if not checks or len(message) < 240:
             return
-        message = bytes(frame[at:])
         sample = with_expected(take(batch, i, checks, LONGEST)[0])
         self.dhcp.append(Dhcp(batch.number[i], message[0] == BOOTP_REPLY, message[28:34], _dhcp_type(message), sample))
 
     def _look_at_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
-        frame, l4 = batch.frame(i), batch.l4[i]
-        if l4 >= len(frame) or frame[l4] not in ICMP_ERRORS[protocol]:
+        octets, l4 = batch.octets(i), batch.l4[i]
+        if l4 >= len(octets) or octets[l4] not in ICMP_ERRORS[protocol]:
             return
         checks = batch.checks_of(i)
         own = [k for k in checks if k.start == l4]
         inner = [k for k in checks if k.flags & CheckFlag.QUOTED and k.start == l4 + 8]
-        octets = bytes(frame)
         version = 4 if protocol == 1 else 6
         source, target = addresses_of(octets, l4 + 8, version)
         if not own or not source or octets[l4 + 8] >> 4 != version:

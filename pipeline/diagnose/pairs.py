@@ -75,7 +75,7 @@ class Fetch:
             if numbers[i] != self._wanted[at - 1]:
                 continue
             checks = [k for k in batch.checks_of(i) if not k.flags & (CheckFlag.QUOTED | CheckFlag.NO_FIELD)]
-            self.found[numbers[i]] = Packet(numbers[i], batch.link[i], bytes(batch.frame(i)), batch.vlan_tci[i],
+            self.found[numbers[i]] = Packet(numbers[i], batch.link[i], batch.octets(i), batch.vlan_tci[i],
                                             batch.layers_of(i), take(batch, i, checks, WHOLE))
 
 

@@ -138,7 +138,7 @@ def layer_of(layers: list[tuple[int, int, int, int]], k: _core.Check) -> tuple[i
 
 def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> list[Sample]:
     """Return a sample of each of *checks* of packet i, with the frame's first *octets*."""
-    frame = bytes(batch.frame(i)[:octets])
+    frame = batch.octets(i, octets)
     layers = batch.layers_of(i)
     outer = addresses_of(frame, layers[0][0], layers[0][2]) if layers else ("", "")
     found = []
