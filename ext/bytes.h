@@ -16,6 +16,16 @@ static inline void pp_put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8); 
 static inline uint16_t pp_load16(const void *p) { uint16_t v; memcpy(&v, p, sizeof v); return v; }
 static inline uint32_t pp_load32(const void *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
 
+static inline uint64_t pp_load64(const void *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
+
+/* A hash of two numbers: upper bits choose a slot, lower ones tell its tenants apart. */
+static inline uint64_t pp_mix(uint64_t a, uint64_t b)
+{
+    uint64_t h = a * 0x9e3779b97f4a7c15u + b;
+    h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
+    return h ^ (h >> 29);
+}
+
 static inline uint16_t pp_swap16(uint16_t v) { return (uint16_t)((v << 8) | (v >> 8)); }
 
 /* Between a sum's order and the number whose digits are the octets on the wire; its own inverse. */

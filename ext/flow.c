@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
-#include "parse.h"
+#include "layers.h"
 #include "sum.h"
 
 #define SAMPLE 80u      /* octets of a datagram that identify it, with the last 8: within a tunnel they reach the inner headers */
@@ -61,16 +61,6 @@ typedef struct segment {
 pp_flow *pp_flow_new(void) { return calloc(1, sizeof(pp_flow)); }
 void pp_flow_free(pp_flow *f) { free(f); }
 
-static inline uint64_t load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
-
-/* To choose a slot (upper bits) and to tell its tenants apart (lower 32). */
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    uint64_t h = a * 0x9e3779b97f4a7c15u + b;
-    h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
-    return h ^ (h >> 29);
-}
-
 static inline uint32_t tag_of(uint64_t h) { return (uint32_t)h | 1u; } /* 0 is an empty slot */
 static inline size_t slot_of(uint64_t h, size_t slots) { return (size_t)(h >> 40) & (slots - 1); }
 
@@ -80,8 +70,8 @@ static inline void address(const uint8_t *a, uint8_t version, uint64_t *key, uin
         *key = pp_load32(a);
         *sum = pp_fold(*key);
     } else {
-        uint64_t high = load64(a), low = load64(a + 8);
-        *key = mix(high, low);
+        uint64_t high = pp_load64(a), low = pp_load64(a + 8);
+        *key = pp_mix(high, low);
         *sum = pp_fold((high >> 32) + (high & 0xffffffffu) + (low >> 32) + (low & 0xffffffffu));
     }
 }
@@ -101,13 +91,13 @@ static inline segment segment_of(const uint8_t *data, uint32_t l3, uint8_t versi
 static inline uint64_t content(const segment *s)
 {
     if (s->is_tcp) /* sequence and acknowledgment numbers; header length and flags */
-        return mix(load64(s->transport + 4), (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + 12) << 8 | 6);
+        return pp_mix(pp_load64(s->transport + 4), (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + 12) << 8 | 6);
     uint32_t end = s->length < SAMPLE ? s->length : SAMPLE, i = 8;
     uint64_t h = (uint64_t)s->length << 8 | 17, last = 0;
     for (; i + 8 <= end; i += 8)
-        h = mix(load64(s->transport + i), h);
+        h = pp_mix(pp_load64(s->transport + i), h);
     memcpy(&last, s->length < SAMPLE ? s->transport + i : s->transport + s->length - 8, s->length < SAMPLE ? s->length - i : 8);
-    return mix(last, h);
+    return pp_mix(last, h);
 }
 
 /* The sum without addresses, ports and checksum, given the right checksum; < 0xffff. */
@@ -124,14 +114,14 @@ static inline int is_near(uint32_t a, uint32_t b) { return a - b + NEAR < 2 * NE
 
 static inline uint64_t stream_of(uint64_t end, uint16_t port, uint16_t peer_port)
 {
-    return mix(end, (uint64_t)port << 16 | peer_port);
+    return pp_mix(end, (uint64_t)port << 16 | peer_port);
 }
 
-static inline uint64_t tunnel_of(const segment *s) { return mix(s->source, mix(s->target, s->word[TARGET_PORT])); }
+static inline uint64_t tunnel_of(const segment *s) { return pp_mix(s->source, pp_mix(s->target, s->word[TARGET_PORT])); }
 
 static inline uint64_t flow_of(const segment *s)
 {
-    return mix(s->source, mix(s->target, (uint64_t)s->word[SOURCE_PORT] << 16 | s->word[TARGET_PORT]));
+    return pp_mix(s->source, pp_mix(s->target, (uint64_t)s->word[SOURCE_PORT] << 16 | s->word[TARGET_PORT]));
 }
 
 static inline void note_stream(pp_flow *f, const segment *s)
@@ -332,12 +322,9 @@ static int header_of(const pp_batch *b, uint32_t i, const pp_check *k, uint32_t 
         *version = b->version[i];
         return 1;
     }
-    pp_check found[PP_CHECKS_PER_PACKET];
     pp_layer layers[PP_MAX_DEPTH];
-    pp_packet p = { .data = b->data[i], .cap = b->caplen[i], .wire = b->wirelen[i], .link = b->link[i],
-                    .flags = b->flags[i], .layers = layers, .checks = found };
-    pp_parse(&p);
-    for (unsigned j = 0; j < p.layer_count; j++)
+    unsigned count = pp_layers_of(b, i, layers);
+    for (unsigned j = 0; j < count; j++)
         if (layers[j].l4 == k->start) {
             *l3 = layers[j].l3;
             *version = layers[j].version;

@@ -1,11 +1,21 @@
 /* select.c - see select.h. */
 #include "select.h"
 
+#include "bytes.h"
+
+static int has_port(const pp_batch *b, uint32_t i, int port)
+{
+    const uint8_t *transport = b->data[i] + b->l4[i];
+    return (b->protocol[i] == 6 || b->protocol[i] == 17) && b->l4[i] && b->l4[i] + 4u <= b->caplen[i] &&
+           (pp_get16(transport) == port || pp_get16(transport + 2) == port);
+}
+
 static int matches(const pp_batch *b, uint32_t i, const pp_select *s)
 {
     return b->verdict[i] == PP_VERDICT_PASS && (s->status < 0 || b->status[i] == s->status) &&
            (s->cause < 0 || b->cause[i] == s->cause) && (s->version < 0 || b->version[i] == s->version) &&
-           (s->protocol < 0 || b->protocol[i] == s->protocol) && (b->flags[i] & s->flags) == s->flags;
+           (s->protocol < 0 || b->protocol[i] == s->protocol) && (b->flags[i] & s->flags) == s->flags &&
+           (s->port < 0 || has_port(b, i, s->port));
 }
 
 uint32_t pp_where(const pp_batch *b, const pp_select *s, uint32_t *out)

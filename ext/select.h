@@ -7,9 +7,10 @@
 
 #include "pp.h"
 
-/* A negative field accepts anything; flags: all of these bits must be set. */
+/* A negative field accepts anything; port: source or destination of the outermost TCP or UDP header; flags: all of these
+ * bits must be set. */
 typedef struct pp_select {
-    int status, cause, version, protocol;
+    int status, cause, version, protocol, port;
     uint16_t flags;
 } pp_select;
 

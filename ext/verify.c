@@ -163,7 +163,8 @@ static void settle_bad(pp_check *k, uint16_t flags, int has_metadata)
 static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
 {
     uint32_t start = 0, field = unfinished_field(p->data, p->flags, &start);
-    int has_metadata = ((p->flags & PP_PKT_METADATA) && field != UINT32_MAX) || (options & PP_VERIFY_AT_WIRE);
+    /* whoever says "somewhere" has it that one field is unfinished, wherever the capture was taken */
+    int has_metadata = field != UINT32_MAX && ((p->flags & PP_PKT_METADATA) || (options & PP_VERIFY_AT_WIRE));
     uint8_t highest = PP_STATUS_NONE;
     for (unsigned i = 0; i < p->count; i++) {
         pp_check *k = &p->checks[i];

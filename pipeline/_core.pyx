@@ -319,6 +319,12 @@ cdef class Batch:
         self.open(i)
         return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
 
+    def octets(self, Py_ssize_t i, uint32_t limit=0xffffffff):
+        """Return a copy of the captured octets of packet *i*, *limit* at most: to read, and nothing is judged again."""
+        if not 0 <= i < self.c.count:
+            raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        return (<char *>self.c.data[i])[:min(limit, self.c.caplen[i])]
+
     cdef uint32_t head(self, Py_ssize_t i) noexcept:
         """Octets before packet *i* that belong to it."""
         return PP_VNET_LEN if self.c.flags[i] & PP_PKT_VNET else 0
@@ -345,18 +351,37 @@ cdef class Batch:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         return [make_check(&self.c.checks[self.c.check_first[i] + j]) for j in range(self.c.check_count[i])]
 
-    cdef pp_select selection(self, status, cause, version, protocol, flags):
+    def layers_of(self, Py_ssize_t i):
+        """Return (l3, l4, version, protocol) of each IP header of packet *i*, outermost first, quoted ones left out."""
+        cdef pp_layer layers[8]
+        cdef unsigned int n
+        if not 0 <= i < self.c.count:
+            raise IndexError(f"packet {i} of a batch of {self.c.count}")
+        n = pp_layers_of(&self.c, <uint32_t>i, layers)
+        return [(layers[j].l3, layers[j].l4, layers[j].version, layers[j].protocol) for j in range(n)]
+
+    def fingerprints(self):
+        """Return 64 bits for each packet that stay the same whatever a hop rewrites of its headers; 0: no IP packet."""
+        cdef bytearray octets = bytearray(self.c.count * 8)
+        cdef uint64_t *out = <uint64_t *><char *>octets
+        with nogil:
+            pp_fingerprints(&self.c, out)
+        return memoryview(octets).cast("Q")
+
+    cdef pp_select selection(self, status, cause, version, protocol, port, flags):
         cdef pp_select s
         s.status = -1 if status is None else status
         s.cause = -1 if cause is None else cause
         s.version = -1 if version is None else version
         s.protocol = -1 if protocol is None else protocol
+        s.port = -1 if port is None else port
         s.flags = flags
         return s
 
-    def where(self, *, status=None, cause=None, version=None, protocol=None, flags=0):
+    def where(self, *, status=None, cause=None, version=None, protocol=None, port=None,
+              flags=0):
         """Return the indices of the packets that still pass and match all that is given."""
-        cdef pp_select s = self.selection(status, cause, version, protocol, flags)
+        cdef pp_select s = self.selection(status, cause, version, protocol, port, flags)
         cdef uint32_t *found = <uint32_t *>calloc(self.c.count + 1, 4)
         cdef uint32_t n, i
         if found == NULL:
@@ -367,9 +392,10 @@ cdef class Batch:
         finally:
             free(found)
 
-    def mark(self, verdict, *, status=None, cause=None, version=None, protocol=None, flags=0):
+    def mark(self, verdict, *, status=None, cause=None, version=None, protocol=None, port=None,
+              flags=0):
         """Give a verdict to the packets that still pass and match all that is given; return how many."""
-        cdef pp_select s = self.selection(status, cause, version, protocol, flags)
+        cdef pp_select s = self.selection(status, cause, version, protocol, port, flags)
         return pp_mark(&self.c, &s, verdict, 1 if verdict else 0)
 
     def _release_check(self):
@@ -456,6 +482,60 @@ cdef class _Flow:
 
     def __dealloc__(self):
         pp_flow_free(self.c)
+
+
+WAY_KINDS = ("good", "absent", "unchecked", "noted", "bare", "leaked", "blank", "bad")
+WAY_FIELDS = ("packets", "octets", *WAY_KINDS, "outgoing", "vouched", "super_frames", "short_frames", "accepted", "again",
+              "first", "last", "first_unfinished", "target_mac", "source_mac", "interface", "largest", "depth")
+
+
+cdef tuple way_values(const pp_way *w):
+    return (w.packets, w.octets, *[w.kind[k] for k in range(8)], w.outgoing, w.vouched, w.super_frames, w.short_frames,
+            w.accepted, w.again, w.first, w.last, w.first_unfinished, w.mac[:6], w.mac[6:12], w.interface, w.largest,
+            w.largest_depth)
+
+
+cdef class Conversations:
+    """Who talks with whom, and what became of packets whose checksum was unfinished; see conversation.h.
+
+    stage() goes after classify, in one pipeline; read rows() when that has ended.
+    """
+    cdef pp_conversations *c
+
+    def __cinit__(self):
+        self.c = pp_conversations_new()
+        if self.c == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        pp_conversations_free(self.c)
+
+    def stage(self):
+        """Return the stage that fills the table."""
+        cdef NativeStage s = builtin(pp_stage_converse, "converse")
+        s.context, s.keep = self.c, self
+        return s
+
+    @property
+    def lost(self):
+        """Conversations that were given up for others."""
+        return self.c.lost
+
+    def rows(self):
+        """Return (version, protocol, (address, port) of both ends, the values of WAY_FIELDS for both ways) of each.
+
+        Addresses are octets.  The first way is from the first end to the second.
+        """
+        cdef pp_conversation *k
+        cdef int width
+        found = []
+        for i in range(PP_CONVERSATIONS):
+            k = &self.c.at[i]
+            if k.is_used:
+                width = 4 if k.version == 4 else 16
+                ends = tuple([(k.address[e][:width], k.port[e]) for e in range(2)])
+                found.append((k.version, k.protocol, ends, tuple([way_values(&k.way[w]) for w in range(2)])))
+        return found
 
 
 cdef NativeStage builtin(pp_stage_fn run, str name, option=None):

@@ -35,9 +35,38 @@ cdef extern from "flow.h" nogil:
     pp_flow *pp_flow_new() noexcept
     void pp_flow_free(pp_flow *) noexcept
 
+cdef extern from "layers.h" nogil:
+    enum: PP_MAX_DEPTH
+    ctypedef struct pp_layer:
+        uint32_t l3, l4
+        uint8_t version, protocol
+    unsigned int pp_layers_of(const pp_batch *, uint32_t, pp_layer *) noexcept
+
+cdef extern from "conversation.h" nogil:
+    enum: PP_CONVERSATIONS
+    ctypedef struct pp_way:
+        uint64_t packets, octets
+        uint64_t kind[8]
+        uint64_t outgoing, vouched, super_frames, short_frames, accepted, again, first, last, first_unfinished
+        uint8_t mac[12]
+        uint32_t interface, largest
+        uint8_t largest_depth
+    ctypedef struct pp_conversation:
+        uint8_t address[2][16]
+        uint16_t port[2]
+        uint8_t version, protocol, is_used
+        pp_way way[2]
+    ctypedef struct pp_conversations:
+        pp_conversation at[4096]
+        uint64_t lost
+    pp_conversations *pp_conversations_new() noexcept
+    void pp_conversations_free(pp_conversations *) noexcept
+    int pp_stage_converse(pp_batch *, void *) noexcept
+    void pp_fingerprints(const pp_batch *, uint64_t *) noexcept
+
 cdef extern from "select.h" nogil:
     ctypedef struct pp_select:
-        int status, cause, version, protocol
+        int status, cause, version, protocol, port
         uint16_t flags
     uint32_t pp_where(const pp_batch *, const pp_select *, uint32_t *) noexcept
     uint32_t pp_mark(pp_batch *, const pp_select *, uint8_t, uint8_t) noexcept

@@ -18,6 +18,7 @@ COMMANDS = {
     "bridge": ("bridge", "Carry frames between two interfaces and repair their checksums on the way."),
     "monitor": ("monitor", "Watch interfaces: rates per status and cause, a line a second."),
     "check": ("files", "Check every checksum of a capture or of live packets; exit 1 if any is bad."),
+    "diagnose": ("diagnose", "Name the root cause of wrong checksums, and the command that cures it."),
     "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),
     "doctor": ("doctor", "Look for what in this machine's set-up will produce bad checksums."),
     "offload": ("offload", "Show or change an interface's offloads, in any namespace; restore undoes it."),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../ext/conversation.h"
 #include "../../ext/flow.h"
 #include "../../ext/verify.h"
 
@@ -32,10 +33,17 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
     flag[slot] = flags;
     uint32_t options = PP_VERIFY_EXPECTED;
     static pp_flow *flow;
-    if (!flow)
+    static pp_conversations *conversations;
+    uint64_t print;
+    if (!flow) {
         flow = pp_flow_new();
+        conversations = pp_conversations_new();
+    }
     if (pp_stage_verify(out, &options) || pp_stage_classify(out, flow) || pp_stage_count(out, NULL) ||
-        pp_stage_repair(out, &policy) || pp_stage_drop_corrupt(out, NULL))
+        pp_stage_converse(out, conversations))
+        abort();
+    pp_fingerprints(out, &print);
+    if (pp_stage_repair(out, &policy) || pp_stage_drop_corrupt(out, NULL))
         abort();
 }
 

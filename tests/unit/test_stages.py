@@ -9,7 +9,7 @@ import cffi
 import frames as f
 import numpy
 import pytest
-from scapy.all import ICMP, wrpcap
+from scapy.all import ICMP, UDP, VXLAN, Ether, wrpcap
 
 import pipeline
 from pipeline import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, classify, count, verify
@@ -201,3 +201,17 @@ def test_repair_leaves_the_corrupt_one_alone(capture: str, policy: str) -> None:
 def test_unknown_policy_lists_the_known() -> None:
     with pytest.raises(pipeline.ConfigError, match="leaked"):
         pipeline.repair_with("everything")
+
+
+def test_where_finds_a_port_of_tcp_and_udp_and_layers_are_those_of_scapy() -> None:
+    other = f.ether / f.ip4 / f.udp.copy()
+    other[UDP].sport, other[UDP].dport = 53, 9
+    inner = Ether() / f.ip6 / f.tcp
+    tunnel = f.ether / f.ip4 / UDP(sport=9, dport=4789) / VXLAN() / inner
+    batch = pipeline.batch_of([GOOD, f.raw(other), PING, f.raw(tunnel), f.raw(other)[:35]])
+    verify(batch)
+    assert batch.where(port=80) == [0]  # the tunnel's inner one is not meant
+    assert batch.where(port=53) == [1] and batch.where(port=9) == [1, 3] and batch.where(port=9, protocol=6) == []
+    assert batch.layers_of(0) == [(14, 34, 4, 6)] and batch.layers_of(2) == [(14, 34, 4, 1)]
+    start = len(f.raw(tunnel)) - len(f.raw(inner)) + 14
+    assert batch.layers_of(3) == [(14, 34, 4, 17), (start, start + 40, 6, 6)]

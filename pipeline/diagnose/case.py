@@ -1,0 +1,93 @@
+"""What a rule works on: a tap's evidence, the machine around it, and the bad packets that nobody has explained yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from pipeline.diagnose.causes import CAUSES
+from pipeline.diagnose.evidence import Tap
+from pipeline.diagnose.remedies import bridge_command
+from pipeline.diagnose.samples import Sample
+from pipeline.diagnose.surroundings import Surroundings
+from pipeline.machine import Interface
+from pipeline.names import Cause
+
+SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
+
+
+class Case:
+    """One diagnosis under way."""
+
+    def __init__(self, tap: Tap, around: Surroundings | None) -> None:
+        self.tap = tap
+        self.around = around
+        self.rest = tap.samples()
+
+    def claim(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
+        """Take the unexplained samples that *wanted* accepts."""
+        mine = [s for s in self.rest if wanted(s)]
+        if mine:
+            self.rest = [s for s in self.rest if not wanted(s)]
+        return mine
+
+    def claim_causes(self, *causes: Cause) -> list[Sample]:
+        """Take the samples of these causes."""
+        return self.claim(lambda s: s.cause in causes)
+
+    def total(self, samples: Iterable[Sample]) -> dict[str, int]:
+        """Return {"tcp leaked": 41, ...}: of what the samples show, the number in the whole capture.
+
+        Exact where all samples of a cause were claimed together, else the samples' own number.
+        """
+        mine: dict[tuple[str, str], int] = {}
+        for s in samples:
+            key = str(s.proto), str(s.cause)
+            mine[key] = mine.get(key, 0) + 1
+        kept: dict[tuple[str, str], int] = {}
+        for s in self.tap.samples():
+            key = str(s.proto), str(s.cause)
+            kept[key] = kept.get(key, 0) + 1
+        return {f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == kept.get((proto, cause)) else n
+                for (proto, cause), n in mine.items()}
+
+    def owner(self, address: str, mac: str = "") -> Interface | None:
+        """The interface of this machine that has *address*; None offline."""
+        return self.around.owner(address, mac) if self.around else None
+
+    def bridge(self, name: str, samples: list[Sample], *, is_behind: bool = True) -> str | None:
+        """Return the bridge command against root cause *name*, None if there is none.
+
+        is_behind: these samples were seen behind the hop; else the loss lies further on.
+        """
+        template = CAUSES[name].bridge
+        if not template or not samples:
+            return None
+        incoming = is_behind and not all(s.is_outgoing for s in samples)
+        return bridge_command(template, self.around, self.receiver(samples[0]), incoming=incoming)
+
+    def receiver(self, s: Sample) -> Interface | None:
+        """The interface of this machine that a packet is for: by its outermost address, else by its MAC address."""
+        owner = self.owner(s.outer[1] or s.target)
+        if owner is None and self.around is not None and s.target_mac:
+            alike = [i for i in self.around.machine.interfaces() if i.mac == s.target_mac]
+            owner = alike[0] if len(alike) == 1 else None
+        return owner
+
+    def rising(self) -> list[str]:
+        """Counters that rose meanwhile."""
+        return self.around.rising() if self.around else []
+
+
+def surely(samples: list[Sample]) -> str:
+    """`likely` for few packets, where chance is not ruled out, else `certain`."""
+    return "certain" if len(samples) >= SURE else "likely"
+
+
+def counted(counts: dict[str, int]) -> str:
+    """`41 tcp, 3 udp`: the numbers of a finding without their causes."""
+    by_proto: dict[str, int] = {}
+    for key, n in counts.items():
+        proto = key.split()[0]
+        by_proto[proto] = by_proto.get(proto, 0) + n
+    return ", ".join(f"{n} {proto}" for proto, n in by_proto.items())

@@ -1,0 +1,100 @@
+"""`pktmend diagnose`: fill one tap or two, join them with what the machine says, print the findings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.diagnose import rules, taps
+from pipeline.diagnose.evidence import Tap
+from pipeline.diagnose.finding import Finding
+from pipeline.diagnose.show import text_of
+from pipeline.diagnose.surroundings import Surroundings
+from pipeline.errors import EXIT_PROBLEMS, ConfigError, PipelineError
+from pipeline.report import check_lines, merge_checks, print_json
+from pipeline.signals import Signals
+
+DURATION = 10.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `pktmend diagnose` was told; a and b are interfaces or files, b empty for a single tap.
+
+    packets:  of each tap, 0 for no limit.
+    duration: seconds of a live tap; None: 10, or no limit if packets are given.
+    """
+
+    a: str
+    b: str
+    is_live: bool
+    packets: int = 0
+    duration: float | None = None
+    json: bool = False
+    at_wire: bool = False
+    expression: str = ""
+    promiscuous: bool = True
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot work."""
+        if self.duration is not None and (not self.is_live or self.duration <= 0):
+            raise ConfigError(f"--duration {self.duration:g}", "seconds above 0, of a live tap")
+        if self.a == self.b and self.a != "-":
+            raise ConfigError(f"both taps are {self.a!r}", "one before the hop and one behind it")
+
+    @property
+    def seconds(self) -> float:
+        """How long to watch; 0 for no limit."""
+        return self.duration if self.duration is not None else 0 if self.packets else DURATION
+
+
+def run_diagnose(options: Options) -> int:
+    """Diagnose; return the exit code: 1 if a finding is unhealthy."""
+    options.check()
+    signals = Signals()
+    fault: PipelineError | None = None
+    if options.b:
+        from pipeline.diagnose.two import diagnose_two
+
+        seen, findings, fault = diagnose_two(options, signals)
+    elif options.is_live:
+        tap, around = _watch(options, signals)
+        seen, findings = [tap], rules.findings_of(tap, around)
+    else:
+        tap, fault = taps.read(options.a, signals, packets=options.packets, expression=options.expression,
+                               at_wire=options.at_wire)
+        seen, findings = [tap], rules.findings_of(tap)
+    _print(options, seen, findings)
+    if fault is not None:
+        sys.stdout.flush()
+        raise fault
+    return 0 if all(f.cause.is_healthy for f in findings) else EXIT_PROBLEMS
+
+
+def _watch(options: Options, signals: Signals) -> tuple[Tap, Surroundings]:
+    from pipeline.machine import read_machine
+
+    before = read_machine()
+    tap = taps.watch(options.a, signals, packets=options.packets, duration=options.seconds,
+                     expression=options.expression, promiscuous=options.promiscuous)
+    return tap, Surroundings(before, read_machine(), options.a)
+
+
+def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Finding]) -> None:
+    directions = [tap.counters for tap in seen]
+    checks = merge_checks(directions)
+    packets, truncated, malformed = (sum(getattr(d, name) for d in directions)
+                                     for name in ("packets", "truncated", "malformed"))
+    if options.json:
+        for finding in findings:
+            print_json(finding.as_json())
+        summary: dict[str, Any] = {"packets": packets, "truncated": truncated, "malformed": malformed, "checks": checks,
+                                   "causes": [finding.name for finding in findings]}
+        drops = sum(d.kernel_drops for d in directions)
+        print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
+        return
+    print(text_of(findings))
+    print(f"\n{packets} packets, {truncated} truncated, {malformed} malformed")
+    print("\n".join(check_lines(checks)))
