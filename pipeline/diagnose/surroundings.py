@@ -122,8 +122,11 @@ def is_blind_tap(i: Interface) -> bool:
 
 
 def _programs(path: list[Interface]) -> list[Hop]:
-    """Interfaces on the way with an XDP program, but for the hosts' own: what is redirected there has arrived."""
-    found = tuple(i for i in path if i.xdp and not i.addresses)
+    """Interfaces on the way with an XDP program, but for the hosts' own: what is redirected there has arrived.
+
+    A port has no address but the link-local one that IPv6 gives to every interface.
+    """
+    found = tuple(i for i in path if i.xdp and all(each.startswith("fe80:") for each in i.addresses))
     return [Hop("program", "", 0, found)] if found else []
 
 
