@@ -292,6 +292,16 @@ static const pp_check *pending_check(const pp_batch *b, uint32_t i)
     return NULL;
 }
 
+/* The source calls a checksum unfinished whose field is not the seed.  With that note the receiver's kernel would not look at
+ * it, and damaged data would reach the application. */
+static int is_wrongly_vouched(const pp_batch *b, uint32_t i)
+{
+    if (b->status[i] != PP_STATUS_BAD || (b->flags[i] & (PP_PKT_VNET | PP_PKT_NOT_READY)) != (PP_PKT_VNET | PP_PKT_NOT_READY))
+        return 0;
+    const pp_check *k = pending_check(b, i);
+    return k && k->status == PP_STATUS_BAD;
+}
+
 static int is_crc32c(const pp_check *k) { return k && (k->flags & PP_CHECK_CRC32C); }
 
 /* What the packet socket on the way out would refuse or spoil, whatever the next hop can do: a super-frame within a tunnel
@@ -346,7 +356,12 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         e->fate[i] = 0;
         if (b->flags[i] & PP_PKT_VNET)
             memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
-        if (!e->finish && !must_finish(b, i, &v)) {
+        int vouched = is_wrongly_vouched(b, i);
+        if (vouched && !v.gso_type) {
+            memset(b->data[i] - PP_VNET_LEN, 0, PP_VNET_LEN);
+            v.flags = 0;
+        }
+        if (!e->finish && !must_finish(b, i, &v) && !(vouched && v.gso_type)) {
             if (e->join)
                 add_joined(e, b, i, ledger);
             else

@@ -56,6 +56,44 @@ def test_repaired_datagram_reaches_the_application(line: Line) -> None:
     assert line.b.checksum_errors() == {"UdpInCsumErrors": 1}
 
 
+@pytest.mark.parametrize("finish", [(), ("--finish", "pb")], ids=["", "finish"])
+def test_damage_that_was_noted_as_unfinished_does_not_reach_the_application(line: Line, finish: tuple[str, ...]) -> None:
+    """With its note the receiver's kernel would not look at it: the frame arrives byte for byte, without the note."""
+    mac = line.b.call(lambda: _mac("eth0"))
+    packet = f.Ether(src="02:00:00:00:00:01", dst=mac) / f.ip4 / UDP(sport=1, dport=5000) / f.PAYLOAD
+    damaged = f.put16(f.raw(packet), f.field_offset(packet), 0x4711)
+
+    def bind() -> socket.socket:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("10.7.0.2", 5000))
+        s.settimeout(1)
+        return s
+
+    with (line.b.call(bind) as application, line.bridged(*finish) as bridge, open_tap(line.a, "eth0", vnet=True) as out,
+          open_tap(line.b, "eth0") as back):
+        out.send(f.vnet(packet) + damaged)
+        assert seen(back, lambda got: got[:12] == damaged[:12]) == damaged
+        with pytest.raises(TimeoutError):
+            application.recv(2000)
+        there, _ = bridge.stop()
+    assert there["checks"]["udp"] == {"bad-seed": 1}
+    assert line.b.checksum_errors() == {"UdpInCsumErrors": 1}
+
+
+@pytest.mark.parametrize("finish", [(), ("--finish", "pb")], ids=["", "finish"])
+def test_super_frame_with_a_wrong_seed_is_dropped_by_the_receiver(line: Line, finish: tuple[str, ...]) -> None:
+    mac = line.b.call(lambda: _mac("eth0"))
+    packet = f.Ether(src="02:00:00:00:00:01", dst=mac) / f.ip4 / f.tcp / Raw(bytes(range(250)) * 12)
+    damaged = f.put16(f.raw(packet), f.field_offset(packet), f.seed(packet) ^ 0x0100)
+    with line.bridged(*finish) as bridge, open_tap(line.a, "eth0", vnet=True) as out:
+        out.send(f.vnet(packet, gso_type=1, gso_size=1000) + damaged)
+        time.sleep(0.3)
+        there, _ = bridge.stop()
+    assert there["checks"]["tcp"] == {"bad-seed": 1} and there["split"] == 1
+    assert there["sent_frames"] - there["sent"] == 2  # one became three
+    assert line.b.checksum_errors() == {"TcpInCsumErrors": 3}
+
+
 def _mac(interface: str) -> str:
     from pathlib import Path
 
