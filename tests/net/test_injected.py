@@ -57,7 +57,7 @@ def test_repaired_datagram_reaches_the_application(line: Line) -> None:
 
 
 @pytest.mark.parametrize("finish", [(), ("--finish", "pb")], ids=["", "finish"])
-def test_damage_that_was_noted_as_unfinished_does_not_reach_the_application(line: Line, finish: tuple[str, ...]) -> None:
+def test_damage_noted_as_unfinished_does_not_reach_the_application(line: Line, finish: tuple[str, ...]) -> None:
     """With its note the receiver's kernel would not look at it: the frame arrives byte for byte, without the note."""
     mac = line.b.call(lambda: _mac("eth0"))
     packet = f.Ether(src="02:00:00:00:00:01", dst=mac) / f.ip4 / UDP(sport=1, dport=5000) / f.PAYLOAD
