@@ -1,4 +1,4 @@
-"""Compile the kernel's packet-socket constants and structs out of the kernel's own headers.
+"""Compile the kernel's packet-socket, TAP and BPF constants and structs out of the kernel's own headers.
 
 What Debian 12's 6.1 headers lack is given a fallback here, with the kernel version that brought it.
 Run by setup.py (cffi_modules); the result is the extension pipeline._kernel.
@@ -17,6 +17,12 @@ CONSTANTS = """
     VIRTIO_NET_HDR_F_NEEDS_CSUM VIRTIO_NET_HDR_F_DATA_VALID VIRTIO_NET_HDR_GSO_NONE
     VIRTIO_NET_HDR_GSO_TCPV4 VIRTIO_NET_HDR_GSO_UDP VIRTIO_NET_HDR_GSO_TCPV6
     VIRTIO_NET_HDR_GSO_UDP_L4 VIRTIO_NET_HDR_GSO_ECN SO_RCVBUFFORCE SO_SNDBUFFORCE SO_ATTACH_FILTER
+    TUNSETIFF TUNSETOFFLOAD IFF_TAP IFF_NO_PI IFF_VNET_HDR TUN_F_CSUM TUN_F_TSO4 TUN_F_TSO6
+    BPF_PROG_TYPE_SCHED_CLS BPF_PROG_TYPE_XDP XDP_PASS TC_ACT_OK TC_ACT_SHOT BPF_F_PSEUDO_HDR BPF_F_MARK_MANGLED_0
+    BPF_FUNC_redirect BPF_FUNC_get_prandom_u32 BPF_FUNC_skb_store_bytes BPF_FUNC_l3_csum_replace
+    BPF_FUNC_l4_csum_replace
+    BPF_LD BPF_LDX BPF_ST BPF_STX BPF_JMP BPF_ALU64 BPF_B BPF_H BPF_W BPF_ABS BPF_IND BPF_MEM BPF_MOV BPF_ADD BPF_AND
+    BPF_XOR BPF_LSH BPF_RSH BPF_JEQ BPF_JNE BPF_JLT BPF_CALL BPF_EXIT BPF_K BPF_X
 """.split()  # noqa: SIM905 - a list would be one name a line
 
 ffi.cdef(
@@ -28,17 +34,27 @@ struct tpacket_req3 { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp
 struct packet_mreq { int mr_ifindex; unsigned short mr_type, mr_alen; unsigned char mr_address[8]; };
 struct sock_filter;
 struct sock_fprog { unsigned short len; struct sock_filter *filter; };
+int load_bpf(unsigned int type, const char *instructions, unsigned int count, char *log, unsigned int log_size);
 """
 )
 
 ffi.set_source(
     "pipeline._kernel",
     """
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <asm/socket.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/pkt_cls.h>
 #include <linux/virtio_net.h>
 #ifndef SOL_PACKET
 #define SOL_PACKET 263
@@ -52,6 +68,22 @@ ffi.set_source(
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
+
+/* Load a program of count instructions: its descriptor, or -errno with the verifier's words in log. */
+static int load_bpf(unsigned int type, const char *instructions, unsigned int count, char *log, unsigned int log_size)
+{
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.prog_type = type;
+    attr.insns = (uintptr_t)instructions;
+    attr.insn_cnt = count;
+    attr.license = (uintptr_t)"Apache-2.0";
+    attr.log_level = 1;
+    attr.log_buf = (uintptr_t)log;
+    attr.log_size = log_size;
+    long fd = syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof attr);
+    return fd < 0 ? -errno : (int)fd;
+}
 """,
 )
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),
     "doctor": ("doctor", "Look for what in this machine's set-up will produce bad checksums."),
     "offload": ("offload", "Show or change an interface's offloads, in any namespace; restore undoes it."),
+    "lab": ("lab", "Reproduce known causes of wrong checksums in throw-away network namespaces, and cure them."),
     "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
     "stages": ("stages", "List the stages: the engine's own, with their cost on this machine, and installed ones."),
     "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),

@@ -9,35 +9,29 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from pipeline.errors import CaptureError
-from pipeline.lab.world import Host, require_programs
+from pipeline.lab.world import Host, end, require_programs
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 PROGRAMS = ("ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovsdb-tool", "ovs-appctl")
-SYSTEM_PATH = os.pathsep.join(["/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
 
 def is_installed() -> bool:
     """Are Open vSwitch's programs here?"""
-    return SCHEMA.exists() and all(shutil.which(name, path=SYSTEM_PATH) for name in PROGRAMS)
+    return SCHEMA.exists() and all(shutil.which(name) for name in PROGRAMS)
 
 
 class OpenVSwitch:
-    """One userspace switch inside *host*, ended with its world.
+    """One userspace switch inside *host*, ended with its world."""
 
-    tso: other_config:userspace-tso-enable, which keeps the metadata across the datapath (one of the cures).
-    """
-
-    def __init__(self, host: Host, *, tso: bool = False) -> None:
+    def __init__(self, host: Host) -> None:
         require_programs(PROGRAMS)
         self.host = host
         self.bridge = "br0"
-        self._dir = Path(tempfile.mkdtemp(prefix="pktmend-ovs-"))
-        host.world.on_exit(lambda: shutil.rmtree(self._dir, ignore_errors=True))
+        self._dir = host.world.folder()
         self._environment = {
             **os.environ,
             "OVS_RUNDIR": str(self._dir), "OVS_LOGDIR": str(self._dir), "OVS_DBDIR": str(self._dir),
@@ -48,15 +42,23 @@ class OpenVSwitch:
         _wait_for(socket)
         self._socket = socket
         self.vsctl("--no-wait", "init")
-        if tso:
-            self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
-        self._spawn("ovs-vswitchd", f"unix:{socket}")
+        self._start()
         self.vsctl("add-br", self.bridge, "--", "set", "bridge", self.bridge, "datapath_type=netdev")
 
-    def _spawn(self, program: str, *arguments: str) -> None:
+    def _start(self) -> None:
+        self._switch = self._spawn("ovs-vswitchd", f"unix:{self._socket}")
+
+    def restart(self, *, tso: bool) -> None:
+        """Start the switch anew; tso: with other_config:userspace-tso-enable, which keeps the kernel's note."""
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".", f"other_config:userspace-tso-enable={str(tso).lower()}")
+        end(self._switch)
+        self._start()
+        self.vsctl("set", "bridge", self.bridge, f"external_ids:restarted={tso}")  # returns once the ports are there
+
+    def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         pidfile, log = self._dir / f"{program}.pid", self._dir / f"{program}.log"
-        self.host.spawn(program, *arguments, f"--pidfile={pidfile}", f"--log-file={log}", "-vconsole:off",
-                        env=self._environment)
+        return self.host.spawn(program, *arguments, f"--pidfile={pidfile}", f"--log-file={log}", "-vconsole:off",
+                               env=self._environment)
 
     def vsctl(self, *arguments: str) -> None:
         """Run ovs-vsctl on this switch's database."""

@@ -11,12 +11,31 @@ from __future__ import annotations
 import select
 import signal
 import socket
+import subprocess
 import sys
 from types import FrameType
+
+from pipeline.lab.world import Host, end
 
 ETH_P_ALL = 3
 SOL_PACKET = 263
 PACKET_IGNORE_OUTGOING = 23
+
+
+class Relay:
+    """The leaky copy between two ports of *host*, none at first."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._program: subprocess.Popen[bytes] | None = None
+
+    def ports(self, a: str, b: str) -> None:
+        """Copy between these two from now on."""
+        if self._program is not None:
+            end(self._program)
+        self._program = self.host.spawn(sys.executable, "-m", "pipeline.lab.relay", a, b, stdout=subprocess.PIPE)
+        assert self._program.stdout is not None
+        self._program.stdout.readline()
 
 
 def open_port(name: str) -> socket.socket:

@@ -22,11 +22,16 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from pipeline import namespaces
-from pipeline.errors import CaptureError, ConfigError, PrivilegeError
+from pipeline.errors import CaptureError, PrivilegeError
 from pipeline.machine.counters import checksum_errors, read_counters
 
 T = TypeVar("T")
 IFA_F_NODAD = 0x02
+PACKAGES = {  # of programs that are named otherwise
+    "ip": "iproute2", "nstat": "iproute2", "setpriv": "util-linux", "ping": "iputils-ping", "dnsmasq": "dnsmasq-base",
+    "ovs-vswitchd": "openvswitch-switch", "ovsdb-server": "openvswitch-switch", "ovs-vsctl": "openvswitch-switch",
+    "ovsdb-tool": "openvswitch-switch", "ovs-appctl": "openvswitch-switch",
+}
 QUIET_IPV6 = ("accept_dad=0", "accept_ra=0", "router_solicitations=0")  # no traffic but what a test sends
 
 
@@ -37,10 +42,11 @@ def require_root() -> None:
 
 
 def require_programs(names: Iterable[str]) -> None:
-    """Raise ConfigError naming the programs that are not installed."""
+    """Raise CaptureError naming the programs that are not installed and Debian's packages that have them."""
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
-        raise ConfigError(f"not installed: {', '.join(missing)}")
+        packages = dict.fromkeys(PACKAGES.get(name, name) for name in missing)
+        raise CaptureError(f"not installed: {', '.join(missing)}", f"apt-get install {' '.join(packages)}")
 
 
 class Host:
@@ -52,8 +58,9 @@ class Host:
         self.namespace = f"pktmend-{os.getpid()}-{world.number}-{name}"
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Return the command that runs *argv* in here and dies with us."""
-        return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace, *argv]
+        """Return the command that runs *argv* in here and dies with us, unless the world is kept."""
+        tie = [] if self.world.keep else ["setpriv", "--pdeathsig", "KILL"]
+        return [*tie, "ip", "netns", "exec", self.namespace, *argv]
 
     def run(
         self, *argv: str, timeout: float = 60, check: bool = True, input: bytes | None = None
@@ -74,6 +81,7 @@ class Host:
         options.setdefault("stdout", subprocess.DEVNULL)
         options.setdefault("stderr", subprocess.DEVNULL)
         options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("start_new_session", self.world.keep)
         program = subprocess.Popen(self.argv(argv), **options)
         self.world.on_exit(lambda: end(program))
         return program
@@ -106,15 +114,27 @@ class Host:
         words = [word for name, on in features.items() for word in (name, "on" if on else "off")]
         self.run("ethtool", "-K", interface, *words)
 
+    def index(self, interface: str) -> int:
+        """Return an interface's number."""
+        return self.netlink(lambda ip: index_of(ip, interface))
+
+    def hardware_address(self, interface: str) -> str:
+        """Return an interface's MAC address."""
+        return str(self.netlink(lambda ip: ip.link("get", index=index_of(ip, interface))[0].get_attr("IFLA_ADDRESS")))
+
+    def neighbour(self, interface: str, address: str, hardware_address: str) -> None:
+        """Tell an address's MAC address for good, so that nobody asks for it."""
+        self.run("ip", "neigh", "replace", address, "lladdr", hardware_address, "dev", interface)
+
     def link(self, interface: str, **attributes: Any) -> None:
         """Change a link: link("eth0", mtu=9000, state="down")."""
-        self.netlink(lambda ip: ip.link("set", index=_index(ip, interface), **attributes))
+        self.netlink(lambda ip: ip.link("set", index=index_of(ip, interface), **attributes))
 
     def address(self, interface: str, *addresses: str) -> None:
         """Add addresses such as 10.0.0.1/24 or fd00::1/64, usable at once."""
 
         def add(ip: Any) -> None:
-            index = _index(ip, interface)
+            index = index_of(ip, interface)
             for each in addresses:
                 address, _, prefix = each.partition("/")
                 more = {"flags": IFA_F_NODAD} if ":" in address else {}
@@ -124,14 +144,20 @@ class Host:
 
 
 class World:
-    """A context manager that owns hosts, links and programs."""
+    """A context manager that owns hosts, links and programs.
+
+    keep: leave everything in place at the end, unless that is an error or a signal; how_to_remove() says what then.
+    """
 
     _numbers = itertools.count(1)
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = False) -> None:
         require_root()
         require_programs(["ip", "setpriv", "ethtool"])
         self.number = next(World._numbers)
+        self.keep = keep
+        self._hosts: list[Host] = []
+        self._folders: list[Path] = []
         self._exit = ExitStack()
 
     def on_exit(self, undo: Callable[[], object]) -> None:
@@ -141,8 +167,9 @@ class World:
     def host(self, name: str) -> Host:
         """Make a namespace with its loopback up."""
         host = Host(self, name)
+        self._hosts.append(host)
+        self.on_exit(lambda: _delete(host.namespace))  # first: a signal may come in between
         _ip("netns", "add", host.namespace)
-        self.on_exit(lambda: _ip("netns", "delete", host.namespace))
         settings = Path("/proc/sys/net/ipv6/conf")
 
         def quiet() -> None:
@@ -159,6 +186,7 @@ class World:
     def folder(self) -> Path:
         """Make a folder that goes with the world."""
         path = Path(tempfile.mkdtemp(prefix="pktmend-"))
+        self._folders.append(path)
         self.on_exit(lambda: shutil.rmtree(path, ignore_errors=True))
         return path
 
@@ -176,7 +204,18 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exit.close()
+        if self.keep and kind is None:
+            self._exit.pop_all()
+        else:
+            self._exit.close()
+
+    def how_to_remove(self) -> str:
+        """Say how to enter what was kept, and how to remove it."""
+        names = " ".join(host.namespace for host in self._hosts)
+        enter = "\n".join(f"  ip netns exec {host.namespace} bash" for host in self._hosts)
+        return (f"Kept.  To enter a host:\n{enter}\nTo remove all of it:\n"
+                f"  for n in {names}; do ip netns pids $n | xargs -r kill; ip netns delete $n; done\n"
+                f"  rm -rf {' '.join(map(str, self._folders))}")
 
 
 def end(program: subprocess.Popen[bytes], *, within: float = 3.0) -> int:
@@ -193,13 +232,18 @@ def end(program: subprocess.Popen[bytes], *, within: float = 3.0) -> int:
     return program.wait()
 
 
+def _delete(namespace: str) -> None:
+    if (namespaces.NAMED / namespace).exists():
+        _ip("netns", "delete", namespace)
+
+
 def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, check=False)
     if done.returncode:
         raise CaptureError(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
 
 
-def _index(ip: Any, interface: str) -> int:
+def index_of(ip: Any, interface: str) -> int:
     found = ip.link_lookup(ifname=interface)
     if not found:
         raise CaptureError(f"there is no interface {interface!r}", interface=interface)

@@ -1,0 +1,147 @@
+"""`pktmend lab`: every case for real, as a user runs it; and that nothing of it is left, however it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tools import ROOT, need
+
+LAB = (sys.executable, "-m", "pipeline", "lab")
+EXPECTED = {
+    "veth": "offload-pending", "corrupt-veth": "vouched-for-bad", "ovs-netdev": "metadata-lost",
+    "ovs-tap": "metadata-lost", "relay": "metadata-lost", "tap": "tap-without-vnet-header", "xdp": "xdp-hop",
+    "vxlan": "tunnel-inner-unfinished", "vxlan-nat": "nat-on-zero", "nat-delta": "nat-without-update",
+    "dhcp": "dhcp-raw-client", "bit-errors": "bit-errors",
+}
+
+
+def left(pid: int) -> list[str]:
+    """Return the namespaces of the lab with process id *pid* that are still there."""
+    return [path.name for path in Path("/run/netns").glob(f"pktmend-{pid}-*")]
+
+
+def programs(pid: int) -> list[int]:
+    """Return the programs in those namespaces."""
+    ask = ["ip", "netns", "pids"]
+    found = [subprocess.run([*ask, name], capture_output=True, check=True).stdout for name in left(pid)]
+    return [int(number) for text in found for number in text.split()]
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Return those that still run (one that has ended and waits for its parent does not)."""
+    states = {pid: Path(f"/proc/{pid}/stat") for pid in pids}
+    return [pid for pid, path in states.items() if path.exists() and ") Z " not in path.read_text()]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the lab's temporary files."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def run(name: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+    """Run a case with --json; return what came out, and its lines."""
+    lab = subprocess.Popen([*LAB, "run", name, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, error = lab.communicate(timeout=120)
+    if lab.returncode == 4 and "not installed" in error:
+        pytest.skip(error.strip())
+    assert left(lab.pid) == []
+    done = subprocess.CompletedProcess(lab.args, lab.returncode, out, error)
+    return done, [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_case_is_seen_diagnosed_and_cured(name: str, temporary: Path) -> None:
+    done, lines = run(name)
+    *steps, last = lines
+    assert all(set(line) == {"step"} for line in steps)
+    failed = [line["step"]["what"] for line in steps if not line["step"]["holds"]]
+    assert list(last) == ["lab"]
+    lab = last["lab"]
+    assert set(lab) == {"name", "symptom_seen", "expected_cause", "diagnosis", "cured"}
+    assert lab["name"] == name and lab["expected_cause"] == EXPECTED[name]
+    assert lab["symptom_seen"] and lab["cured"] and not failed, (failed, done.stderr)
+    assert set(lab["diagnosis"]) == {"cause", "confidence", "remedy"}
+    assert lab["diagnosis"]["cause"] == EXPECTED[name], lab
+    assert lab["diagnosis"]["confidence"] in ("certain", "likely", "possible")
+    assert done.returncode == 0 and done.stderr == ""
+    assert list(temporary.iterdir()) == []
+
+
+def test_list_names_every_case() -> None:
+    done = subprocess.run([*LAB, "list", "--json"], capture_output=True, text=True, check=True)
+    assert [json.loads(line)["name"] for line in done.stdout.splitlines()] == list(EXPECTED)
+    text = subprocess.run([*LAB, "list"], capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in text.splitlines()] == list(EXPECTED)
+
+
+def test_documentation_has_every_case_with_its_cause() -> None:
+    table = re.findall(r"^\| `([a-z-]+)` \| .* \| `([a-z-]+)` \|", (ROOT / "docs" / "lab.md").read_text(), re.MULTILINE)
+    assert dict(table) == EXPECTED and len(table) == len(EXPECTED)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_case_leaves_nothing(number: int, temporary: Path) -> None:
+    need("curl", "ping")
+    lab = subprocess.Popen([*LAB, "run", "relay"], stdout=subprocess.PIPE, text=True)
+    assert lab.stdout is not None
+    while "curl" not in lab.stdout.readline():
+        pass
+    time.sleep(0.3)  # curl is waiting
+    running = programs(lab.pid)
+    assert len(running) >= 3  # the relay, the web server, curl
+    lab.send_signal(number)
+    lab.send_signal(number)  # an impatient user does not stop the clean-up
+    lab.communicate(timeout=20)
+    assert lab.returncode == 128 + number
+    assert left(lab.pid) == [] and alive(running) == [] and list(temporary.iterdir()) == []
+
+
+def test_kept_case_can_be_entered_and_removed_as_it_says(temporary: Path) -> None:
+    need("curl", "ping")
+    lab = subprocess.Popen([*LAB, "run", "relay", "--keep"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, error = lab.communicate(timeout=60)
+    assert "taken down" not in out
+    try:
+        enter = re.findall(r"^  (ip netns exec .*) bash$", error, re.MULTILINE)
+        assert len(enter) == 3
+        a = enter[0].split()
+        assert subprocess.run([*a, "ping", "-c1", "-W2", "10.7.0.2"], capture_output=True, check=False).returncode == 0
+        get = [*a, "curl", "-s", "--connect-timeout", "1", "http://10.7.0.2:8080/"]
+        assert subprocess.run(get, capture_output=True, check=False).returncode == 28  # it is broken again, as found
+    finally:
+        running = programs(lab.pid)
+        remove = error.split("To remove all of it:\n")[1]
+        subprocess.run(["sh", "-c", remove], check=True)
+    time.sleep(0.2)
+    assert len(running) >= 2 and alive(running) == []
+    assert left(lab.pid) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_missing_program_is_named_with_its_package() -> None:
+    need("unshare", "ovs-vswitchd")
+    hide = "mount --bind /dev/null $(command -v ovs-vswitchd) && exec \"$@\""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", hide, "-", *LAB, "run", "ovs-netdev", "--json"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 4 and done.stdout == ""
+    assert done.stderr == "pktmend: not installed: ovs-vswitchd (apt-get install openvswitch-switch)\n"
+
+
+def test_unknown_case_is_told_and_exits_2() -> None:
+    done = subprocess.run([*LAB, "run", "nonsense"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "corrupt-veth" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_without_root_it_says_so_and_exits_3() -> None:
+    done = subprocess.run(["unshare", "--user", *LAB, "run", "veth"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and "root" in done.stderr and done.stderr.count("\n") == 1
