@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -23,6 +24,7 @@ class Case:
         self.tap = tap
         self.around = around
         self.rest = tap.samples()
+        self._kept = Counter((str(s.proto), str(s.cause)) for s in self.rest)
 
     def claim(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
         """Take the unexplained samples that *wanted* accepts."""
@@ -40,15 +42,8 @@ class Case:
 
         Exact where all samples of a cause were claimed together, else the samples' own number.
         """
-        mine: dict[tuple[str, str], int] = {}
-        for s in samples:
-            key = str(s.proto), str(s.cause)
-            mine[key] = mine.get(key, 0) + 1
-        kept: dict[tuple[str, str], int] = {}
-        for s in self.tap.samples():
-            key = str(s.proto), str(s.cause)
-            kept[key] = kept.get(key, 0) + 1
-        return {f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == kept.get((proto, cause)) else n
+        mine = Counter((str(s.proto), str(s.cause)) for s in samples)
+        return {f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == self._kept[proto, cause] else n
                 for (proto, cause), n in mine.items()}
 
     def owner(self, address: str, mac: str = "") -> Interface | None:
@@ -86,8 +81,7 @@ def surely(samples: list[Sample]) -> str:
 
 def counted(counts: dict[str, int]) -> str:
     """`41 tcp, 3 udp`: the numbers of a finding without their causes."""
-    by_proto: dict[str, int] = {}
+    by_proto = Counter[str]()
     for key, n in counts.items():
-        proto = key.split()[0]
-        by_proto[proto] = by_proto.get(proto, 0) + n
+        by_proto[key.split()[0]] += n
     return ", ".join(f"{n} {proto}" for proto, n in by_proto.items())

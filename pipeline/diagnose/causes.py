@@ -35,22 +35,19 @@ _TABLE: Final = (
     RootCause(
         "offload-pending", "Nothing is wrong: these checksums are pending, not bad",
         "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of "
-        "that. "
-        "Programs that call such packets broken look at them too early.", is_healthy=True),
+        "that. Programs that call such packets broken look at them too early.", is_healthy=True),
     RootCause(
         "super-frames", "Nothing is wrong: these frames are whole super-frames",
         "The stack hands frames over before they are split (TSO, GSO) or after they were joined (GRO, LRO). On the "
-        "wire "
-        "they are as long as the MTU allows.", is_healthy=True),
+        "wire they are as long as the MTU allows.", is_healthy=True),
     RootCause(
         "metadata-lost", "A hop lost the note that checksums are unfinished",
         "The receiver drops these packets: TCP does not connect, UDP does not arrive. Ping works, because ICMP sums "
-        "are "
-        "always complete.", bridge=FINISH),
+        "are always complete.", bridge=FINISH),
     RootCause(
         "tap-without-vnet-header", "A TAP hands unfinished checksums to a program that cannot know",
-        "The kernel leaves checksums to the TAP device (TUN_F_CSUM), but the program that reads it did not ask for the "
-        "virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping "
+        "The kernel leaves checksums to the TAP device (TUN_F_CSUM), but the program that reads it did not ask for "
+        "the virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping "
         "works.",
         bridge=FINISH),
     RootCause(
@@ -67,8 +64,8 @@ _TABLE: Final = (
         "often the first ones of a connection only: delays of 1, 3, 7, ... or 63 seconds.", bridge=SIGN),
     RootCause(
         "nat-without-update", "A hop rewrote headers and did not update the checksum",
-        "The receiver drops these packets. Their contents are probably intact: the checksum is the one from before the "
-        "change.", bridge=SIGN),
+        "The receiver drops these packets. Their contents are probably intact: the checksum is the one from before "
+        "the change.", bridge=SIGN),
     RootCause(
         "icmp-stale-inner", "ICMP errors quote a packet as it was before NAT",
         "The host cannot match such an error with its connection and ignores it: path MTU discovery and 'port "
@@ -80,8 +77,7 @@ _TABLE: Final = (
     RootCause(
         "bad-seed", "Packets flagged as unfinished hold something else than the seed",
         "Whoever sent these packets asked for completion but left a wrong value to start from. Inside this machine "
-        "they "
-        "are taken without a check, corrupt or not; hardware makes a wrong checksum of them.", bridge=GUARD),
+        "they are taken without a check, corrupt or not; hardware makes a wrong checksum of them.", bridge=GUARD),
     RootCause(
         "dhcp-raw-client", "A DHCP client gets answers with an unfinished checksum",
         "DHCP clients read packets past the kernel and check UDP sums themselves. This client discards the offers and "
@@ -104,8 +100,7 @@ _TABLE: Final = (
     RootCause(
         "bit-errors", "Single bits are damaged on the way",
         "A link, a cable, memory or a card flips bits. The receiver drops what the checksum catches; of damage in "
-        "several "
-        "bits, about one packet in 65,536 passes. Repairing checksums would hide it."),
+        "several bits, about one packet in 65,536 passes. Repairing checksums would hide it."),
     RootCause(
         "corruption", "Packets are corrupt",
         "Their contents do not fit their checksums, and no single mistake explains it. The receiver drops them, "
@@ -117,8 +112,7 @@ _TABLE: Final = (
     RootCause(
         "wrong-arithmetic", "Somebody computes checksums wrongly",
         "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
-        "drops "
-        "these packets.", bridge=SIGN),
+        "drops these packets.", bridge=SIGN),
 )
 
 CAUSES: Final = {cause.name: cause for cause in _TABLE}

@@ -12,25 +12,15 @@ from collections.abc import Iterable
 from pipeline.diagnose.case import Case, counted, surely
 from pipeline.diagnose.evidence import LONGEST
 from pipeline.diagnose.finding import Finding, Remedy
-from pipeline.diagnose.remedies import for_leak
+from pipeline.diagnose.remedies import NAT_REMEDIES, ZERO_REMEDIES, for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.errors import PipelineError
 from pipeline.names import Cause, PacketFlag, Proto, Reason
 
 REPEATS = 3  # packets of a flow with the same difference
-FEW_BITS = 2  # of a one's complement difference; 1 in 125 random ones has so few
+FEW_BITS = 2  # of a one's complement difference; 1 in 146 random ones has so few
 FIND_HOP = "tap before and after each hop on the way: the one behind which they turn wrong"
 ZERO_FIXED = (5, 7)
-ZERO_REMEDIES = [
-    Remedy("ethtool -K VXLAN tx off", "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
-           "packets in it are finished before they are wrapped", "switches TSO off for the tunnel"),
-    Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
-]
-NAT_REMEDIES = [
-    Remedy("tc filter show dev IFACE ingress; nft list ruleset", "look for pedit, bpf or a program that rewrites "
-                                                                 "headers: "
-           "in tc, `action csum` goes after `action pedit`; in BPF, bpf_l4_csum_replace() goes with each change"),
-]
 
 
 def _two_taps(case: Case) -> Remedy:
@@ -63,8 +53,8 @@ def empty(case: Case) -> list[Finding]:
         found.append(Finding(
             "offload-pending", "likely",
             [f"{counted(case.total(with_seed))} checksums are 0, and what these headers carry is unfinished too (F = "
-             "S): both "
-             "are left to the sender's network card, before which this was taken"], with_seed, case.total(with_seed)))
+             "S): both are left to the sender's network card, before which this was "
+             "taken"], with_seed, case.total(with_seed)))
     rest = [s for s in mine if s not in filled and s not in with_seed]
     for name, some in (("ip-header-never-filled", [s for s in rest if s.proto == Proto.IP]),
                        ("never-filled", [s for s in rest if s.proto != Proto.IP])):
@@ -83,8 +73,7 @@ def _never_filled(case: Case, name: str, mine: list[Sample]) -> Finding:
     if live and name.startswith("ip"):
         evidence.append("Linux fills in the IPv4 header's checksum itself, always: these come from a program or device")
     limits = "" if live else ("some systems (Windows, BSD) leave it to their network card: in a capture of such a "
-                              "sender it "
-                              "is healthy, and nothing here shows where it was taken")
+                              "sender it is healthy, and nothing here shows where it was taken")
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     return Finding(name, surely(mine) if live else "likely", evidence, mine, counts, for_leak(ends[:4], []), limits,
                    case.bridge(name, mine))
@@ -99,8 +88,7 @@ def rewritten(case: Case) -> list[Finding]:
     zero = case.claim_causes(Cause.NAT_ON_ZERO)
     if zero:
         evidence = [f"{counted(case.total(zero))} checksums are what an update for changed addresses makes of 0, or "
-                    "repeat over "
-                    "differing packets"]
+                    "repeat over differing packets"]
         if case.around is not None:
             fixed = case.around.machine.kernel >= ZERO_FIXED
             evidence.append(f"this kernel ({case.around.machine.release}) "
@@ -114,8 +102,7 @@ def rewritten(case: Case) -> list[Finding]:
         evidence = []
         if addresses:
             evidence.append(f"{len(addresses)} checksums are right for the address or port that the same packet, or "
-                            "the other "
-                            "direction, shows elsewhere in this capture")
+                            "the other direction, shows elsewhere in this capture")
         if headers:
             evidence.append(f"{len(headers)} IPv4 headers have the checksum from before their TTL fell or their ToS "
                             "was set")
@@ -164,8 +151,8 @@ def arithmetic(case: Case) -> list[Finding]:
     evidence.append(f"sent by {', '.join(sources[:4])}")
     return [Finding("wrong-arithmetic", surely(mine), evidence, mine, case.total(mine),
                     [Remedy("ethtool -K IFACE tx off", f"on {sources[0]}, if its network card computes them; else the "
-                                                       "program "
-                            "that crafts these packets has to be mended", "switches TSO off too")],
+                                                       "program that crafts these packets has to be "
+                                                       "mended", "switches TSO off too")],
                     bridge=case.bridge("wrong-arithmetic", mine))]
 
 
@@ -179,10 +166,10 @@ def length(case: Case) -> list[Finding]:
     if padded:
         evidence.append(f"{padded} of these frames have octets after the packet: Ethernet padding or a frame check "
                         "sequence")
-    return [Finding("length-fault", surely(mine), evidence, mine, case.total(mine),
-                    [Remedy("ethtool -K IFACE tx off", "on the sending end: its device sums octets that do not belong "
-                                                       "to the "
-                            "packet", "switches TSO off too")], bridge=case.bridge("length-fault", mine))]
+    remedy = Remedy("ethtool -K IFACE tx off", "on the sending end: its device sums octets that do not belong to the "
+                    "packet", "switches TSO off too")
+    return [Finding("length-fault", surely(mine), evidence, mine, case.total(mine), [remedy],
+                    bridge=case.bridge("length-fault", mine))]
 
 
 # --- the unexplained ----------------------------------------------------------------------------------------------
@@ -226,8 +213,7 @@ def systematic(case: Case) -> list[Finding]:
         deltas = sorted({s.delta for s in moved})
         evidence = [f"{counted(case.total(moved))} checksums are off by the same difference in every packet of a flow ("
                     + ", ".join(f"{d:04x}" for d in deltas[:4]) + "): their contents were summed right, and a header "
-                                                                  "was "
-                    "changed afterwards"]
+                                                                  "was changed afterwards"]
         evidence += _turned_round(moved)
         found.append(_nat(case, moved, evidence, "likely"))
     return found
@@ -244,9 +230,8 @@ def _turned_round(samples: Iterable[Sample]) -> list[str]:
 def _translated_seeds(case: Case, mine: list[Sample]) -> Finding:
     offset = minus(mine[0].stored, mine[0].seed or 0)
     evidence = [f"{counted(case.total(mine))} fields differ from the pseudo-header sum S by the same {offset:04x} "
-                "whatever the "
-                "payload is: it was never summed. They leaked unfinished, and a NAT then updated them as if they were "
-                "finished"]
+                "whatever the payload is: it was never summed. They leaked unfinished, and a NAT then updated them as "
+                "if they were finished"]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     return Finding("metadata-lost", "likely", evidence, mine, case.total(mine), for_leak(ends[:4], []),
                    "pktmend bridge repairs them before the NAT only", case.bridge("metadata-lost", mine))
@@ -269,13 +254,12 @@ def random(case: Case) -> list[Finding]:
     counts = case.total(mine)
     counters = case.tap.counters
     evidence = [f"in {counters.packets} packets {counted(counts)} checksums are wrong, and no mistake of arithmetic "
-                "explains "
-                "them" + (f"; {len(mine)} were looked at closely" if len(mine) < sum(counts.values()) else "")]
+                "explains them" + (f"; {len(mine)} were looked at closely" if len(mine) < sum(counts.values()) else "")]
     if is_bits:
         flips = sum(bits(s.delta) for s in few) * sum(counts.values()) // len(mine)
         columns = sorted({s.delta if s.delta < 0x8000 else (-s.delta) % 0xFFFF for s in few})
         evidence.append(f"{len(few)} of {len(mine)} differ from the right one by one or two bits ("
-                        + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 125 would")
+                        + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 146 would")
         evidence.append(f"about one bit in {counters.octets * 8 // max(1, flips):.1e} was damaged")
     evidence += _spread(case, mine)
     confidence = "likely" if len(mine) >= REPEATS else "possible"
@@ -299,6 +283,5 @@ def _link_remedies(case: Case) -> list[Remedy]:
     tapped = case.around.tapped if case.around else None
     if tapped is not None and tapped.device:
         return [Remedy(tapped.command(f"ethtool -S {tapped.name}"), "look for CRC, symbol and alignment errors: a "
-                                                                    "cable, "
-                       "connector or card", "")]
+                                                                    "cable, connector or card", "")]
     return []

@@ -7,12 +7,12 @@ one that leaves checksums to its device leaks, one that finishes them itself doe
 from __future__ import annotations
 
 from pipeline.diagnose.case import Case, counted, surely
-from pipeline.diagnose.finding import Finding
+from pipeline.diagnose.finding import Finding, times
 from pipeline.diagnose.place import Path, Place, infer
 from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Hop, is_blind_tap, named
-from pipeline.diagnose.talks import Way
+from pipeline.diagnose.talks import TCP, Way
 from pipeline.machine import Interface
 from pipeline.names import Cause, Reason
 
@@ -28,23 +28,25 @@ def leaked(case: Case) -> list[Finding]:
         return []
     counts = case.total(own)
     evidence = [f"the field holds the bare pseudo-header sum (F = S) in {counted(counts)} checksums, and no note says "
-                "that "
-                "they are unfinished; by chance one corrupt packet in 65,536 looks like that"]
+                "that they are unfinished; by chance one corrupt packet in 65,536 looks like that"]
     return [lost(case, own, counts, evidence, surely(own) if case.tap.is_live else "likely")]
 
 
-def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: list[str], confidence: str) -> Finding:
-    """Name the kind of hop, as far as something shows it."""
+def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: list[str], confidence: str, *,
+         was_pending: bool = False) -> Finding:
+    """Name the kind of hop, as far as something shows it.
+
+    was_pending: a tap before the hop saw them unfinished.
+    """
     is_tunnel = all(s.layers > 1 for s in samples)
     ends = _ends(case, [(*(s.outer if is_tunnel else (s.source, s.target)), s.source_mac) for s in samples])
     hops = case.around.hops([end for _, end, _ in ends if end]) if case.around else []
     senders = [end for _, end, leaks in ends if leaks and end is not None]
-    evidence = [*evidence, *_travel_lines(case.tap.ways), *_sender_lines(senders), *case.rising()]
+    evidence = [*evidence, *_travel_lines(case), *_sender_lines(senders), *case.rising()]
     name = "metadata-lost"
     limits = ("a finished checksum that a hop finishes again leaves the same value; a second tap before the hop (-I) "
-              "would "
-              "tell")
-    if senders and all(end.features and not end.leaves_checksums for end in senders):
+              "would tell")
+    if senders and not was_pending and all(end.features and not end.leaves_checksums for end in senders):
         name, confidence = "double-completion", "likely"
         evidence.append("the senders finish checksums themselves (tx offload is off), so that they were right when "
                         "they left")
@@ -65,7 +67,10 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
                         f"{len(samples)} lie inside it, where an outer checksum is right only once the inner one is")
     elif hops and hops[0].kind in ("program", "xdp"):
         name = "xdp-hop"
+        if not hops[0].is_sure:
+            confidence, limits = "likely", "an XDP program may also let frames pass: its maps do not tell what it does"
     evidence += [hop.text for hop in hops]
+    evidence += case.around.set_up(end for _, end, _ in ends if end) if case.around else []
     return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits,
                    case.bridge(name, samples))
 
@@ -84,16 +89,21 @@ def _sender_lines(senders: list[Interface]) -> list[str]:
             for end in senders if end.leaves_checksums]
 
 
-def _travel_lines(ways: list[Way]) -> list[str]:
+def _travel_lines(case: Case) -> list[str]:
     """Where they come from: MAC addresses and direction; and what became of them."""
     lines = []
-    mine = [way for way in ways if way.kinds["leaked"]]
+    mine = [way for way in case.tap.ways if way.kinds["leaked"]]
     out = sum(way.outgoing for way in mine)
     macs = sorted({way.source_mac for way in mine if way.source_mac})
     if macs:
         lines.append(f"their MAC source is {', '.join(macs[:3])}{' and others' if len(macs) > 3 else ''}"
                      f"{'; they leave through the tapped interface' if out else ''}")
-    lines += infer(mine, is_noted=False).evidence if any(way.is_dead for way in mine) else []
+    accepted = sum(way.accepted for way in mine if way.protocol == TCP)
+    if accepted:
+        lines.append(f"they were acknowledged {times(accepted)} all the same: somebody finishes them further on, or "
+                     "the receiver does not check")
+    elif any(way.is_dead for way in mine):
+        lines += infer(_context(case, mine), is_noted=False).evidence
     return lines
 
 
@@ -133,8 +143,7 @@ def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: 
     limits = ""
     if bare and place.verdict in ("open", "silent"):
         limits = ("the capture holds no note of the kernel and nothing that shows where it was taken: at the sender "
-                  "this is "
-                  "healthy; if it was taken beyond, say so with --at wire")
+                  "this is healthy; if it was taken beyond, say so with --at wire")
     return Finding("offload-pending", place.confidence, evidence, samples, counts, limits=limits)
 
 
@@ -157,8 +166,7 @@ def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_not
     evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts)} checksums", *place.evidence,
                 *(hop.text for hop in hops), *case.rising()]
     limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at "
-              "the "
-              "receiver, where a leaked checksum still holds S")
+              "the receiver, where a leaked checksum still holds S")
     return Finding(name, place.confidence, evidence, samples, counts, for_leak(ends, hops), limits,
                    case.bridge(name, samples, is_behind=False))
 

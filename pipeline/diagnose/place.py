@@ -143,9 +143,8 @@ def _dead_lines(paths: list[Path]) -> list[str]:
         return []
     flows = ", ".join(way.flow for path in dead[:3] for way in path.dead[:1])
     return [f"{sum(len(path.dead) for path in dead)} connections had no answer ({flows}); their checksums are "
-            "unfinished "
-            "like those that were acknowledged, so that a closed port or a firewall explains it, or a hop further on: "
-            "tap behind it to know"]
+            "unfinished like those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
+            "further on: tap behind it to know"]
 
 
 def _host_lines(ways: list[Way]) -> list[str]:

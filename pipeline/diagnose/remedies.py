@@ -12,6 +12,15 @@ from pipeline.machine import Interface
 TX_COST: Final = "switches segmentation offload (TSO) off too: more CPU time and less throughput on that interface"
 SENDER: Final = "IFACE"
 OVS: Final = "ovs-vswitchd"
+ZERO_REMEDIES: Final = [
+    Remedy("ethtool -K VXLAN tx off", "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
+           "packets in it are finished before they are wrapped", "switches TSO off for the tunnel"),
+    Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
+]
+NAT_REMEDIES: Final = [
+    Remedy("tc filter show dev IFACE ingress; nft list ruleset", "look for pedit, bpf or a program that rewrites "
+           "headers: in tc, `action csum` goes after `action pedit`; in BPF, bpf_l4_csum_replace() with each change"),
+]
 
 
 def finish_in_software(interface: Interface, why: str) -> Remedy:
@@ -24,8 +33,7 @@ def finish_at(address: str) -> Remedy:
     """The same where the interface is not known: on the host of *address*, in its namespace."""
     return Remedy(f"ethtool -K {SENDER} tx off",
                   f"run it on the sending end, in the namespace of {address}, with its interface for {SENDER}: it "
-                  "sends "
-                  "finished checksums from then on", TX_COST)
+                  "sends finished checksums from then on", TX_COST)
 
 
 def for_leak(ends: Iterable[tuple[str, Interface | None, bool]], hops: list[Hop]) -> list[Remedy]:
@@ -77,4 +85,4 @@ def bridge_command(template: str, around: Surroundings | None, target: Interface
 
 
 def _unique(remedies: list[Remedy]) -> list[Remedy]:
-    return list({remedy.command: remedy for remedy in remedies}.values())
+    return list({(remedy.command, remedy.effect): remedy for remedy in remedies}.values())

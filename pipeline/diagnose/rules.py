@@ -57,8 +57,7 @@ def nothing(tap: Tap) -> Finding:
     limits = ""
     if total["unchecked"]:
         limits = (f"{total['unchecked']} checksums cannot be checked: truncated by the capture, fragments, quoted in "
-                  "ICMP "
-                  "errors, or lengths that contradict each other")
+                  "ICMP errors, or lengths that contradict each other")
     confidence = "certain" if total["good"] and packets else "possible"
     if not packets:
         evidence = ["no packet was seen"]

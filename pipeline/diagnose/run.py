@@ -87,14 +87,15 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Finding]) -
     checks = merge_checks(directions)
     packets, truncated, malformed = (sum(getattr(d, name) for d in directions)
                                      for name in ("packets", "truncated", "malformed"))
+    drops = sum(d.kernel_drops for d in directions)
     if options.json:
         for finding in findings:
             print_json(finding.as_json())
         summary: dict[str, Any] = {"packets": packets, "truncated": truncated, "malformed": malformed, "checks": checks,
                                    "causes": [finding.name for finding in findings]}
-        drops = sum(d.kernel_drops for d in directions)
         print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
         return
     print(text_of(findings))
-    print(f"\n{packets} packets, {truncated} truncated, {malformed} malformed")
+    unseen = f"; {drops} more were dropped by the kernel, unseen" if drops else ""
+    print(f"\n{packets} packets, {truncated} truncated, {malformed} malformed{unseen}")
     print("\n".join(check_lines(checks)))

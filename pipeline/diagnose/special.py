@@ -45,23 +45,21 @@ def vouched(case: Case) -> list[Finding]:
 
 def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
     """Switch off what vouches: a card's receive checksum, the veth of old, or GRO where frames entered the machine."""
+    less = "more CPU time, and GRO joins less"
     tapped = case.around.tapped if case.around else None
     if case.around is None or tapped is None:
-        return [Remedy("ethtool -K IFACE rx off", "run it for the card that receives them: the stack checks every "
-                                                  "checksum "
-                       "itself", "more CPU time, and GRO joins less")]
-    entries = [tapped] if tapped.device or case.around.machine.kernel < VETH_FIXED else []
-    remedies = [Remedy(i.command(f"ethtool -K {i.name} rx off"), f"{named(i)} vouches for nothing: the stack checks "
-                                                                 "every "
-                       "checksum itself", "more CPU time, and GRO joins less") for i in entries]
-    ports = [case.around.machine.peer_of(owner) for s in mine[:16] if (owner := case.owner(s.source, s.source_mac))]
-    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, does not "
-                                                                         "verify "
-                        "and mark them before they are damaged: the receiver checks them again", "more CPU time")
-                 for port in {p.index: p for p in ports if p is not None and p.has("rx-gro")}.values()]
-    return remedies or [Remedy("ethtool -K IFACE gro off", "for the interface where they enter the machine: it does "
-                                                           "not "
-                               "verify and mark them before they are damaged", "more CPU time")]
+        return [Remedy("ethtool -K IFACE rx off", "for the card that receives them: the stack checks by itself", less)]
+    remedies = []
+    if tapped.device or case.around.machine.kernel < VETH_FIXED:
+        remedies.append(Remedy(tapped.command(f"ethtool -K {tapped.name} rx off"),
+                               f"{named(tapped)} vouches for nothing: the stack checks by itself", less))
+    owners = [case.owner(s.source, s.source_mac) for s in mine[:16]]
+    ports = [port for owner in owners if owner and (port := case.around.machine.peer_of(owner)) and port.has("rx-gro")]
+    verifies = "does not verify and mark frames that are damaged only later: the receiver checks them again"
+    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, {verifies}",
+                        "more CPU time") for port in {port.index: port for port in ports}.values()]
+    return remedies or [Remedy("ethtool -K IFACE gro off", f"the interface where they enter the machine {verifies}",
+                               "more CPU time")]
 
 
 def flagged(case: Case) -> list[Finding]:
@@ -75,8 +73,7 @@ def flagged(case: Case) -> list[Finding]:
         found.append(Finding(
             "double-completion", surely(done),
             [f"{len(done)} checksums are finished and right, and still flagged as unfinished: whoever completes them "
-             "next "
-             "turns them into the bare pseudo-header sum"],
+             "next turns them into the bare pseudo-header sum"],
             done, counts, [_sender_remedy(case, done)], bridge=None))
     if rest:
         found.append(_bad_seed(case, rest))
@@ -98,13 +95,11 @@ def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
         evidence.append(f"all differ from S by {offsets.pop():04x}: the same mistake each time, in a driver or program")
     elif len(offsets) > 1:
         evidence.append("they differ from S by varying amounts: finished sums of other contents, most likely. Their "
-                        "packets "
-                        "are corrupt, and the flag makes the receiver's kernel take them unseen")
+                        "packets are corrupt, and the flag makes the receiver's kernel take them unseen")
     return Finding(
         "bad-seed", surely(mine), evidence, mine, counts,
         [Remedy("pktmend monitor -i IFACE", "tap nearer to the sender, interface by interface, until they are gone: "
-                                            "what "
-                "lies between sets the flag", "")],
+                                            "what lies between sets the flag", "")],
         "a flagged packet that holds the right seed over corrupt contents cannot be told from a healthy one by any tap",
         case.bridge("bad-seed", mine))
 
@@ -113,8 +108,7 @@ def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
 
 
 def sctp(case: Case) -> list[Finding]:
-    """A field that is empty, holds a 16-bit sum, or is a CRC32c written wrongly.  Damaged packets are not meant "
-      "here."""
+    """A field that is empty, holds a 16-bit sum, or is a CRC32c written wrongly.  Damage is not meant here."""
     kinds: dict[str, list[Sample]] = defaultdict(list)
 
     def is_mistake(s: Sample) -> bool:
@@ -230,13 +224,11 @@ def icmp(case: Case) -> list[Finding]:
     evidence = []
     if strangers:
         evidence.append(f"{len(strangers)} of {len(errors)} ICMP errors are addressed to another host than the sender "
-                        "of the "
-                        f"packet they quote ({_pair(strangers[0])}): the outer address was translated, the quoted one "
-                        "was not")
+                        f"of the packet they quote ({_pair(strangers[0])}): the outer address was translated, the "
+                        "quoted one was not")
     if wrong:
         evidence.append(f"{len(wrong)} of {len(errors)} ICMP errors have a wrong checksum of their own, the one from "
-                        "before "
-                        "what they quote was rewritten; other ICMP messages are right")
+                        "before what they quote was rewritten; other ICMP messages are right")
     numbers = {e.n for e in wrong}
     case.claim(lambda s: s.n in numbers and s.proto in (Proto.ICMP, Proto.ICMPV6))
     stale = [e for e in strangers if e not in wrong]
@@ -244,8 +236,8 @@ def icmp(case: Case) -> list[Finding]:
     confidence = "certain" if strangers else "likely"
     return [Finding("icmp-stale-inner", confidence, evidence, samples, {"icmp": len(samples)},
                     [Remedy("nft list ruleset", "find the hop that rewrites these addresses: its NAT has to translate "
-                                                "ICMP "
-                            "errors with their connection (conntrack state `related`), or not at all", "")])]
+                                                "ICMP errors with their connection (conntrack state `related`), or "
+                                                "not at all", "")])]
 
 
 def _pair(e: IcmpError) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.machine import Interface, Machine, Reader
+from pipeline.machine.bpf import read_program
 from pipeline.namespaces import Namespace
 
 RISING: Final = "CsumErrors"
@@ -24,12 +25,14 @@ class Hop:
     """Who passes frames on between interfaces past the kernel.
 
     kind: "packet" (sockets without the virtio-net header), "xdp" (AF_XDP sockets), "program" (XDP programs), "tap".
+    is_sure: it takes frames off the kernel's way for certain; an XDP program may also let them pass.
     """
 
     kind: str
     program: str
     pid: int
     interfaces: tuple[Interface, ...]
+    is_sure: bool = True
 
     @property
     def text(self) -> str:
@@ -64,8 +67,7 @@ class Surroundings:
         return found[0] if len(found) == 1 else None
 
     def _near(self) -> list[Interface]:
-        """The tapped interface, its peer, and what is joined to them: ports of their namespaces and those ports' "
-          "peers."""
+        """All interfaces of the tapped one's and its peer's namespaces, and the other ends of their veth pairs."""
         places = [i.namespace.inode for i in (self.tapped, self.peer) if i]
         ports = [i for i in self.machine.interfaces() if i.namespace.inode in places]
         peers = [peer for i in ports if (peer := self.machine.peer_of(i))]
@@ -73,11 +75,23 @@ class Surroundings:
 
     def hops(self, ends: Iterable[Interface]) -> list[Hop]:
         """Return what may have lost the note on the way between *ends* and the tap, the surest first."""
+        ends = list(ends)
         path = list({(i.namespace.inode, i.index): i for i in self._path(ends)}.values())
         places = {i.namespace.inode for i in path}
         near = [i for i in self.machine.interfaces() if i.namespace.inode in places]
         sockets = [hop for hop in _sockets(near) if any(i in path for i in hop.interfaces)]
-        return [*_programs(path), *sockets, *(Hop("tap", "", 0, (i,)) for i in path if is_blind_tap(i))]
+        taps = [Hop("tap", "", 0, (i,)) for i in path if is_blind_tap(i)]
+        return [*sockets, *_programs([i for i in path if i not in ends]), *taps]
+
+    def set_up(self, ends: Iterable[Interface]) -> list[str]:
+        """Say which switches and tunnels the way between *ends* and the tap goes through."""
+        ends = list(ends)
+        path = {(i.namespace.inode, i.index): i for i in self._path(ends)}.values()
+        lines = [f"{named(i)} is a port of {i.master} ({i.master_kind})" for i in path if i.master]
+        homes = {end.namespace.inode for end in ends}
+        return lines + [
+            f"{named(i)} is a {i.kind} device, its UDP checksums {'on' if i.tunnel['udpcsum'] else 'off'} (udpcsum)"
+            for i in self.machine.interfaces() if i.namespace.inode in homes and i.tunnel and "udpcsum" in i.tunnel]
 
     def _path(self, ends: Iterable[Interface]) -> Iterator[Interface]:
         """The tapped interface, the ends, and the other ends of their veth pairs."""
@@ -122,12 +136,10 @@ def is_blind_tap(i: Interface) -> bool:
 
 
 def _programs(path: list[Interface]) -> list[Hop]:
-    """Interfaces on the way with an XDP program, but for the hosts' own: what is redirected there has arrived.
-
-    A port has no address but the link-local one that IPv6 gives to every interface.
-    """
-    found = tuple(i for i in path if i.xdp and all(each.startswith("fe80:") for each in i.addresses))
-    return [Hop("program", "", 0, found)] if found else []
+    """Interfaces between the ends with an XDP program."""
+    found = tuple(i for i in path if i.xdp)
+    redirect = [known for i in found if (known := read_program(i.xdp_program)) and known.redirects_by]
+    return [Hop("program", "", 0, found, bool(redirect))] if found else []
 
 
 def _sockets(near: list[Interface]) -> list[Hop]:

@@ -46,7 +46,7 @@ class Diagnosis:
         return findings
 
 
-def during(traffic: Callable[[], object], *taps: tuple[Host, tuple[str, ...]], seconds: float = 2.5) -> list[Findings]:
+def during(traffic: Callable[[], object], *taps: tuple[Host, tuple[str, ...]], seconds: float = 2.0) -> list[Findings]:
     """Let several diagnoses look on while *traffic* happens."""
     running = [Diagnosis(host, *argv, "--duration", str(seconds)) for host, argv in taps]
     traffic()

@@ -171,6 +171,19 @@ def test_bad_before_the_hop_is_not_the_hops_doing(tmp_path: Path) -> None:
     assert "seen at" in evidence(found[0]) and "20 corrupt then corrupt" in evidence(found[0])
 
 
+def test_bad_before_the_hop_and_translated_by_it_is_not_the_hops_doing(tmp_path: Path) -> None:
+    """NAT updates a wrong sum as it would a right one (RFC 1624): it stays wrong by as much."""
+    before, behind = [], []
+    for packet in stream():
+        new = packet.copy()
+        new["IP"].src = "203.0.113.9"
+        wrong = (f.get16(f.raw(packet), 50) + 0x5A5A) % 0xFFFF
+        before.append(f.put16(f.raw(packet), 50, wrong))
+        behind.append(f.put16(f.raw(new), 50, (f.get16(f.raw(new), 50) + 0x5A5A) % 0xFFFF))
+    found = two(tmp_path, at(before), later(at(behind)))
+    assert "spoilt by the hop" not in evidence(found[0]) and "seen at" in evidence(found[0])
+
+
 # --- fingerprints -------------------------------------------------------------------------------------------------
 
 
