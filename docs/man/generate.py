@@ -14,8 +14,8 @@ from pipeline.names import VERSION
 TARGET = Path(__file__).with_name("pktmend.1")
 HEAD = r"""
 .SH DESCRIPTION
-A container hands out TCP and UDP packets whose checksum is unfinished: the field holds the sum of the pseudo header, and
-a note beside the packet asks hardware to add the rest.
+A container hands out TCP and UDP packets whose checksum is unfinished: the field holds the sum of the pseudo header,
+and a note beside the packet asks hardware to add the rest.
 A hop that loses the note makes them wrong, and the receiver drops them.
 .B pktmend
 tells such packets from corrupt ones, completes what is provably unfinished, and leaves what is corrupt alone.
