@@ -39,6 +39,7 @@ def desk(tmp_path: Path, stage_examples: Path) -> Path:
     shutil.rmtree(folder / "site")
     for name, text in {**files(STAGES), **files(SERVICE)}.items():
         (folder / name).write_text(text)
+    shutil.copy(ROOT / "examples" / "leaked.pcap", folder)
     (folder / "bin").mkdir()
     for name, command in {
         "pktmend": "$PYTHON -m pipeline",
@@ -87,7 +88,8 @@ def test_entry_point_of_the_stages_page_is_the_examples(desk: Path) -> None:
 
 def test_table_of_builtin_stages_is_what_the_command_prints(desk: Path) -> None:
     """All but the times."""
-    (command, shown), = transcripts(STAGES).items()
+    command = "pktmend stages"
+    shown = transcripts(STAGES)[command]
     done = subprocess.run(command.split(), capture_output=True, text=True, env=environment(desk), check=True)
 
     def without_times(text: str) -> list[list[str]]:
@@ -95,6 +97,14 @@ def test_table_of_builtin_stages_is_what_the_command_prints(desk: Path) -> None:
                 for line in text.strip().splitlines()]
 
     assert without_times(done.stdout)[: len(without_times(shown))] == without_times(shown)
+
+
+def test_stage_is_tried_on_a_capture_as_the_page_shows(desk: Path) -> None:
+    command = next(command for command in transcripts(STAGES) if "check" in command)
+    done = subprocess.run(command.split(), cwd=desk, capture_output=True, text=True, env=environment(desk), check=False)
+    times = r"[\d.]+ s, \d+ ns"
+    assert re.sub(times, "", done.stdout) == re.sub(times, "", transcripts(STAGES)[command])
+    assert done.returncode == 1
 
 
 def test_transcripts_of_the_service_page(desk: Path) -> None:
