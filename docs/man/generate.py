@@ -10,8 +10,8 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the commands that lie beside this page
 
-from pipeline.cli import pktmend  # noqa: E402
-from pipeline.names import VERSION  # noqa: E402
+from pipeline.cli import pktmend
+from pipeline.names import VERSION
 
 TARGET = Path(__file__).with_name("pktmend.1")
 HEAD = r"""
