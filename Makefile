@@ -1,5 +1,6 @@
 # make demo   the main job: two containers whose TCP is broken, repaired live (root; without: a bundled capture)
 # make test   everything the tests need, then the tests       make lint   ruff and mypy only
+# make man    write docs/man/pktmend.1 anew
 # make clean  remove what the others made here
 #
 # PYTHON=python3.12 picks another interpreter, VENV=dir another place for the environment.
@@ -11,13 +12,16 @@ SOURCES := pyproject.toml setup.py $(wildcard ext/*.c ext/*.h pipeline/*.pyx pip
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
-TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc
+TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc systemd groff-base man-db
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest
+
+man: $(VENV)/.test
+	@$(BIN)/python docs/man/generate.py
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check . && $(BIN)/mypy
@@ -49,4 +53,4 @@ $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
 clean:
 	rm -rf $(VENV) build *.egg-info pipeline/*.so pipeline/_core.c tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: demo test lint clean packages-demo packages-test .packages
+.PHONY: demo test lint man clean packages-demo packages-test .packages

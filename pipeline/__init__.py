@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from pipeline._core import Batch, Check, NativeStage, batch_of, checksum, crc32c, kernels, use_kernel
     from pipeline.afpacket import Emit, Ring
     from pipeline.counters import Direction
-    from pipeline.errors import CaptureError, ConfigError, FormatError, PipelineError, PrivilegeError, StageError
+    from pipeline.errors import (
+        CaptureError,
+        ConfigError,
+        FormatError,
+        PipelineError,
+        PrivilegeError,
+        StageError,
+        ViewError,
+    )
     from pipeline.loop import Null, Pipeline
     from pipeline.names import Cause, CheckFlag, Drop, OnError, PacketFlag, Proto, Reason, RepairPolicy, Status, Verdict
     from pipeline.pcap import Capture, Copy, Writer
@@ -44,7 +52,7 @@ _HOME = {
     "pipeline._core": "Batch Check NativeStage batch_of checksum crc32c kernels use_kernel",
     "pipeline.afpacket": "Emit Ring",
     "pipeline.counters": "Direction",
-    "pipeline.errors": "CaptureError ConfigError FormatError PipelineError PrivilegeError StageError",
+    "pipeline.errors": "CaptureError ConfigError FormatError PipelineError PrivilegeError StageError ViewError",
     "pipeline.loop": "Null Pipeline",
     "pipeline.names": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
     "pipeline.pcap": "Capture Copy Writer",
@@ -81,6 +89,7 @@ __all__ = [
     "StageError",
     "Status",
     "Verdict",
+    "ViewError",
     "Writer",
     "batch_of",
     "build_native",

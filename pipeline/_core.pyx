@@ -21,7 +21,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from pipeline._engine cimport *
 from pipeline.pp cimport *
 
-from pipeline.errors import CaptureError, ConfigError, FormatError, StageError
+from pipeline.errors import CaptureError, ConfigError, FormatError, StageError, ViewError
 
 ABI = PP_ABI
 CAPSULE = "pktmend.stage/1"
@@ -624,10 +624,10 @@ cdef class _PythonStage:
         return self.guard != NULL and self.guard.on_error != PP_ON_ERROR_END
 
     cdef int fail(self, error) except -1:
-        """Remember *error*, or only its words where the pipeline goes on; the views in its frames are let go of."""
+        """Remember *error*, and only its words where the pipeline goes on; the views in its frames are let go of."""
         if not self.goes_on():
             self.error = error
-        elif self.fault is None:
+        if self.fault is None:
             at, where = error.__traceback__, ""
             while at is not None:
                 where = f" ({os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno})"
@@ -1081,9 +1081,8 @@ cdef class Loop:
         if isinstance(culprit, _PythonStage) and (<_PythonStage>culprit).error is not None:
             error = (<_PythonStage>culprit).error
             (<_PythonStage>culprit).error = None
-            if isinstance(error, BufferError):
-                raise BufferError(f"stage {culprit.name}: {error}") from error
-            raise StageError(f"stage {culprit.name}: {type(error).__name__}: {error}", stage=culprit.name) from error
+            kind = ViewError if isinstance(error, BufferError) else StageError
+            raise kind(f"stage {culprit.name}: {(<_PythonStage>culprit).fault}", stage=culprit.name) from error
         if self.c.failed_stage < 0 and isinstance(self.sink, (CopySink, WriterSink)) and self.c.sink_failed:
             check(rc, "writing the capture")
         if culprit is not None:

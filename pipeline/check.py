@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
+from pipeline import userstages
 from pipeline._core import Batch
 from pipeline.afpacket import Ring
 from pipeline.errors import EXIT_PROBLEMS, ConfigError, FormatError
 from pipeline.loop import Pipeline, Stage
-from pipeline.names import Status
+from pipeline.names import Drop, Status
 from pipeline.pcap import Capture
 from pipeline.progress import finish
-from pipeline.report import bad_line, bad_of, check_lines, packet_json, print_json, words
+from pipeline.report import bad_line, bad_of, check_lines, packet_json, print_json, stage_line, words
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify_with
 
@@ -48,13 +50,18 @@ def run_check(
     at_wire: bool,
     expression: str = "",
     promiscuous: bool = True,
+    stages: tuple[str, ...] = (),
 ) -> int:
-    """Check *path*, or *packets* packets of *interface*; return the exit code: 1 if any check is bad."""
+    """Check *path*, or *packets* packets of *interface*; return the exit code: 1 if any check is bad.
+
+    stages: users' stages to try, as userstages.load takes them; bad packets that they drop are not shown.
+    """
+    mine = [userstages.load(text)() for text in stages]
     if (path is None) == (interface is None):
         raise ConfigError("check needs a source", "-r FILE or -i INTERFACE")
     signals = Signals()
     with _open(path, interface or "", expression, promiscuous) as source:
-        return _run(source, signals, packets=packets, json=json, every=every, at_wire=at_wire)
+        return _run(source, signals, mine, packets=packets, json=json, every=every, at_wire=at_wire)
 
 
 def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
@@ -66,9 +73,10 @@ def _open(path: str | None, interface: str, expression: str, promiscuous: bool) 
     return Ring(interface, program=program, promiscuous=promiscuous)
 
 
-def _run(source: Capture | Ring, signals: Signals, *, packets: int, json: bool, every: bool, at_wire: bool) -> int:
+def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, packets: int, json: bool, every: bool,
+         at_wire: bool) -> int:
     printer = Printer(json=json, every=every)
-    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, printer]
+    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, *mine, printer]
     pipeline = Pipeline(source, stages, limit=packets)
     fault: FormatError | None = None
     try:
@@ -76,12 +84,16 @@ def _run(source: Capture | Ring, signals: Signals, *, packets: int, json: bool, 
     except FormatError as error:  # what came before it counts
         fault = error
     d = pipeline.counters()
+    dropped = {reason: n for reason, n in d.dropped.items() if reason != str(Drop.NO_SINK)}
     if json:
         summary = {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed, "checks": d.checks}
-        print_json({"summary": summary})
+        tried = {"dropped": dropped, "stages": d.stages[:-1]} if mine else {}
+        print_json({"summary": summary | tried})
     else:
         print(f"{d.packets} packets, {d.truncated} truncated, {d.malformed} malformed; by status: {words(d.status)}")
-        print("\n".join(check_lines(d.checks)))
+        print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
+        if mine:
+            print(f"  dropped {words(dropped)}")
     if fault is not None:
         sys.stdout.flush()
         raise fault

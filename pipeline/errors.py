@@ -74,3 +74,7 @@ class StageError(PipelineError):
     def __init__(self, detail: str, hint: str = "", stage: str = "") -> None:
         super().__init__(detail, hint)
         self.stage = stage
+
+
+class ViewError(StageError, BufferError):
+    """A stage kept a view of a batch beyond its call."""

@@ -48,7 +48,7 @@ class Pipeline:
     busy_poll_us: look again without sleeping for so long after the last packet: less delay, more CPU.
     rest_us: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
     on_error: when a stage of yours fails (raises, keeps a view of the batch, writes a value that there is not):
-        OnError.END ends the pipeline with StageError, its exception as __cause__ (BufferError for a view);
+        OnError.END ends the pipeline with StageError, its exception as __cause__ (ViewError for a view);
         PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
 
     A stage may have `name`, `counters()` (names and numbers, shown with the others) and `close()`, called at the end.

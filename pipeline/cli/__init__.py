@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from pipeline.errors import EXIT_USAGE, PipelineError
+from pipeline.errors import EXIT_PROBLEMS, EXIT_USAGE, PipelineError
 from pipeline.names import VERSION
 
 # command: (module, short help for the list, so that listing imports nothing)
@@ -67,6 +67,10 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except click.Abort:
         sys.exit(130)
+    except BufferError as error:  # a stage's view: in the way of closing, but what comes first says whose it is
+        first = error if isinstance(error, PipelineError) else error.__context__
+        print(f"pktmend: {first or error}", file=sys.stderr)
+        sys.exit(EXIT_PROBLEMS)
     except PipelineError as error:
         print(f"pktmend: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pipeline.cli.options import AT
+from pipeline.cli.options import AT, STAGE
 
 
 @click.command()
@@ -16,12 +16,13 @@ from pipeline.cli.options import AT
 @click.option("--json", is_flag=True, help="NDJSON: each bad packet, then the summary.")
 @click.option("--all", "every", is_flag=True, help="Every packet, not only bad ones.")
 @AT
+@STAGE
 @click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
 @click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
 @click.argument("expression", nargs=-1)
 def check(
     path: str | None, interface: str | None, packets: int | None, json: bool, every: bool, at: str,
-    no_promiscuous: bool, n: bool, expression: tuple[str, ...],
+    stage: tuple[str, ...], no_promiscuous: bool, n: bool, expression: tuple[str, ...],
 ) -> None:
     """Check every checksum of a capture or of live packets; exit 1 if any is bad.
 
@@ -30,7 +31,8 @@ def check(
     from pipeline.check import run_check
 
     sys.exit(run_check(path=path, interface=interface, packets=packets or 0, json=json, every=every,
-                       at_wire=at == "wire", expression=" ".join(expression), promiscuous=not no_promiscuous))
+                       at_wire=at == "wire", expression=" ".join(expression), promiscuous=not no_promiscuous,
+                       stages=stage))
 
 
 @click.command()

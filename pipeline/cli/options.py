@@ -15,7 +15,7 @@ NETNS = click.option("--netns", metavar="NAME|PID", help="The namespace it is in
 
 STAGE = click.option(
     "--stage", multiple=True, metavar="STAGE[,ARG=VALUE...]",
-    help="A stage of yours: FILE.py:NAME, module:NAME or the name of an entry point; repeatable.",
+    help="A stage of yours: FILE.py:NAME, module:NAME or the name of an entry point; repeatable.  See docs/stages.md.",
 )
 ON_ERROR = click.option(
     "--on-error", type=click.Choice(["pass", "drop"]),

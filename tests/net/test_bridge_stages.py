@@ -85,7 +85,16 @@ def test_without_a_policy_the_first_failure_ends_the_bridge(line: Line, mine: Pa
     line.a.run("ping", "-c1", "-W1", "10.7.0.2", check=False)
     assert bridge.process.wait(5) == 1
     assert bridge.process.stderr is not None
-    assert bridge.process.stderr.read() == b"pktmend: stage raises: ValueError: no\n"
+    assert bridge.process.stderr.read() == b"pktmend: stage raises: ValueError: no (mine.py:9)\n"
+
+
+def test_stage_that_keeps_views_ends_the_bridge_without_a_policy(line: Line, mine: Path) -> None:
+    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:keeps")
+    line.a.run("ping", "-c1", "-W1", "10.7.0.2", check=False)
+    assert bridge.process.wait(5) == 1
+    said = bridge.process.stderr.read().decode() if bridge.process.stderr else ""
+    assert "Traceback" not in said
+    assert "pktmend: stage keeps: BufferError: 1 view(s) of the batch are still alive; copy what is to be kept" in said
 
 
 def test_what_a_stage_spoils_is_never_signed(line: Line, mine: Path) -> None:
