@@ -123,6 +123,8 @@ int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
     return rc;
 }
 
+uint64_t pp_spool_pending(const pp_spool *s) { return __atomic_load_n(&s->head, __ATOMIC_ACQUIRE) - s->tail; }
+
 uint64_t pp_spool_discard(pp_spool *s)
 {
     uint64_t head = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE);

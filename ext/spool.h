@@ -35,6 +35,8 @@ void pp_spool_free(pp_spool *spool);
 pp_stage_fn pp_stage_spool;
 /* Write blocks to fd until there are no more or `limit` octets are reached or passed.  0, or -errno of a write. */
 int pp_spool_drain(pp_spool *spool, int fd, uint64_t limit, pp_spooled *done);
+/* Octets that wait to be written. */
+uint64_t pp_spool_pending(const pp_spool *spool);
 /* Throw away what is in; returns the packets. */
 uint64_t pp_spool_discard(pp_spool *spool);
 void pp_spool_stop(pp_spool *spool, int stopped);

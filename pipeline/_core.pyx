@@ -714,6 +714,11 @@ cdef int ring_rebuild(void *context) noexcept nogil:
     return pp_ring_rebuild(<pp_ring *>context)
 
 
+def link_of(uint16_t hatype):
+    """Return the LINKTYPE_* of the frames of an interface of this kind (ARPHRD_*)."""
+    return pp_ring_link(hatype)
+
+
 cdef class RingSource(Source):
     """Walks a receive ring that lies in *memory* (an mmap of socket *fd*), which stays alive as long as this does."""
     cdef pp_ring ring
@@ -946,12 +951,12 @@ cdef class WriterSink(Sink):
         memset(&ledger, 0, sizeof(ledger))
         check(pp_writer_take(&self.writer, &batch.c, &ledger), "writing")
 
-    def finish(self, uint64_t time_ns=0, received=None, dropped=None):
-        """Write the statistics of interface 0 where they are given, and all that is buffered."""
+    def finish(self, uint64_t time_ns=0, received=None, dropped=None, *, uint32_t interface=0):
+        """Write the statistics of an interface where they are given, and all that is buffered."""
         if self.writer.interfaces == 0:
             check(pp_writer_interface(&self.writer, 0, 1, NULL), "writing")
         if received is not None:
-            check(pp_writer_statistics(&self.writer, 0, time_ns, received, dropped), "writing")
+            check(pp_writer_statistics(&self.writer, interface, time_ns, received, dropped), "writing")
         check(pp_writer_flush(&self.writer), "writing")
 
     @property
@@ -1066,6 +1071,10 @@ cdef class Spool:
         with nogil:
             rc = pp_spool_drain(&self.c, fd, limit, &done)
         return done.octets, done.packets, done.torn, -rc
+
+    def pending(self):
+        """Return the octets that wait to be written."""
+        return pp_spool_pending(&self.c)
 
     def discard(self):
         """Throw away what is in; return the packets."""

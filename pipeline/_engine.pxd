@@ -83,6 +83,7 @@ cdef extern from "ring.h" nogil:
     void pp_ring_release(pp_ring *) noexcept
     int pp_ring_rebuild(pp_ring *) noexcept
     uint32_t pp_ring_capacity(const pp_ring *) noexcept
+    uint16_t pp_ring_link(uint16_t) noexcept
 
 cdef extern from "guard.h" nogil:
     enum: PP_ON_ERROR_END
@@ -237,5 +238,6 @@ cdef extern from "spool.h" nogil:
     void pp_spool_free(pp_spool *) noexcept
     int pp_stage_spool(pp_batch *, void *) noexcept
     int pp_spool_drain(pp_spool *, int, uint64_t, pp_spooled *) noexcept
+    uint64_t pp_spool_pending(const pp_spool *) noexcept
     uint64_t pp_spool_discard(pp_spool *) noexcept
     void pp_spool_stop(pp_spool *, int) noexcept

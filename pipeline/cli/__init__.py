@@ -16,7 +16,7 @@ from pipeline.names import VERSION
 # command: (module, short help for the list, so that listing imports nothing)
 COMMANDS = {
     "bridge": ("bridge", "Carry frames between two interfaces and repair their checksums on the way."),
-    "monitor": ("monitor", "Watch interfaces: rates per status and cause, a line a second."),
+    "monitor": ("monitor", "Watch interfaces: rates per status and cause, live, as events, metrics or files."),
     "check": ("files", "Check every checksum of a capture or of live packets; exit 1 if any is bad."),
     "diagnose": ("diagnose", "Name the root cause of wrong checksums, and the command that cures it."),
     "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),

@@ -36,13 +36,16 @@ class Bridge:
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
         self.snapshots: list[dict[str, Any]] = []
+        self.lines: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.snapshots.append(json.loads(line)["snapshot"])
+            self.lines.append(json.loads(line))
+            if "snapshot" in self.lines[-1]:
+                self.snapshots.append(self.lines[-1]["snapshot"])
 
     def pause(self) -> None:
         """Stop all its threads (SIGSTOP) and wait until they have; resume by SIGCONT."""
