@@ -25,6 +25,7 @@ COMMANDS = {
     "lab": ("lab", "Reproduce known causes of wrong checksums in throw-away network namespaces, and cure them."),
     "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
     "stages": ("stages", "List the stages: the engine's own, with their cost on this machine, and installed ones."),
+    "schema": ("schema", "Print the JSON Schema of what a command prints with --json."),
     "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),
 }
 

@@ -1,6 +1,6 @@
 """The live view as something rich can draw: made of a snapshot and a history, for a width and a height.
 
-Nothing here knows of terminals or keys.  What matters is said by words, colour only helps: NO_COLOR loses nothing.
+Nothing here knows of terminals or keys, and no cell is a str: rich would take the brackets of an address for markup.  What matters is said by words, colour only helps: NO_COLOR loses nothing.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _outcomes(state: State, width: int, bars: str) -> Table:
     for name in (*bad, *(name for name in FINE if name in found)):
         past = state.history.outcomes.get(name)
         style = STYLES.get(name, BAD_STYLE)
-        table.add_row(Text(name, style=style), str(found[name]), scaled(past[-1]) if past else "-",
+        table.add_row(Text(name, style=style), Text(str(found[name])), Text(scaled(past[-1]) if past else "-"),
                       Text(sparkline(past or (), room, bars), style=style))
     return table
 
@@ -151,7 +151,7 @@ def _protocols(state: State, width: int) -> Table:
             counts = {**found, "bad": sum(n for name, n in found.items() if name not in FINE)}
             cells = [Text(str(n), style=STYLES.get(name, BAD_STYLE)) if (n := counts.get(name)) else Text("-", style="dim")
                      for name in columns]
-            table.add_row(d.from_, proto, *cells)
+            table.add_row(Text(d.from_), Text(proto), *cells)
     return table
 
 
@@ -164,8 +164,8 @@ def _flows(state: State, width: int) -> Table:
         column.justify = "left"
     table.columns[0].ratio = 1
     for flow in sorted(state.snapshot.flows, key=ORDERS[state.order])[:50]:  # type: ignore[arg-type]
-        cells: list[RenderableType] = [str(flow.talk), Text(str(flow.packets), style=BAD_STYLE), str(flow.cause)]
-        table.add_row(*cells, *([] if is_narrow else [flow.talk.transport, flow.interface]))
+        cells = [Text(str(flow.talk)), Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
+        table.add_row(*cells, *([] if is_narrow else [Text(flow.talk.transport), Text(flow.interface)]))
     return table
 
 

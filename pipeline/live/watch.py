@@ -31,7 +31,7 @@ from pipeline.stages import classify, count, verify
 BLOCK: Final = 1 << 20  # of a ring; also the longest frame
 RETIRE_MS: Final = 20  # how long a block waits to be filled: fewer, fuller blocks outlast a reader that is kept waiting
 MOST_FLOWS: Final = 50
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 1.0
 GONE: Final = "(gone)"
 
 _groups = itertools.count(os.getpid() * 64)
@@ -158,7 +158,7 @@ class Watch:
                 pipeline.start()
 
     def look(self) -> None:
-        """Follow the interfaces, every other second: changes are told; those that may come and go do."""
+        """Follow the interfaces, every second: changes are told; those that may come and go do."""
         now = time.monotonic()
         if now < self._next_look:
             return

@@ -31,7 +31,7 @@ ALL_SPOOLS: Final = 256 << 20
 LEAST_SPOOL: Final = 4 << 20
 SECTION_INTERFACES: Final = 256  # PP_WRITER_INTERFACES
 WAIT_SECONDS: Final = 0.02
-CLOSE_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 3.0
 NO_LIMIT: Final = 1 << 62
 FULL: Final = "buffer full"
 LIMIT: Final = "file limit"
@@ -257,11 +257,13 @@ class Writer:
             self._described += 1
         self._section.finish()
         self._size += self._section.octets - before
+        self._octets += self._section.octets - before
 
     def _finish(self) -> None:
         """End the section with the kernel's counts, and close the file."""
         if self._file is None or self._section is None:
             return
+        before = self._section.octets
         try:
             counts = self._kernel()
             for number in range(self._described):
@@ -273,6 +275,7 @@ class Writer:
             self._tell("writer", f"{self._path}: {error}")
             self._close_file(self._size)
         else:
+            self._octets += self._section.octets - before
             self._close_file(None)
 
     def _fail(self, number: int) -> None:
