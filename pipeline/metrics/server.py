@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. Without a host it listens on 127.0.0.1; every other address has to be named.
-2. A client that is slow, or too many, costs only itself: a request has five seconds, and few are served at once.
+2. A client that is slow, or too many, costs only itself: a request has two seconds, and few are served at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.snapshot import Snapshot
 
 LOOPBACK: Final = "127.0.0.1"
 STALE_SECONDS: Final = 10.0
-REQUEST_SECONDS: Final = 5.0
+REQUEST_SECONDS: Final = 2.0
 AT_ONCE: Final = 16
 
 
