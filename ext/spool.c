@@ -74,7 +74,7 @@ int pp_stage_spool(pp_batch *b, void *context)
 /* Walk whole blocks from the tail until `limit` octets are reached or passed, or, if `within`, before they would be. */
 static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int within)
 {
-    pp_spooled found = { 0, 0, 0 };
+    pp_spooled found = { 0, 0 };
     while (s->tail + found.octets < head && found.octets < limit) {
         uint32_t length; /* blocks and ring are multiples of 4: this never lies across the end */
         memcpy(&length, s->ring + ((s->tail + found.octets + 4) & (s->size - 1)), sizeof length);
@@ -118,7 +118,6 @@ int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
             written += (uint64_t)n;
     }
     *done = rc == 0 ? wanted : walk(s, s->tail + wanted.octets, written, 1);
-    done->torn = written - done->octets;
     __atomic_store_n(&s->tail, s->tail + done->octets, __ATOMIC_RELEASE);
     return rc;
 }

@@ -5,7 +5,7 @@
  *   1. The packet path never waits for a file and takes no lock: one producer, one consumer, two positions.
  *   2. Every packet that is wanted ends in exactly one count: put in, refused because the ring is full, refused because the
  *      writer has stopped.  What was put in is either written or discarded, and both are counted too.
- *   3. Whole blocks only: what a failed write leaves behind is reported as torn, for the owner of the file to cut off.
+ *   3. Whole blocks are counted only: a failed write may leave part of one behind, for the owner of the file to cut off.
  */
 #ifndef PP_SPOOL_H
 #define PP_SPOOL_H
@@ -26,7 +26,6 @@ typedef struct pp_spool {
 
 typedef struct pp_spooled {
     uint64_t octets, packets; /* of whole blocks */
-    uint64_t torn;            /* octets of a block that could not be finished */
 } pp_spooled;
 
 int pp_spool_init(pp_spool *spool, uint64_t size); /* 0, -EINVAL or -ENOMEM */

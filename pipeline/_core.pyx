@@ -1064,13 +1064,13 @@ cdef class Spool:
     def drain(self, int fd, uint64_t limit):
         """Write blocks to *fd* until none is left or *limit* octets are reached or passed.
 
-        Returns (octets, packets, torn, errno); torn: octets of a block that a failed write left behind.
+        Returns (octets, packets, errno), of whole blocks: a failed write may leave part of another behind them.
         """
         cdef pp_spooled done
         cdef int rc
         with nogil:
             rc = pp_spool_drain(&self.c, fd, limit, &done)
-        return done.octets, done.packets, done.torn, -rc
+        return done.octets, done.packets, -rc
 
     def pending(self):
         """Return the octets that wait to be written."""

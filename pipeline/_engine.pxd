@@ -233,7 +233,7 @@ cdef extern from "spool.h" nogil:
         int only_bad
         uint64_t put, full, stopped
     ctypedef struct pp_spooled:
-        uint64_t octets, packets, torn
+        uint64_t octets, packets
     int pp_spool_init(pp_spool *, uint64_t) noexcept
     void pp_spool_free(pp_spool *) noexcept
     int pp_stage_spool(pp_batch *, void *) noexcept

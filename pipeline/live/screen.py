@@ -6,10 +6,12 @@ On every way out the terminal is left as it was.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -176,4 +178,6 @@ class Picture(Lines):
             console = Console(record=True, width=self.WIDTH, file=nowhere, force_terminal=True,
                               color_system="truecolor", no_color=False)
             console.print(view(self._state, self.WIDTH, self.HEIGHT))
-            console.save_svg(self._path, title="pktmend monitor")
+        drawn = console.export_svg(title="pktmend monitor")
+        # without the fonts that rich would have a browser fetch from elsewhere
+        Path(self._path).write_text(re.sub(r"@font-face \{[^}]*\}", "", drawn), encoding="utf-8")

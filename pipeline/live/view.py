@@ -1,10 +1,12 @@
 """The live view as something rich can draw: made of a snapshot and a history, for a width and a height.
 
-Nothing here knows of terminals or keys, and no cell is a str: rich would take the brackets of an address for markup.  What matters is said by words, colour only helps: NO_COLOR loses nothing.
+Nothing here knows of terminals or keys.  What matters is said by words, colour only helps: NO_COLOR loses nothing.
+No cell is a str: rich would take the brackets of an address for markup.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +21,7 @@ from pipeline.names import Status
 from pipeline.report import words
 from pipeline.snapshot import BadFlow, BadPacket, Snapshot
 
+LATEST_LINES: Final = 3
 NARROW: Final = 78  # columns below which the less important ones go
 FINE: Final = tuple(str(s) for s in (Status.GOOD, Status.PENDING, Status.ABSENT, Status.UNCHECKED))
 STYLES: Final = {"good": "green", "pending": "cyan", "absent": "blue", "unchecked": "yellow"}
@@ -149,10 +152,12 @@ def _protocols(state: State, width: int) -> Table:
     for d in state.snapshot.directions:
         for proto, found in d.checks.items():
             counts = {**found, "bad": sum(n for name, n in found.items() if name not in FINE)}
-            cells = [Text(str(n), style=STYLES.get(name, BAD_STYLE)) if (n := counts.get(name)) else Text("-", style="dim")
-                     for name in columns]
-            table.add_row(Text(d.from_), Text(proto), *cells)
+            table.add_row(Text(d.from_), Text(proto), *(_count(name, counts.get(name, 0)) for name in columns))
     return table
+
+
+def _count(status: str, n: int) -> Text:
+    return Text(str(n), style=STYLES.get(status, BAD_STYLE)) if n else Text("-", style="dim")
 
 
 def _flows(state: State, width: int) -> Table:
@@ -174,7 +179,7 @@ def _footer(state: State, width: int) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     if state.latest is not None:
         text = f"latest bad: {explain(state.latest)}"
-        lines += [(text[at : at + width], BAD_STYLE) for at in range(0, min(len(text), 3 * width), width)]
+        lines += [(line, BAD_STYLE) for line in textwrap.wrap(text, max(10, width))[:LATEST_LINES]]
     counted = {name: n for name, n in state.snapshot.kernel_errors.items() if n}
     if counted:
         lines.append((f"the kernel itself counted: {words(counted)}", "yellow"))

@@ -181,7 +181,7 @@ class Writer:
             self._fail(error.errno or 0)
             return
         room = self._options.megabytes * 1_000_000 + 1 - self._size if self._options.megabytes else NO_LIMIT
-        octets, packets, torn, error_number = spool.drain(self._file.fileno(), room)
+        octets, packets, error_number = spool.drain(self._file.fileno(), room)
         self._size += octets
         self._octets += octets
         self._written += packets

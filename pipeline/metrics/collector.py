@@ -51,8 +51,9 @@ class Collector(PrometheusCollector):
         yield GaugeMetricFamily("pktmend_up", "Do all workers run?", value=int(snapshot.is_running))
         yield from _plain(snapshot)
         yield from _checks(snapshot)
-        errors = CounterMetricFamily("pktmend_namespace_checksum_errors", "Checksum errors that the kernel itself counted"
-                                     " in this network namespace, named as nstat names them.", labels=["counter"])
+        errors = CounterMetricFamily(
+            "pktmend_namespace_checksum_errors", "Checksum errors that the kernel itself counted in this network"
+            " namespace, named as nstat names them.", labels=["counter"])
         for name, n in snapshot.kernel.items():
             errors.add_metric([name], n)
         yield errors
@@ -94,7 +95,8 @@ def _file(file: FileCounts) -> Iterator[Metric]:
     yield GaugeMetricFamily("pktmend_writer_up", "Are packets written to the file?", value=int(file.is_writing))
     yield CounterMetricFamily("pktmend_written_packets", "Packets written to the file.", value=file.written)
     yield CounterMetricFamily("pktmend_written_bytes", "Octets written to the file.", value=file.octets)
-    lost = CounterMetricFamily("pktmend_unwritten_packets", "Packets meant for the file and not written.", labels=["reason"])
+    lost = CounterMetricFamily("pktmend_unwritten_packets", "Packets meant for the file and not written.",
+                               labels=["reason"])
     for reason, n in {"buffer full": 0, **file.not_written}.items():
         lost.add_metric([reason], n)
     yield lost

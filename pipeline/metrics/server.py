@@ -8,7 +8,6 @@ Rules of this file:
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import threading
 import time

@@ -1,4 +1,4 @@
-"""`monitor -w`: files that tshark and capinfos read, turned over as tcpdump does it, and nothing that stops the watching."""
+"""`monitor -w`: files that tshark and capinfos read, turned over as tcpdump does it; nothing stops the watching."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def test_file_keeps_offload_bits_directions_and_interfaces(pair: Pair, tmp_path:
     rows = run("tshark", "-r", str(path), "-T", "fields", "-e", "frame.interface_name", "-e", "frame.packet_flags",
                "-e", "udp.length").splitlines()
     not_ready, inbound, outbound = 1 << 9, 1, 2
-    assert sorted((name, int(flags, 16) & (not_ready | 3), int(size)) for name, flags, size in map(str.split, rows)) == [
+    found = [(name, int(flags, 16) & (not_ready | 3), int(size)) for name, flags, size in map(str.split, rows)]
+    assert sorted(found) == [
         ("lo", not_ready | inbound, 27), ("pa", inbound, 109), ("pa", inbound, 109), ("pa", not_ready | outbound, 29)]
 
 
@@ -143,7 +144,7 @@ def test_files_by_time_end_it_after_so_many(pair: Pair, tmp_path: Path) -> None:
         time.sleep(0.02)
     last = monitor.ended()
     files = sorted(tmp_path.iterdir())
-    assert len(files) == 2 and all(began - 2 <= int(path.stem) <= began + 4 for path in files)
+    assert len(files) == 2 and all(began - 2 <= int(path.stem) <= time.time() for path in files)
     assert sum(packets_of(path) for path in files) == last["file"]["written"]
     assert account(last) == last["directions"][0]["packets"]
 
