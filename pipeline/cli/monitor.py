@@ -24,15 +24,15 @@ from pipeline.cli.options import configurable
 @click.option("--plain", is_flag=True, help="A line a second, also on a terminal.")
 @click.option("--bad-limit", type=click.IntRange(min=0), default=5, show_default=True, metavar="N",
               help="Bad packets told one by one: at most N per second, interface and cause.")
-@click.option("-w", "path", metavar="FILE", help="Write packets to a pcapng file; - for standard output.")
+@click.option("-w", "write", metavar="FILE", help="Write packets to a pcapng file; - for standard output.")
 @click.option("--bad-only", is_flag=True, help="Write bad packets only.")
 @click.option("-s", "snaplen", type=click.IntRange(min=0), default=0, metavar="N",
               help="Write at most N octets of each packet; it is judged whole.  0: all.")
-@click.option("-C", "megabytes", type=click.IntRange(min=1), metavar="N",
+@click.option("-C", "file_megabytes", type=click.IntRange(min=1), metavar="N",
               help="Begin another file (FILE1, FILE2, ...) beyond N million octets.")
-@click.option("-G", "seconds", type=click.IntRange(min=1), metavar="N",
+@click.option("-G", "file_seconds", type=click.IntRange(min=1), metavar="N",
               help="Begin another file after N seconds; FILE may hold strftime's %-letters.")
-@click.option("-W", "files", type=click.IntRange(min=1), metavar="N",
+@click.option("-W", "file_count", type=click.IntRange(min=1), metavar="N",
               help="With -C: keep N files, in a ring.  With -G: end after N files.")
 @click.option("--listen", metavar="HOST:PORT",
               help="Serve Prometheus metrics and /healthz; :PORT is 127.0.0.1 only.")
@@ -41,9 +41,9 @@ from pipeline.cli.options import configurable
 @click.argument("expression", nargs=-1)
 def monitor(
     interfaces: tuple[str, ...], direction: str, no_promiscuous: bool, buffer_kib: int | None, packets: int | None,
-    duration: float | None, workers: int, json: bool, plain: bool, bad_limit: int, path: str | None, bad_only: bool,
-    snaplen: int, megabytes: int | None, seconds: int | None, files: int | None, listen: str | None, picture: str,
-    n: bool, expression: tuple[str, ...],
+    duration: float | None, workers: int, json: bool, plain: bool, bad_limit: int, write: str | None, bad_only: bool,
+    snaplen: int, file_megabytes: int | None, file_seconds: int | None, file_count: int | None, listen: str | None,
+    picture: str, n: bool, expression: tuple[str, ...],
 ) -> None:
     """Watch interfaces: rates per status and cause, live on a terminal, else a line a second.
 
@@ -51,11 +51,11 @@ def monitor(
     """
     from pipeline.live import MonitorOptions, WriteOptions, run_monitor
 
-    write = None
-    if path is not None:
-        write = WriteOptions(path, only_bad=bad_only, snaplen=snaplen, megabytes=megabytes or 0, seconds=seconds or 0,
-                             files=files or 0)
-    elif bad_only or snaplen or megabytes or seconds or files:
+    to_file = None
+    if write is not None:
+        to_file = WriteOptions(write, only_bad=bad_only, snaplen=snaplen, megabytes=file_megabytes or 0,
+                               seconds=file_seconds or 0, files=file_count or 0)
+    elif bad_only or snaplen or file_megabytes or file_seconds or file_count:
         raise click.UsageError("--bad-only, -s, -C, -G and -W say how to write: with -w FILE")
     serve = None
     if listen is not None:
@@ -65,5 +65,6 @@ def monitor(
     run_monitor(
         MonitorOptions(interfaces, direction=direction, promiscuous=not no_promiscuous, buffer_kib=buffer_kib or 0,
                        packets=packets or 0, duration=duration, workers=workers, expression=" ".join(expression),
-                       json=json, plain=plain, bad_limit=bad_limit, write=write, listen=listen or "", picture=picture),
+                       json=json, plain=plain, bad_limit=bad_limit, write=to_file, listen=listen or "",
+                       picture=picture),
         serve)

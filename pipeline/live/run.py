@@ -21,6 +21,8 @@ from pipeline.live.options import MonitorOptions
 from pipeline.live.watch import Watch
 from pipeline.live.writer import Writer
 from pipeline.machine.counters import read_counters
+from pipeline.report import status_line
+from pipeline.service import Service
 from pipeline.signals import Signals
 from pipeline.snapshot import BadPacket, Snapshot
 
@@ -68,6 +70,7 @@ class Monitor:
     def __init__(self, options: MonitorOptions, signals: Signals, stack: ExitStack, serve: Serve | None) -> None:
         self._options = options
         self._signals = signals
+        self._service = Service()
         self._told: deque[tuple[str, str]] = deque()  # by any thread, shown by ours
         self._picker = Picker(options.bad_limit)
         self._kernel_start = _kernel_errors()
@@ -87,12 +90,14 @@ class Monitor:
         privileges.drop(*keep)
         self._face = _face(options)
         stack.callback(self._face.close)
-        names = ", ".join(each.name for each in self._watch.watched) or "nothing yet"
-        self._face.event("start", f"watching {names}")
+        self._face.event("start", f"watching {self._names()}")
         if server is not None:
             stack.callback(server.close)
             server.start()
             self._face.event("listen", f"metrics at {server.address}")
+
+    def _names(self) -> str:
+        return ", ".join(each.name for each in self._watch.watched) or "nothing yet"
 
     def _tell(self, kind: str, text: str) -> None:
         self._told.append((kind, text))
@@ -121,9 +126,11 @@ class Monitor:
         self._watch.start()
         if self._writer is not None:
             self._writer.start()
+        self._service.ready(f"watching {self._names()}")
         try:
             reason = self._loop()
         finally:
+            self._service.stopping()
             self._face.close()  # the terminal is as it was, whatever takes long now
             try:
                 self._watch.stop()
@@ -151,6 +158,7 @@ class Monitor:
                 return "the packets are read" if self._options.packets else "a worker has ended"
             if self._writer is not None and self._writer.is_complete:
                 return "the last file is written"
+            self._service.feed([pipeline.beats() for pipeline in self._watch.pipelines])
             self._watch.look()
             self._heed_signals()
             self._show_told()
@@ -163,6 +171,8 @@ class Monitor:
                 self.latest = self._look()
                 self._tell_drops(previous, self.latest)
                 self._face.second(previous, self.latest)
+                if self._service.is_status_due():
+                    self._service.status(status_line(self.latest.directions))
                 previous = self.latest
             if not self._face.tick(self.latest):
                 return "stopped by q"

@@ -79,6 +79,7 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
+    request_queue_size = 64
 
     def __init__(self, host: str, port: int, registry: Any, latest: Callable[[], Snapshot]) -> None:
         self.registry = registry

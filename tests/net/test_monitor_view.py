@@ -176,18 +176,18 @@ def test_kernel_drops_are_red_unless_there_is_no_color(pair: Pair, terminal: typ
 
 def test_without_rich_it_prints_lines_and_a_hint(pair: Pair, terminal: type[Terminal]) -> None:
     without = "-c import sys; sys.modules['rich'] = None; from pipeline.cli import main; main()"
-    seen = terminal(monitor(pair, "--duration", "2.5", "udp", python=without))
+    seen = terminal(monitor(pair, "--duration", "1.5", "udp", python=without))
     seen.shows("pip install 'pktmend[monitor]'", "packets/s", "LEFT")
 
 
 def test_dumb_terminal_gets_lines(pair: Pair, terminal: type[Terminal]) -> None:
-    command = f"env TERM=dumb {monitor(pair, '--duration', '2.5', 'udp')}"
+    command = f"env TERM=dumb {monitor(pair, '--duration', '1.5', 'udp')}"
     assert "interface " not in terminal(command).shows("pa  0 packets/s", "LEFT")
 
 
 def test_picture_is_drawn_from_the_run(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "view.svg"
-    process = pair.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "2.5", "--picture",
+    process = pair.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "1.5", "--picture",
                               str(path), "ip", stderr=subprocess.PIPE)
     assert process.stderr is not None and b"watching" in process.stderr.readline()
     pair.send([leaked()] * 6)
