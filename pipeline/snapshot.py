@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -111,7 +112,7 @@ class Snapshot:
     directions: one for each interface.       flows: with most bad packets first.
     kernel:     the namespace's own *InCsumErrors, named as nstat names them; kernel_start: when the monitor began.
     shown:      bad packets that were shown one by one.
-    is_running: do all workers still run?
+    is_running: do all workers still run?     taken: when, on the clock that nobody sets.
     """
 
     time_ns: int
@@ -122,6 +123,7 @@ class Snapshot:
     file: FileCounts | None = None
     shown: int = 0
     is_running: bool = True
+    taken: float = field(default_factory=time.monotonic)
 
     @property
     def bad(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final, Protocol
 
-from pipeline import _core, privileges
+from pipeline import privileges
 from pipeline.errors import ConfigError
 from pipeline.live.bad import Picker
 from pipeline.live.events import Events
@@ -79,7 +79,7 @@ class Monitor:
         if options.write is not None:
             workers = options.workers * len(options.interfaces)
             self._writer = Writer(options.write, self._tell, self._kernel_counts, workers)
-        self._watch = stack.enter_context(Watch(options, self._spool, lambda text: self._tell("interface", text)))
+        self._watch = stack.enter_context(Watch(options, self._writer, lambda text: self._tell("interface", text)))
         self.latest = self._look()
         server = serve(options.listen, lambda: self.latest) if serve else None
         if self._writer is not None:
@@ -101,9 +101,6 @@ class Monitor:
 
     def _tell(self, kind: str, text: str) -> None:
         self._told.append((kind, text))
-
-    def _spool(self, name: str, link: int) -> _core.Spool | None:
-        return self._writer.spool(name, link) if self._writer else None
 
     def _kernel_counts(self) -> dict[str, tuple[int, int]]:
         return {d.from_: (d.kernel_seen, d.kernel_drops) for d in self._watch.counters()}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from pipeline import _core, filters
 from pipeline.afpacket import Ring, interfaces, is_loopback, is_up, require_interface
@@ -36,18 +36,21 @@ GONE: Final = "(gone)"
 
 _groups = itertools.count(os.getpid() * 64)
 
-MakeSpool = Callable[[str, int], "_core.Spool | None"]
+
+class Spools(Protocol):
+    """Who writes packets: gives a spool for a worker of an interface (name, link type), and takes it back."""
+
+    def spool(self, name: str, link: int) -> _core.Spool | None: ...
+    def retire(self, spool: _core.Spool) -> None: ...
 
 
 class Watched:
-    """One interface: its rings, and a worker with a sampler on each.
+    """One interface: its rings, and a worker with a sampler, and a spool where packets are written, on each."""
 
-    spool: asked for a spool for each worker, by name and link type; None where nothing is written.
-    """
-
-    def __init__(self, name: str, options: MonitorOptions, ring_kib: int, spool: MakeSpool) -> None:
+    def __init__(self, name: str, options: MonitorOptions, ring_kib: int, spools: Spools | None) -> None:
         self._name = name
         self._samplers: list[_core.Sampler] = []
+        self.spools: list[_core.Spool] = []
         with ExitStack() as stack:
             self.rings = [stack.enter_context(_open(name, options, ring_kib)) for _ in range(options.workers)]
             if options.workers > 1:
@@ -55,18 +58,19 @@ class Watched:
                 for ring in self.rings:
                     ring.join_fanout(group)
             program = _program(name, options)
-            self.pipelines = [self._worker(ring, options, spool) for ring in self.rings]
+            self.pipelines = [self._worker(ring, options, spools) for ring in self.rings]
             for ring in self.rings:
                 ring.attach(program)
             self._open = stack.pop_all()
         self.port = Port(name, list(self.rings))
 
-    def _worker(self, ring: Ring, options: MonitorOptions, spool: MakeSpool) -> Pipeline:
+    def _worker(self, ring: Ring, options: MonitorOptions, spools: Spools | None) -> Pipeline:
         sampler = _core.Sampler()
         self._samplers.append(sampler)
         stages: list[Stage] = [verify, classify, count, sampler.stage]
-        if (spooled := spool(self._name, ring.link)) is not None:
-            stages.append(spooled.stage)
+        if spools is not None and (spool := spools.spool(self._name, ring.link)) is not None:
+            self.spools.append(spool)
+            stages.append(spool.stage)
         return Pipeline(ring, stages, limit=options.packets)
 
     @property
@@ -122,9 +126,9 @@ class Watch:
     tell: is told when an interface comes, goes or changes, once.
     """
 
-    def __init__(self, options: MonitorOptions, spool: MakeSpool, tell: Callable[[str], None]) -> None:
+    def __init__(self, options: MonitorOptions, spools: Spools | None, tell: Callable[[str], None]) -> None:
         self._options = options
-        self._spool = spool
+        self._spools = spools
         self._tell = tell
         self._gone: list[Direction] = []  # at most one: what was watched and is not there any more
         self._refused: set[str] = set()
@@ -138,7 +142,7 @@ class Watch:
         kib = self._options.ring_kib(len(names) * self._options.workers)
         try:
             for name in names:
-                self.watched.append(Watched(name, self._options, kib, self._spool))
+                self.watched.append(Watched(name, self._options, kib, self._spools))
         except BaseException:
             self._close()
             raise
@@ -176,6 +180,9 @@ class Watch:
         stop_all(each.pipelines)
         self._gone = [replace(Direction.sum([*self._gone, each.counters()]), from_=GONE)]
         each.close()
+        if self._spools is not None:
+            for spool in each.spools:
+                self._spools.retire(spool)
         self._tell(f"{each.name}: the interface is gone")
 
     def _join(self) -> None:
@@ -185,7 +192,7 @@ class Watch:
             if name in self._refused or any(name == each.name for each in self.watched):
                 continue
             try:
-                new = Watched(name, self._options, self._options.ring_kib(len(names)), self._spool)
+                new = Watched(name, self._options, self._options.ring_kib(len(names)), self._spools)
             except (CaptureError, OSError) as error:
                 if name in interfaces():  # else it went away while we looked
                     self._refused.add(name)

@@ -3,27 +3,23 @@
 Rules of this file:
 1. Each wanted packet is written, still buffered, or counted as not written under its reason, always.
 2. What stops the writing (no space, a closed pipe) stops only that: it is told once, and reopen() tries again.
-3. A file ends with whole blocks.  A section ends with what the kernel saw and dropped of each interface.
-
-Files are named and turned over as tcpdump does it with -C, -G and -W.
+3. Files are turned over as tcpdump does it with -C, -G and -W: at the first packet beyond the size or the time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import stat
-import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import IO, Final
+from typing import Final
 
 from pipeline import _core
 from pipeline.errors import CaptureError
+from pipeline.live.file import File, WriteError, name_of
 from pipeline.live.options import WriteOptions
-from pipeline.pcap import PCAPNG
 from pipeline.snapshot import FileCounts
 
 SPOOL: Final = 64 << 20
@@ -40,29 +36,12 @@ Tell = Callable[[str, str], None]
 KernelCounts = Callable[[], Mapping[str, tuple[int, int]]]  # interface: (seen, dropped)
 
 
-def name_of(options: WriteOptions, now: float, number: int) -> str:
-    """Return the name of file *number* begun at *now*, as tcpdump's MakeFilename has it."""
-    path = time.strftime(options.path, time.localtime(now)) if options.seconds else options.path
-    digits = len(str(options.files - 1)) if options.files > 1 else 0
-    if not options.megabytes or (number == 0 and digits == 0):
-        return path
-    return f"{path}{number:0{digits}d}"
-
-
-class _Described:
-    """An interface of the file: its number there, its name, and the spools of its workers."""
-
-    def __init__(self, name: str, link: int) -> None:
-        self.name = name
-        self.link = link
-        self.spools: list[_core.Spool] = []
-
-
 class Writer:
     """Writes what the spools hold.  open() before the privileges go, start(), reopen(), close().
 
-    tell:   is told (kind, words), from this thread or another.
-    kernel: what the kernel saw and dropped so far, by interface.
+    tell:    is told (kind, words), from this thread or another.
+    kernel:  what the kernel saw and dropped so far, by interface.
+    workers: how many spools there will be, roughly.
     """
 
     def __init__(self, options: WriteOptions, tell: Tell, kernel: KernelCounts, workers: int) -> None:
@@ -70,17 +49,18 @@ class Writer:
         self._tell = tell
         self._kernel = kernel
         self._spool_size = _spool_size(workers)
-        self._interfaces: list[_Described] = []
-        self._file: IO[bytes] | None = None
-        self._section: _core.WriterSink | None = None
-        self._described = 0  # interfaces of this section so far
+        self._interfaces: list[tuple[str, int]] = []  # (name, link type); the place is the number in the file
+        self._spools: list[_core.Spool] = []
+        self._retired: list[_core.Spool] = []
+        self._forgotten = (0, 0, 0)  # counts of spools that are gone
+        self._lock = threading.Lock()  # over who holds the spools' counts
+        self._file: File | None = None
         self._path = options.path
         self._number = self._turns = self._files = 0
-        self._size = self._octets = self._written = 0
+        self._octets = self._written = 0  # octets: of the files before this one
         self._began = 0.0
-        self._discarded: dict[str, int] = {}  # taken out of a spool and not written, by reason
-        self._refused: dict[str, int] = {}  # by stopped spools, for the reasons before the last one
-        self._refused_before = 0  # the sum of those
+        self._discarded: Counter[str] = Counter()  # taken out of a spool and not written, by reason
+        self._refused: Counter[str] = Counter()  # by stopped spools, for the reasons before the last one
         self._reason = self._last_reason = ""  # why nothing is written now, or was not when it last was not
         self._must_reopen = self._must_close = False
         self._thread: threading.Thread | None = None
@@ -90,18 +70,21 @@ class Writer:
 
     def spool(self, name: str, link: int) -> _core.Spool | None:
         """Return a spool for another worker of interface *name*; None if the file has no room for it."""
-        known = next((i for i, each in enumerate(self._interfaces) if (each.name, each.link) == (name, link)), None)
-        if known is None:
+        if (name, link) not in self._interfaces:
             if len(self._interfaces) == SECTION_INTERFACES:
                 self._tell("writer", f"{name}: not written: a file has room for {SECTION_INTERFACES} interfaces")
                 return None
-            known = len(self._interfaces)
-            self._interfaces.append(_Described(name, link))
-        spool = _core.Spool(self._spool_size, interface=known, only_bad=self._options.only_bad,
-                            snaplen=self._options.snaplen)
-        spool.stop(bool(self._reason))
-        self._interfaces[known].spools.append(spool)
+            self._interfaces.append((name, link))
+        spool = _core.Spool(self._spool_size, interface=self._interfaces.index((name, link)),
+                            only_bad=self._options.only_bad, snaplen=self._options.snaplen)
+        with self._lock:
+            spool.stop(bool(self._reason))
+            self._spools.append(spool)
         return spool
+
+    def retire(self, spool: _core.Spool) -> None:
+        """Forget a spool whose worker has ended, once it is empty; what it counted stays."""
+        self._retired.append(spool)
 
     def open(self) -> None:
         """Open the first file.  Raises CaptureError."""
@@ -119,24 +102,12 @@ class Writer:
     def counts(self) -> FileCounts:
         """Return what became of the packets so far."""
         put, full, refused = self._spooled()
-        lost = dict(self._refused)
-        if refused > self._refused_before:
-            lost[self._last_reason] = lost.get(self._last_reason, 0) + refused - self._refused_before
-        for reason, packets in self._discarded.items():
-            lost[reason] = lost.get(reason, 0) + packets
-        if full:
-            lost[FULL] = full
-        buffered = max(0, put - self._written - sum(self._discarded.values()))
-        return FileCounts(self._path, not self._reason, self._written, self._octets, self._files, buffered, lost)
-
-    def _spooled(self) -> tuple[int, int, int]:
-        """Return the packets that spools took, refused because they were full, and while they were stopped."""
-        counts = [spool.counts() for spool in self._spools()]
-        put, full, refused = zip(*counts, strict=True) if counts else ((), (), ())
-        return sum(put), sum(full), sum(refused)
-
-    def _spools(self) -> list[_core.Spool]:
-        return [spool for each in list(self._interfaces) for spool in list(each.spools)]
+        lost = self._refused + self._discarded
+        lost[self._last_reason] += refused - self._refused.total()
+        lost[FULL] += full
+        buffered = max(0, put - self._written - self._discarded.total())
+        octets = self._octets + (self._file.added if self._file else 0)
+        return FileCounts(self._path, not self._reason, self._written, octets, self._files, buffered, dict(+lost))
 
     def close(self) -> None:
         """Write what is left and close the file; a pipe that nobody reads is waited for only so long."""
@@ -145,6 +116,11 @@ class Writer:
             self._thread.join(CLOSE_SECONDS)
             if self._thread.is_alive():
                 self._tell("writer", f"{self._path}: nobody reads it; {self.counts().buffered} packets are not written")
+
+    def _spooled(self) -> tuple[int, int, int]:
+        """Return the packets that spools took, refused because they were full, and while they were stopped."""
+        with self._lock:
+            return _total([self._forgotten, *(spool.counts() for spool in self._spools)])
 
     # --- on its own thread ---
 
@@ -156,6 +132,7 @@ class Writer:
                 self._finish()
                 self._begin_again(append=True)
             moved = self._discard() if self._reason else self._drain()
+            self._forget()
             if is_last and not moved:
                 break
             if not moved:
@@ -164,41 +141,39 @@ class Writer:
 
     def _drain(self) -> bool:
         """Write some of what the spools hold; was there anything?"""
-        waiting = [spool for spool in self._spools() if spool.pending()]
+        waiting = [spool for spool in list(self._spools) if spool.pending()]
         if waiting and self._is_due():
             self._turn_over()
         for spool in waiting:
-            if self._reason or self._is_due():
+            if self._file is None or self._is_due():
                 break
-            self._write(spool)
+            room = self._options.megabytes * 1_000_000 + 1 - self._file.size if self._options.megabytes else NO_LIMIT
+            try:
+                self._file.describe(self._interfaces)
+                self._written += self._file.drain(spool, room)
+            except CaptureError as error:
+                self._written += error.packets if isinstance(error, WriteError) else 0
+                self._fail(error)
         return bool(waiting)
-
-    def _write(self, spool: _core.Spool) -> None:
-        assert self._file is not None
-        try:
-            self._describe()
-        except CaptureError as error:
-            self._fail(error.errno or 0)
-            return
-        room = self._options.megabytes * 1_000_000 + 1 - self._size if self._options.megabytes else NO_LIMIT
-        octets, packets, error_number = spool.drain(self._file.fileno(), room)
-        self._size += octets
-        self._octets += octets
-        self._written += packets
-        if error_number:
-            self._fail(error_number)
 
     def _discard(self) -> bool:
         """Throw away what was in the spools when the writing stopped; was there anything?"""
-        packets = sum(spool.discard() for spool in self._spools())
-        if packets:
-            self._discarded[self._reason] = self._discarded.get(self._reason, 0) + packets
+        packets = sum(spool.discard() for spool in list(self._spools))
+        self._discarded[self._reason] += packets
         return packets > 0
 
+    def _forget(self) -> None:
+        """Let go of retired spools that are empty."""
+        for spool in [each for each in self._retired if not each.pending()]:
+            self._retired.remove(spool)
+            with self._lock:
+                self._spools.remove(spool)
+                self._forgotten = _total([self._forgotten, spool.counts()])
+
     def _is_due(self) -> bool:
-        """Is it time for another file?  As with tcpdump, at the first packet beyond the size or the time."""
-        o = self._options
-        return bool(o.megabytes and self._size > o.megabytes * 1_000_000) or self._is_old()
+        """Is it time for another file?"""
+        limit = self._options.megabytes * 1_000_000
+        return self._is_old() or bool(limit and self._file and self._file.size > limit)
 
     def _is_old(self) -> bool:
         return bool(self._options.seconds) and time.monotonic() - self._began >= self._options.seconds
@@ -218,99 +193,58 @@ class Writer:
         self._begin_again(append=False)
 
     def _begin_again(self, *, append: bool) -> None:
+        was_stopped = bool(self._reason)
         try:
             self._begin(append=append)
         except CaptureError as error:
-            self._stop(errno.errorcode.get(error.errno or 0, "error"))
-            self._tell("writer", f"{error}; writing stopped, watching goes on")
+            self._fail(error)
+        else:
+            if append or was_stopped:
+                self._tell("writer", f"{self._path}: opened again")
 
     def _begin(self, *, append: bool) -> None:
         if not append:
             self._began = time.monotonic()
             self._path = name_of(self._options, time.time(), self._number)
-        try:
-            self._file = _open(self._path, "ab" if append else "wb")
-            self._size = os.fstat(self._file.fileno()).st_size if self._is_regular() else 0
-            self._section = _core.WriterSink(self._file.fileno(), PCAPNG)
-            self._described = 0
-            self._describe()
-        except OSError as error:  # CaptureError is one
-            self._close_file(self._size if self._file is not None and append else 0)
-            raise CaptureError(f"cannot write {self._path}: {os.strerror(error.errno or 0)}", "",
-                               error.errno or 0) from error
+        self._file = File(self._path, self._interfaces, append=append)
         self._files += 1
-        was_stopped, self._reason = bool(self._reason), ""
-        for spool in self._spools():
-            spool.stop(False)
-        if append or was_stopped:
-            self._tell("writer", f"{self._path}: opened again")
-
-    def _describe(self) -> None:
-        """Write the blocks of the interfaces that are not yet in this section."""
-        assert self._section is not None
-        if self._described == len(self._interfaces):
-            return
-        before = self._section.octets
-        while self._described < len(self._interfaces):
-            each = self._interfaces[self._described]
-            self._section.interface(self._described, each.link, each.name)
-            self._described += 1
-        self._section.finish()
-        self._size += self._section.octets - before
-        self._octets += self._section.octets - before
+        with self._lock:
+            self._reason = ""
+            for spool in self._spools:
+                spool.stop(False)
 
     def _finish(self) -> None:
-        """End the section with the kernel's counts, and close the file."""
-        if self._file is None or self._section is None:
-            return
-        before = self._section.octets
-        try:
-            counts = self._kernel()
-            for number in range(self._described):
-                if (of := self._interfaces[number].name) in counts:
-                    seen, dropped = counts[of]
-                    self._section.finish(time.time_ns(), seen, dropped, interface=number)
-            self._section.finish()
-        except CaptureError as error:
-            self._tell("writer", f"{self._path}: {error}")
-            self._close_file(self._size)
-        else:
-            self._octets += self._section.octets - before
-            self._close_file(None)
+        """End the file with the kernel's counts."""
+        if self._file is not None:
+            try:
+                self._file.finish(self._interfaces, self._kernel())
+            except CaptureError as error:
+                self._tell("writer", str(error))
+            self._leave_file()
 
-    def _fail(self, number: int) -> None:
-        self._close_file(self._size)
-        self._stop(errno.errorcode.get(number, str(number)))
-        self._tell("writer", f"{self._path}: {os.strerror(number)}; writing stopped, watching goes on"
-                             " (SIGHUP opens it again)")
+    def _fail(self, error: CaptureError) -> None:
+        self._leave_file()
+        self._stop(errno.errorcode.get(error.errno or 0, os.strerror(error.errno or 0)))
+        self._tell("writer", f"{error.detail}; writing stopped, watching goes on (SIGHUP opens it again)")
+
+    def _leave_file(self) -> None:
+        if self._file is not None:
+            self._octets += self._file.added
+        self._file = None
 
     def _stop(self, reason: str) -> None:
         """Refuse packets from now on; those refused before keep the reason they had."""
         _, _, refused = self._spooled()
-        if refused > self._refused_before:
-            self._refused[self._last_reason] = self._refused.get(self._last_reason, 0) + refused - self._refused_before
-            self._refused_before = refused
-        self._reason = self._last_reason = reason
-        for spool in self._spools():
-            spool.stop()
-
-    def _close_file(self, size: int | None) -> None:
-        """Close it; a regular one is cut to *size*, so that it ends with a whole block."""
-        file, self._file, self._section = self._file, None, None
-        if file is None:
-            return
-        with contextlib.suppress(OSError):
-            if size is not None and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                os.ftruncate(file.fileno(), size)
-        if file is not sys.stdout.buffer:
-            file.close()
-
-    def _is_regular(self) -> bool:
-        return self._file is not None and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+        self._refused[self._last_reason] += refused - self._refused.total()
+        with self._lock:
+            self._reason = self._last_reason = reason
+            for spool in self._spools:
+                spool.stop()
 
 
-def _open(path: str, mode: str) -> IO[bytes]:
-    return sys.stdout.buffer if path == "-" else open(path, mode, buffering=0)  # noqa: PTH123 - closed by its owner
+def _total(counts: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+    put, full, refused = zip(*counts, strict=True)
+    return sum(put), sum(full), sum(refused)
 
 
 def _spool_size(workers: int) -> int:

@@ -129,7 +129,7 @@ class _Request(BaseHTTPRequestHandler):
             self._answer(200, kind, encode(self.server.registry))
         elif path == "/healthz":
             snapshot = self.server.latest()
-            age = time.time() - snapshot.time_ns / 1e9
+            age = time.monotonic() - snapshot.taken
             is_well = snapshot.is_running and age < STALE_SECONDS
             words = "ok" if is_well else "a worker has ended" if not snapshot.is_running else f"no news for {age:.0f} s"
             self._answer(200 if is_well else 503, "text/plain; charset=utf-8", f"{words}\n".encode())

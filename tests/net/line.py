@@ -202,6 +202,16 @@ def inode(path: str | Path) -> int:
     return Path(path).stat().st_ino
 
 
+def put(tap: socket.socket, frame: bytes) -> None:
+    """Put a frame on the wire, when there is room for it."""
+    while True:
+        try:
+            tap.send(frame)
+            return
+        except BlockingIOError:
+            time.sleep(0.001)
+
+
 def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3) -> bytes:
     """Return the first frame that *wanted* accepts."""
     deadline = time.monotonic() + seconds

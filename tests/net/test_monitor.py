@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import frames as f
 import pytest
@@ -117,8 +118,9 @@ def test_errors_of_the_kernel_stand_beside_ours(pair: Pair) -> None:
     assert last["kernel"]["UdpInCsumErrors"] == last["directions"][0]["checks"]["udp"]["leaked"] == 11
 
 
-def test_interfaces_that_fit_a_pattern_come_and_go(pair: Pair) -> None:
-    monitor = Monitor(pair.node, "-i", "new*", "udp")
+def test_interfaces_that_fit_a_pattern_come_and_go(pair: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    monitor = Monitor(pair.node, "-i", "new*", "-w", str(path), "udp")
     for told in (1, 3):
         pair.world.veth(pair.a, "far", pair.node, "new0")
         until(lambda n=told: len(monitor.told("interface")) == n, "joining")
@@ -127,7 +129,9 @@ def test_interfaces_that_fit_a_pattern_come_and_go(pair: Pair) -> None:
                 out.send(good())
         pair.a.run("ip", "link", "delete", "dev", "far")
         until(lambda n=told: len(monitor.told("interface")) == n + 1, "leaving")
-    (gone,) = monitor.end()["directions"]
+    last = monitor.end()
+    (gone,) = last["directions"]
+    assert last["file"]["written"] == 10 and last["file"]["not_written"] == {} and path.stat().st_size > 1000
     assert monitor.told("interface") == ["new0: watched from now on", "new0: the interface is gone"] * 2
     assert gone["from"] == "(gone)" and gone["packets"] == 10
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import frames as f
 from jsonschema import Draft202012Validator
-from line import Bridge, assert_ledger, open_tap
+from line import Bridge, assert_ledger, open_tap, put
 from scapy.all import UDP, Ether
 
 from pipeline.lab.world import Host, World
@@ -105,12 +105,7 @@ class Pair:
         """Put frames on the wire at a, as they are and without metadata."""
         with open_tap(self.a, "eth0") as out:
             for frame in frames:
-                while True:
-                    try:
-                        out.send(frame)
-                        break
-                    except BlockingIOError:
-                        time.sleep(0.001)
+                put(out, frame)
 
 
 def leaked(port: int = 40000) -> bytes:
