@@ -44,8 +44,7 @@ static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, con
     return flags;
 }
 
-/* What a frame of this kind of interface begins with. */
-static uint16_t link_of(uint16_t hatype)
+uint16_t pp_ring_link(uint16_t hatype)
 {
     switch (hatype) {
     case ARPHRD_NONE: case ARPHRD_PPP: case ARPHRD_RAWIP: case ARPHRD_TUNNEL: case ARPHRD_TUNNEL6: case ARPHRD_SIT:
@@ -106,7 +105,7 @@ static int next_v3(pp_ring *r, pp_batch *b)
         uint8_t *frame = block + r->packet_at + mac;
         add(r, b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype),
-            link_of(from->sll_hatype), (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
+            pp_ring_link(from->sll_hatype), (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
         if (h->tp_next_offset == 0) {
             r->packet = r->packets;
             break;
@@ -179,7 +178,7 @@ static int next_v2(pp_ring *r, pp_batch *b)
         r->holding++;
         add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
-            link_of(from->sll_hatype), (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
+            pp_ring_link(from->sll_hatype), (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
     }
     return (int)b->count;
 }

@@ -44,5 +44,7 @@ void pp_ring_release(pp_ring *ring);
 int pp_ring_rebuild(pp_ring *ring);
 /* A bound for the packets of one batch: the capacity to give it. */
 uint32_t pp_ring_capacity(const pp_ring *ring);
+/* LINKTYPE_* of the frames of an interface of this kind (ARPHRD_*). */
+uint16_t pp_ring_link(uint16_t hatype);
 
 #endif

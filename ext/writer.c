@@ -5,12 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "epb.h"
 #include "reader.h"
 
 #define ROOM (1u << 20)
-
-enum { FLAG_NOT_READY = 1 << 9, FLAG_VALID = 1 << 10, FLAG_TSO = 1 << 11, FLAG_INBOUND = 1, FLAG_OUTBOUND = 2 };
 
 int pp_writer_init(pp_writer *w, int fd, int format)
 {
@@ -134,74 +132,34 @@ static int interface_of(pp_writer *w, uint32_t number, uint16_t link)
     return rc < 0 ? rc : (int)w->interfaces - 1;
 }
 
-static uint32_t epb_flags(uint16_t flags)
+static int put_parts(pp_writer *w, const struct iovec *part, unsigned parts)
 {
-    uint32_t out = 0;
-    if (flags & PP_PKT_NOT_READY)
-        out |= FLAG_NOT_READY;
-    if (flags & PP_PKT_CLAIMED_VALID)
-        out |= FLAG_VALID;
-    if (flags & PP_PKT_SUPER_FRAME)
-        out |= FLAG_TSO;
-    if (flags & PP_PKT_METADATA)
-        out |= flags & PP_PKT_OUTGOING ? FLAG_OUTBOUND : FLAG_INBOUND;
-    return out;
-}
-
-/* The octets of a frame, its stripped tag put back. */
-static int put_frame(pp_writer *w, const pp_batch *b, uint32_t i, uint32_t caplen)
-{
-    const uint8_t *data = b->data[i];
-    if (!(b->flags[i] & PP_PKT_VLAN) || caplen < 16)
-        return put(w, data, caplen);
-    uint8_t tag[4];
-    pp_put16(tag, b->vlan_tpid[i]);
-    pp_put16(tag + 2, b->vlan_tci[i]);
-    int rc = put(w, data, 12);
-    if (rc == 0)
-        rc = put(w, tag, sizeof tag);
-    return rc < 0 ? rc : put(w, data + 12, caplen - 16);
+    int rc = 0;
+    for (unsigned i = 0; i < parts && rc == 0; i++)
+        rc = put(w, part[i].iov_base, part[i].iov_len);
+    return rc;
 }
 
 static int put_packet(pp_writer *w, const pp_batch *b, uint32_t i)
 {
-    static const uint8_t zero[4];
-    uint8_t h[28], end[32];
-    int interface = interface_of(w, b->interface[i], b->link[i]);
+    int rc, interface = interface_of(w, b->interface[i], b->link[i]);
     if (interface < 0)
         return interface;
-    uint32_t tag = (b->flags[i] & PP_PKT_VLAN) && b->caplen[i] >= 12 ? 4 : 0;
-    uint32_t caplen = b->caplen[i] + tag, wirelen = b->wirelen[i] + tag;
-    if (w->snaplen && caplen > w->snaplen)
-        caplen = w->snaplen;
-    int rc;
-    if (w->format == PP_CAPTURE_PCAP) {
-        set32(h, (uint32_t)(b->time_ns[i] / 1000000000u));
-        set32(h + 4, (uint32_t)(b->time_ns[i] % 1000000000u));
-        set32(h + 8, caplen);
-        set32(h + 12, wirelen);
-        if ((rc = put(w, h, 16)) < 0)
-            return rc;
-        return put_frame(w, b, i, caplen);
+    if (w->format == PP_CAPTURE_PCAPNG) {
+        pp_epb e;
+        pp_epb_make(&e, b, i, (uint32_t)interface, w->snaplen);
+        return put_parts(w, e.part, e.parts);
     }
-    uint32_t padding = (4 - caplen % 4) % 4, flags = epb_flags(b->flags[i]);
-    uint8_t *at = end;
-    if (flags) {
-        at = option(at, 2, &flags, 4);
-        at = option(at, 0, NULL, 0);
-    }
-    uint32_t length = 28 + caplen + padding + (uint32_t)(at - end) + 4;
-    set32(h, 6);
-    set32(h + 4, length);
-    set32(h + 8, (uint32_t)interface);
-    set32(h + 12, (uint32_t)(b->time_ns[i] >> 32));
-    set32(h + 16, (uint32_t)b->time_ns[i]);
-    set32(h + 20, caplen);
-    set32(h + 24, wirelen);
-    set32(at, length);
-    if ((rc = put(w, h, sizeof h)) < 0 || (rc = put_frame(w, b, i, caplen)) < 0 || (rc = put(w, zero, padding)) < 0)
+    uint8_t h[16], tag[4];
+    struct iovec part[3];
+    uint32_t wirelen, caplen = pp_frame_length(b, i, w->snaplen, &wirelen);
+    set32(h, (uint32_t)(b->time_ns[i] / 1000000000u));
+    set32(h + 4, (uint32_t)(b->time_ns[i] % 1000000000u));
+    set32(h + 8, caplen);
+    set32(h + 12, wirelen);
+    if ((rc = put(w, h, sizeof h)) < 0)
         return rc;
-    return put(w, end, (size_t)(at - end) + 4);
+    return put_parts(w, part, pp_frame_parts(b, i, caplen, tag, part));
 }
 
 int pp_writer_take(void *context, pp_batch *b, pp_ledger *ledger)

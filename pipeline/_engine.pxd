@@ -83,6 +83,7 @@ cdef extern from "ring.h" nogil:
     void pp_ring_release(pp_ring *) noexcept
     int pp_ring_rebuild(pp_ring *) noexcept
     uint32_t pp_ring_capacity(const pp_ring *) noexcept
+    uint16_t pp_ring_link(uint16_t) noexcept
 
 cdef extern from "guard.h" nogil:
     enum: PP_ON_ERROR_END
@@ -199,3 +200,44 @@ cdef extern from "select.h" nogil:
         uint16_t link[16]
         void *program[16]
     int pp_filter_match(void *, uint16_t, const uint8_t *, uint32_t, uint32_t) noexcept
+
+cdef extern from "sample.h" nogil:
+    enum: PP_SAMPLE_MOST
+    ctypedef struct pp_talk:
+        uint8_t source[16]
+        uint8_t target[16]
+        uint16_t source_port, target_port
+        uint8_t version, protocol
+    ctypedef struct pp_sampled:
+        pp_talk talk
+        uint64_t time_ns
+        uint32_t caplen, wirelen
+        uint16_t flags
+        uint8_t cause, check_count
+        pp_check checks[24]
+    ctypedef struct pp_bad_flow:
+        pp_talk talk
+        uint64_t packets, over, last_ns
+        uint8_t cause
+    ctypedef struct pp_sample:
+        pass
+    pp_sample *pp_sample_new() noexcept
+    void pp_sample_free(pp_sample *) noexcept
+    int pp_stage_sample(pp_batch *, void *) noexcept
+    uint32_t pp_sample_take(pp_sample *, pp_sampled *) noexcept
+    uint32_t pp_sample_flows(pp_sample *, pp_bad_flow *, uint32_t) noexcept
+
+cdef extern from "spool.h" nogil:
+    ctypedef struct pp_spool:
+        uint32_t interface, snaplen
+        int only_bad
+        uint64_t put, full, stopped
+    ctypedef struct pp_spooled:
+        uint64_t octets, packets
+    int pp_spool_init(pp_spool *, uint64_t) noexcept
+    void pp_spool_free(pp_spool *) noexcept
+    int pp_stage_spool(pp_batch *, void *) noexcept
+    int pp_spool_drain(pp_spool *, int, uint64_t, pp_spooled *) noexcept
+    uint64_t pp_spool_pending(const pp_spool *) noexcept
+    uint64_t pp_spool_discard(pp_spool *) noexcept
+    void pp_spool_stop(pp_spool *, int) noexcept

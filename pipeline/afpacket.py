@@ -28,6 +28,7 @@ from pipeline.features import features_of
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
 IFF_UP: Final = 0x1
+IFF_LOOPBACK: Final = 0x8
 SOCKET_BUFFER: Final = 64 << 20
 ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
 
@@ -59,6 +60,11 @@ def require_interface(name: str) -> None:
 def is_up(name: str) -> bool:
     """Is the interface administratively up?"""
     return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_UP)
+
+
+def is_loopback(name: str) -> bool:
+    """Is it a loopback interface, where each frame passes twice: out, and in again?"""
+    return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_LOOPBACK)
 
 
 def mtu_of(name: str) -> int:
@@ -193,12 +199,17 @@ class Ring:
             has_vnet=True,
         )
         if program:  # before bind: no frame gets in without it
-            instructions = ffi.from_buffer(program)
-            first = ffi.cast("struct sock_filter *", instructions)
-            attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
-            s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
+            self.attach(program)
+        self._ignores_outgoing = not outgoing
         self._promiscuous = promiscuous
         self.rebind()
+
+    def attach(self, program: bytes) -> None:
+        """Let the kernel run another classic BPF program on each frame from now on.  Needs no privilege."""
+        instructions = ffi.from_buffer(program)
+        first = ffi.cast("struct sock_filter *", instructions)
+        attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
+        self._socket.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
 
     def rebind(self) -> None:
         """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
@@ -226,8 +237,15 @@ class Ring:
 
     def join_fanout(self, group: int) -> None:
         """Share the interface's frames with the other rings of *group*, flow by flow (PACKET_FANOUT_HASH)."""
-        flags = lib.PACKET_FANOUT_HASH | lib.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+        flags = lib.PACKET_FANOUT_HASH  # the hash is symmetric: both directions of a flow meet in one ring
+        if self._ignores_outgoing:  # in a group, the group's own flag counts
+            flags |= lib.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
         _set(self._socket, lib.PACKET_FANOUT, (flags << 16) | (group & 0xFFFF), "fanout", self.interface)
+
+    @property
+    def link(self) -> int:
+        """The LINKTYPE_* of the interface's frames: 1 Ethernet, 101 raw IP."""
+        return _core.link_of(self._socket.getsockname()[3])
 
     def require_ethernet(self) -> None:
         """Raise ConfigError if the interface's frames have no Ethernet header."""

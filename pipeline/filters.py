@@ -6,6 +6,7 @@ interface the kernel runs it.  Source: pcap-filter(7), pcap_compile(3PCAP).
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final
 
 from pipeline import _core
@@ -17,6 +18,16 @@ NETMASK_UNKNOWN: Final = 0xFFFFFFFF
 # LINKTYPE_* of files to the DLT_* that libpcap compiles for; they differ for raw IP only
 LINKS: Final = {1: 1, 0: 0, 9: 9, 12: 12, 14: 12, 50: 50, 51: 51, 101: 12, 104: 104, 108: 108, 113: 113, 228: 228,
                 229: 229, 276: 276}
+
+def _instruction(code: int, jump_true: int, jump_false: int, k: int) -> bytes:
+    """Return one struct sock_filter."""
+    return struct.pack("=HBBI", code, jump_true, jump_false, k)
+
+
+NOTHING: Final = _instruction(0x06, 0, 0, 0)  # ret #0
+EVERYTHING: Final = _instruction(0x06, 0, 0, 0xFFFFFFFF)
+# ldb [SKF_AD_OFF + SKF_AD_PKTTYPE]; jeq #PACKET_OUTGOING, 1, 0; ret #0
+_OUTGOING: Final = _instruction(0x30, 0, 0, 0xFFFFF004) + _instruction(0x15, 1, 0, 4) + NOTHING
 
 DECLARATIONS: Final = """
 typedef struct pcap pcap_t;
@@ -86,3 +97,8 @@ def for_interface(expression: str, interface: str) -> bytes:
     if isinstance(program, str):
         raise ConfigError(f"filter {expression!r}: {program}", "see pcap-filter(7)")
     return bytes(ffi.buffer(program.bf_insns, program.bf_len * ffi.sizeof("struct bpf_insn")))
+
+
+def outgoing_only(program: bytes) -> bytes:
+    """Return *program* behind a test that the frame leaves this host, for packet sockets."""
+    return _OUTGOING + program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -18,6 +19,12 @@ def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
     file = file or sys.stdout
     file.write(msgspec.json.encode(value).decode() + "\n")
     file.flush()
+
+
+def rfc3339(time_ns: int) -> str:
+    """Return a time since the epoch as RFC 3339 has it, in UTC, to the nanosecond."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
 
 
 def words(counts: Mapping[str, int]) -> str:

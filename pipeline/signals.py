@@ -1,6 +1,6 @@
 """Signals of the long-running commands: the first SIGINT or SIGTERM asks, the second ends at once.
 
-SIGUSR1 prints statistics and goes on, as tcpdump does.
+SIGUSR1 prints statistics and goes on, as tcpdump does.  SIGHUP asks for files to be opened again, where there are some.
 """
 
 from __future__ import annotations
@@ -40,14 +40,20 @@ class Flag:
 
 
 class Signals:
-    """Turns signals into two flags.  Must be made on the main thread."""
+    """Turns signals into flags.  Must be made on the main thread.
 
-    def __init__(self) -> None:
+    has_files: SIGHUP raises `reopen`; else it ends the process, as it does by default.
+    """
+
+    def __init__(self, *, has_files: bool = False) -> None:
         self.stop = Flag()
         self.report = Flag()
+        self.reopen = Flag()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_report)
+        if has_files:
+            signal.signal(signal.SIGHUP, self._on_reopen)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
@@ -56,3 +62,6 @@ class Signals:
 
     def _on_report(self, number: int, frame: FrameType | None) -> None:
         self.report.set()
+
+    def _on_reopen(self, number: int, frame: FrameType | None) -> None:
+        self.reopen.set()

@@ -36,13 +36,16 @@ class Bridge:
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
         self.snapshots: list[dict[str, Any]] = []
+        self.lines: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.snapshots.append(json.loads(line)["snapshot"])
+            self.lines.append(json.loads(line))
+            if "snapshot" in self.lines[-1]:
+                self.snapshots.append(self.lines[-1]["snapshot"])
 
     def pause(self) -> None:
         """Stop all its threads (SIGSTOP) and wait until they have; resume by SIGCONT."""
@@ -197,6 +200,16 @@ def open_tap_device(host: Host, name: str, flags: int, offloads: int = 0) -> int
 def inode(path: str | Path) -> int:
     """Return the inode of a namespace file: the namespace's identity."""
     return Path(path).stat().st_ino
+
+
+def put(tap: socket.socket, frame: bytes) -> None:
+    """Put a frame on the wire, when there is room for it."""
+    while True:
+        try:
+            tap.send(frame)
+            return
+        except BlockingIOError:
+            time.sleep(0.001)
 
 
 def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3) -> bytes:

@@ -11,7 +11,7 @@ import time
 
 import frames as f
 import pytest
-from line import Bridge, Line, assert_ledger, open_tap, transfer
+from line import Bridge, Line, assert_ledger, open_tap, put, transfer
 
 from pipeline.lab.world import Host
 
@@ -23,12 +23,7 @@ def flood(host: Host, interface: str, count: int) -> None:
     frame = f.raw(f.ether / f.ip4 / f.udp / b"x")
     with open_tap(host, interface) as out:
         for _ in range(count):
-            while True:
-                try:
-                    out.send(frame)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.001)
+            put(out, frame)
 
 
 @pytest.mark.parametrize("ring", ["v2", "v3"])

@@ -100,6 +100,13 @@ def test_missing_file_and_interface_are_exit_4() -> None:
     ("check", "-c", "0", "-i", "lo"),
     ("monitor", "-i", "lo", "--duration", "-1"),
     ("monitor", "-i", "lo", "-i", "lo"),
+    ("monitor", "-i", "lo", "--bad-only"),
+    ("monitor", "-i", "lo", "-w", "x", "-W", "3"),
+    ("monitor", "-i", "lo", "-w", "-", "--json"),
+    ("monitor", "-i", "lo", "--listen", "9477"),
+    ("monitor", "-i", "lo", "not", "a", "filter"),
+    ("monitor", "-i", "lo", "-i", "eth0", "-c", "5"),
+    ("schema", "nonsense"),
     ("bridge", "-i", "lo", "-I", "x", "--repair", "some"),
     ("nonsense",),
 ])

@@ -15,7 +15,7 @@ LAYERS = [
     {"_core", "_kernel", "_kernel_build"},
     {"afpacket", "pcap", "stages", "filters"},
     {"counters", "loop"},
-    {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load",
+    {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load", "snapshot",
      "trust", "userstages", "stagewatch", "service", "jit"},
     {"live", "metrics", "bridge", "check", "fix", "diagnose", "doctor", "offload", "settings", "schema",
      "stagelist",     "lab"},

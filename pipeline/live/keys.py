@@ -1,0 +1,38 @@
+"""Single key presses from a terminal, without waiting for them."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import tty
+from typing import Any
+
+
+class Keys:
+    """Reads keys while it is open; nothing where standard input is no terminal or we are not in its foreground."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._before: Any = None
+
+    def open(self) -> None:
+        """Have keys come at once and unseen.  Ctrl-C and Ctrl-Z stay what they are."""
+        if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+            return
+        self._fd = sys.stdin.fileno()
+        self._before = termios.tcgetattr(self._fd)
+        tty.setcbreak(self._fd, termios.TCSANOW)
+
+    def pressed(self) -> str:
+        """Return what was pressed since the last call."""
+        if self._fd < 0 or not select.select([self._fd], [], [], 0)[0]:
+            return ""
+        return os.read(self._fd, 64).decode(errors="replace")
+
+    def close(self) -> None:
+        """Leave the terminal as it was.  Idempotent."""
+        if self._fd >= 0:
+            termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
+        self._fd = -1

@@ -1,0 +1,200 @@
+"""`monitor --listen` under a real Prometheus: known traffic in, the same counts out of its query API."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import frames as f
+import pytest
+from tools import ROOT, need
+from watching import Monitor, Pair, corrupt, good, leaked, until
+
+from pipeline.lab.world import World
+
+DEPLOY = ROOT / "deploy"
+OURS, PROMETHEUS = 9477, 9490
+
+
+class Watched:
+    """A monitor in node, and a Prometheus there that scrapes it; both on 127.0.0.1 of that namespace."""
+
+    def __init__(self, world: World) -> None:
+        self.pair = Pair(world)
+        self.file = world.folder() / "x.pcapng"
+        self.monitor = Monitor(self.pair.node, "-i", "pa", "-i", "lo", "--listen", f":{OURS}", "-w", str(self.file),
+                               "--bad-only", "udp port 5000 or tcp port 80")
+        folder = world.folder()
+        for path in (DEPLOY / "prometheus").iterdir():
+            text = path.read_text().replace("15s", "1s").replace("127.0.0.1:9477", f"127.0.0.1:{OURS}")
+            (folder / path.name).write_text(text)
+        self.pair.node.spawn(
+            "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{PROMETHEUS}", "--log.level=error")
+        until(lambda: self.value("up") == 1, "the first scrape", 20)
+
+    def get(self, path: str, port: int = OURS, method: str = "GET") -> tuple[int, str]:
+        """Fetch from within the namespace: (status, body)."""
+
+        def fetch() -> tuple[int, str]:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            try:
+                connection.request(method, path)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
+            finally:
+                connection.close()
+
+        try:
+            return self.pair.node.call(fetch)
+        except ConnectionRefusedError:
+            return 0, ""
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Ask Prometheus; the result must be a success."""
+        status, body = self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}), PROMETHEUS)
+        if status in (0, 503):  # it is starting
+            return []
+        answer = json.loads(body)
+        assert answer["status"] == "success", (expression, body)
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
+    def value(self, expression: str) -> float:
+        """Return the one value of a query; -1 if there is none."""
+        result = self.query(expression)
+        assert len(result) <= 1, (expression, result)
+        return float(result[0]["value"][1]) if result else -1.0
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    need("prometheus", "promtool")
+    with World() as world:
+        yield Watched(world)
+
+
+def test_query_api_returns_the_exact_counts(watched: Watched) -> None:
+    pair, before = watched.pair, watched.value('pktmend_namespace_checksum_errors_total{counter="UdpInCsumErrors"}')
+    to_stack = f.leaked(pair.to_node(f.ip4 / f.udp / f.PAYLOAD))
+    pair.send([leaked()] * 100 + [to_stack] * 23 + [corrupt()] * 45 + [good()] * 67)
+    octets = 123 * len(leaked()) + 45 * len(corrupt()) + 67 * len(good())
+    expected = {
+        'sum(pktmend_packets_total{interface="pa"})': 235,
+        'pktmend_packets_total{interface="pa", status="bad"}': 168,
+        'pktmend_packets_total{interface="pa", status="good"}': 67,
+        'pktmend_packets_total{interface="pa", status="pending"}': 0,
+        'pktmend_bad_checks_total{interface="pa", cause="leaked"}': 123,
+        'pktmend_bad_checks_total{interface="pa", cause="corrupt"}': 45,
+        'pktmend_checks_total{interface="pa", protocol="udp", status="bad"}': 123,
+        'pktmend_checks_total{interface="pa", protocol="udp", status="good"}': 67,
+        'pktmend_checks_total{interface="pa", protocol="tcp", status="bad"}': 45,
+        'pktmend_checks_total{interface="pa", protocol="ip", status="good"}': 235,
+        'pktmend_bytes_total{interface="pa"}': octets,
+        'pktmend_kernel_packets_total{interface="pa"}': 235,
+        'pktmend_kernel_drops_total{interface="pa"}': 0,
+        'sum(pktmend_packets_total{interface="lo"})': 0,
+        "pktmend_written_packets_total": 168,
+        "pktmend_writer_up": 1,
+        "pktmend_up": 1,
+    }
+    until(lambda: watched.value('sum(pktmend_packets_total{interface="pa"})') >= 235, "the scrape")
+    until(lambda: watched.value("pktmend_written_packets_total") >= 168, "the scrape")
+    assert {query: watched.value(query) for query in expected} == expected
+    assert watched.value('pktmend_namespace_checksum_errors_total{counter="UdpInCsumErrors"}') - before == 23
+    until(lambda: watched.query('ALERTS{alertname="PktmendLeakedChecksums", alertstate="pending"}') != [], "the alert")
+
+
+def test_metrics_are_as_promtool_wants_them(watched: Watched) -> None:
+    status, text = watched.get("/metrics")
+    assert status == 200 and "pktmend_build_info" in text
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr, checked.stdout) == (0, "", "")
+
+
+def test_every_expression_of_the_dashboard_is_accepted(watched: Watched, tmp_path: Path) -> None:
+    panels = json.loads((DEPLOY / "grafana" / "pktmend.json").read_text())["panels"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(expressions) >= 12
+    for at, expression in enumerate(expressions):
+        for word, value in (("$__rate_interval", "1m"), ("$instance", ".*"), ("$interface", ".*"), ("$job", ".*")):
+            expression = expression.replace(word, value)
+        assert "$" not in expression
+        expressions[at] = expression
+        assert watched.query(expression) or "> 0" in expression, f"nothing comes of {expression}"
+    rules = [{"record": f"panel:{at}", "expr": expression} for at, expression in enumerate(expressions)]
+    path = tmp_path / "rules.json"  # JSON is YAML
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_are_loaded_and_name_metrics_that_exist(watched: Watched) -> None:
+    _, body = watched.get("/api/v1/rules", PROMETHEUS)
+    rules = [rule for group in json.loads(body)["data"]["groups"] for rule in group["rules"]]
+    assert len(rules) == 7 and {rule["health"] for rule in rules} <= {"ok", "unknown"}
+    _, text = watched.get("/metrics")
+    names = {name for rule in rules for name in re.findall(r"pktmend_\w+", rule["query"])}
+    assert names and all(f"\n{name}" in text for name in names), names
+
+
+def test_health_and_other_paths(watched: Watched) -> None:
+    assert watched.get("/healthz") == (200, "ok\n")
+    assert watched.get("/healthz", method="HEAD") == (200, "")
+    assert watched.get("/nonsense")[0] == 404
+    listening = watched.pair.node.run("ss", "-Hltn").stdout
+    assert f"127.0.0.1:{OURS}" in listening and f"0.0.0.0:{OURS}" not in listening
+
+
+def test_slow_and_many_clients_do_not_hold_it_up(watched: Watched) -> None:
+    """Forty that connect and say nothing: a scrape still succeeds, at the latest when their two seconds are over."""
+    def connect() -> list[socket.socket]:
+        return [socket.create_connection(("127.0.0.1", OURS)) for _ in range(40)]
+
+    idle = watched.pair.node.call(connect)
+    try:
+        until(lambda: _answers(watched), "an answer", 10)
+    finally:
+        for each in idle:
+            each.close()
+    assert watched.monitor.process.poll() is None
+
+
+def _answers(watched: Watched) -> bool:
+    try:
+        return watched.get("/healthz")[0] == 200
+    except OSError:
+        return False
+    except http.client.HTTPException:
+        return False
+
+
+@pytest.mark.parametrize("command", ["check rules pktmend.rules.yml", "test rules pktmend.rules.test.yml",
+                                     "check config prometheus.yml"])
+def test_rules_pass_promtool(command: str) -> None:
+    need("promtool")
+    done = subprocess.run([shutil.which("promtool") or "", *command.split()], cwd=DEPLOY / "prometheus",
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "SUCCESS" in done.stdout, done.stdout + done.stderr
+
+
+def test_port_that_is_taken_is_exit_4(watched: Watched) -> None:
+    done = watched.pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--listen", f":{OURS}",
+                                 check=False)
+    assert done.returncode == 4 and f":{OURS}" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_last_it_ends_and_its_lines_are_valid(watched: Watched) -> None:
+    time.sleep(0.1)
+    last = watched.monitor.end()
+    assert last["file"]["written"] == 168 and watched.get("/healthz")[0] == 0

@@ -1,0 +1,130 @@
+"""A host with a monitored interface:   a(eth0) -- (pa)node, and a monitor in node whose every line is checked."""
+
+from __future__ import annotations
+
+import copy
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import frames as f
+from jsonschema import Draft202012Validator
+from line import Bridge, assert_ledger, open_tap, put
+from scapy.all import UDP, Ether
+
+from pipeline.lab.world import Host, World
+
+SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "schema" / "monitor-1.json"
+
+
+def strict(schema: Any) -> Any:
+    """Return the schema with nothing allowed that it does not name: users may ignore what is new, a test may not."""
+    out = copy.deepcopy(schema)
+    pending = [out]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            if "properties" in each:
+                each.setdefault("additionalProperties", False)
+            pending += each.values()
+        elif isinstance(each, list):
+            pending += each
+    return out
+
+
+VALID = Draft202012Validator(strict(json.loads(SCHEMA.read_text())),
+                             format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+class Monitor(Bridge):
+    """A running `pktmend monitor --json`."""
+
+    def __init__(self, host: Host, *argv: str) -> None:
+        super().__init__(host, *argv, program=("monitor",))
+        assert "watching" in self.first_line, self.first_line
+
+    def end(self, number: int = signal.SIGTERM, within: float = 8) -> dict[str, Any]:
+        """End it; every line fits the schema, every ledger adds up; return the last snapshot."""
+        self.process.send_signal(number)
+        return self.ended(within)
+
+    def ended(self, within: float = 8) -> dict[str, Any]:
+        """Wait for its own end; as end()."""
+        code = self.process.wait(within)
+        self._reader.join(within)
+        assert self.process.stderr is not None
+        assert code == 0, self.process.stderr.read().decode()
+        for each in self.lines:
+            VALID.validate(each)
+        for d in self.snapshots[-1]["directions"]:
+            assert_ledger(d)
+        return self.snapshots[-1]
+
+    @property
+    def bad(self) -> list[dict[str, Any]]:
+        """The bad packets that it showed."""
+        return [line["bad"] for line in self.lines if "bad" in line]
+
+    def told(self, kind: str) -> list[str]:
+        """The texts of its events of one kind."""
+        return [line["event"]["text"] for line in self.lines if line.get("event", {}).get("kind") == kind]
+
+    def wait_for(self, kind: str, word: str) -> None:
+        """Wait for an event."""
+        until(lambda: any(word in text for text in self.told(kind)), f"{kind}: {word}")
+
+
+def until(condition: Callable[[], bool], what: str = "it", seconds: float = 8) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.02)
+
+
+class Pair:
+    """Hosts a and node, joined."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.a, self.node = world.host("a"), world.host("node")
+        world.veth(self.a, "eth0", self.node, "pa")
+        self.a.address("eth0", "10.7.0.1/24")
+        self.node.address("pa", "10.7.0.2/24")
+        self.mac = self.node.run("cat", "/sys/class/net/pa/address", check=False).stdout.strip() or "02:00:00:00:00:02"
+
+    def to_node(self, layer: Any) -> Any:
+        """Return a frame from a that node's own stack takes."""
+        return Ether(src="02:00:00:00:00:01", dst=self.mac) / layer
+
+    def send(self, frames: list[bytes]) -> None:
+        """Put frames on the wire at a, as they are and without metadata."""
+        with open_tap(self.a, "eth0") as out:
+            for frame in frames:
+                put(out, frame)
+
+
+def leaked(port: int = 40000) -> bytes:
+    """Return a datagram whose checksum was never finished."""
+    return f.leaked(f.ether / f.ip4 / UDP(sport=port, dport=5000) / f.PAYLOAD)
+
+
+def corrupt() -> bytes:
+    """Return a segment with a damaged payload."""
+    return f.put16(f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD), 90, 0x4711)
+
+
+def good(size: int = 101) -> bytes:
+    """Return a datagram with a right checksum."""
+    return f.raw(f.ether / f.ip4 / f.udp / bytes(size))
+
+
+def run(*argv: str) -> str:
+    """Run a program that must succeed; return what it says."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,211 @@
+"""The monitor's parts that need no packets: names, addresses, words, sizes."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import ConfigError
+from pipeline.counters import OUTCOMES, Direction
+from pipeline.live.bad import EXPLAINED, Picker
+from pipeline.live.file import name_of
+from pipeline.live.history import ASCII_BARS, History, sparkline
+from pipeline.live.lines import rate_line
+from pipeline.live.options import MonitorOptions, WriteOptions
+from pipeline.metrics.server import Server, parse_address
+from pipeline.names import Cause, Proto, Reason, Status
+from pipeline.report import rfc3339
+from pipeline.schema import names, text_of
+from pipeline.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot, Talk
+
+EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
+NOTHING = Direction(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Direction)})
+V4 = Talk(4, 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 1234, 53)
+V6 = Talk(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
+
+
+@pytest.mark.parametrize(("talk", "words"), [
+    (V4, "10.0.0.1:1234 > 10.0.0.2:53"),
+    (V6, "[::1]:1234 > [::2]:80"),
+    (Talk(4, 1, V4.source, V4.target, 0, 0), "10.0.0.1 > 10.0.0.2"),
+    (Talk(6, 58, V6.source, V6.target, 0, 0), "::1 > ::2"),
+    (Talk(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
+])
+def test_talk_is_written_as_people_write_it(talk: Talk, words: str) -> None:
+    assert str(talk) == words
+
+
+@pytest.mark.parametrize(("text", "address"), [
+    (":9477", ("127.0.0.1", 9477)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("[::1]:9477", ("::1", 9477)),
+    ("localhost:1", ("localhost", 1)),
+])
+def test_listen_address(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "9477", "host:", "host:x", ":70000", "::1:9477", ":-1", ":٣"])
+def test_listen_address_that_is_none(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    (WriteOptions("x"), ["x", "x"]),
+    (WriteOptions("x%Y"), ["x%Y"]),
+    (WriteOptions("x", megabytes=1), ["x", "x1", "x2"]),
+    (WriteOptions("x", megabytes=1, files=1), ["x", "x1"]),
+    (WriteOptions("x", megabytes=1, files=10), ["x0", "x1", "x2"]),
+    (WriteOptions("x", megabytes=1, files=11), ["x00", "x01", "x02"]),
+    (WriteOptions("x-%Y", seconds=5), ["x-1970"]),
+    (WriteOptions("x-%Y", seconds=5, megabytes=1), ["x-1970", "x-19701"]),
+])
+def test_files_are_named_as_tcpdump_names_them(options: WriteOptions, expected: list[str]) -> None:
+    """From MakeFilename() of tcpdump 4.99; a test in tests/net compares with the program itself."""
+    assert [name_of(options, 86400.0 * 3, number) for number in range(len(expected))] == expected
+
+
+@pytest.mark.parametrize("options", [
+    MonitorOptions(("a", "a")), MonitorOptions(("a",), duration=0), MonitorOptions(("a", "b"), packets=5),
+    MonitorOptions(("a",), packets=5, workers=2), MonitorOptions(("a*",), packets=5),
+    MonitorOptions(("a",), json=True, write=WriteOptions("-")),
+    MonitorOptions(("a",), write=WriteOptions("x", files=2)),
+    MonitorOptions(("a",), write=WriteOptions("-", megabytes=2)),
+])
+def test_options_that_cannot_work(options: MonitorOptions) -> None:
+    with pytest.raises(ConfigError):
+        options.check()
+
+
+def test_rings_share_a_bounded_amount_of_memory() -> None:
+    options = MonitorOptions(("veth*",))
+    assert [options.ring_kib(n) for n in (0, 1, 8, 64, 1000)] == [32768, 32768, 32768, 4096, 2048]
+    assert MonitorOptions(("a",), buffer_kib=700).ring_kib(64) == 700
+
+
+def test_time_is_rfc_3339() -> None:
+    assert rfc3339(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"  # date -u -d @1700000000
+
+
+def test_sparkline() -> None:
+    assert sparkline([0, 1, 2, 4, 8], 10) == " ▂▃▅█"
+    assert sparkline([1, 2, 3], 2, ASCII_BARS) == "+#"
+    assert sparkline([], 5) == "" and sparkline([0, 0], 5) == "  "
+
+
+def test_every_cause_is_explained() -> None:
+    assert set(EXPLAINED) == set(Cause) and all(EXPLAINED.values())
+
+
+def packet(cause: Cause, interface: str = "eth0", time_ns: int = 0) -> BadPacket:
+    """Return a bad packet without checks."""
+    return BadPacket(interface, V4, time_ns, 60, 60, cause, ())
+
+
+def test_picker_limits_by_second_interface_and_cause() -> None:
+    picker = Picker(2)
+    flood = [packet(Cause.LEAKED, time_ns=n) for n in (5, 3, 4, 1)]
+    assert [p.time_ns for p in picker.pick(flood, 10.1)] == [1, 3]
+    assert picker.pick(flood, 10.9) == []
+    assert len(picker.pick([packet(Cause.CORRUPT), packet(Cause.LEAKED, "eth1")], 10.9)) == 2
+    assert len(picker.pick(flood, 11.0)) == 2 and picker.shown == 6
+
+
+def test_rate_line_of_an_interface_that_is_new() -> None:
+    now = Direction.sum([NOTHING])
+    assert rate_line(None, now, 1.0) == "eth0  0 packets/s  0.00 Mbit/s  -"
+
+
+# --- the schema -------------------------------------------------------------------------------
+
+def test_schema_has_the_words_of_the_program() -> None:
+    schema = json.loads(text_of("monitor"))
+    definitions = schema["$defs"]
+    check = definitions["check"]["properties"]
+    assert schema["$id"] == SCHEMA == definitions["event"]["properties"]["schema"]["const"]
+    assert check["proto"]["enum"] == [str(p) for p in Proto]
+    assert check["status"]["enum"] == [str(s) for s in list(Status)[1:]]
+    assert check["cause"]["enum"] == [str(c) for c in list(Cause)[1:]]
+    assert check["reason"]["enum"] == [str(r) for r in list(Reason)[1:]]
+    outcomes = definitions["direction"]["properties"]["checks"]["additionalProperties"]["propertyNames"]["enum"]
+    assert set(outcomes) == set(OUTCOMES) - {"none"}
+
+
+def test_schema_command_prints_it() -> None:
+    done = subprocess.run([sys.executable, "-m", "pipeline", "schema", "monitor"], capture_output=True, text=True,
+                          check=True)
+    assert json.loads(done.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "monitor" in names()
+    with pytest.raises(ConfigError, match="monitor"):
+        text_of("../monitor")
+
+
+# --- the view ----------------------------------------------------------------------------------
+
+counts = st.integers(0, 10**12)
+directions = st.builds(
+    lambda name, packets, drops, checks: replace(
+        NOTHING, from_=name, packets=packets, kernel_drops=drops, checks=checks),
+    st.text("abcdefgh[]0123.", min_size=1, max_size=15), counts, counts,
+    st.dictionaries(st.sampled_from([str(p) for p in Proto]),
+                    st.dictionaries(st.sampled_from([o for o in OUTCOMES if o != "none"]), counts, max_size=8),
+                    max_size=6))
+flows = st.builds(BadFlow, st.just("eth0"), st.sampled_from([V4, V6]), counts, counts, counts,
+                  st.sampled_from(list(Cause)))
+
+
+@given(st.lists(directions, max_size=5), st.lists(flows, max_size=12), st.integers(20, 200), st.integers(12, 60))
+def test_view_is_never_wider_or_higher_than_the_terminal(
+    seen: list[Direction], bad: list[BadFlow], width: int, height: int
+) -> None:
+    pytest.importorskip("rich")
+    from rich.console import Console
+
+    from pipeline.live.view import State, view
+
+    snapshot = Snapshot(1, tuple(seen), tuple(bad), file=FileCounts("x", False, 1, 2, 1, 0, {"ENOSPC": 5}))
+    history = History()
+    history.add(Snapshot(0, ()), snapshot)
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=height, color_system=None)
+    console.print(view(State(snapshot, history, told="told"), width, height))
+    lines = out.getvalue().splitlines()
+    assert len(lines) <= height and all(len(line) <= width for line in lines)
+
+
+# --- health ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("age", "is_running", "status", "words"), [
+    (0, True, 200, "ok"), (60, True, 503, r"no news for 6\d s"), (0, False, 503, "a worker has ended"),
+])
+def test_health_tells_of_an_ended_worker_and_a_hanging_loop(
+    age: float, is_running: bool, status: int, words: str
+) -> None:
+    snapshot = Snapshot(0, (), is_running=is_running, taken=time.monotonic() - age)
+    server = Server("127.0.0.1:0", lambda: snapshot)
+    server.start()
+    port = int(server.address.rpartition(":")[2].split("/")[0])
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        assert answer.status == status and re.fullmatch(words, answer.read().decode().strip())
+        connection.close()
+    finally:
+        server.close()
+
+
+def test_wide_bind_is_said() -> None:
+    for listen, is_wide in ((":0", False), ("0.0.0.0:0", True)):
+        server = Server(listen, lambda: Snapshot(0, ()))
+        assert ("not only from this host" in server.address) == is_wide
+        server.close()
