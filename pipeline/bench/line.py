@@ -21,7 +21,7 @@ SCENARIOS = {
 UNITS = {"default": "Gbit/s", "tso-off": "Gbit/s", "udp-64": "Mpps"}
 ADDRESSES = {"a": "10.7.0.1", "b": "10.7.0.2"}
 TARGET = ADDRESSES["b"]
-PATIENCE = 5
+PATIENCE = 3
 MINIMUM = 1_250_000  # octets a second: what moves less does not work
 
 

@@ -52,11 +52,12 @@ def stage_bench(*, quick: bool, rounds: int | None = None, seconds: int | None =
 def bridge_bench(
     *, quick: bool, rounds: int | None = None, seconds: int | None = None, only: Sequence[str] = ()
 ) -> Bench:
-    """Return `bench bridge`."""
+    """Return `bench bridge`; quick: ours and the kernel's, if none are named."""
     from pipeline.bench.bridge import BridgeBench
+    from pipeline.bench.forwarders import KERNEL
 
     if quick:
-        return BridgeBench(rounds or 1, seconds or 1, only=only)
+        return BridgeBench(rounds or 1, seconds or 1, only=only or (KERNEL, "no-coalesce"))
     return BridgeBench(rounds or 3, seconds or 2, only=only)
 
 
