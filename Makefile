@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard ext/*.c ext/*.h pipeline/*.pyx pip
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
-TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc
+TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc netsniff-ng dpdk-dev
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py

@@ -17,7 +17,7 @@ from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.lab.world import require_programs
 
-NOTE = "CPU: all processors, sender and receiver included; rtt: ping on an idle path; added: to that of the kernel bridge"
+NOTE = "CPU: all processors, sender and receiver included; rtt: ping alone; added: to that of the kernel bridge"
 
 
 @dataclass

@@ -17,6 +17,7 @@ from pipeline.afpacket import Emit, Ring
 from pipeline.bridge import FEW_CPUS, BridgeOptions, make_ring, stages_of
 from pipeline.errors import ConfigError
 from pipeline.loop import Pipeline, Stage, start_together, stop_all
+from pipeline.report import print_json
 from pipeline.signals import Signals
 from pipeline.stages import native
 
@@ -37,7 +38,7 @@ def stage_of(kind: str) -> list[Stage]:
 
 
 def carry(a: str, b: str, numbers: dict[str, int], kind: str) -> None:
-    """Carry frames between *a* and *b* until a signal comes."""
+    """Carry frames between *a* and *b* until a signal comes; SIGUSR1 prints how many have been read."""
     signals = Signals()
     with ExitStack() as stack:
         pipelines = []
@@ -52,8 +53,10 @@ def carry(a: str, b: str, numbers: dict[str, int], kind: str) -> None:
             for pipeline in pipelines:
                 pipeline.start()
         print("carrying", file=sys.stderr, flush=True)
-        while not signals.stop.wait(0.1) and not any(p.is_done() for p in pipelines):
-            pass
+        while not signals.stop.wait(0.02) and not any(p.is_done() for p in pipelines):
+            if signals.report.is_set():
+                signals.report.clear()
+                print_json({"read": sum(p.counters().read for p in pipelines)})
         stop_all(pipelines)
 
 

@@ -35,7 +35,7 @@ KINDS = {
     "verify": Kind(("impl", "mix"), "ns_per_packet", "ns a packet"),
     "read": Kind(("impl", "file"), "frames_per_s", "frames/s", more_is_better=True),
     "monitor": Kind(("reader", "load"), "cpu_ns_per_packet", "ns CPU a packet"),
-    "stage": Kind(("stage", "load"), "ratio", "of the bridge's rate without a stage", more_is_better=True),
+    "stage": Kind(("stage", "load"), "ratio", "x CPU of the bridge without"),
     "bridge": Kind(("forwarder", "scenario"), "rate", "Gbit/s or Mpps", more_is_better=True),
     "ring": Kind(("ring", "scenario"), "rate", "Gbit/s or Mpps", more_is_better=True),
 }

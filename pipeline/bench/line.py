@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from pipeline.errors import PipelineError
-from pipeline.lab.world import World
+from pipeline.lab.world import World, end
 
 SCENARIOS = {
     "default": "TCP, default offloads (super-frames)",
@@ -120,6 +123,20 @@ class BenchLine:
         if received["bytes"] < MINIMUM * seconds:
             raise PipelineError(f"only {received['bytes'] * 8 / 1e6 / seconds:.1f} Mbit/s pass")
         return Transfer(received["bytes"] * 8 / 1e9 / received["seconds"], received["bytes"], packets, busy)
+
+    @contextmanager
+    def carrying(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run `pipeline.bench.carry` with *words* between pa and pb."""
+        argv = [sys.executable, "-m", "pipeline.bench.carry", "pa", "pb", *words]
+        program = self.node.spawn(*argv, stderr=subprocess.PIPE)
+        assert program.stderr is not None
+        try:
+            if b"carrying" not in (said := program.stderr.readline()):
+                raise PipelineError(f"the bridge does not start with {' '.join(words)}: {said.decode().strip()}")
+            settle()
+            yield program
+        finally:
+            end(program)
 
     def _checksum_errors(self) -> dict[str, int]:
         return {**self.a.checksum_errors(), **self.b.checksum_errors()}

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.bench.figures import Line, Table, spread
-from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle
-from pipeline.errors import PipelineError
-from pipeline.lab.world import end
+from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer
 
 KIB = 1 << 10
 GEOMETRIES: tuple[dict[str, int], ...] = (
     *({"version": 2, "slot_size": size * KIB, "slots": slots}
-      for size, counts in ((2, (512, 2048, 8192, 32768)), (8, (512, 2048)), (128, (64, 256, 1024)))
+      for size, counts in ((2, (512, 1024, 2048, 4096, 8192)), (8, (1024, 2048)), (128, (256,)))
       for slots in counts),
     *({"version": 3, "block_size": size * KIB, "blocks": blocks}
-      for size, counts in ((128, (32, 128)), (256, (8, 64)), (512, (4, 32)), (1024, (4, 32)), (4096, (8,)))
+      for size, counts in ((128, (32, 128, 256)), (256, (64,)), (512, (32,)), (1024, (32,)), (4096, (8,)))
       for blocks in counts),
 )
 
@@ -49,7 +45,8 @@ class RingBench:
                 line.set_offloads(scenario, wire_sums=False)
                 for _ in range(self.rounds):
                     for geometry, taken in zip(self.geometries, samples, strict=True):
-                        taken.append(self._sample(line, scenario, geometry))
+                        with line.carrying(*(f"{name}={value}" for name, value in geometry.items())):
+                            taken.append(line.transfer(scenario, self.seconds))
             lines = [{
                 "bench": "ring", "scenario": scenario, "ring": ring_name(geometry),
                 **spread([moved.rate for moved in taken], "rate"),
@@ -58,19 +55,6 @@ class RingBench:
             } for geometry, taken in zip(self.geometries, samples, strict=True)]
             top = max(lines, key=lambda each: float(each["rate"]))
             yield from ({**each, "best": each is top} for each in lines)
-
-    def _sample(self, line: BenchLine, scenario: str, geometry: dict[str, int]) -> Transfer:
-        words = [f"{name}={value}" for name, value in geometry.items()]
-        program = line.node.spawn(sys.executable, "-m", "pipeline.bench.carry", "pa", "pb", *words,
-                                  stderr=subprocess.PIPE)
-        assert program.stderr is not None
-        try:
-            if b"carrying" not in (said := program.stderr.readline()):
-                raise PipelineError(f"the bridge did not start with {words}: {said.decode().strip()}")
-            settle()
-            return line.transfer(scenario, self.seconds)
-        finally:
-            end(program)
 
     def tables(self, lines: Sequence[Line]) -> list[Table]:
         """Return a table for each scenario, the best first."""

@@ -40,13 +40,13 @@ def monitor_bench(*, quick: bool, rounds: int | None = None, only: Sequence[str]
     return MonitorBench(rounds or 3, only=only)
 
 
-def stage_bench(*, quick: bool, rounds: int | None = None, seconds: int | None = None) -> Bench:
+def stage_bench(*, quick: bool, rounds: int | None = None) -> Bench:
     """Return `bench stage`."""
     from pipeline.bench.stage import StageBench
 
     if quick:
-        return StageBench(rounds or 1, seconds or 1, scenarios=("default",))
-    return StageBench(rounds or 6, seconds or 1)
+        return StageBench(1, rounds or 1, milliseconds=100)
+    return StageBench(rounds=rounds or 5)
 
 
 def bridge_bench(
@@ -58,7 +58,7 @@ def bridge_bench(
 
     if quick:
         return BridgeBench(rounds or 1, seconds or 1, only=only or (KERNEL, "no-coalesce"))
-    return BridgeBench(rounds or 3, seconds or 2, only=only)
+    return BridgeBench(rounds or 3, seconds or 1, only=only)
 
 
 def ring_bench(
@@ -70,7 +70,7 @@ def ring_bench(
 
     chosen = tuple(scenarios) or tuple(SCENARIOS)
     if quick:
-        return RingBench(rounds or 1, seconds or 1, chosen, (GEOMETRIES[2], GEOMETRIES[-2]))
+        return RingBench(rounds or 1, seconds or 1, chosen, (GEOMETRIES[4], GEOMETRIES[-2]))
     return RingBench(rounds or 3, seconds or 1, chosen)
 
 
@@ -84,7 +84,7 @@ def all_benches(*, quick: bool) -> tuple[list[Bench], tuple[str, ...]]:
         why = "pyroute2 is not installed: pip install 'pktmend[lab]'"
     if why:
         return benches, (f"monitor, stage and bridge are not measured: {why}",)
-    benches.append(monitor_bench(quick=quick))
+    benches += [monitor_bench(quick=quick), stage_bench(quick=quick)]
     if shutil.which("iperf3") is None or shutil.which("ping") is None:
-        return benches, ("stage and bridge are not measured: they need iperf3 and ping",)
-    return [*benches, stage_bench(quick=quick), bridge_bench(quick=quick)], ()
+        return benches, ("bridge is not measured: it needs iperf3 and ping",)
+    return [*benches, bridge_bench(quick=quick)], ()

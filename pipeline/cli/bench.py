@@ -84,13 +84,12 @@ def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> N
 
 @bench.command("stage")
 @ROUNDS
-@SECONDS
 @output_options
-def bench_stage(rounds: int | None, seconds: int | None, **output: Any) -> None:
+def bench_stage(rounds: int | None, **output: Any) -> None:
     """What a stage that does nothing costs the bridge, in Python and in C.  Root; extra `lab`."""
     from pipeline.bench import suite
 
-    _run([suite.stage_bench(quick=output["quick"], rounds=rounds, seconds=seconds)], **output)
+    _run([suite.stage_bench(quick=output["quick"], rounds=rounds)], **output)
 
 
 @bench.command("bridge")

@@ -152,7 +152,8 @@ def test_unfinished_and_tagged_and_super_frames(pair: tuple[Host, Host]) -> None
     a, b = pair
     monitor = Bridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
-    plain = generate(a, *KINDS, "--offload", "--count", "2400", "--rate", "max", "--damage", "leaked=10%", "--vlan", "5")
+    plain = generate(a, *KINDS, "--offload", "--count", "2400", "--rate", "max", "--damage", "leaked=10%",
+                     "--vlan", "5")
     large = generate(a, "--mix", "20000", "--protocol", "tcp", "--ip", "both", "--offload", "--count", "100")
     (seen,) = monitor.stop()
     got = receiver.stop()
@@ -205,7 +206,7 @@ def test_what_cannot_be_sent_is_refused(pair: tuple[Host, Host], options: list[s
 
 
 def test_interface_of_the_default_route_is_refused_unless_forced(pair: tuple[Host, Host]) -> None:
-    a, b = pair
+    a, _ = pair
     a.address("eth0", "10.7.0.1/24")
     a.run("ip", "route", "add", "default", "via", "10.7.0.9")
     done = a.run(*PKTMEND, "bench", "gen", "-i", "eth0", "--count", "5", check=False)
