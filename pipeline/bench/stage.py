@@ -135,5 +135,5 @@ class StageBench:
                          f"{line['mpps_without']:.3f}", f"{line['mpps']:.3f}"))
         header = ("stage", "frames", "ns CPU a frame without", "with", "costs", "spread", "Mpps without", "with")
         return [Table("a stage that does nothing, in the bridge", header, rows,
-                      "costs: of the bridge's processor time, in pairs of one round; 64 paced: 20,000 frames a second, a"
-                      " batch is one or two")]
+                      "costs: of the bridge's processor time, in pairs of one round; 64 paced: 20,000 frames a second,"
+                      " where a batch is one or two")]

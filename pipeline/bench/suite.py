@@ -58,7 +58,7 @@ def bridge_bench(
 
     if quick:
         return BridgeBench(rounds or 1, seconds or 1, only=only or (KERNEL, "no-coalesce"))
-    return BridgeBench(rounds or 3, seconds or 1, only=only)
+    return BridgeBench(rounds or 4, seconds or 1, only=only)
 
 
 def ring_bench(
