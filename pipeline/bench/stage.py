@@ -32,7 +32,12 @@ from pipeline.bench.sender import GenerateOptions, Sender
 from pipeline.errors import PipelineError
 from pipeline.lab.world import Host, World
 
-STAGES = ("none", "python", "native")
+STAGES = {
+    "none": (),
+    "python": ("stage=pipeline.bench.nothing:in_python",),
+    "native": ("stage=pipeline.bench.nothing:in_c",),
+}
+KINDS = tuple(STAGES)
 LOADS = {
     "64": GenerateOptions(mix="64", flows=64),
     "super-frames": GenerateOptions(mix="32000", protocols=(TCP,), flows=4, offload=True),
@@ -49,7 +54,7 @@ class Bridge:
         world.veth(self.a, "eth0", node, "pa")
         world.veth(b, "eth0", node, "pb")
         argv = ["taskset", "-c", str(processor), sys.executable, "-m", "pipeline.bench.carry", "pa", "pb"]
-        self._program = node.spawn(*argv, f"stage={kind}", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._program = node.spawn(*argv, *STAGES[kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._program.stderr is not None
         if b"carrying" not in (said := self._program.stderr.readline()):
             raise PipelineError(f"the bridge does not start: {said.decode().strip()}")
@@ -104,16 +109,16 @@ class StageBench:
         processors = sorted(os.sched_getaffinity(0))
         for _ in range(self.sets):
             with World() as world:
-                bridges = {kind: Bridge(world, kind, processors[-1]) for kind in STAGES}
+                bridges = {kind: Bridge(world, kind, processors[-1]) for kind in KINDS}
                 bridges["none"].ns_per_frame(LOADS[self.loads[0]], self.milliseconds, processors[0])  # warm-up
                 for number in range(self.rounds):
-                    order = [STAGES[(number + i) % len(STAGES)] for i in range(len(STAGES))]
+                    order = [KINDS[(number + i) % len(KINDS)] for i in range(len(KINDS))]
                     for load in self.loads:
                         taken[load].append({
                             kind: bridges[kind].ns_per_frame(LOADS[load], self.milliseconds, processors[0])
                             for kind in order})
         for load in self.loads:
-            yield from (self._line(load, kind, taken[load]) for kind in STAGES[1:])
+            yield from (self._line(load, kind, taken[load]) for kind in KINDS[1:])
 
     def _line(self, load: str, kind: str, rounds: Sequence[dict[str, tuple[float, float]]]) -> Line:
         ratios = [each[kind][0] / each["none"][0] for each in rounds]
