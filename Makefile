@@ -12,7 +12,7 @@ SOURCES := pyproject.toml setup.py $(wildcard ext/*.c ext/*.h pipeline/*.pyx pip
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
-TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc systemd groff-base man-db tmux prometheus
+TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc systemd groff-base man-db tmux prometheus netsniff-ng dpdk-dev
 
 # A test starts its own prometheus; the package's must not start by being installed.
 UNIT := /etc/systemd/system/prometheus.service

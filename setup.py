@@ -1,5 +1,5 @@
-"""Build the extensions: pipeline._core (Cython over ext/*.c), pipeline._kernel (cffi over the kernel's headers) and
-pipeline._peers (what `pktmend bench` compares with).
+"""Build the extensions: pipeline._core (Cython over ext/*.c), pipeline._kernel (cffi over the kernel's headers),
+pipeline._peers (what `pktmend bench` compares with) and pipeline._traffic (what it sends and counts).
 
 PKTMEND_SANITIZE=1 builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer.
 """
@@ -45,6 +45,6 @@ core = Extension(
 
 setup(
     ext_modules=[core],
-    cffi_modules=["pipeline/_kernel_build.py:ffi", "bench/peers/build.py:ffi"],
+    cffi_modules=["pipeline/_kernel_build.py:ffi", "bench/peers/build.py:ffi", "bench/traffic/build.py:ffi"],
     cmdclass={"build_py": build_with_headers},
 )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
 from pathlib import Path
 from typing import Any
 
 import dpkt
-import imix
 import pytest
 from scapy.all import IP, TCP, Ether, PcapReader, Raw
 from scapy.all import checksum as scapy_checksum
 
 from pipeline import Capture, Null, Pipeline, Status, Writer, batch_of, checksum, classify, count, repair_with, verify
+from pipeline.bench.read import write_captures
 from pipeline.pcap import PCAP
 
 SIZES = [64, 576, 1500, 9000]
@@ -84,10 +83,7 @@ def test_repair_a_batch(benchmark: Any, size: int) -> None:
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bench") / "imix.pcap"
-    sys.argv[1:] = [str(path), str(FRAMES)]
-    imix.main()
-    return path
+    return write_captures(tmp_path_factory.mktemp("bench"), FRAMES)["pcap"]
 
 
 @pytest.mark.parametrize("impl", ["pktmend", "dpkt", "scapy"])

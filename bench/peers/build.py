@@ -14,6 +14,10 @@ uint64_t peer_call(uintptr_t sum, const void *data, size_t length);
 double peer_time(uintptr_t sum, const void *data, size_t length, uint32_t calls, uint32_t trials);
 double peer_time_slices(uintptr_t sum, const uintptr_t *data, const uint32_t *length, uint32_t count, uint32_t turns,
                         uint32_t trials);
+typedef struct peer_walker { uint64_t packets, octets; ...; } peer_walker;
+int peer_walker_open(peer_walker *walker, const char *interface, uint32_t block_size, uint32_t blocks);
+void peer_walker_run(peer_walker *walker, uint32_t milliseconds);
+uint64_t peer_walker_close(peer_walker *walker);
 const char *peer_compiler(void);
 """
 )
@@ -21,7 +25,7 @@ const char *peer_compiler(void);
 ffi.set_source(
     "pipeline._peers",
     '#include "peers.h"',
-    sources=["bench/peers/peers.c"],
+    sources=["bench/peers/peers.c", "bench/peers/walker.c"],
     include_dirs=["bench/peers"],
     depends=["bench/peers/peers.h"],
     extra_compile_args=["-std=gnu11", "-O3", "-Wall", "-Wextra"],

@@ -29,6 +29,17 @@ double peer_time(uintptr_t sum, const void *data, size_t length, uint32_t calls,
 /* The same over count slices a turn; ns for one turn. */
 double peer_time_slices(uintptr_t sum, const uintptr_t *data, const uint32_t *length, uint32_t count, uint32_t turns,
                         uint32_t trials);
+/* The least that reads a TPACKET_V3 ring; see walker.c.  open: 0 or -errno; run: for so long, without a pause; close: how many
+ * frames the kernel has dropped. */
+typedef struct peer_walker {
+    int fd;
+    void *map;
+    uint32_t block_size, blocks, cursor;
+    uint64_t packets, octets;
+} peer_walker;
+int peer_walker_open(peer_walker *walker, const char *interface, uint32_t block_size, uint32_t blocks);
+void peer_walker_run(peer_walker *walker, uint32_t milliseconds);
+uint64_t peer_walker_close(peer_walker *walker);
 /* Who compiled this. */
 const char *peer_compiler(void);
 

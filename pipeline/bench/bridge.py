@@ -1,169 +1,138 @@
 """`pktmend bench bridge`: forwarders beside each other, on veth pairs in namespaces made for it.
 
-    a(eth0) -- (pa) node (pb) -- (eth0)b
-
-Each round measures every forwarder in turn; medians are shown, and the ratio to the kernel's bridge of the same round.
-A forwarder that cannot do a scenario is shown with the reason.
+In each round every forwarder is started on a line of its own, pinged, and carries each scenario's traffic; medians are
+shown, and the ratio to the kernel's bridge of the same round.  One that cannot do a scenario is shown with the reason.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from pipeline.bench.environment import environment, environment_line
-from pipeline.bench.forwarders import FORWARDERS, Forwarder, installed
-from pipeline.errors import PipelineError
-from pipeline.lab.world import Host, World, require_programs
-from pipeline.report import print_json
+from pipeline.bench.figures import Line, Table, spread
+from pipeline.bench.forwarders import FORWARDERS, KERNEL, Forwarder, installed
+from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.lab.world import require_programs
 
-SCENARIOS = {
-    "default": "TCP, default offloads (super-frames), Gbit/s",
-    "tso-off": "TCP, TSO off, checksums offloaded (MTU frames), Gbit/s",
-    "udp-64": "64-octet UDP frames delivered, Mpps",
-}
-TARGET = "10.7.0.2"
+NOTE = "CPU: all processors, sender and receiver included; rtt: ping alone; added: to that of the kernel bridge"
 
 
 @dataclass
-class Result:
-    """One forwarder in one scenario; medians over the rounds."""
+class Samples:
+    """What one forwarder did: transfers and round trips, a round each; or why it cannot."""
 
-    scenario: str
-    forwarder: str
-    rate: float = 0.0  # Gbit/s or Mpps, see SCENARIOS
-    ratio: float = 0.0  # to the kernel bridge, median of the rounds' ratios
-    cpu: float = 0.0  # seconds of all processors per gigabyte, or per million packets
-    rtt_us: float = 0.0  # mean of ping on an idle path
-    fails: str = ""
+    transfers: dict[str, dict[int, Transfer]]
+    round_trips: dict[int, float] = field(default_factory=dict)
+    fails: dict[str, str] = field(default_factory=dict)
 
-
-@contextmanager
-def line(forwarder: Forwarder, scenario: str) -> Iterator[tuple[Host, Host, Host]]:
-    """Make the hosts with the scenario's offloads."""
-    with World() as world:
-        a, b, node = world.host("a"), world.host("b"), world.host("node")
-        for host, port in ((a, "pa"), (b, "pb")):
-            world.veth(host, "eth0", node, port)
-            if scenario == "tso-off":
-                host.offload("eth0", tso=False)
-            if forwarder.wire_sums:
-                host.offload("eth0", tx=False)
-        a.address("eth0", "10.7.0.1/24")
-        b.address("eth0", f"{TARGET}/24")
-        yield a, b, node
+    def fail(self, scenarios: Sequence[str], error: Exception) -> None:
+        """Note why *scenarios* cannot be measured."""
+        why = str(error).splitlines()[0]
+        for scenario in scenarios:
+            self.fails.setdefault(scenario, why)
 
 
-def _busy_seconds() -> float:
-    """Seconds that all processors together were not idle since boot."""
-    fields = [int(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+@dataclass(frozen=True)
+class BridgeBench:
+    """seconds: of each transfer; only: forwarders whose name holds one of these words."""
 
+    rounds: int = 3
+    seconds: int = 2
+    only: Sequence[str] = ()
+    name: str = "bridge"
+    programs: tuple[str, ...] = ("iperf3", "tcpbridge", "dpdk-testpmd", "netsniff-ng")
 
-def measure(forwarder: Forwarder, scenario: str, seconds: int) -> tuple[float, float, float]:
-    """Return (rate, CPU seconds per GB or per million packets, mean round trip in us); raises what went wrong."""
-    with line(forwarder, scenario) as (a, b, node):
-        b.spawn("iperf3", "-s", "-1")
-        stop = forwarder.start(node)
+    def measure(self) -> Iterator[Line]:
+        """Yield a line for each scenario and forwarder."""
+        require_programs(["iperf3", "ping"])
+        chosen = [f for f in FORWARDERS if not self.only or any(word in f.name for word in self.only)]
+        if not chosen:
+            raise ConfigError(f"no forwarder's name holds {' or '.join(self.only)}",
+                              f"there are: {', '.join(f.name for f in FORWARDERS)}")
+        samples = {f.name: Samples({scenario: {} for scenario in SCENARIOS}) for f in chosen}
+        for number in range(self.rounds):
+            for forwarder in chosen:
+                mine = samples[forwarder.name]
+                wanted = [scenario for scenario in forwarder.scenarios if scenario not in mine.fails]
+                if not installed(forwarder):
+                    mine.fail(wanted, PipelineError("not installed"))
+                elif wanted:
+                    self._round(forwarder, number, wanted, mine)
+        for scenario in SCENARIOS:
+            for forwarder in chosen:
+                if scenario in forwarder.scenarios:
+                    yield _line(scenario, forwarder, samples[forwarder.name], samples.get(KERNEL))
+
+    def _round(self, forwarder: Forwarder, number: int, scenarios: Sequence[str], into: Samples) -> None:
+        """Measure *scenarios* with one start; after one that fails the others get a fresh one."""
+        reached = 0
         try:
-            a.run("ping", "-c", "3", "-i", "0.05", "-W", "1", TARGET, check=False)
-            done = a.run("ping", "-c", "200", "-i", "0.002", "-q", "-W", "1", TARGET, check=False)
-            if done.returncode:
-                raise PipelineError("ping does not pass")
-            rtt = float(done.stdout.rpartition("=")[2].split("/")[1]) * 1000
-            options = ["-u", "-b", "0", "-l", "22"] if scenario == "udp-64" else []
-            before = _busy_seconds()
-            done = a.run("iperf3", "-c", TARGET, "-t", str(seconds), "-J", "--connect-timeout", "3000", *options,
-                         check=False, timeout=seconds + 20)
-            busy = _busy_seconds() - before
-            answer = json.loads(done.stdout or "{}")
-            if "error" in answer or "end" not in answer:
-                raise PipelineError(f"iperf3: {answer.get('error', 'no answer')}")
-            if errors := {**a.checksum_errors(), **b.checksum_errors()}:
-                raise PipelineError(f"checksum errors at the receiver: {errors}")
-            if scenario == "udp-64":
-                total = answer["end"]["sum"]
-                packets = (total["packets"] - total["lost_packets"]) / 1e6
-                return packets / total["seconds"], busy / packets, rtt
-            octets = answer["end"]["sum_received"]["bytes"]
-            return octets * 8 / 1e9 / answer["end"]["sum_received"]["seconds"], busy / (octets / 1e9), rtt
-        finally:
-            stop()
+            with BenchLine() as line:
+                line.set_offloads(scenarios[0], wire_sums=forwarder.wire_sums)
+                running = forwarder.start(line.node)
+                try:
+                    into.round_trips[number] = line.round_trip_us()
+                    for scenario in scenarios:
+                        reached += 1
+                        line.set_offloads(scenario, wire_sums=forwarder.wire_sums)
+                        settle()
+                        into.transfers[scenario][number] = line.transfer(scenario, self.seconds)
+                except PipelineError as error:
+                    why = running.obituary() or str(error).splitlines()[0]
+                    raise PipelineError(why) from error
+                finally:
+                    running.stop()
+        except (PipelineError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+            if not reached:
+                into.fail(scenarios, error)
+                return
+            into.fail([scenarios[reached - 1]], error)
+            if scenarios[reached:]:
+                self._round(forwarder, number, scenarios[reached:], into)
+
+    def tables(self, lines: Sequence[Line]) -> list[Table]:
+        """Return a table for each scenario."""
+        made = []
+        for scenario in dict.fromkeys(line["scenario"] for line in lines):
+            rows: list[tuple[str, ...]] = []
+            for line in lines:
+                if line["scenario"] != scenario:
+                    continue
+                if line["fails"]:
+                    rows.append((line["forwarder"], f"fails: {line['fails']}"))
+                    continue
+                ratio = "-" if line["ratio"] is None else f"{line['ratio']:.2f}"
+                rows.append((line["forwarder"], f"{line['rate']:.2f}", f"{line['low']:.2f} - {line['high']:.2f}", ratio,
+                             f"{line['cpu_s_per_gb']:.2f}", f"{line['cpu_s_per_mpacket']:.2f}", f"{line['rtt_us']:.0f}",
+                             "-" if line["rtt_added_us"] is None else f"{line['rtt_added_us']:+.0f}"))
+            header = ("forwarder", UNITS[scenario], "spread", "x kernel", "CPU s/GB", "CPU s/M packets", "rtt us",
+                      "added us")
+            made.append(Table(SCENARIOS[scenario], header, rows,
+                              NOTE))
+        return made
 
 
-def run_bridge_bench(
-    *, json: bool, rounds: int = 3, seconds: int = 3, only: Sequence[str] = (), picture: str = ""
-) -> list[Result]:
-    """Measure, print a table or NDJSON, and draw *picture* (SVG) if a file is named."""
-    require_programs(["iperf3", "ping"])
-    chosen = [f for f in FORWARDERS if not only or any(word in f.name for word in only)]
-    results = []
-    if json:
-        print_json({"environment": environment()})
-    else:
-        print(environment_line())
-    for scenario, title in SCENARIOS.items():
-        table = _scenario(scenario, [f for f in chosen if scenario in f.scenarios], rounds, seconds)
-        results += table
-        for result in table:
-            if json:
-                print_json({"bench": "bridge", **asdict(result)})
-        if not json:
-            _print_table(title, table)
-    if picture:
-        from pipeline.bench.picture import draw
-
-        Path(picture).write_text(draw({title: [r for r in results if r.scenario == key and not r.fails]
-                                       for key, title in SCENARIOS.items()}))
-    return results
-
-
-def _scenario(scenario: str, forwarders: list[Forwarder], rounds: int, seconds: int) -> list[Result]:
-    samples: dict[str, list[tuple[float, float, float]]] = {f.name: [] for f in forwarders}
-    ratios: dict[str, list[float]] = {f.name: [] for f in forwarders}
-    fails = {f.name: "not installed" for f in forwarders if not installed(f)}
-    for _ in range(rounds):
-        base = 0.0
-        for forwarder in forwarders:
-            if forwarder.name in fails:
-                continue
-            try:
-                sample = measure(forwarder, scenario, seconds)
-            except subprocess.TimeoutExpired:
-                fails[forwarder.name] = "the transfer does not end"
-                continue
-            except (PipelineError, OSError, ValueError) as error:
-                fails[forwarder.name] = str(error).splitlines()[0]
-                continue
-            samples[forwarder.name].append(sample)
-            base = base or sample[0]  # the kernel bridge comes first
-            ratios[forwarder.name].append(sample[0] / base if base else 0.0)
-            time.sleep(0.2)
-    results = []
-    for forwarder in forwarders:
-        got = samples[forwarder.name]
-        if forwarder.name in fails or not got:
-            results.append(Result(scenario, forwarder.name, fails=fails.get(forwarder.name, "no sample")))
-            continue
-        rate, cpu, rtt = (statistics.median(values) for values in zip(*got, strict=True))
-        ratio = statistics.median(ratios[forwarder.name])
-        results.append(Result(scenario, forwarder.name, round(rate, 3), round(ratio, 2), round(cpu, 3), round(rtt, 1)))
-    return results
-
-
-def _print_table(title: str, table: list[Result]) -> None:
-    print(f"\n{title}\n  {'forwarder':26}{'rate':>8}{'x kernel':>10}{'CPU s/GB or Mp':>16}{'rtt us':>9}")
-    for r in table:
-        if r.fails:
-            print(f"  {r.forwarder:26}fails: {r.fails}")
-        else:
-            print(f"  {r.forwarder:26}{r.rate:8.2f}{r.ratio:10.2f}{r.cpu:16.2f}{r.rtt_us:9.0f}")
-    sys.stdout.flush()
+def _line(scenario: str, forwarder: Forwarder, mine: Samples, kernel: Samples | None) -> Line:
+    line: Line = {"bench": "bridge", "scenario": scenario, "forwarder": forwarder.name,
+                  "fails": mine.fails.get(scenario, "")}
+    taken = mine.transfers[scenario]
+    if line["fails"] or not taken:
+        return {**line, "fails": line["fails"] or "no sample"}
+    rtt = statistics.median(mine.round_trips.values())
+    ratios: list[float] = []
+    added: list[float] = []
+    if kernel is not None:
+        base = kernel.transfers[scenario]
+        ratios = [moved.rate / base[number].rate for number, moved in taken.items() if number in base]
+        both = [number for number in taken if number in kernel.round_trips]
+        added = [mine.round_trips[number] - kernel.round_trips[number] for number in both]
+    return {
+        **line, **spread([moved.rate for moved in taken.values()], "rate"),
+        "ratio": round(statistics.median(ratios), 2) if ratios else None,
+        "cpu_s_per_gb": round(statistics.median(moved.cpu_per_gigabyte for moved in taken.values()), 3),
+        "cpu_s_per_mpacket": round(statistics.median(moved.cpu_per_mega_packet for moved in taken.values()), 3),
+        "rtt_us": round(rtt, 1), "rtt_added_us": round(statistics.median(added), 1) if added else None,
+    }

@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
-from statistics import median
 from typing import Any
 
 from pipeline import _core
 from pipeline._peers import ffi, lib
-from pipeline.bench.environment import active_kernel, environment, environment_line
+from pipeline.bench.environment import active_kernel
+from pipeline.bench.figures import Line, Table, spread
 from pipeline.errors import PipelineError
-from pipeline.report import print_json
 
 SIZES = (20, 64, 128, 256, 576, 1500, 9000, 65536)
 OFFSET = 14
@@ -66,48 +66,48 @@ def check_answer(name: str, address: int, at: Any, data: bytes) -> None:
         raise PipelineError(f"{name} says {answer:#x} of {len(data)} octets, not {wanted:#x}", "its time means nothing")
 
 
-def measure(sizes: Sequence[int], rounds: int) -> dict[int, dict[str, float]]:
-    """Return ns per call of every implementation, by size."""
-    functions = implementations()
-    results: dict[int, dict[str, float]] = {}
-    with mmap.mmap(-1, OFFSET + max(sizes)) as memory:
-        memory[:] = Random(1).randbytes(len(memory))
-        whole = ffi.from_buffer("uint8_t[]", memory)
-        try:
-            for size in sizes:
-                at, data = whole + OFFSET, memory[OFFSET : OFFSET + size]
-                for name, address in functions.items():
-                    check_answer(name, address, at, data)
-                calls = 8 + 1_000_000 // (size + 100)
-                times: dict[str, list[float]] = {name: [] for name in functions}
-                for _ in range(rounds):
-                    for name, address in functions.items():
-                        times[name].append(lib.peer_time(address, at, size, calls, TRIALS))
-                results[size] = {name: median(taken) for name, taken in times.items()}
-        finally:
-            ffi.release(whole)
-    return results
+@dataclass(frozen=True)
+class SumBench:
+    """More rounds make figures steadier.  Raises PipelineError if a function gives a wrong sum."""
 
+    sizes: Sequence[int] = SIZES
+    rounds: int = 151
+    name: str = "sum"
+    programs: tuple[str, ...] = ()
 
-def run_sum(*, json: bool = False, sizes: Sequence[int] = SIZES, rounds: int = 151) -> None:
-    """Measure and print.
+    def measure(self) -> Iterator[Line]:
+        """Yield a line for each size and implementation: ns a call."""
+        functions = implementations()
+        with mmap.mmap(-1, OFFSET + max(self.sizes)) as memory:
+            memory[:] = Random(1).randbytes(len(memory))
+            whole = ffi.from_buffer("uint8_t[]", memory)
+            try:
+                for size in self.sizes:
+                    times = self._times(functions, whole + OFFSET, memory[OFFSET : OFFSET + size])
+                    for name, taken in times.items():
+                        yield {"bench": "sum", "impl": name, "bytes": size, **spread(taken, "ns")}
+            finally:
+                ffi.release(whole)
 
-    json:   NDJSON, the environment first; else a table for people.
-    rounds: more make figures steadier.
-    Raises: PipelineError if a function gives a wrong sum.
-    """
-    results = measure(sizes, rounds)
-    if json:
-        print_json({"environment": environment()})
-        for size, row in results.items():
-            for name, ns in row.items():
-                print_json({"bench": "sum", "impl": name, "bytes": size, "ns": round(ns, 3)})
-        return
-    names = list(next(iter(results.values())))
-    others = [name for name in names if ":" in name]
-    print(f"{environment_line()}\nns a sum; on the right, how many times faster auto is\n")
-    print(f"{'octets':>6}" + "".join(f"{name:>13}" for name in names) + "  |" + "".join(f"{n:>13}" for n in others))
-    for size, row in results.items():
-        left = "".join(f"{row[name]:13.1f}" for name in names)
-        right = "".join(f"{row[name] / row['auto']:13.2f}" for name in others)
-        print(f"{size:6}{left}  |{right}")
+    def _times(self, functions: dict[str, int], at: Any, data: bytes) -> dict[str, list[float]]:
+        for name, address in functions.items():
+            check_answer(name, address, at, data)  # this is also the warm-up
+        calls = 8 + 1_000_000 // (len(data) + 100)
+        times: dict[str, list[float]] = {name: [] for name in functions}
+        for _ in range(self.rounds):
+            for name, address in functions.items():
+                times[name].append(lib.peer_time(address, at, len(data), calls, TRIALS))
+        return times
+
+    def tables(self, lines: Sequence[Line]) -> list[Table]:
+        """Return a row for each size."""
+        ns = {(line["bytes"], line["impl"]): line["ns"] for line in lines}
+        names = list(dict.fromkeys(line["impl"] for line in lines))
+        others = [name for name in names if ":" in name]
+        rows = []
+        for size in dict.fromkeys(line["bytes"] for line in lines):
+            left = (f"{ns[size, name]:.1f}" for name in names)
+            right = (f"{ns[size, name] / ns[size, 'auto']:.2f}" for name in others)
+            rows.append((str(size), *left, *right))
+        header = ("octets", *names, *(f"{name} / auto" for name in others))
+        return [Table("Internet checksum in cache, ns; on the right, how many times faster auto is", header, rows)]
