@@ -79,6 +79,7 @@ class Line:
         self.a, self.b, self.node = world.host("a"), world.host("b"), world.host("node")
         world.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
         world.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
+        self.node.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("0"))  # inherited from this machine
         for host in (self.a, self.b):
             v4, v6 = ADDRESSES[host.name]
             host.address("eth0", f"{v4}/24", f"{v6}/64")

@@ -16,7 +16,7 @@ LAYERS = [
     {"afpacket", "pcap", "stages", "filters"},
     {"counters", "loop"},
     {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load",
-     "trust", "userstages", "stagewatch", "service", "jit"},
+     "seccomp", "ingress", "claim", "isolation", "hoststack", "admission", "trust", "userstages", "stagewatch", "service", "jit"},
     {"live", "metrics", "bridge", "check", "fix", "diagnose", "doctor", "offload", "settings", "schema",
      "stagelist",     "lab"},
     {"__init__"},
