@@ -19,6 +19,7 @@ from pipeline.loop import Pipeline, Stage, start_together, stop_all
 from pipeline.names import OnError
 from pipeline.report import direction_lines, print_json, status_line
 from pipeline.service import Service
+from pipeline.share import part
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, drop_corrupt, repair_with, verify
 from pipeline.stagewatch import StageWatch
@@ -94,9 +95,10 @@ def stages_of(options: BridgeOptions, mine: Sequence[Stage] = ()) -> list[Stage]
     return stages
 
 
-def make_ring(name: str, version: int) -> Ring:
-    """Return the ring of a bridge: V2 slots, or V3 blocks small enough to stay in cache."""
-    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32)
+def make_ring(name: str, version: int, number: int = 0, workers: int = 1) -> Ring:
+    """Return the ring of a bridge's worker: V2 slots, or V3 blocks small enough to stay in cache."""
+    program = part(number, workers) if workers > 1 else b""
+    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32, program=program)
 
 
 class Bridge:
@@ -131,7 +133,7 @@ class Bridge:
             if not self.options.unidir:
                 ways.append((self.options.b, self.options.a))
             for source, target in ways:
-                self.ways.append([self._worker(stack, source, target, sockets) for _ in range(self.options.workers)])
+                self.ways.append([self._worker(stack, source, target, sockets, n) for n in range(o.workers)])
             self.ports = [Port(name, made, taken.claims.get(name)) for name, made in sockets.items()]
             note = privileges.harden(user=o.user, seccomp=o.seccomp and not o.stages, groups=["packets"])
             self.warnings = taken.warnings + ([note] if note else [])
@@ -143,13 +145,12 @@ class Bridge:
                 pipeline.start()
         return self
 
-    def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]]) -> Pipeline:
+    def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]],
+                number: int) -> Pipeline:
         finish = target in self.options.finish
         emit = stack.enter_context(Emit(target, finish=finish, coalesce=self.options.coalesce))
-        ring = stack.enter_context(make_ring(source, self.options.ring))
+        ring = stack.enter_context(make_ring(source, self.options.ring, number, self.options.workers))
         ring.require_ethernet()
-        if self.options.workers > 1:
-            ring.join_fanout(os.getpid() * 2 + len(self.ways))
         sockets[source].append(ring)
         sockets[target].append(emit)
         o = self.options

@@ -21,7 +21,7 @@ from pipeline.cli.options import ON_ERROR, STAGE, configurable
 @click.option("--ring", type=click.Choice(["v2", "v3"]), default="v2", show_default=True,
               help="v2: lowest delay; v3: densest.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
-              help="Threads for each direction; flows keep their order (fanout).")
+              help="Threads for each direction; flows keep their order.")
 @click.option("--busy-poll", type=click.IntRange(0, 1_000_000), default=0, metavar="USEC",
               help="Look again without sleeping for so long after the last packet.")
 @click.option("--rx-usecs", type=click.IntRange(0, 100_000), default=75, show_default=True, metavar="USEC",

@@ -13,7 +13,7 @@ LAYERS = [
     {"names", "errors", "include"},
     {"features"},
     {"_core", "_kernel", "_kernel_build"},
-    {"afpacket", "pcap", "stages", "filters"},
+    {"afpacket", "pcap", "stages", "filters", "share"},
     {"counters", "loop"},
     {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load",
      "seccomp", "ingress", "claim", "isolation", "hoststack", "admission", "trust", "userstages", "stagewatch", "service", "jit"},
