@@ -18,7 +18,7 @@ class HostUse:
     """What the host does with one interface.
 
     master:     the bridge, bond or switch whose port it is, and its kind.
-    addresses:  of the host on it, IPv6 link-local ones aside: every interface that is up has one, and it is never routed.
+    addresses:  of the host on it; not the IPv6 link-local one that every interface gets and nobody routes.
     forwarding: families that the host routes between its interfaces: "IPv4", "IPv6".
     upper:      interfaces that stand on it (macvlan, VLAN).
     peer:       the other end of a veth pair, if that is in this namespace.
@@ -42,8 +42,8 @@ class HostUse:
         if self.addresses:
             found.append(f"{self.name}: the host has {addresses} on it and answers beside the bridge")
         if self.forwarding:
-            found.append(f"{self.name}: the host forwards {' and '.join(self.forwarding)}: what is addressed to it may be"
-                         " routed as well as bridged")
+            found.append(f"{self.name}: the host forwards {' and '.join(self.forwarding)}: what is"
+                         " addressed to it may be routed as well as bridged")
         if self.upper:
             found.append(f"{self.name}: {', '.join(self.upper)} on it gets frames as well")
         return [f"{text} (--isolate keeps the host out)" for text in found]

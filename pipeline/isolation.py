@@ -10,13 +10,14 @@ What is left over if both are killed is found by the next bridge on the interfac
 from __future__ import annotations
 
 import errno
-import os
 import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from pipeline import ingress, privileges
@@ -38,7 +39,7 @@ class Isolation:
     def __init__(self, *names: str) -> None:
         self.names = names
         self._control, theirs = socket.socketpair()
-        path = ":".join(each for each in sys.path if each) or os.getcwd()
+        path = ":".join(each for each in sys.path if each) or str(Path.cwd())
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", START, path, str(theirs.fileno()), *names],
@@ -65,10 +66,8 @@ class Isolation:
     def close(self) -> None:
         """End it and wait until the interfaces are given back.  Idempotent."""
         self._control.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):  # it goes on by itself
             self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            pass  # it goes on by itself
 
     def __enter__(self) -> Isolation:
         return self

@@ -45,7 +45,7 @@ def become(user: pwd.struct_passwd) -> None:
 
 
 def drop(keep: int | None = None) -> None:
-    """Drop every capability of the calling thread but number *keep*, for good; threads it starts later have no other."""
+    """Drop every capability of the calling thread but number *keep*, for good, and of those that it starts later."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
     kept = 0 if keep is None else 1 << keep
@@ -93,8 +93,8 @@ class ThreadState:
 
     def __str__(self) -> str:
         mode = {0: "off", 1: "strict", 2: "filter"}.get(self.seccomp, "unknown")
-        return (f"thread {self.id} ({self.name}): uid {self.user}, CapEff {self.cap_eff}, NoNewPrivs {self.no_new_privs},"
-                f" Seccomp {self.seccomp} ({mode})")
+        return (f"thread {self.id} ({self.name}): uid {self.user}, CapEff {self.cap_eff},"
+                f" NoNewPrivs {self.no_new_privs}, Seccomp {self.seccomp} ({mode})")
 
 
 def thread_states(pid: int | str = "self") -> list[ThreadState]:

@@ -3,7 +3,7 @@
 Rules of this file:
 1. An allow-list by name; numbers come from the kernel's headers (pipeline._kernel).
 2. What is not on it fails with EPERM, and with ENOSYS where the call is so new that its callers know how to do without.
-   Nothing is killed for it: a call that was forgotten here must not end a bridge.  Foreign system call tables are killed.
+   Nothing is killed for it: a call that was forgotten here must not end a bridge.  A foreign system call table is.
 3. It holds for every thread of the process (TSYNC), for those to come, and for good.
 
 Not here: who may do what (pipeline.privileges), and which files are read; a filter cannot see what a path points to.

@@ -56,7 +56,10 @@ class _Assembler:
             if code == lib.BPF_JMP | lib.BPF_JA:
                 yield code, 0, 0, self._places[true] - at - 1
             else:
-                yield code, *(self._places[name] - at - 1 if name else 0 for name in (true, false)), k
+                yield code, self._distance(at, true), self._distance(at, false), k
+
+    def _distance(self, at: int, name: str) -> int:
+        return self._places[name] - at - 1 if name else 0
 
 
 def part(number: int, count: int) -> bytes:

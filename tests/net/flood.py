@@ -80,7 +80,7 @@ class Receiver:
         del vectors
 
     def finish(self, quiet: float = 0.3) -> NDArray[np.uint32]:
-        """Wait until nothing has come for *quiet* seconds; the numbers in the order of arrival.  Nothing was lost here."""
+        """Wait until nothing has come for *quiet* seconds; the numbers in the order of arrival, none lost here."""
         while time.monotonic() - self._last < quiet:
             time.sleep(0.05)
         self._is_over = True

@@ -59,7 +59,8 @@ def rename(line: Line, old: str, new: str) -> None:
 GONE = ("pb: the interface is gone; waiting for one of that name", "pb: the interface is back, bound again")
 AGAIN = Fault(delete_and_remember, make_again, GONE, 1)
 FAULTS = {
-    "link down 5 s": Fault(lambda line: line.node.link("pb", state="down"), lambda line: line.node.link("pb", state="up"),
+    "link down 5 s": Fault(lambda line: line.node.link("pb", state="down"),
+                           lambda line: line.node.link("pb", state="up"),
                            ("pb: the link is down", "pb: the link is up"), 5),
     "rename": Fault(lambda line: rename(line, "pb", "other0"), lambda line: rename(line, "other0", "pb"),
                     ("pb: the interface is called other0 now; going on with it",
@@ -73,7 +74,8 @@ FAULTS = {
     "deleted, isolated, as nobody": Fault(AGAIN.strike, AGAIN.heal, GONE, options=("--isolate", "-Z", "nobody")),
     "deleted, three workers": Fault(AGAIN.strike, AGAIN.heal, GONE, options=("--workers", "3")),
     "moved away": Fault(move_away, move_back, GONE),
-    "peer down": Fault(lambda line: line.b.link("eth0", state="down"), lambda line: line.b.link("eth0", state="up"), ()),
+    "peer down": Fault(lambda line: line.b.link("eth0", state="down"),
+                       lambda line: line.b.link("eth0", state="up"), ()),
     "offloads off": Fault(lambda line: line.node.offload("pb", tx=False), lambda line: line.node.offload("pb", tx=True),
                           ("pb: segmentation offloads changed", "pb: segmentation offloads changed")),
     "hosts' offloads off": Fault(lambda line: line.a.offload("eth0", tx=False, gro=False),
@@ -196,7 +198,8 @@ def test_workers_keep_flows_in_order_and_count_together(line: Line, workers: int
     assert len(directions) == 2 and all(d["sent"] == d["read"] for d in directions)
 
 
-@pytest.mark.parametrize("options", [(), ("--busy-poll", "2000"), ("--isolate",)], ids=["plain", "busy poll", "isolated"])
+@pytest.mark.parametrize("options", [(), ("--busy-poll", "2000"), ("--isolate",)],
+                         ids=["plain", "busy poll", "isolated"])
 def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> None:
     with line.bridged(*options) as bridge:
         line.a.run("ping", "-c1", "-W3", ADDRESSES["b"][0])
