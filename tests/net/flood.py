@@ -51,6 +51,30 @@ def send_numbered(out: socket.socket, head: bytes, first: int, count: int) -> No
     del vectors
 
 
+class Flows:
+    """UDP frames over IPv4 whose ports are new every few frames; every eighth one is "leaked", the others "absent".
+
+    The ports are no part of the pseudo header: a leaked checksum stays one.
+    """
+
+    def __init__(self, kinds: dict[str, bytes]) -> None:
+        self.flows = 0
+        size = len(kinds["absent"])
+        self._frames = np.zeros((AT_ONCE, size), np.uint8)
+        self._frames[:] = np.frombuffer(kinds["absent"], np.uint8)
+        self._frames[:, 40:42] = 0
+        self._frames[::8] = np.frombuffer(kinds["leaked"], np.uint8)
+        self._messages, self._vectors = _messages(self._frames)
+
+    def send(self, out: socket.socket, count: int) -> int:
+        """Send up to AT_ONCE frames, four to a flow; return how many the kernel took."""
+        ports = (self.flows + np.arange(count) // 4).astype(">u4")
+        self._frames[:count, 34:38] = ports.view(np.uint8).reshape(-1, 4)
+        self.flows += count // 4
+        n = LIBC.sendmmsg(out.fileno(), ctypes.c_void_p(self._messages.ctypes.data), count, 0)
+        return max(0, int(n))
+
+
 class Receiver:
     """Collects the numbers that arrive on a packet socket behind *head*, on a thread; super-frames hold several."""
 

@@ -31,9 +31,9 @@ class Bridge:
     """A running `pktmend bridge`; stop() returns its last snapshot."""
 
     def __init__(
-        self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), **options: Any
+        self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), prefix: tuple[str, ...] = (), **options: Any
     ) -> None:
-        self.process = host.spawn(sys.executable, "-m", "pipeline", *program, *argv, "--json",
+        self.process = host.spawn(*prefix, sys.executable, "-m", "pipeline", *program, *argv, "--json",
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
