@@ -68,7 +68,7 @@ def rules() -> dict[str, Rule]:
     ourselves = (os.getpid(),)
     return {
         "clone": Rule(0, bits=lib.CLONE_THREAD, is_wanted=True),  # threads, no processes
-        "prctl": Rule(0, values=(lib.PR_SET_NAME, lib.PR_GET_NAME, lib.PR_SET_VMA)),
+        "prctl": Rule(0, values=(lib.PR_SET_NAME, lib.PR_GET_NAME, lib.PR_SET_VMA, lib.PR_SET_TIMERSLACK)),
         "socket": Rule(0, values=(socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)),
         "ioctl": Rule(1, values=asks + terminal),
         "open": Rule(1, bits=OPEN_FLAGS),

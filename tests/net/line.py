@@ -31,7 +31,8 @@ class Bridge:
     """A running `pktmend bridge`; stop() returns its last snapshot."""
 
     def __init__(
-        self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), prefix: tuple[str, ...] = (), **options: Any
+        self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), prefix: tuple[str, ...] = (),
+        **options: Any,
     ) -> None:
         self.process = host.spawn(*prefix, sys.executable, "-m", "pipeline", *program, *argv, "--json",
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)

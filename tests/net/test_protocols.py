@@ -1,4 +1,4 @@
-"""Protocols that need both directions and every kind of address: DHCP, neighbour discovery, multicast, spanning tree."""
+"""Protocols that need both directions: DHCP, neighbour discovery with duplicates, multicast, spanning tree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> 
     script.write_text('#!/bin/sh\n[ "$1" = bound ] && echo "$ip" > "$LEASE"\nexit 0\n')
     script.chmod(0o755)
     server = line.b.spawn(
-        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-interfaces",
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0",
         f"--dhcp-range={LEASE},{LEASE},255.255.255.0,1h", f"--dhcp-leasefile={folder}/leases", "--user=root",
         "--log-facility=-", "--dhcp-authoritative", "--no-ping", f"--pid-file={folder}/pid", stderr=subprocess.PIPE)
     assert server.stderr is not None

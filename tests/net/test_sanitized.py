@@ -48,7 +48,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need("tcpdump", "gcc")
     folder = tmp_path_factory.mktemp("sanitized")
     built = subprocess.run(
-        [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(folder), "--build-temp", str(folder / "temp")],
+        [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", folder, "--build-temp", folder / "temp"],
         cwd=ROOT, env={**os.environ, "PKTMEND_SANITIZE": "1"}, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr[-3000:]
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("*.so", "__pycache__"),
@@ -106,14 +106,15 @@ def headers(seeds: list[bytes], count: int) -> Iterator[bytes]:
     for octets in dice.choices(seeds, k=count):
         start = dice.choice((14, 34, 54, 74, dice.randrange(0, 200)))
         offset = dice.choice((6, 16, 8, 2, dice.randrange(0, 40)))
-        kind, size = dice.choice(((0, 0), (1, dice.randrange(1, 1500)), (4, dice.randrange(1, 1500)), (5, 100), (0x81, 9)))
+        size = dice.randrange(1, 1500)
+        kind, size = dice.choice(((0, 0), (1, size), (4, size), (5, 100), (0x81, 9)))
         yield struct.pack("=BBHHHH", 1, kind, start + 20, size, start, offset) + octets
 
 
 def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes], Path]:
     path = line.world.folder() / "trace.pcap"
-    process = getattr(line, host).spawn("tcpdump", "-Z", "root", "-i", interface, "-Q", "in", "-B", "65536", "-s", "0",
-                                        "-w", str(path), stderr=subprocess.PIPE)
+    process = getattr(line, host).spawn("tcpdump", "-Z", "root", "-i", interface, "-Q", "in", "-B", "131072", "-s", "0",
+                                        "--immediate-mode", "-w", str(path), stderr=subprocess.PIPE)
     assert b"listening" in process.stderr.readline()
     return process, path
 

@@ -63,7 +63,8 @@ def test_soak(line: Line) -> None:
                    "leaked": f.leaked(f.ether / f.ip4 / f.udp / bytes(30))})
     is_over = threading.Event()
     faults: list[BaseException] = []
-    before = {(host.name, which): packets(host, which) for host in (line.a, line.b) for which in ("rx_packets", "tx_packets")}
+    before = {(host.name, which): packets(host, which)
+              for host in (line.a, line.b) for which in ("rx_packets", "tx_packets")}
     with line.bridged() as bridge, open_tap(line.a, "eth0") as out:
         time.sleep(1.2)
         rate = best_rate(out, flows, bridge) / 2
