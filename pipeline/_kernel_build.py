@@ -48,8 +48,10 @@ BPF_AND_SECCOMP = """
     THIS_AUDIT_ARCH
 """.split()  # noqa: SIM905
 
+NAMES = dict.fromkeys([*CONSTANTS, *BPF_AND_SECCOMP, *(f"__NR_{name}" for name in SYSCALLS)])
+
 ffi.cdef(
-    "\n".join(f"#define {name} ..." for name in dict.fromkeys([*CONSTANTS, *BPF_AND_SECCOMP, *(f"__NR_{name}" for name in SYSCALLS)]))
+    "\n".join(f"#define {name} ..." for name in NAMES)
     + """
 struct tpacket_req { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr; };
 struct tpacket_req3 { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr,

@@ -33,8 +33,8 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> 
     while b"DHCP, IP range" not in (said := server.stderr.readline()):
         assert said, "dnsmasq ended"
     with line.bridged(*WAYS[way]) as bridge:
-        done = line.a.run("env", f"LEASE={folder}/lease", "udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "5", "-T", "1",
-                          "-s", str(script), check=False, timeout=20)
+        done = line.a.run("env", f"LEASE={folder}/lease", "udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "5",
+                          "-T", "1", "-s", str(script), check=False, timeout=20)
         assert done.returncode == 0, done.stderr
         there, back = bridge.stop()
     end(server)
