@@ -1238,6 +1238,11 @@ cdef class Loop:
                           "fault": words or (fault_words(fault) if fault else None), "counters": own})
         return found
 
+    @property
+    def has_ended(self):
+        """Has it ended, though another loop of its thread may go on?"""
+        return bool(self.c.has_ended)
+
     def beats(self):
         """A number that rises as long as the worker works or waits for packets; it stands still in a stage that hangs."""
         cdef uint64_t calls, errors, ns, total = self.c.published_ns

@@ -127,7 +127,7 @@ cdef extern from "loop.h" nogil:
         pp_stage stages[32]
         uint32_t stage_count
         pp_batch *batch
-        int wake_fd, failed_stage, sink_failed, rc
+        int wake_fd, failed_stage, sink_failed, rc, has_ended
         unsigned int look_every
         uint64_t limit, link_events, rebuilds, busy_ns, rest_ns, published_ns
         pp_ledger ledger

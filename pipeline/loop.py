@@ -95,7 +95,7 @@ class Pipeline:
 
     def is_done(self) -> bool:
         """Has it ended, by itself, by stop() or by an error?"""
-        return self._done.is_set()
+        return self._done.is_set() or self._loop.has_ended
 
     def beats(self) -> int:
         """Return a number that rises as long as the worker works or waits for packets, and stands still if it hangs."""

@@ -106,7 +106,7 @@ def show(context: click.Context) -> str:
     rows = []
     for p in parameters(context.command):
         value = context.params.get(p.name or "")
-        if value is None or value == ():
+        if value is None or value == () or (isinstance(p, click.Option) and p.hidden):
             continue
         if isinstance(p, click.Argument):
             value = " ".join(value)

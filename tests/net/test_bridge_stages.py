@@ -22,6 +22,10 @@ def raises(batch):
     view[-1] ^= 0xff
     raise ValueError("no")
 
+def raises_on_udp(batch):
+    if batch.where(protocol=17):
+        raise ValueError("udp")
+
 def drop_bad(batch):
     batch.mark(Verdict.DROP, status=Status.BAD)
 
@@ -86,6 +90,17 @@ def test_without_a_policy_the_first_failure_ends_the_bridge(line: Line, mine: Pa
     assert bridge.process.wait(5) == 1
     assert bridge.process.stderr is not None
     assert bridge.process.stderr.read() == b"pktmend: stage raises: ValueError: no (mine.py:9)\n"
+
+
+def test_one_direction_that_fails_ends_the_bridge(line: Line, mine: Path) -> None:
+    """Both may be served by one thread, which goes on with the other: that must not hide it."""
+    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:raises_on_udp")
+    line.a.run("ping", "-c1", "-W1", "10.7.0.2")
+    with open_tap(line.a, "eth0") as out:
+        out.send(f.raw(f.ether / f.ip4 / f.udp / b"x"))
+    assert bridge.process.wait(5) == 1
+    assert bridge.process.stderr is not None
+    assert b"stage raises_on_udp: ValueError: udp" in bridge.process.stderr.read()
 
 
 def test_stage_that_keeps_views_ends_the_bridge_without_a_policy(line: Line, mine: Path) -> None:

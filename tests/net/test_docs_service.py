@@ -62,7 +62,7 @@ def test_commands_of_the_stages_page_run(line: Line, desk: Path) -> None:
     for old, new in (("pa", "A"), ("pb", "B")):
         line.node.run("ip", "link", "set", "dev", old, "down")
         line.node.run("ip", "link", "set", "dev", old, "name", new, "up")
-    variables = {**environment(desk), "PKTMEND_DURATION": "1"}
+    variables = {**environment(desk), "PKTMEND_DURATION": "1", "PKTMEND_FORCE": "1"}
     commands = [command for block in blocks(STAGES, "sh") for command in block.strip().splitlines()]
     assert len(commands) == 5
     running = []
@@ -115,7 +115,7 @@ def test_transcripts_of_the_service_page(desk: Path) -> None:
         done = subprocess.run(["bash", "-c", command], cwd=desk, capture_output=True, text=True, env=environment(desk),
                               check=False)
         printed = (done.stdout + done.stderr).splitlines()
-        assert [line for line in text.splitlines() if line not in printed] == [], done.stdout + done.stderr
+        assert text.splitlines() == printed, done.stdout + done.stderr
 
 
 def test_completion_of_the_service_page(desk: Path) -> None:
