@@ -113,7 +113,7 @@ class Sender:
             self._templates = ffi.new("traffic_template[]", [
                 _template(shape, frame, mtu) for shape, frame in zip(distinct, self._frames, strict=True)])
             self._order = ffi.new("uint32_t[]", [distinct.index(shape) for shape in shapes])
-            share = [round(options.damage.get(name, 0) * 2**32) for name in DAMAGES]
+            share = [math.ceil(options.damage.get(name, 0) * 2**32) for name in DAMAGES]  # 0.1 % of 1000 is 1
             made = lib.traffic_new(self._templates, self._order, len(shapes), options.flows, 20000, options.rate,
                                    ffi.new("uint64_t[]", share), options.offload)
             if made == ffi.NULL:

@@ -64,13 +64,13 @@ def test_counts_agree_cause_by_cause(pair: tuple[Host, Host]) -> None:
     monitor = Bridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     damage = [word for kind in DAMAGES for word in ("--damage", f"{kind}=2%")]
-    made = generate(a, *KINDS, "--flows", "100", "--rate", "max", "--count", "200000", *damage)
+    made = generate(a, *KINDS, "--flows", "100", "--rate", "100000", "--count", "100000", *damage)
     (seen,) = monitor.stop()
     got = receiver.stop()
-    assert made["sent"] == 200_000 and seen["kernel_drops"] == got["kernel_drops"] == 0
+    assert made["sent"] == 100_000 and seen["kernel_drops"] == got["kernel_drops"] == 0
     assert own(seen["checks"]) == own(got["checks"]) == made["checks"]
     (run,) = got["runs"]
-    assert (run["run"], run["received"]) == (made["run"], 200_000)
+    assert (run["run"], run["received"]) == (made["run"], 100_000)
     assert [run[name] for name in ("lost", "duplicates", "reordered", "late")] == [0, 0, 0, 0]
     totals: dict[str, int] = {}
     for found in made["checks"].values():
@@ -78,7 +78,7 @@ def test_counts_agree_cause_by_cause(pair: tuple[Host, Host]) -> None:
             totals[outcome] = totals.get(outcome, 0) + n
     totals["zero"] = sum(totals.pop(name) for name in ("never-filled", "illegal-zero", "absent"))
     for kind in DAMAGES:  # what nobody could tell from something else is left to the next frame, so a few may be owed
-        assert 4000 - 3 <= totals[kind] <= 4000, (kind, totals)
+        assert 2000 - 3 <= totals[kind] <= 2000, (kind, totals)
 
 
 def judged_by_scapy(frame: bytes) -> tuple[str, int, int, int]:
@@ -107,10 +107,11 @@ def test_frames_are_damaged_as_named(pair: tuple[Host, Host], kind: str) -> None
     a, b = pair
     with open_tap(b, "eth0") as tap:
         damage = ["--damage", f"{kind}=1"] if kind else []
-        generate(a, *KINDS, "--rate", "max", "--count", "48", *damage)
+        made = generate(a, *KINDS, "--rate", "max", "--count", "48", *damage)
         tap.setblocking(False)
         kinds = set()
         numbers = []
+        as_named = 0
         for frame in drain(tap):
             packet = Ether(frame)
             if TCP not in packet and UDP not in packet:
@@ -120,12 +121,16 @@ def test_frames_are_damaged_as_named(pair: tuple[Host, Host], kind: str) -> None
                 header = packet[IP].chksum
                 del packet[IP].chksum
                 assert (Ether(bytes(packet))[IP].chksum == header) == (kind != "header-delta")
-            assert WRONG_BY[kind](stored, right, seed) if kind in WRONG_BY else stored == right, (kind, frame.hex())
+            named = WRONG_BY[kind](stored, right, seed) if kind in WRONG_BY else stored == right
+            assert named or stored == right, (kind, frame.hex())  # left alone where another cause would fit as well
+            as_named += named
             kinds.add((proto, IPv6 in packet, len(frame) > 100))
             at = f.transport_start(frame) + (20 if proto == "tcp" else 8)
             assert f.get16(frame, at) == 0x706D
             numbers.append(struct.unpack_from("!I", frame, at + 4)[0])
     assert numbers == list(range(48)) and len(kinds) == 8
+    if kind in WRONG_BY:
+        assert as_named == 48 - sum(made["checks"][proto].get("good", 0) for proto in ("tcp", "udp")) >= 44
 
 
 def drain(tap: Any) -> Iterator[bytes]:
