@@ -29,7 +29,7 @@ class build_with_headers(build_py):
 flags = ["-std=gnu11", "-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", "-Wall", "-Wextra"]
 link = []
 if os.environ.get("PKTMEND_SANITIZE"):
-    sanitize = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
+    sanitize = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1", "-O1"]
     flags += sanitize
     link += sanitize
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pipeline import privileges, userstages
+from pipeline.admission import Admission
 from pipeline.afpacket import Emit, Ring, require_interface
 from pipeline.counters import Direction
 from pipeline.errors import ConfigError
@@ -18,6 +19,7 @@ from pipeline.loop import Pipeline, Stage, start_together, stop_all
 from pipeline.names import OnError
 from pipeline.report import direction_lines, print_json, status_line
 from pipeline.service import Service
+from pipeline.share import part
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, drop_corrupt, repair_with, verify
 from pipeline.stagewatch import StageWatch
@@ -36,6 +38,9 @@ class BridgeOptions:
     rx_usecs: under load, look at a V2 ring so often instead of being woken for each frame; 0: be woken.
     coalesce: join consecutive segments of a flow to super-frames where the egress takes them.
     stages:  users' stages, as userstages.load takes them.        on_error: pass, drop, or None to end.
+    isolate: keep the host stack away from both interfaces.       force: go on where another bridge has one of them.
+    user:    account to run as once everything is set up.         verbose: tell what every thread may still do.
+    seccomp: filter system calls from then on; not with users' stages, which may need any.
     """
 
     a: str
@@ -53,6 +58,11 @@ class BridgeOptions:
     on_error: str | None = None
     duration: float | None = None
     json: bool = False
+    isolate: bool = False
+    force: bool = False
+    user: str = ""
+    seccomp: bool = True
+    verbose: bool = False
 
     def check(self) -> None:
         """Raise ConfigError or CaptureError for what cannot work."""
@@ -63,8 +73,15 @@ class BridgeOptions:
                 raise ConfigError(f"--finish {name!r} is not one of the bridge's interfaces", f"{self.a}, {self.b}")
         if self.duration is not None and self.duration <= 0:
             raise ConfigError(f"--duration {self.duration}", "seconds above 0")
+        if self.user:
+            privileges.find_user(self.user)
         for name in (self.a, self.b):
             require_interface(name)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The interfaces that are read."""
+        return (self.a,) if self.unidir else (self.a, self.b)
 
 
 def stages_of(options: BridgeOptions, mine: Sequence[Stage] = ()) -> list[Stage]:
@@ -78,9 +95,10 @@ def stages_of(options: BridgeOptions, mine: Sequence[Stage] = ()) -> list[Stage]
     return stages
 
 
-def make_ring(name: str, version: int) -> Ring:
-    """Return the ring of a bridge: V2 slots, or V3 blocks small enough to stay in cache."""
-    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32)
+def make_ring(name: str, version: int, number: int = 0, workers: int = 1) -> Ring:
+    """Return the ring of a bridge's worker: V2 slots, or V3 blocks small enough to stay in cache."""
+    program = part(number, workers) if workers > 1 else b""
+    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32, program=program)
 
 
 class Bridge:
@@ -95,6 +113,8 @@ class Bridge:
         self.options = options
         self.ways: list[list[Pipeline]] = []
         self.ports: list[Port] = []
+        self.admission: Admission | None = None
+        self.warnings: list[str] = []  # what a person should know, and no reason to refuse
         self.on_error = OnError[(options.on_error or "end").upper()]
         self._open = ExitStack()
 
@@ -105,15 +125,19 @@ class Bridge:
 
     def __enter__(self) -> Bridge:
         sockets: dict[str, list[Ring | Emit]] = {self.options.a: [], self.options.b: []}
+        o = self.options
         with ExitStack() as stack:
+            taken = Admission(o.a, o.b, sources=o.sources, isolate=o.isolate, force=o.force)
+            self.admission = stack.enter_context(taken)
             ways = [(self.options.a, self.options.b)]
             if not self.options.unidir:
                 ways.append((self.options.b, self.options.a))
             for source, target in ways:
-                self.ways.append([self._worker(stack, source, target, sockets) for _ in range(self.options.workers)])
+                self.ways.append([self._worker(stack, source, target, sockets, n) for n in range(o.workers)])
+            self.ports = [Port(name, made, taken.claims.get(name)) for name, made in sockets.items()]
+            note = privileges.harden(user=o.user, seccomp=o.seccomp and not o.stages, groups=["packets"])
+            self.warnings = taken.warnings + ([note] if note else [])
             self._open = stack.pop_all()
-        self.ports = [Port(name, made) for name, made in sockets.items()]
-        privileges.drop()
         if self.shares_a_thread():
             start_together(self.pipelines)
         else:
@@ -121,13 +145,12 @@ class Bridge:
                 pipeline.start()
         return self
 
-    def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]]) -> Pipeline:
+    def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]],
+                number: int) -> Pipeline:
         finish = target in self.options.finish
         emit = stack.enter_context(Emit(target, finish=finish, coalesce=self.options.coalesce))
-        ring = stack.enter_context(make_ring(source, self.options.ring))
+        ring = stack.enter_context(make_ring(source, self.options.ring, number, self.options.workers))
         ring.require_ethernet()
-        if self.options.workers > 1:
-            ring.join_fanout(os.getpid() * 2 + len(self.ways))
         sockets[source].append(ring)
         sockets[target].append(emit)
         o = self.options
@@ -164,11 +187,17 @@ def tell(what: str) -> None:
 
 def run_bridge(options: BridgeOptions) -> None:
     """Run the bridge until its duration is over or a signal comes; print its summary."""
+    if options.json:
+        import msgspec  # noqa: F401 - once it runs, as another user perhaps, our own files may be out of reach
     signals = Signals()
     service = Service()
     bridge = Bridge(options)
     with bridge:
         tell(f"bridging {options.a} and {options.b}")
+        for warning in bridge.warnings:
+            tell(warning)
+        if options.verbose:
+            _tell_privileges(bridge)
         watch = StageWatch(bridge.on_error, workers=options.workers, together=bridge.shares_a_thread())
         service.ready(f"bridging {options.a} and {options.b}")
         deadline = None if options.duration is None else time.monotonic() + options.duration
@@ -182,6 +211,8 @@ def run_bridge(options: BridgeOptions) -> None:
                 _summary(bridge, False, file_is_talk=True)
             for port in bridge.ports:
                 port.look(tell)
+            if bridge.admission is not None:
+                bridge.admission.look(tell)
             if now >= next_line:
                 next_line += 1
                 directions = bridge.counters()
@@ -195,6 +226,14 @@ def run_bridge(options: BridgeOptions) -> None:
         bridge.stop()
         watch.look(bridge.counters(), tell)
         _summary(bridge, options.json)
+
+
+def _tell_privileges(bridge: Bridge) -> None:
+    for state in privileges.thread_states():
+        tell(str(state))
+    if bridge.admission is not None and bridge.admission.helper:
+        for state in privileges.thread_states(bridge.admission.helper):
+            tell(f"isolation: {state}")
 
 
 def _summary(bridge: Bridge, json: bool, *, file_is_talk: bool = False) -> None:

@@ -10,15 +10,18 @@ import socket
 from collections.abc import Callable
 
 from pipeline.afpacket import Emit, Ring, is_up, mtu_of
+from pipeline.claim import Claim
 from pipeline.errors import CaptureError
 
 
 class Port:
-    """One interface of the bridge: its sockets, and what was last seen of it."""
+    """One interface of the bridge: its sockets, the claim to it if there is one, and what was last seen of it."""
 
-    def __init__(self, name: str, ports: list[Ring | Emit]) -> None:
+    def __init__(self, name: str, ports: list[Ring | Emit], claim: Claim | None = None) -> None:
         self.name = name
         self._ports = ports
+        self._claim = claim
+        self._is_refused = False
         self._is_there = True
         self._is_up = True
         self._mtu = mtu_of(name)
@@ -42,9 +45,15 @@ class Port:
                 tell(f"{self.name}: the interface is gone; waiting for one of that name")
             if self.name not in (each for _, each in socket.if_nameindex()) or not is_up(self.name):
                 return
+            if self._claim is not None and not self._claim.move(socket.if_nametoindex(self.name)):
+                if not self._is_refused:
+                    tell(f"{self.name}: the interface is back, but another bridge has taken it; waiting")
+                self._is_refused = True
+                return
             for each in self._ports:
                 each.rebind()
             self._is_there = self._is_up = True
+            self._is_refused = False
             tell(f"{self.name}: the interface is back, bound again")
             bound = {self.name}
         name = bound.pop()

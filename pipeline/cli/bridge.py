@@ -21,7 +21,7 @@ from pipeline.cli.options import ON_ERROR, STAGE, configurable
 @click.option("--ring", type=click.Choice(["v2", "v3"]), default="v2", show_default=True,
               help="v2: lowest delay; v3: densest.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
-              help="Threads for each direction; flows keep their order (fanout).")
+              help="Threads for each direction; flows keep their order.")
 @click.option("--busy-poll", type=click.IntRange(0, 1_000_000), default=0, metavar="USEC",
               help="Look again without sleeping for so long after the last packet.")
 @click.option("--rx-usecs", type=click.IntRange(0, 100_000), default=75, show_default=True, metavar="USEC",
@@ -29,12 +29,18 @@ from pipeline.cli.options import ON_ERROR, STAGE, configurable
 @click.option("--no-coalesce", is_flag=True, help="Do not join consecutive segments of a flow to super-frames.")
 @STAGE
 @ON_ERROR
+@click.option("--isolate", is_flag=True,
+              help="Keep the host's own stack away from both interfaces (tc ingress drop) while it runs.")
+@click.option("--force", is_flag=True, help="Go on where another bridge has an interface already.")
+@click.option("-Z", "--user", metavar="USER", default="", help="Run as USER once everything is set up.")
+@click.option("--no-seccomp", is_flag=True, help="Do not filter system calls once everything is set up.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell which privileges every thread has kept.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
 @click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
 def bridge(
     a: str, b: str, unidir: bool, repair: str, corrupt: str, finish: tuple[str, ...], ring: str,
     workers: int, busy_poll: int, rx_usecs: int, no_coalesce: bool, stage: tuple[str, ...], on_error: str | None,
-    duration: float | None, json: bool,
+    isolate: bool, force: bool, user: str, no_seccomp: bool, verbose: bool, duration: float | None, json: bool,
 ) -> None:
     """Carry frames between two interfaces and repair their checksums on the way."""
     from pipeline.bridge import BridgeOptions, run_bridge
@@ -43,4 +49,5 @@ def bridge(
                              ring=int(ring[1:]),
                              workers=workers, busy_poll_us=busy_poll, rx_usecs=rx_usecs, coalesce=not no_coalesce,
                              stages=stage, on_error=on_error,
+                             isolate=isolate, force=force, user=user, seccomp=not no_seccomp, verbose=verbose,
                              duration=duration, json=json))

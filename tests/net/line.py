@@ -30,9 +30,12 @@ ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
 class Bridge:
     """A running `pktmend bridge`; stop() returns its last snapshot."""
 
-    def __init__(self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",)) -> None:
-        self.process = host.spawn(sys.executable, "-m", "pipeline", *program, *argv, "--json",
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(
+        self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), prefix: tuple[str, ...] = (),
+        **options: Any,
+    ) -> None:
+        self.process = host.spawn(*prefix, sys.executable, "-m", "pipeline", *program, *argv, "--json",
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
         self.snapshots: list[dict[str, Any]] = []
@@ -53,6 +56,28 @@ class Bridge:
         tasks = Path(f"/proc/{self.process.pid}/task")
         while any(" T " not in (task / "stat").read_text().rpartition(")")[2][:4] for task in tasks.iterdir()):
             time.sleep(0.001)
+
+    def cpu_seconds(self) -> float:
+        """What it has used so far, all threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def told(self) -> list[str]:
+        """End it by SIGTERM; return what it said on stderr after its first line, without `pktmend: `."""
+        self.process.terminate()
+        assert self.process.stderr is not None
+        lines = self.process.stderr.read().decode().splitlines()
+        assert self.process.wait(5) == 0, lines
+        self._reader.join(2)
+        for d in self.snapshots[-1]["directions"]:
+            assert_ledger(d)
+        return [line.removeprefix("pktmend: ") for line in lines]
+
+    @property
+    def directions(self) -> list[dict[str, Any]]:
+        """Those of the last snapshot."""
+        found: list[dict[str, Any]] = self.snapshots[-1]["directions"]
+        return found
 
     def stop(self, number: int = signal.SIGTERM, within: float = 5) -> list[dict[str, Any]]:
         """End it by a signal; return the directions of the last snapshot."""
@@ -82,14 +107,25 @@ class Line:
         self.a, self.b, self.node = world.host("a"), world.host("b"), world.host("node")
         world.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
         world.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
+        self.node.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("0"))  # inherited from this machine
         for host in (self.a, self.b):
             v4, v6 = ADDRESSES[host.name]
             host.address("eth0", f"{v4}/24", f"{v6}/64")
 
+    def silence(self) -> None:
+        """No frame but those of the test: IPv6 off, and with it what the kernels say of themselves."""
+        for host in (self.a, self.b, self.node):
+            host.call(lambda: Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1"))
+
+    def cross(self, name: str = "pb") -> None:
+        """Make b's link again, with the addresses that it had."""
+        self.world.veth(self.b, "eth0", self.node, name)
+        self.b.address("eth0", *(f"{address}/{bits}" for address, bits in zip(ADDRESSES["b"], (24, 64), strict=True)))
+
     @contextmanager
-    def bridged(self, *argv: str) -> Iterator[Bridge]:
-        """Run the bridge between pa and pb."""
-        bridge = Bridge(self.node, "-i", "pa", "-I", "pb", *argv)
+    def bridged(self, *argv: str, **options: Any) -> Iterator[Bridge]:
+        """Run the bridge between pa and pb; options of subprocess.Popen."""
+        bridge = Bridge(self.node, "-i", "pa", "-I", "pb", *argv, **options)
         assert "bridging" in bridge.first_line, bridge.first_line
         try:
             yield bridge

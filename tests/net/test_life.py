@@ -29,6 +29,7 @@ def flood(host: Host, interface: str, count: int) -> None:
 @pytest.mark.parametrize("ring", ["v2", "v3"])
 def test_every_frame_of_a_burst_is_in_one_counter(line: Line, ring: str) -> None:
     """The reader is stopped for a second in the middle: the ring overflows, and the drops are counted."""
+    line.silence()
     with line.bridged("--ring", ring, "--unidir") as bridge:
         flood(line.a, "eth0", BURST // 5)
         bridge.pause()
@@ -38,8 +39,7 @@ def test_every_frame_of_a_burst_is_in_one_counter(line: Line, ring: str) -> None
         flood(line.a, "eth0", BURST // 5)
         (there,) = bridge.stop()
     assert there["kernel_drops"] > 0
-    assert there["kernel_seen"] >= BURST
-    assert there["kernel_seen"] - BURST < 50  # the namespaces' own chatter
+    assert there["kernel_seen"] == BURST
     assert there["sent"] == there["read"]
 
 

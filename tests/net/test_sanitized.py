@@ -1,0 +1,175 @@
+"""The bridge built with AddressSanitizer and UndefinedBehaviorSanitizer, fed live with what public captures hold and
+with damaged copies of it: no report, an exact ledger, and in pass mode the output equals the input.
+
+tcpdump before the bridge and tcpdump behind it are the judges.  Building takes most of the time (13 s of one CPU).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dpkt
+import frames as f
+import pytest
+from line import Bridge, Line, assert_ledger, open_tap
+from scapy.all import Raw
+from test_kinds import carried, control_plane, tiny
+from tools import CAPTURES, ROOT, need
+
+MTU = 9000
+MUTANTS = 20_000
+ETHERNET = 1
+WAYS = {
+    "pass": ("--repair", "none", "--no-coalesce"),
+    "all": ("--repair", "all", "--ring", "v3"),
+    "finish": ("--repair", "all", "--finish", "pb", "--corrupt", "drop"),
+    "coalesce": (),
+}
+
+
+def library(name: str) -> str:
+    """Where the compiler keeps a sanitizer's library."""
+    return subprocess.run([sysconfig.get_config_var("CC").split()[0], f"-print-file-name={name}"], capture_output=True,
+                          text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package with its extensions built for the sanitizers; the folder to put into PYTHONPATH."""
+    need("tcpdump", "gcc")
+    folder = tmp_path_factory.mktemp("sanitized")
+    built = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", folder, "--build-temp", folder / "temp"],
+        cwd=ROOT, env={**os.environ, "PKTMEND_SANITIZE": "1"}, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr[-3000:]
+    shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+                    dirs_exist_ok=True)
+    return folder
+
+
+def from_captures() -> list[bytes]:
+    """Ethernet frames of the public captures that fit into the MTU, by dpkt."""
+    found = []
+    for path in sorted(CAPTURES.rglob("*.pcap*")):
+        try:
+            with path.open("rb") as file:
+                reader = dpkt.pcap.UniversalReader(file)
+                if reader.datalink() == ETHERNET:
+                    found += [bytes(octets) for _, octets in reader if 14 <= len(octets) <= MTU + 14]
+        except (ValueError, dpkt.Error, OSError, struct.error, EOFError):
+            continue  # a capture that is broken as a file
+    return found
+
+
+def mutants(seeds: list[bytes], count: int) -> Iterator[bytes]:
+    """Damaged copies: bits, fields of lengths, ends cut off and put on, halves of two frames; always the same ones."""
+    dice = random.Random(20)
+    for _ in range(count):
+        octets = bytearray(dice.choice(seeds))
+        for _ in range(dice.randint(1, 4)):
+            kind, at = dice.randrange(5), dice.randrange(12, len(octets))
+            if kind == 0:
+                octets[at] ^= 1 << dice.randrange(8)
+            elif kind == 1:
+                octets[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
+            elif kind == 2:
+                octets = octets[: max(14, at)]
+            elif kind == 3:
+                octets += dice.randbytes(dice.randrange(1, 80))
+            else:
+                octets = octets[:at] + bytearray(dice.choice(seeds))[at:]
+            octets = octets[: MTU + 14]
+            octets += bytes(max(0, 14 - len(octets)))
+        yield bytes(octets)
+
+
+@pytest.fixture(scope="module")
+def octets() -> list[bytes]:
+    """Frames of every kind, those of the public captures if they are there (PKTMEND_CAPTURES), and damaged ones."""
+    seeds = [*from_captures(), *control_plane().values(), *tiny().values(), *carried().values()]
+    assert len(seeds) > (1000 if CAPTURES.exists() else 100)
+    return [*seeds, *mutants(seeds, MUTANTS)]
+
+
+def headers(seeds: list[bytes], count: int) -> Iterator[bytes]:
+    """Frames behind virtio-net headers that claim something of them; the kernel refuses what is too wild."""
+    dice = random.Random(21)
+    for octets in dice.choices(seeds, k=count):
+        start = dice.choice((14, 34, 54, 74, dice.randrange(0, 200)))
+        offset = dice.choice((6, 16, 8, 2, dice.randrange(0, 40)))
+        size = dice.randrange(1, 1500)
+        kind, size = dice.choice(((0, 0), (1, size), (4, size), (5, 100), (0x81, 9)))
+        yield struct.pack("=BBHHHH", 1, kind, start + 20, size, start, offset) + octets
+
+
+def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes], Path]:
+    path = line.world.folder() / "trace.pcap"
+    process = getattr(line, host).spawn("tcpdump", "-Z", "root", "-i", interface, "-Q", "in", "-B", "131072", "-s", "0",
+                                        "--immediate-mode", "-w", str(path), stderr=subprocess.PIPE)
+    assert b"listening" in process.stderr.readline()
+    return process, path
+
+
+def read(watched: tuple[subprocess.Popen[bytes], Path]) -> list[bytes]:
+    process, path = watched
+    process.terminate()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait(10) == 0 and b"\n0 packets dropped by kernel" in said, said
+    with path.open("rb") as file:
+        return [octets for _, octets in dpkt.pcap.Reader(file)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_report_on_captures_and_damaged_frames(
+    sanitized: Path, octets: list[bytes], make_line: object, way: str
+) -> None:
+    line: Line = make_line(MTU)  # type: ignore[operator]
+    line.silence()
+    preload = f"{library('libasan.so')} {library('libubsan.so')}"
+    bridge = Bridge(
+        line.node, "-i", "pa", "-I", "pb", "--no-seccomp", *WAYS[way],
+        prefix=("env", f"PYTHONPATH={sanitized}", f"LD_PRELOAD={preload}", "PYTHONSAFEPATH=1",
+                "ASAN_OPTIONS=detect_leaks=0:halt_on_error=1", "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"))
+    assert "bridging" in bridge.first_line, bridge.first_line
+    assert str(sanitized) in Path(f"/proc/{bridge.process.pid}/maps").read_text()
+    before, behind = watch(line, "node", "pa"), watch(line, "b", "eth0")
+    with open_tap(line.a, "eth0") as out, open_tap(line.a, "eth0", vnet=True) as claims:
+        for i, each in enumerate(octets):
+            out.send(each)
+            if i % 64 == 0:
+                time.sleep(0.002)
+        if way != "pass":
+            for i, each in enumerate(headers(octets, 3000)):
+                try:
+                    claims.send(each)
+                except OSError:
+                    continue
+                if i % 64 == 0:
+                    time.sleep(0.002)
+            claims.send(bytes(10) + f.raw(f.ether / f.ip4 / f.udp / Raw(b"the last")))
+    time.sleep(0.5)
+    went_in, came_out = read(before), read(behind)
+    bridge.process.terminate()
+    assert bridge.process.stderr is not None
+    said = bridge.process.stderr.read().decode()
+    assert bridge.process.wait(10) == 0 and "Sanitizer" not in said and "runtime error" not in said, said[-4000:]
+    bridge._reader.join(5)
+    there, _ = bridge.directions
+    assert_ledger(there)
+    assert there["read"] == len(went_in) > MUTANTS and there["kernel_drops"] == 0
+    if way == "pass":
+        assert came_out == went_in
+        assert there["sent"] == there["read"]
+        assert sum(there["checks"]["udp"].values()) > 100 and there["malformed"] > 100
+    elif way != "finish":
+        assert there["dropped"] == {} and there["truncated"] == 0

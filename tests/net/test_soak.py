@@ -1,0 +1,102 @@
+"""A long run at half the best rate with new flows all the time: memory and descriptors stay, the ledger is exact.
+
+PKTMEND_SOAK_SECONDS=600 for ten minutes.  The kernel's interface counters are the judge of the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import frames as f
+from flood import AT_ONCE, Flows
+from line import Bridge, Line, open_tap, transfer
+
+from pipeline.lab.world import Host
+
+SECONDS = float(os.environ.get("PKTMEND_SOAK_SECONDS", "15"))
+MEBIBYTE = 1 << 20
+
+
+def packets(host: Host, which: str) -> int:
+    """Frames that the kernel counts on eth0: rx_packets or tx_packets."""
+    return int(host.run("cat", f"/sys/class/net/eth0/statistics/{which}").stdout)
+
+
+def memory(bridge: Bridge) -> int:
+    """Octets of resident memory."""
+    return int(Path(f"/proc/{bridge.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def possessions(bridge: Bridge) -> tuple[int, int]:
+    """Open descriptors and threads."""
+    place = Path(f"/proc/{bridge.process.pid}")
+    return len(list((place / "fd").iterdir())), len(list((place / "task").iterdir()))
+
+
+def best_rate(out: socket.socket, flows: Flows, bridge: Bridge) -> float:
+    """Frames a second that get through when as many come as one socket sends."""
+    began, before = time.monotonic(), bridge.directions[0]["sent"]
+    while time.monotonic() - began < 1.5:
+        flows.send(out, AT_ONCE)
+    time.sleep(1.2)  # the next snapshot
+    return float((bridge.directions[0]["sent"] - before) / 1.5)
+
+
+def connections(line: Line, is_over: threading.Event, faults: list[BaseException]) -> None:
+    """Short TCP connections, one after the other, both ways."""
+    try:
+        while not is_over.is_set():
+            transfer(line.a, line.b, 300_000)
+            transfer(line.b, line.a, 100_000)
+            time.sleep(0.02)
+    except BaseException as error:
+        faults.append(error)
+
+
+def test_soak(line: Line) -> None:
+    line.silence()
+    flows = Flows({"absent": f.raw(f.ether / f.ip4 / f.udp / bytes(30)),
+                   "leaked": f.leaked(f.ether / f.ip4 / f.udp / bytes(30))})
+    is_over = threading.Event()
+    faults: list[BaseException] = []
+    before = {(host.name, which): packets(host, which)
+              for host in (line.a, line.b) for which in ("rx_packets", "tx_packets")}
+    with line.bridged() as bridge, open_tap(line.a, "eth0") as out:
+        time.sleep(1.2)
+        rate = best_rate(out, flows, bridge) / 2
+        talk = threading.Thread(target=connections, args=[line, is_over, faults])
+        talk.start()
+        held = possessions(bridge)
+        samples: list[int] = []
+        began = time.monotonic()
+        sent = 0
+        while (passed := time.monotonic() - began) < SECONDS:
+            if sent < rate * passed:
+                sent += flows.send(out, AT_ONCE)
+            else:
+                time.sleep(0.001)
+            if len(samples) < passed * 4:
+                samples.append(memory(bridge))
+                assert possessions(bridge)[0] == held[0]
+        is_over.set()
+        talk.join()
+        assert not faults, faults
+        assert possessions(bridge) == held
+        time.sleep(0.5)
+        there, back = bridge.stop()
+    after = {key: packets(line.a if key[0] == "a" else line.b, key[1]) - n for key, n in before.items()}
+    print(f"soak: {SECONDS:.0f} s at {rate:.0f} frames/s, {flows.flows} flows, {sent} frames; memory"
+          f" {samples[0] / MEBIBYTE:.2f} .. {max(samples) / MEBIBYTE:.2f} .. {samples[-1] / MEBIBYTE:.2f} MiB,"
+          f" descriptors {held[0]}, kernel drops {there['kernel_drops']} + {back['kernel_drops']}")
+    assert there["kernel_seen"] == after["a", "tx_packets"] and there["sent_frames"] == after["b", "rx_packets"]
+    assert back["kernel_seen"] == after["b", "tx_packets"] and back["sent_frames"] == after["a", "rx_packets"]
+    assert there["repaired"]["leaked"] > sent // 20 and flows.flows > sent // 20
+    later = samples[len(samples) // 4 :]  # by now the ring has been gone through
+    half = len(later) // 2
+    assert max(later) - min(later) < MEBIBYTE, samples
+    assert abs(sum(later[half:]) / len(later[half:]) - sum(later[:half]) / half) < MEBIBYTE / 4, samples
+    line.assert_no_checksum_error()
