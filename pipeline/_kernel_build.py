@@ -38,9 +38,9 @@ SYSCALLS = """
     sysinfo tgkill time uname unlink unlinkat wait4 waitid write writev
 """.split()  # noqa: SIM905
 
-BPF_AND_SECCOMP = """
-    BPF_LD BPF_LDX BPF_ST BPF_W BPF_H BPF_B BPF_ABS BPF_IND BPF_LEN BPF_MSH BPF_MEM BPF_K BPF_X BPF_RET BPF_MISC BPF_TAX
-    BPF_JMP BPF_JA BPF_JEQ BPF_JGE BPF_JSET BPF_ALU BPF_XOR BPF_SUB BPF_MUL BPF_RSH BPF_MOD
+# Classic BPF beyond what is above, and what seccomp and prctl are told.
+FILTERS = """
+    BPF_LEN BPF_MSH BPF_RET BPF_MISC BPF_TAX BPF_JA BPF_JGE BPF_JSET BPF_ALU BPF_SUB BPF_MUL BPF_MOD
     SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW
     SECCOMP_RET_ALLOW SECCOMP_RET_ERRNO SECCOMP_RET_KILL_PROCESS
     CLONE_THREAD PR_SET_NAME PR_GET_NAME PR_SET_VMA PR_SET_TIMERSLACK
@@ -48,10 +48,8 @@ BPF_AND_SECCOMP = """
     THIS_AUDIT_ARCH
 """.split()  # noqa: SIM905
 
-NAMES = dict.fromkeys([*CONSTANTS, *BPF_AND_SECCOMP, *(f"__NR_{name}" for name in SYSCALLS)])
-
 ffi.cdef(
-    "\n".join(f"#define {name} ..." for name in NAMES)
+    "\n".join(f"#define {name} ..." for name in [*CONSTANTS, *FILTERS, *(f"__NR_{name}" for name in SYSCALLS)])
     + """
 struct tpacket_req { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr; };
 struct tpacket_req3 { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr,

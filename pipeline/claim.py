@@ -17,11 +17,12 @@ from typing import Final
 
 from pipeline.errors import CaptureError
 
+TAKEN: Final = {"bridge": "bridged", "isolation": "isolated"}
 BACKLOG: Final = 4096  # nobody accepts: each refused start takes a place
 
 
 class Claim:
-    """The claim to interface number *index* for *purpose* ("bridge", "isolation").
+    """The claim to interface number *index* for *purpose* (of TAKEN).
 
     name:    of the interface, for the error.
     patience: seconds to wait for one who is about to end.
@@ -36,7 +37,7 @@ class Claim:
             if time.monotonic() >= deadline:
                 pid = holder(purpose, index)
                 by = f" by process {pid}" if pid else ""
-                raise CaptureError(f"interface {name!r} is taken{by} ({purpose})", "", errno.EBUSY, name)
+                raise CaptureError(f"interface {name!r} is {TAKEN[purpose]} already{by}", "", errno.EBUSY, name)
             time.sleep(0.02)
         self._socket = taken
 

@@ -39,8 +39,7 @@ class Isolation:
     def __init__(self, *names: str) -> None:
         self.names = names
         self._control, theirs = socket.socketpair()
-        package = str(Path(__file__).resolve().parents[1])  # an editable install is on no path of sys.path
-        path = ":".join([package, *(each for each in sys.path if each)])
+        path = ":".join(each for each in sys.path if each) or str(Path.cwd())
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", START, path, str(theirs.fileno()), *names],

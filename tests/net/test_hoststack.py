@@ -197,9 +197,9 @@ def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
     with line.bridged() as bridge:
         for pair in (("pa", "pb"), ("pb", "pa"), ("pa", "pc"), ("pc", "pb")):
             text = refused(line, "-i", pair[0], "-I", pair[1])
-            assert f"process {bridge.process.pid}" in text and "taken" in text, text
+            assert f"process {bridge.process.pid}" in text and "bridged already" in text, text
         line.node.run("ip", "link", "set", "dev", "pa", "name", "renamed0")
-        assert "taken" in refused(line, "-i", "renamed0", "-I", "pc")
+        assert "bridged already" in refused(line, "-i", "renamed0", "-I", "pc")
         bridge.process.kill()
         bridge.process.wait(5)
     line.node.run("ip", "link", "set", "dev", "renamed0", "name", "pa")
@@ -213,7 +213,7 @@ def test_claim_goes_over_to_the_new_interface(line: Line) -> None:
         line.node.run("ip", "link", "del", "dev", "pb")
         line.cross()
         until(lambda: line.a.run("ping", "-c1", "-W1", ADDRESSES["b"][0], check=False).returncode == 0)
-        assert "taken" in refused(line, "-i", "pb", "-I", "pc")
+        assert "bridged already" in refused(line, "-i", "pb", "-I", "pc")
         bridge.stop()
 
 
@@ -236,7 +236,7 @@ def test_opposite_directions_may_be_two_processes(line: Line) -> None:
     with line.bridged("--unidir") as there:
         back = Bridge(line.node, "-i", "pb", "-I", "pa", "--unidir")
         line.a.run("ping", "-c2", "-i0.2", "-W1", ADDRESSES["b"][0])
-        assert "taken" in refused(line, "-i", "pa", "-I", "pb", "--unidir")
+        assert "bridged already" in refused(line, "-i", "pa", "-I", "pb", "--unidir")
         back.stop()
         there.stop()
 
@@ -251,7 +251,7 @@ def test_forced_second_bridge_carries_frames_twice_and_says_so(line: Line) -> No
                 seen(back, lambda got: got == frame)
         told = second.told()
         bridge.stop()
-    assert len(told) == 2 and all("taken" in each and "twice" in each for each in told), told
+    assert len(told) == 2 and all("bridged already" in each and "twice" in each for each in told), told
 
 
 @pytest.mark.parametrize("kind", ["bridge", "openvswitch"])

@@ -172,4 +172,4 @@ def test_no_report_on_captures_and_damaged_frames(
         assert there["sent"] == there["read"]
         assert sum(there["checks"]["udp"].values()) > 100 and there["malformed"] > 100
     elif way != "finish":
-        assert there["dropped"] == {} and there["truncated"] == 0
+        assert set(there["dropped"]) <= {"unsplittable"} and there["truncated"] == 0  # claims that contradict the frame
