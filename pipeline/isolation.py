@@ -39,7 +39,8 @@ class Isolation:
     def __init__(self, *names: str) -> None:
         self.names = names
         self._control, theirs = socket.socketpair()
-        path = ":".join(each for each in sys.path if each) or str(Path.cwd())
+        package = str(Path(__file__).resolve().parents[1])  # an editable install is on no path of sys.path
+        path = ":".join([package, *(each for each in sys.path if each)])
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", START, path, str(theirs.fileno()), *names],
