@@ -70,7 +70,7 @@ class BridgeBench:
         """Measure *scenarios* with one start; after one that fails the others get a fresh one."""
         reached = 0
         try:
-            with BenchLine() as line:
+            with BenchLine(direct=forwarder.is_direct) as line:
                 line.set_offloads(scenarios[0], wire_sums=forwarder.wire_sums)
                 running = forwarder.start(line.node)
                 try:

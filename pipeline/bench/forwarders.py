@@ -48,12 +48,14 @@ class Forwarder:
 
     program:    must be installed; "" for none.
     wire_sums:  it loses metadata or sends as is: the hosts' checksum offload is switched off for it (tx off).
+    is_direct:  there is none: the hosts are joined by one veth pair.
     """
 
     name: str
     start: Callable[[Host], Running]
     program: str = ""
     wire_sums: bool = False
+    is_direct: bool = False
     scenarios: tuple[str, ...] = field(default=("default", "tso-off", "udp-64"))
 
 
@@ -108,6 +110,7 @@ def _netsniff(source: str, target: str) -> tuple[str, ...]:
 
 FORWARDERS = [
     Forwarder(KERNEL, _kernel),
+    Forwarder("(one veth, no forwarder)", lambda _: Running([]), is_direct=True),  # the most there is to reach
     Forwarder("pktmend", _ours()),
     Forwarder("pktmend --ring v3", _ours("--ring", "v3")),
     Forwarder("pktmend --no-coalesce", _ours("--no-coalesce")),

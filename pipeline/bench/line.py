@@ -49,10 +49,14 @@ class Transfer:
 
 
 class BenchLine:
-    """The hosts, with neighbours known beforehand; a context manager."""
+    """The hosts, with neighbours known beforehand; a context manager.
 
-    def __init__(self) -> None:
+    direct: one veth pair from host to host and no node between them: what the hosts can do.
+    """
+
+    def __init__(self, *, direct: bool = False) -> None:
         self._world = World()
+        self._direct = direct
         self.a, self.b, self.node = (self._world.host(name) for name in ("a", "b", "node"))
 
     def __enter__(self) -> BenchLine:
@@ -69,8 +73,11 @@ class BenchLine:
         self._world.__exit__(kind, value, trace)
 
     def _make(self) -> None:
+        if self._direct:
+            self._world.veth(self.a, "eth0", self.b, "eth0")
         for host, port in ((self.a, "pa"), (self.b, "pb")):
-            self._world.veth(host, "eth0", self.node, port)
+            if not self._direct:
+                self._world.veth(host, "eth0", self.node, port)
             host.address("eth0", f"{ADDRESSES[host.name]}/24")
             host.call(lambda: Path("/proc/sys/net/ipv4/tcp_no_metrics_save").write_text("1"))
         for host, other in ((self.a, self.b), (self.b, self.a)):
