@@ -81,7 +81,7 @@ def harden(
     """Change to *user*, drop capabilities, and put the seccomp filter on; return why there is no filter, or "".
 
     keep:   capabilities that stay; without any if *user* is another one.
-    groups: what the filter allows beside living and reading files: packets, serve, write (pipeline.seccomp.GROUPS).
+    groups: what the filter allows beside living and reading files: see pipeline.seccomp.GROUPS.
     Call it before the first thread: capabilities belong to threads.  What is imported afterwards must be readable by
     *user*.  Raises PrivilegeError, ConfigError.
     """

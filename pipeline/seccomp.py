@@ -18,7 +18,7 @@ import errno
 import os
 import socket
 import termios
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from pipeline._kernel import ffi, lib
@@ -40,7 +40,8 @@ PACKETS: Final = """
 """
 SERVE: Final = PACKETS + "accept4"  # on a socket that listens already
 WRITE: Final = "open openat rename renameat renameat2 unlink unlinkat ftruncate fsync fdatasync mkdirat pwrite64"
-GROUPS: Final = {"packets": PACKETS, "serve": SERVE, "write": WRITE}
+CAPTURE: Final = PACKETS  # and to make packet sockets, with CAP_NET_RAW
+GROUPS: Final = {"packets": PACKETS, "capture": CAPTURE, "serve": SERVE, "write": WRITE}
 
 FIRST_UNIFIED: Final = 424  # from here on numbers are the same everywhere, and callers fall back on ENOSYS
 FOREIGN_TABLE: Final = 0x40000000  # x32
@@ -60,8 +61,9 @@ class Rule(NamedTuple):
     is_wanted: bool = False
 
 
-def rules() -> dict[str, Rule]:
+def rules(groups: Collection[str]) -> dict[str, Rule]:
     """Return the calls that are allowed only with certain arguments."""
+    families = (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)
     asks = (lib.SIOCGIFFLAGS, lib.SIOCGIFMTU, lib.SIOCGIFNAME, lib.SIOCGIFINDEX, lib.SIOCETHTOOL)
     terminal = (termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.FIONBIO,
                 termios.FIONREAD, termios.FIOCLEX)
@@ -69,7 +71,7 @@ def rules() -> dict[str, Rule]:
     return {
         "clone": Rule(0, bits=lib.CLONE_THREAD, is_wanted=True),  # threads, no processes
         "prctl": Rule(0, values=(lib.PR_SET_NAME, lib.PR_GET_NAME, lib.PR_SET_VMA, lib.PR_SET_TIMERSLACK)),
-        "socket": Rule(0, values=(socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)),
+        "socket": Rule(0, values=(*families, socket.AF_PACKET) if "capture" in groups else families),
         "ioctl": Rule(1, values=asks + terminal),
         "open": Rule(1, bits=OPEN_FLAGS),
         "openat": Rule(2, bits=OPEN_FLAGS),
@@ -83,11 +85,11 @@ def is_supported() -> bool:
     return bool(lib.THIS_AUDIT_ARCH)
 
 
-def assemble(groups: Iterable[str]) -> list[tuple[int, int, int, int]]:
+def assemble(groups: Collection[str]) -> list[tuple[int, int, int, int]]:
     """Return the classic BPF program (code, jump if true, jump if false, k) for BASE and *groups* of GROUPS."""
-    groups = tuple(groups)
     names = dict.fromkeys(" ".join([BASE, *(GROUPS[group] for group in groups)]).split())
-    limits = {name: rule for name, rule in rules().items() if "write" not in groups or name not in ("open", "openat")}
+    free = ("open", "openat") if "write" in groups else ()
+    limits = {name: rule for name, rule in rules(groups).items() if name not in free}
     load = lib.BPF_LD | lib.BPF_W | lib.BPF_ABS
     equal, at_least, any_bit = (lib.BPF_JMP | kind | lib.BPF_K for kind in (lib.BPF_JEQ, lib.BPF_JGE, lib.BPF_JSET))
     leave = lib.BPF_RET | lib.BPF_K
@@ -113,7 +115,7 @@ def assemble(groups: Iterable[str]) -> list[tuple[int, int, int, int]]:
     return [*out, (at_least, 0, 1, FIRST_UNIFIED), unknown, refuse]
 
 
-def install(groups: Iterable[str] = ()) -> None:
+def install(groups: Collection[str] = ()) -> None:
     """Put the filter on every thread of this process.  Needs PR_SET_NO_NEW_PRIVS, which is the caller's to set.
 
     groups: of GROUPS, beside BASE.

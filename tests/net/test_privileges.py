@@ -178,6 +178,16 @@ def test_another_system_call_table_is_killed(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGSYS and "still here" not in done.stdout
 
 
+def test_filter_lets_packet_sockets_be_made_where_it_is_wanted() -> None:
+    """For commands that open interfaces as they come: the capability stays, the filter lets it be used."""
+    code = ("import socket\nfrom pipeline import privileges\n"
+            "assert privileges.harden(keep=[privileges.CAP_NET_RAW], groups=['capture']) == ''\n"
+            "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n"
+            "try:\n    socket.socket(socket.AF_INET6)\nexcept PermissionError:\n    print('right')\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "right\n", done.stderr
+
+
 def test_filter_lets_write_where_it_is_wanted(tmp_path: Path) -> None:
     """The group for commands that write files."""
     code = ("import os, sys\nfrom pipeline import privileges\n"
@@ -228,4 +238,4 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
         time.sleep(0.3)
         (d,) = bridge.stop()
         os.close(tap)
-    assert d["rebuilds"] == 1 and d["sent"] >= before + 20
+    assert d["rebuilds"] >= 1 and d["sent"] >= before + 20
