@@ -203,10 +203,10 @@ def test_workers_keep_flows_in_order_and_count_together(line: Line, workers: int
 def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> None:
     with line.bridged(*options) as bridge:
         line.a.run("ping", "-c1", "-W3", ADDRESSES["b"][0])
-        time.sleep(0.5)
+        time.sleep(0.3)
         usage = bridge.cpu_seconds()
-        time.sleep(1.5)
-        assert (bridge.cpu_seconds() - usage) / 1.5 < 0.05
+        time.sleep(1)
+        assert bridge.cpu_seconds() - usage < 0.05
         bridge.stop()
 
 

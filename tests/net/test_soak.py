@@ -17,7 +17,7 @@ from line import Bridge, Line, open_tap, transfer
 
 from pipeline.lab.world import Host
 
-SECONDS = float(os.environ.get("PKTMEND_SOAK_SECONDS", "15"))
+SECONDS = float(os.environ.get("PKTMEND_SOAK_SECONDS", "10"))
 MEBIBYTE = 1 << 20
 
 
