@@ -161,7 +161,9 @@ def test_open_vswitch_and_its_tso_option(line: Line) -> None:
 def test_open_vswitch_with_tso_is_healthy(line: Line) -> None:
     if not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
-    ovs.OpenVSwitch(line.node, tso=True).ports("pa", "pb")
+    switch = ovs.OpenVSwitch(line.node)
+    switch.ports("pa", "pb")
+    switch.restart(tso=True)
     found, _ = doctor(line.a, "eth0", expect=0)
     assert names(found) == {"ovs-userspace"} and "is on" in found[0]["title"]
 

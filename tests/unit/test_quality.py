@@ -12,7 +12,7 @@ from tools import CAPTURES, ROOT, need
 
 from pipeline import Batch, Capture, Pipeline
 
-SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "60"))
+SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
 
 
 def run(*argv: str, timeout: float = 280) -> str:
