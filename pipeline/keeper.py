@@ -10,8 +10,8 @@ import socket
 from collections.abc import Callable
 
 from pipeline.afpacket import Emit, Ring, is_up, mtu_of
-from pipeline.claim import Claim
 from pipeline.errors import CaptureError
+from pipeline.hoststack.claim import Claim
 
 
 class Port:

@@ -39,7 +39,7 @@ def test_bridge_command_runs(line: Line, command: str) -> None:
 
 
 def test_command_that_undoes_an_isolation_is_the_one_that_is_printed(line: Line) -> None:
-    from pipeline import ingress
+    from pipeline.hoststack import ingress
 
     assert ingress.command_to_take_out("pa", ingress.HANDLE_AND_QDISC) == COMMANDS[5]
     line.node.run("tc", "qdisc", "add", "dev", "pa", "clsact")

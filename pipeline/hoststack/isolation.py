@@ -20,14 +20,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from pipeline import ingress, privileges
-from pipeline.claim import Claim
+from pipeline import privileges
 from pipeline.errors import CaptureError, PrivilegeError
+from pipeline.hoststack import ingress
+from pipeline.hoststack.claim import Claim
 from pipeline.machine.links import read_links
 
 RTMGRP_LINK: Final = 1
 PATIENCE: Final = 3.0  # seconds for the isolation of a bridge that ended just now to go
-START: Final = "import sys; sys.path[:] = sys.argv[1].split(':'); from pipeline.isolation import main; main()"
+START: Final = "import sys; sys.path[:] = sys.argv[1].split(':'); from pipeline.hoststack.isolation import main; main()"
 
 
 class Isolation:
@@ -39,7 +40,7 @@ class Isolation:
     def __init__(self, *names: str) -> None:
         self.names = names
         self._control, theirs = socket.socketpair()
-        package = str(Path(__file__).resolve().parents[1])  # an editable install is on no path of sys.path
+        package = str(Path(__file__).resolve().parents[2])  # an editable install is on no path of sys.path
         path = ":".join([package, *(each for each in sys.path if each)])
         with theirs:
             self._process = subprocess.Popen(

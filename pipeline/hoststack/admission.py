@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from pipeline.claim import Claim
 from pipeline.errors import CaptureError
-from pipeline.hoststack import host_use, require_apart, require_free
-from pipeline.isolation import Isolation, clean_up
+from pipeline.hoststack.claim import Claim
+from pipeline.hoststack.isolation import Isolation, clean_up
+from pipeline.hoststack.look import host_use, require_apart, require_free
 
 
 class Admission:

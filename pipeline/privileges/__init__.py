@@ -81,11 +81,11 @@ def harden(
     """Change to *user*, drop capabilities, and put the seccomp filter on; return why there is no filter, or "".
 
     keep:   capabilities that stay; without any if *user* is another one.
-    groups: what the filter allows beside living and reading files: see pipeline.seccomp.GROUPS.
+    groups: what the filter allows beside living and reading files: see pipeline.privileges.seccomp.GROUPS.
     Call it before the first thread: capabilities belong to threads.  What is imported afterwards must be readable by
     *user*.  Raises PrivilegeError, ConfigError.
     """
-    from pipeline import seccomp as filters  # now: afterwards our own files may be out of reach
+    from pipeline.privileges import seccomp as filters  # now: afterwards our own files may be out of reach
 
     if user:
         become(find_user(user))
