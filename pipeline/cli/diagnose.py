@@ -30,7 +30,8 @@ def diagnose(
 
     EXPRESSION selects packets in tcpdump's language (libpcap).
     """
-    from pipeline.diagnose.run import Options, run_diagnose
+    from pipeline.diagnose.options import Options
+    from pipeline.diagnose.run import run_diagnose
 
     if (path is None) == (interface is None):
         raise ConfigError("diagnose needs a source", "-r FILE or -i INTERFACE")

@@ -4,50 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.diagnose import rules, taps
 from pipeline.diagnose.evidence import Tap
 from pipeline.diagnose.finding import Finding
+from pipeline.diagnose.options import Options
 from pipeline.diagnose.show import text_of
 from pipeline.diagnose.surroundings import Surroundings
-from pipeline.errors import EXIT_PROBLEMS, ConfigError, PipelineError
+from pipeline.errors import EXIT_PROBLEMS, PipelineError
 from pipeline.report import check_lines, merge_checks, print_json
 from pipeline.signals import Signals
-
-DURATION = 10.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `pktmend diagnose` was told; a and b are interfaces or files, b empty for a single tap.
-
-    packets:  of each tap, 0 for no limit.
-    duration: seconds of a live tap; None: 10, or no limit if packets are given.
-    """
-
-    a: str
-    b: str
-    is_live: bool
-    packets: int = 0
-    duration: float | None = None
-    json: bool = False
-    at_wire: bool = False
-    expression: str = ""
-    promiscuous: bool = True
-
-    def check(self) -> None:
-        """Raise ConfigError for what cannot work."""
-        if self.duration is not None and (not self.is_live or self.duration <= 0):
-            raise ConfigError(f"--duration {self.duration:g}", "seconds above 0, of a live tap")
-        if self.a == self.b and self.a != "-":
-            raise ConfigError(f"both taps are {self.a!r}", "one before the hop and one behind it")
-
-    @property
-    def seconds(self) -> float:
-        """How long to watch; 0 for no limit."""
-        return self.duration if self.duration is not None else 0 if self.packets else DURATION
 
 
 def run_diagnose(options: Options) -> int:

@@ -22,7 +22,7 @@ from pipeline.names import Status
 from pipeline.signals import Signals
 
 if TYPE_CHECKING:
-    from pipeline.diagnose.run import Options
+    from pipeline.diagnose.options import Options
 
 PLAIN: Final = 16  # healthy pairs that are looked at for what the hop rewrites
 DAMAGED: Final = 128
