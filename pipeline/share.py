@@ -2,7 +2,8 @@
 
 Every ring sees every frame and its program keeps one of *count* parts, by a hash over addresses and ports.  What a
 kernel's fanout group (PACKET_FANOUT) does, but for one thing: the kernel never binds a socket of a group again, so when
-its interface is deleted and made again, such a reader is deaf for good; these rings go on.
+its interface is deleted and made again, such a reader is deaf for good; these rings go on.  The price: every program
+runs on every frame, so this is for a few rings.
 
 Rules of this file:
 1. Each frame is kept by exactly one program, whatever its octets and its length: a load beyond the end of a frame

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import frames as f
+import pytest
 from flood import AT_ONCE, Flows
 from line import Bridge, Line, open_tap, transfer
 
@@ -57,6 +58,7 @@ def connections(line: Line, is_over: threading.Event, faults: list[BaseException
         faults.append(error)
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_soak(line: Line) -> None:
     line.silence()
     flows = Flows({"absent": f.raw(f.ether / f.ip4 / f.udp / bytes(30)),
