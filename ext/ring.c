@@ -13,7 +13,7 @@
 #include "parse.h"
 
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
-#define V3_BATCH 4096u
+#define V3_BATCH 512u
 
 /* Where the kernel puts the sockaddr_ll, behind its header. */
 #define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))
