@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Options:
 
     def check(self) -> None:
         """Raise ConfigError for what cannot work."""
-        if self.duration is not None and (not self.is_live or self.duration <= 0):
+        if self.duration is not None and (not self.is_live or not 0 < self.duration < math.inf):
             raise ConfigError(f"--duration {self.duration:g}", "seconds above 0, of a live tap")
         if self.a == self.b and self.a != "-":
             raise ConfigError(f"both taps are {self.a!r}", "one before the hop and one behind it")
@@ -66,6 +67,8 @@ def run_diagnose(options: Options) -> int:
         tap, fault = taps.read(options.a, signals, packets=options.packets, expression=options.expression,
                                at_wire=options.at_wire)
         seen, findings = [tap], rules.findings_of(tap)
+    if fault is not None and not any(tap.counters.packets for tap in seen):
+        raise fault  # nothing was read, so nothing can be said
     _print(options, seen, findings)
     if fault is not None:
         sys.stdout.flush()
