@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -71,7 +72,7 @@ class BridgeOptions:
         for name in self.finish:
             if name not in (self.a, self.b):
                 raise ConfigError(f"--finish {name!r} is not one of the bridge's interfaces", f"{self.a}, {self.b}")
-        if self.duration is not None and self.duration <= 0:
+        if self.duration is not None and not 0 < self.duration < math.inf:
             raise ConfigError(f"--duration {self.duration}", "seconds above 0")
         if self.user:
             privileges.find_user(self.user)

@@ -13,7 +13,7 @@ from pipeline.loop import Pipeline, Stage
 from pipeline.names import Drop, Status
 from pipeline.pcap import Capture
 from pipeline.progress import finish
-from pipeline.report import bad_line, bad_of, check_lines, packet_json, print_json, stage_line, words
+from pipeline.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify_with
 
@@ -37,7 +37,7 @@ class Printer:
             else:
                 for k in checks:
                     if k.status == Status.BAD or self._every:
-                        print(bad_line(n, k))
+                        print(check_line(n, k))
 
 
 def run_check(
@@ -58,7 +58,7 @@ def run_check(
     """
     mine = [userstages.load(text)() for text in stages]
     if (path is None) == (interface is None):
-        raise ConfigError("check needs a source", "-r FILE or -i INTERFACE")
+        raise ConfigError("check needs one source", "either -r FILE or -i IFACE")
     signals = Signals()
     with _open(path, interface or "", expression, promiscuous) as source:
         return _run(source, signals, mine, packets=packets, json=json, every=every, at_wire=at_wire)

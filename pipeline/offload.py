@@ -90,7 +90,10 @@ class Memory:
             return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Remembered])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.MsgspecError) as error:
+        except OSError as error:
+            kind = PrivilegeError if isinstance(error, PermissionError) else CaptureError
+            raise kind(f"cannot read {self.path}: {error.strerror}", error=error.errno or 0) from error
+        except msgspec.MsgspecError as error:
             raise CaptureError(f"{self.path} cannot be read: {error}", "remove it to forget earlier changes") from error
 
 
@@ -188,7 +191,11 @@ def run_offload(*, interface: str, action: str, words: Sequence[str], netns: str
             outcome = set_features(interface, key, words, memory)
         elif action == "restore":
             outcome = restore(interface, key, memory)
-        return outcome, read_features(interface), memory.read().get(key, {})
+        features = read_features(interface)
+        try:
+            return outcome, features, memory.read().get(key, {})
+        except PrivilegeError:  # another user's memory: what is on can be shown all the same
+            return outcome, features, {}
 
     outcome, features, remembered = call(namespace, inside)
     if json:

@@ -27,9 +27,10 @@ def finish(pipeline: Pipeline, source: object, signals: Signals) -> None:
                 done = source.source.offset
                 amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
                 print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
-    except FormatError:
+    except FormatError as error:
         if isinstance(source, Capture):
             source.require_intact()  # the fault behind the fault
+            raise FormatError(f"{source.path}: {error.detail}", error.hint, error.offset) from error
         raise
     else:
         if isinstance(source, Capture):

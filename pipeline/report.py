@@ -122,12 +122,13 @@ def packet_json(n: int, time_ns: int, caplen: int, wirelen: int, checks: Iterabl
     }
 
 
-def bad_line(n: int, k: Check) -> str:
-    """One line on a bad check, for people."""
+def check_line(n: int, k: Check) -> str:
+    """One line on a check, for people."""
     width = k.width * 2
     expected = f", expected {k.expected:0{width}x}" if k.flags & CheckFlag.HAS_EXPECTED else ""
+    verdict = str(Status(k.status)) + (f" ({Cause(k.cause)})" if k.cause else "")
     vouched = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
     return (
-        f"packet {n}: {Proto(k.proto)} checksum at octet {k.offset} is bad ({Cause(k.cause)}):"
+        f"packet {n}: {Proto(k.proto)} checksum at octet {k.offset} is {verdict}:"
         f" stored {k.stored:0{width}x}{expected}{vouched}"
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pipeline.bench.figures import Line, Table, spread
 from pipeline.bench.forwarders import FORWARDERS, KERNEL, Forwarder, installed
 from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import ConfigError, PipelineError, PrivilegeError
 from pipeline.lab.world import require_programs
 
 NOTE = "CPU: all processors, sender and receiver included; rtt: ping alone; added: to that of the kernel bridge"
@@ -85,6 +85,8 @@ class BridgeBench:
                     raise PipelineError(why) from error
                 finally:
                     running.stop()
+        except PrivilegeError:  # none of the others would get further
+            raise
         except (PipelineError, OSError, ValueError, subprocess.TimeoutExpired) as error:
             if not reached:
                 into.fail(scenarios, error)

@@ -67,15 +67,18 @@ def _addresses(option: str, texts: Sequence[str], end: int) -> tuple[str, str]:
 
 def refuse_default_route(interface: str) -> None:
     """Raise ConfigError if this machine's way to the world leads over *interface*."""
+    reject = 0x200  # RTF_REJECT: the kernel's own "unreachable" entry, on lo
     for table, column, zero in (("/proc/net/route", 1, "00000000"), ("/proc/net/ipv6_route", 0, "0" * 32)):
         try:
             lines = Path(table).read_text().splitlines()
         except OSError:
             continue
-        for line in lines:
+        for line in lines[column:]:  # the first table has a heading
             fields = line.split()
             name = fields[0] if column else fields[-1]
             prefix = fields[7] if column else fields[1]
+            if int(fields[3 if column else 8], 16) & reject:
+                continue
             if name == interface and fields[column] == zero and prefix in ("00000000", "00"):
                 raise ConfigError(f"{interface!r} carries this machine's default route", "--force sends there, too")
 

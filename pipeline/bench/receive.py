@@ -6,6 +6,7 @@ frames counts for each of them.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any
@@ -48,7 +49,7 @@ class Arrivals:
 
 def run_receiver(interface: str, *, duration: float | None, json: bool) -> None:
     """Count until the duration is over or a signal comes; print each run and what became of the checksums."""
-    if duration is not None and duration <= 0:
+    if duration is not None and not 0 < duration < math.inf:
         raise ConfigError(f"--duration {duration}", "seconds above 0")
     signals = Signals()
     arrivals = Arrivals()

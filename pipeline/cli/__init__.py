@@ -5,12 +5,14 @@ A module here holds options only; what runs is imported inside the function.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 
 import click
 
-from pipeline.errors import EXIT_PROBLEMS, EXIT_USAGE, PipelineError
+from pipeline.errors import EXIT_MISSING, EXIT_PROBLEMS, EXIT_USAGE, PipelineError
 from pipeline.names import VERSION
 
 # command: (module, short help for the list, so that listing imports nothing)
@@ -62,7 +64,11 @@ def main() -> None:
     if not sys.flags.safe_path:
         del sys.path[0]  # the script's or, with -m, the current directory: nothing may be imported from there
     try:
-        pktmend.main(prog_name="pktmend", standalone_mode=False)
+        try:
+            pktmend.main(prog_name="pktmend", standalone_mode=False)
+        finally:
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()  # here, where a full disk is still an error and not a traceback
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
@@ -78,3 +84,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename is not None:
+            raise
+        print(f"pktmend: writing standard output: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer has nowhere to go
+        sys.exit(EXIT_MISSING)

@@ -61,7 +61,7 @@ def bench_verify(**output: Any) -> None:
     _run([suite.verify_bench(quick=output["quick"])], **output)
 
 
-@bench.command("read")
+@bench.command("read", short_help="Time capture files beside other programs.")
 @ROUNDS
 @output_options
 def bench_read(rounds: int | None, **output: Any) -> None:
@@ -71,7 +71,7 @@ def bench_read(rounds: int | None, **output: Any) -> None:
     _run([suite.read_bench(quick=output["quick"], rounds=rounds)], **output)
 
 
-@bench.command("monitor")
+@bench.command("monitor", short_help="Time the monitor beside other programs.")
 @ROUNDS
 @click.option("--only", multiple=True, metavar="WORD", help="Readers whose name holds this, beside the walker.")
 @output_options
@@ -82,7 +82,7 @@ def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> N
     _run([suite.monitor_bench(quick=output["quick"], rounds=rounds, only=only)], **output)
 
 
-@bench.command("stage")
+@bench.command("stage", short_help="Time a stage that does nothing.")
 @ROUNDS
 @output_options
 def bench_stage(rounds: int | None, **output: Any) -> None:
@@ -92,7 +92,7 @@ def bench_stage(rounds: int | None, **output: Any) -> None:
     _run([suite.stage_bench(quick=output["quick"], rounds=rounds)], **output)
 
 
-@bench.command("bridge")
+@bench.command("bridge", short_help="Compare bridges, ours and others.")
 @ROUNDS
 @SECONDS
 @click.option("--only", multiple=True, metavar="WORD", help="Forwarders whose name holds this; repeatable.")
@@ -126,7 +126,7 @@ def bench_all(**output: Any) -> None:
     _run(benches, skipped, **output)
 
 
-@bench.command("gen")
+@bench.command("gen", short_help="Send numbered frames, right or damaged.")
 @click.option("-i", "interface", required=True, metavar="IFACE", help="Where the frames leave.")
 @click.option("--mix", default="64", show_default=True, metavar="SIZES",
               help="Octets of a frame without FCS, several with commas in turn, or imix.")
@@ -158,7 +158,7 @@ def bench_gen(interface: str, json: bool, force: bool, **told: Any) -> None:
     run_generator(interface, options_of(**told), json=json, force=force)
 
 
-@bench.command("receive")
+@bench.command("receive", short_help="Count the frames of `bench gen`.")
 @click.option("-i", "interface", required=True, metavar="IFACE", help="Where the frames arrive.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
 @JSON

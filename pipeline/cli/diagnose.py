@@ -34,7 +34,7 @@ def diagnose(
     from pipeline.diagnose.run import run_diagnose
 
     if (path is None) == (interface is None):
-        raise ConfigError("diagnose needs a source", "-r FILE or -i INTERFACE")
+        raise ConfigError("diagnose needs one source", "either -r FILE or -i IFACE")
     if (behind and not interface) or (path_behind and not path):
         raise ConfigError("the second tap is of another kind than the first", "-i A -I B, or -r BEFORE -R AFTER")
     sys.exit(run_diagnose(Options(

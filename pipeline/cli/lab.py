@@ -21,7 +21,7 @@ def list_(json: bool) -> None:
     list_cases(as_json=json)
 
 
-@lab.command()
+@lab.command(short_help="Reproduce a case, diagnose it, cure it.")
 @click.argument("name")
 @click.option("--keep", is_flag=True, help="Leave the broken set-up in place, and say how to enter and remove it.")
 @click.option("--json", is_flag=True, help="Steps and the outcome as NDJSON.")

@@ -210,6 +210,8 @@ def _journey(two: Two) -> list[str]:
     m = two.matched
     sampled = f" (one in {m.sampled} was looked for)" if m.sampled > 1 else ""
     kinds = "".join(f", {n} {a} then {b}" for (a, b), n in m.counts.most_common(5))
+    if not two.a.counters.packets and not two.b.counters.packets:
+        return []
     lines = [f"{m.pairs} packets were seen at both taps{sampled}{kinds}"]
     rewrote = Counter(name for changes in two.changes.values() for c in changes for name in c.rewrote)
     looked = sum(len(changes) for changes in two.changes.values())

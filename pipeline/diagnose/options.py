@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
@@ -29,7 +30,7 @@ class Options:
 
     def check(self) -> None:
         """Raise ConfigError for what cannot work."""
-        if self.duration is not None and (not self.is_live or self.duration <= 0):
+        if self.duration is not None and (not self.is_live or not 0 < self.duration < math.inf):
             raise ConfigError(f"--duration {self.duration:g}", "seconds above 0, of a live tap")
         if self.a == self.b and self.a != "-":
             raise ConfigError(f"both taps are {self.a!r}", "one before the hop and one behind it")

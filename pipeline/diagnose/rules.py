@@ -48,17 +48,17 @@ def findings_of(tap: Tap, around: Surroundings | None = None) -> list[Finding]:
 
 def nothing(tap: Tap) -> Finding:
     """No check is bad or pending."""
+    packets = tap.counters.packets
+    if not packets:
+        return Finding("nothing-seen", "certain", [f"no packet was seen on {tap.name}"])
     total = Counter[str]()
     for outcomes in tap.checks.values():
         total.update(outcomes)
-    packets = tap.counters.packets
     evidence = [f"{packets} packets; " + (", ".join(f"{n} checksums {word}" for word, n in total.items())
                                           or "none carries a checksum that is known here")]
     limits = ""
     if total["unchecked"]:
         limits = (f"{total['unchecked']} checksums cannot be checked: truncated by the capture, fragments, quoted in "
                   "ICMP errors, or lengths that contradict each other")
-    confidence = "certain" if total["good"] and packets else "possible"
-    if not packets:
-        evidence = ["no packet was seen"]
+    confidence = "certain" if total["good"] else "possible"
     return Finding("nothing-wrong", confidence, evidence, counts=dict(total), limits=limits)

@@ -33,6 +33,8 @@ def run_diagnose(options: Options) -> int:
         tap, fault = taps.read(options.a, signals, packets=options.packets, expression=options.expression,
                                at_wire=options.at_wire)
         seen, findings = [tap], rules.findings_of(tap)
+    if fault is not None and not any(tap.counters.packets for tap in seen):
+        raise fault  # nothing was read, so nothing can be said
     _print(options, seen, findings)
     if fault is not None:
         sys.stdout.flush()

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pipeline.doctor import hops, kernels, links, system
 from pipeline.doctor.finding import Finding, Severity, place
 from pipeline.doctor.ovs import find_switches
-from pipeline.errors import CaptureError, PipelineError
+from pipeline.errors import CaptureError, PipelineError, PrivilegeError
 from pipeline.machine import Interface, Machine, read_machine
 from pipeline.namespaces import Namespace, find_namespace
 from pipeline.report import print_json
@@ -51,7 +51,8 @@ def path_of(view: hops.View, names: Sequence[str], namespace: Namespace | None) 
         return list(machine.interfaces())
     spot = machine.place_of(namespace) if namespace else machine.places[0]
     if spot is None:
-        raise CaptureError(f"{namespace.label if namespace else 'the namespace'} could not be read")
+        raise PrivilegeError(f"{namespace.label if namespace else 'the namespace'} could not be read",
+                             "needs CAP_SYS_ADMIN")
     found: dict[tuple[int, int], Interface] = {}
     todo = [_named(spot.interfaces, name, spot.namespace) for name in names] or list(spot.interfaces)
     while todo:

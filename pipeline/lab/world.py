@@ -38,7 +38,7 @@ QUIET_IPV6 = ("accept_dad=0", "accept_ra=0", "router_solicitations=0")  # no tra
 def require_root() -> None:
     """Raise PrivilegeError unless namespaces can be made here."""
     if os.geteuid() != 0:
-        raise PrivilegeError("making network namespaces needs root (CAP_SYS_ADMIN and CAP_NET_ADMIN)", "sudo")
+        raise PrivilegeError("making network namespaces needs root", "CAP_SYS_ADMIN and CAP_NET_ADMIN")
 
 
 def require_programs(names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,7 +64,7 @@ class MonitorOptions:
         """Raise ConfigError for what cannot work."""
         if len(set(self.interfaces)) != len(self.interfaces):
             raise ConfigError(f"an interface is named twice: {', '.join(self.interfaces)}")
-        if self.duration is not None and self.duration <= 0:
+        if self.duration is not None and not 0 < self.duration < math.inf:
             raise ConfigError(f"--duration {self.duration}", "seconds above 0")
         if self.packets and (len(self.interfaces) > 1 or self.workers > 1 or self.has_patterns):
             raise ConfigError("-c counts the packets of one interface with one worker")

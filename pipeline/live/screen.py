@@ -18,6 +18,7 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 
+from pipeline.errors import CaptureError
 from pipeline.live.history import BARS
 from pipeline.live.keys import Keys
 from pipeline.live.lines import Lines
@@ -172,12 +173,14 @@ class Picture(Lines):
     def end(self, snapshot: Snapshot) -> None:
         """Draw the last second, and print the summary."""
         super().end(snapshot)
-        if self._state is None:
-            return
+        self._state = self._state or State(snapshot)
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
             console = Console(record=True, width=self.WIDTH, file=nowhere, force_terminal=True,
                               color_system="truecolor", no_color=False)
             console.print(view(self._state, self.WIDTH, self.HEIGHT))
         drawn = console.export_svg(title="pktmend monitor")
         # without the fonts that rich would have a browser fetch from elsewhere
-        Path(self._path).write_text(re.sub(r"@font-face \{[^}]*\}", "", drawn), encoding="utf-8")
+        try:
+            Path(self._path).write_text(re.sub(r"@font-face \{[^}]*\}", "", drawn), encoding="utf-8")
+        except OSError as error:
+            raise CaptureError(f"cannot write {self._path}: {error.strerror}", error=error.errno or 0) from error

@@ -144,3 +144,34 @@ def test_kernel_is_forced_by_the_environment() -> None:
 def test_help_names_every_command() -> None:
     text = pktmend("--help").stdout.decode()
     assert all(name in text for name in ("bridge", "monitor", "check", "kernels"))
+
+
+def test_check_all_calls_good_what_is_good() -> None:
+    done = pktmend("check", "-r", str(LEAKED), "--all", "--at", "wire")
+    assert b"ip checksum at octet 24 is good: stored" in done.stdout
+    assert done.stdout.count(b" is bad (") == 4
+
+
+@pytest.mark.parametrize("argv", [("check",), ("diagnose",)])
+def test_two_sources_are_one_too_many(argv: tuple[str, ...]) -> None:
+    done = pktmend(*argv, "-r", str(LEAKED), "-i", "lo")
+    assert done.returncode == 2
+    assert "needs one source" in one_line(done)
+
+
+def test_diagnose_says_nothing_of_what_is_no_capture(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"root:x:0:0:root:/root:/bin/bash\n")
+    done = pktmend("diagnose", "-r", str(path))
+    assert done.returncode == 5
+    assert done.stdout == b""
+    assert str(path) in one_line(done)
+
+
+@pytest.mark.parametrize("argv", [("check", "-r", str(LEAKED)), ("kernels",), ("schema", "monitor")])
+def test_full_disk_behind_standard_output_is_one_line(argv: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "pipeline", *argv], stdout=full, stderr=subprocess.PIPE,
+                              check=False)
+    assert done.returncode == 4
+    assert done.stderr == b"pktmend: writing standard output: No space left on device\n"

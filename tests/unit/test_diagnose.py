@@ -61,7 +61,7 @@ def test_nothing_wrong(tmp_path: Path) -> None:
     assert named(found) == [("nothing-wrong", "certain")]
     assert found[0]["bridge"] is None and found[0]["remedy"] == [] and found[0]["packets"] == []
     empty = diagnose(t.pcap(tmp_path / "empty", []))
-    assert named(empty) == [("nothing-wrong", "possible")] and "no packet was seen" in evidence(empty[0])
+    assert named(empty) == [("nothing-seen", "certain")] and "no packet was seen" in evidence(empty[0])
 
 
 def test_offload_pending_when_acknowledged(tmp_path: Path) -> None:
