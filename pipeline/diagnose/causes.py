@@ -34,7 +34,8 @@ _TABLE: Final = (
         "Every checksum that can be checked is right.", is_healthy=True),
     RootCause(
         "nothing-seen", "No packet was seen",
-        "Nothing can be said: the tap was idle, a filter left nothing, or the packets take another way.", is_healthy=True),
+        "Nothing can be said: the tap was idle, a filter left nothing, or the packets take another way.",
+        is_healthy=True),
     RootCause(
         "offload-pending", "Nothing is wrong: these checksums are pending, not bad",
         "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of "
