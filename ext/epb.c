@@ -33,14 +33,16 @@ uint32_t pp_frame_length(const pp_batch *b, uint32_t i, uint32_t snaplen, uint32
 unsigned pp_frame_parts(const pp_batch *b, uint32_t i, uint32_t caplen, uint8_t tag[4], struct iovec *part)
 {
     uint8_t *data = b->data[i];
-    if (!(b->flags[i] & PP_PKT_VLAN) || caplen < 16) {
+    if (!(b->flags[i] & PP_PKT_VLAN) || caplen <= 12) {
         part[0] = (struct iovec){ data, caplen };
         return 1;
     }
     pp_put16(tag, b->vlan_tpid[i]);
     pp_put16(tag + 2, b->vlan_tci[i]);
     part[0] = (struct iovec){ data, 12 };
-    part[1] = (struct iovec){ tag, 4 };
+    part[1] = (struct iovec){ tag, caplen < 16 ? caplen - 12 : 4 }; /* snaplen may cut the tag */
+    if (caplen <= 16)
+        return 2;
     part[2] = (struct iovec){ data + 12, caplen - 16 };
     return 3;
 }

@@ -180,6 +180,20 @@ def test_stripped_vlan_tag_is_put_back_when_written(tmp_path: Path) -> None:
     assert [frame for _, _, _, frame in read(path)] == [tagged]
 
 
+@pytest.mark.parametrize("snaplen", range(10, 20))
+@pytest.mark.parametrize("format", [PCAP, PCAPNG])
+def test_snaplen_cuts_what_was_on_the_wire(tmp_path: Path, format: int, snaplen: int) -> None:
+    tagged = f.raw(f.tagged(f.ether / f.ip4 / f.tcp / f.PAYLOAD))
+    batch = _core.batch_of([tagged[:12] + tagged[16:]], flags=int(PacketFlag.VLAN), tpid=0x8100, tci=5)
+    path = tmp_path / "x.pcap"
+    with path.open("wb") as file:
+        sink = _core.WriterSink(file.fileno(), format, snaplen=snaplen)
+        sink.write(batch)
+        sink.finish()
+    with RawPcapReader(str(path)) if format == PCAP else RawPcapNgReader(str(path)) as reader:
+        assert [bytes(frame) for frame, _ in reader] == [tagged[:snaplen]]
+
+
 def test_fix_changes_checksum_fields_only_and_clears_not_ready(tmp_path: Path) -> None:
     file = File(">").section(File(">").option(4, b"other")).interface(1, 0, File(">").option(2, b"eth0"))
     file.packet(GOOD).packet(LEAKED, file.option(1, b"note"), file.option(2, file.pack("I", 1 << 9 | 2)))
