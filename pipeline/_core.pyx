@@ -155,11 +155,14 @@ cdef class _View:
         buffer.shape = self.shape if flags & PyBUF_ND else NULL
         buffer.strides = self.strides if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
         buffer.suboffsets = NULL
-        buffer.internal = NULL
+        buffer.internal = <void *><uintptr_t>self.batch.call
         self.batch.exports += 1
+        self.batch.fresh += 1
 
     def __releasebuffer__(self, Py_buffer *buffer):
         self.batch.exports -= 1
+        if <uintptr_t>buffer.internal == self.batch.call:
+            self.batch.fresh -= 1
 
 
 CHECK_FORMAT = ("T{=I:offset:=I:start:=I:length:=I:stored:=I:expected:=H:seed:"
@@ -174,6 +177,8 @@ cdef class Batch:
     """
     cdef pp_batch c
     cdef readonly Py_ssize_t exports
+    cdef uintptr_t call    # number of the stage's call that is on
+    cdef Py_ssize_t fresh  # of the exports, those made in it
     cdef object owner   # keeps the memory that data points at, where no source does
     cdef public object keep  # a stage may leave something here for the next one; cleared at release
     cdef bint opened    # octets of a frame were handed out, writable
@@ -648,19 +653,20 @@ cdef class _PythonStage:
 cdef int run_python(pp_batch *b, void *context) noexcept with gil:
     cdef _PythonStage stage = <_PythonStage>context
     cdef Batch batch = stage.batch
-    cdef Py_ssize_t before = batch.exports
     cdef int rc = 0
     try:
-        batch.opened = False
+        batch.call += 1
+        batch.fresh = 0
+        batch.opened = batch.exports > 0  # through a view of an earlier call too it may write
         batch.undo = {} if stage.goes_on() else None
         try:
             stage.call(batch)
         except BaseException as error:
             rc = -5
             stage.fail(error)
-        if rc == 0 and batch.exports > before:
+        if rc == 0 and batch.fresh:
             rc = -5
-            stage.fail(BufferError(f"{batch.exports - before} view(s) of the batch are still alive; copy what is to be kept"))
+            stage.fail(BufferError(f"{batch.fresh} view(s) of the batch are still alive; copy what is to be kept"))
     except BaseException as error:  # while an error was put into words
         stage.error = error
         rc = -5

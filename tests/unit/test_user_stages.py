@@ -119,6 +119,23 @@ def test_stage_that_keeps_views_is_the_one_that_is_blamed(capture: str) -> None:
     assert keeper.fault and "BufferError" in keeper.fault and keeper.calls == other.calls > 1
 
 
+@pytest.mark.parametrize("policy", [OnError.PASS, OnError.DROP])
+def test_stage_that_replaces_its_view_each_time_fails_each_time(capture: str, policy: OnError) -> None:
+    kept: list[Any] = [None]
+
+    def keeps(batch: Batch) -> None:
+        kept[0] = batch.status
+
+    with Capture(capture) as source:
+        p = Pipeline(source, [verify, keeps, lambda batch: None], on_error=policy)
+        p.run()
+        kept.clear()
+    d = p.counters()
+    keeper, other = d.stages
+    assert keeper.errors == keeper.calls == other.calls > 1 and other.errors == 0
+    assert d.dropped.get("stage-error", 0) == (PACKETS if policy is OnError.DROP else 0)
+
+
 def test_stage_that_leaves_the_program_only_fails(capture: str) -> None:
     d, passed = run(capture, lambda batch: sys.exit(3))
     assert len(passed) == PACKETS and d.stages[0].fault and d.stages[0].fault.startswith("SystemExit: 3")
