@@ -57,8 +57,25 @@ static int take_edited(pp_batch *b)
     return 1;
 }
 
+/* A stage may write the virtio-net header as well: what the source said with it is what it says now. */
+static void note_headers(pp_batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (!(b->flags[i] & PP_PKT_VNET))
+            continue;
+        pp_vnet v;
+        memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
+        b->flags[i] &= (uint16_t)~(PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME);
+        if (v.flags & 1) /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
+            b->flags[i] |= PP_PKT_NOT_READY;
+        if (v.gso_type)
+            b->flags[i] |= PP_PKT_SUPER_FRAME;
+    }
+}
+
 static void judge(const pp_guard *g, pp_batch *b)
 {
+    note_headers(b);
     if (g->judge && g->judge(b, g->judge_context) >= 0)
         return;
     memset(b->status, PP_STATUS_NONE, b->count);
