@@ -28,8 +28,33 @@ void pp_ip4_write(uint8_t *ip, uint32_t length, uint32_t index, uint16_t differe
     memcpy(ip + 10, &sum, sizeof sum);
 }
 
-static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, const pp_layer *from, const pp_packet *p)
+/* What the sum of a tunnel's header is off by: 0 if it is the seed, right, or right once the inner field is finished.
+ * start, field: of the inner one. */
+static uint16_t sum_difference(const uint8_t *frame, const pp_check *k, uint32_t start, uint32_t field)
 {
+    uint64_t inner = (uint16_t)~pp_load16(frame + field), seed = pp_wire16(k->seed);
+    if (pp_wire16(pp_load16(frame + k->offset)) == k->seed)
+        return 0;
+    if ((start - k->start) & 1)
+        inner = pp_swap16((uint16_t)inner);
+    uint16_t sum = pp_fold(pp_sum_portable(frame + k->start, start - k->start) + inner + seed);
+    if (sum == 0xffff || pp_fold(pp_kernel_active()->sum(frame + k->start, k->length) + seed) == 0xffff)
+        return 0;
+    return sum;
+}
+
+static const pp_check *check_at(const pp_packet *p, uint32_t offset)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->checks[i].offset == offset)
+            return &p->checks[i];
+    return NULL;
+}
+
+static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, const pp_layer *from, const pp_packet *p,
+                    uint32_t start, uint32_t field)
+{
+    const pp_check *k;
     *to = (pp_encap_layer){ .l3 = from->l3, .l4 = from->l4, .version = from->version, .protocol = from->protocol };
     if (to->version == 4)
         to->difference = pp_ip4_difference(frame + to->l3);
@@ -39,29 +64,31 @@ static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, c
     case PROTO_GRE:
         if (length - to->l4 < 8 || (pp_get16(frame + to->l4) & GRE_UNSUPPORTED))
             return -EOPNOTSUPP;
-        to->has_sum = (pp_get16(frame + to->l4) & GRE_CHECKSUM) != 0;
+        if (!(pp_get16(frame + to->l4) & GRE_CHECKSUM))
+            return 0;
+        if (!(k = check_at(p, to->l4 + 4)))
+            return -EINVAL;
+        to->has_sum = 1;
+        to->sum_difference = sum_difference(frame, k, start, field);
         return 0;
     case PROTO_UDP:
         if (length - to->l4 < 8 || pp_get16(frame + to->l4 + 2) == PORT_GTPU) /* has a length of its own */
             return -EOPNOTSUPP;
         if (pp_get16(frame + to->l4 + 6) == 0)
             return 0;
-        for (unsigned i = 0; i < p->count; i++) {
-            const pp_check *k = &p->checks[i];
-            if (k->offset != to->l4 + 6)
-                continue;
-            to->has_sum = 1;
-            to->seed = pp_fold((uint64_t)pp_wire16(k->seed) + (uint16_t)~pp_wire16((uint16_t)k->length) +
-                               (uint16_t)~pp_wire16((uint16_t)(k->length >> 16)));
-            return 0;
-        }
-        return -EINVAL;
+        if (!(k = check_at(p, to->l4 + 6)))
+            return -EINVAL;
+        to->has_sum = 1;
+        to->seed = pp_fold((uint64_t)pp_wire16(k->seed) + (uint16_t)~pp_wire16((uint16_t)k->length) +
+                           (uint16_t)~pp_wire16((uint16_t)(k->length >> 16)));
+        to->sum_difference = sum_difference(frame, k, start, field);
+        return 0;
     default:
         return -EINVAL; /* no tunnel */
     }
 }
 
-int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l4)
+int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l4, uint32_t field)
 {
     pp_layer layers[PP_MAX_DEPTH];
     pp_check checks[PP_CHECKS_PER_PACKET];
@@ -69,14 +96,14 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
                     .flags = PP_PKT_SUPER_FRAME | PP_PKT_METADATA, .layers = layers, .checks = checks };
     pp_parse(&p);
     e->count = 0;
-    if (p.flags & (PP_PKT_FRAGMENT | PP_PKT_MALFORMED))
+    if (field + 2 > length || (p.flags & (PP_PKT_FRAGMENT | PP_PKT_MALFORMED)))
         return -EINVAL;
     for (unsigned i = 0; i < p.layer_count; i++) {
         if (layers[i].l4 == l4)
             return (int)layers[i].l3;
         if (e->count == PP_ENCAP_LAYERS)
             return -EOPNOTSUPP;
-        int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p);
+        int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p, l4, field);
         if (rc < 0)
             return rc;
     }
@@ -85,12 +112,14 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
 
 /* The checksum field at head + field over everything from head + start on, seed included. */
 static void write_sum(uint8_t *head, uint32_t start, uint32_t field, uint32_t head_length, uint16_t payload_sum, uint64_t seed,
-                      int is_udp)
+                      uint16_t difference, int is_udp)
 {
     memset(head + field, 0, 2);
     if ((head_length - start) & 1)
         payload_sum = pp_swap16(payload_sum);
     uint16_t sum = (uint16_t)~pp_fold(seed + pp_sum_portable(head + start, head_length - start) + payload_sum);
+    if (difference)
+        sum = pp_fold((uint64_t)sum + difference);
     if (sum == 0 && is_udp)
         sum = 0xffff; /* RFC 768 */
     memcpy(head + field, &sum, sizeof sum);
@@ -104,9 +133,10 @@ void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint
         if (o->protocol == PROTO_UDP) {
             pp_put16(head + o->l4 + 4, (uint16_t)datagram);
             if (o->has_sum)
-                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum, (uint64_t)o->seed + pp_wire16((uint16_t)datagram), 1);
+                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum, (uint64_t)o->seed + pp_wire16((uint16_t)datagram),
+                          o->sum_difference, 1);
         } else if (o->protocol == PROTO_GRE && o->has_sum) {
-            write_sum(head, o->l4, o->l4 + 4, head_length, payload_sum, 0, 0);
+            write_sum(head, o->l4, o->l4 + 4, head_length, payload_sum, 0, o->sum_difference, 0);
         }
         if (o->version == 4)
             pp_ip4_write(head + o->l3, head_length - o->l3 + payload, index, o->difference);

@@ -18,6 +18,7 @@ typedef struct pp_encap_layer {
     uint8_t has_sum;      /* UDP with a checksum, GRE with one */
     uint16_t seed;        /* UDP: pseudo-header sum without the length; host order */
     uint16_t difference;  /* IPv4: stored header sum minus the right one; 0 if it was right */
+    uint16_t sum_difference; /* the same of UDP's or GRE's */
 } pp_encap_layer;
 
 typedef struct pp_encap {
@@ -26,8 +27,9 @@ typedef struct pp_encap {
 } pp_encap;
 
 /* Find the IP packet whose transport header begins at l4 in an Ethernet frame, and what lies around it.
+ * field: offset of that transport's checksum, which holds its seed.
  * Returns the offset of its IP header, -EINVAL if there is none, -EOPNOTSUPP for a tunnel whose headers are not written again. */
-int pp_encap_find(pp_encap *encap, const uint8_t *frame, uint32_t length, uint32_t l4);
+int pp_encap_find(pp_encap *encap, const uint8_t *frame, uint32_t length, uint32_t l4, uint32_t field);
 
 /* Write the outer headers of segment number index: head holds head_length octets of header, copied from the super-frame, and
  * behind them come payload octets whose sum is payload_sum (folded, host order). */

@@ -82,7 +82,7 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
         return -EINVAL;
     uint32_t outermost = l3;
     if ((v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && is_inside(frame, length, l3, v->csum_start)) {
-        int inner = pp_encap_find(&s->encap, frame, length, v->csum_start);
+        int inner = pp_encap_find(&s->encap, frame, length, v->csum_start, (uint32_t)v->csum_start + v->csum_offset);
         if (inner < 0)
             return inner;
         l3 = (uint32_t)inner;
