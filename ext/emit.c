@@ -292,14 +292,19 @@ static const pp_check *pending_check(const pp_batch *b, uint32_t i)
     return NULL;
 }
 
-/* The source calls a checksum unfinished whose field is not the seed.  With that note the receiver's kernel would not look at
- * it, and damaged data would reach the application. */
-static int is_wrongly_vouched(const pp_batch *b, uint32_t i)
+/* The source calls a checksum unfinished, and that field is not the seed or one before it is wrong.  With that note the
+ * receiver's kernel would look at none up to there (skb_csum_unnecessary), and damaged data would reach the application.
+ * An outer one that has leaked holds what a sender left to others: it is no damage. */
+static int is_wrongly_vouched(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
-    if (b->status[i] != PP_STATUS_BAD || (b->flags[i] & (PP_PKT_VNET | PP_PKT_NOT_READY)) != (PP_PKT_VNET | PP_PKT_NOT_READY))
+    if (b->status[i] != PP_STATUS_BAD || !(b->flags[i] & PP_PKT_VNET) || !(v->flags & NEEDS_CSUM))
         return 0;
-    const pp_check *k = pending_check(b, i);
-    return k && k->status == PP_STATUS_BAD;
+    const pp_check *k = b->checks + b->check_first[i];
+    for (unsigned j = 0; j < b->check_count[i]; j++, k++)
+        if (k->status == PP_STATUS_BAD && k->proto != PP_PROTO_IP && k->cause != PP_CAUSE_LEAKED && k->start <= v->csum_start &&
+            (!v->gso_type || (k->flags & PP_CHECK_FLAGGED)))
+            return 1;
+    return 0;
 }
 
 static int is_crc32c(const pp_check *k) { return k && (k->flags & PP_CHECK_CRC32C); }
@@ -365,7 +370,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         e->fate[i] = 0;
         if (b->flags[i] & PP_PKT_VNET)
             memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
-        int vouched = is_wrongly_vouched(b, i);
+        int vouched = is_wrongly_vouched(b, i, &v);
         if (vouched && !v.gso_type) {
             memset(b->data[i] - PP_VNET_LEN, 0, PP_VNET_LEN);
             v.flags = 0;
@@ -375,7 +380,9 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
                 add_joined(e, b, i, ledger);
             else
                 add_frame(e, b, i, ledger);
-        } else if (add_finished(e, b, i, v, ledger) < 0) {
+            continue;
+        }
+        if (add_finished(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
             e->fate[i] = FATE_UNSENT;
         }

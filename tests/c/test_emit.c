@@ -112,6 +112,18 @@ static uint32_t next(pp_vnet *v)
     return (uint32_t)n - PP_VNET_LEN;
 }
 
+static void test_sum_around_an_unfinished_one(pp_batch *b, uint16_t damage)
+{
+    pp_vnet v;
+    tunnelled(b, 300, 0);
+    uint8_t *f = memory[0].frame;
+    put16(f + L4 + 6, get16(f + L4 + 6) ^ damage);
+    CHECK_EQ(send_all(b, 1, 0).sent, 1);
+    CHECK_EQ(next(&v), PAYLOAD_AT + 300);
+    CHECK_EQ(v.flags, damage ? 0 : 1);
+    CHECK_EQ(memcmp(got + PP_VNET_LEN, f, PAYLOAD_AT + 300), 0);
+}
+
 static void test_sums_around_segments(pp_batch *b, uint16_t damage)
 {
     pp_vnet v;
@@ -128,12 +140,25 @@ static void test_sums_around_segments(pp_batch *b, uint16_t damage)
     }
 }
 
+static void test_note_on_another_field(pp_batch *b, uint16_t damage)
+{
+    pp_vnet v;
+    datagram(b, 0, 100);
+    memory[0].frame[L4 + 1] ^= (uint8_t)damage; /* of the port: what lies behind csum_start is the note's to make right */
+    note(b, 0, (pp_vnet){ .flags = 1, .csum_start = L4 + 8, .csum_offset = 20 });
+    CHECK_EQ(send_all(b, 1, 0).sent, 1);
+    CHECK_EQ(next(&v), L4 + 108);
+    CHECK_EQ(v.flags, damage ? 0 : 1);
+}
+
 int main(void)
 {
     pp_batch b = columns(PACKETS);
     CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
     for (unsigned i = 0; i < 2; i++) {
+        test_sum_around_an_unfinished_one(&b, i ? 0x0140 : 0);
         test_sums_around_segments(&b, i ? 0x0140 : 0);
+        test_note_on_another_field(&b, i ? 0x55 : 0);
     }
     columns_free(&b);
     close(ends[0]), close(ends[1]);
