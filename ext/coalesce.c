@@ -121,6 +121,15 @@ static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_p
            memcmp(x + l4 + 20, y + l4 + 20, f->payload_at - l4 - 20) == 0;
 }
 
+void pp_coalesce_close(pp_coalesce *c, const pp_batch *b, uint32_t i)
+{
+    if (!c->used || !has_ports(b, i))
+        return;
+    uint32_t slot = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
+    if (c->slot_generation[slot] == c->generation && c->slot[slot] < c->used && is_same_flow(b, &c->flows[c->slot[slot]], i))
+        c->flows[c->slot[slot]].open = 0;
+}
+
 pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_joint **opened)
 {
     pp_part p = { 0 };

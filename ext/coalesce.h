@@ -56,6 +56,9 @@ void pp_coalesce_reset(pp_coalesce *coalesce);
  * if it is not one that can be joined; a flow of the same addresses and ports is closed. */
 pp_joint *pp_coalesce_add(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i, pp_joint **opened);
 
+/* Packet i goes out without being looked at: join nothing of its flow any more to what went before it. */
+void pp_coalesce_close(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i);
+
 /* Write the super-frame's header for flow (count >= 2): virtio-net header, Ethernet with the stripped tag put back, IP,
  * transport.  head: PP_VNET_LEN + 4 + PP_COALESCE_HEAD octets of room.  Returns its octets. */
 uint32_t pp_coalesce_head(const pp_joint *flow, const pp_batch *batch, uint8_t *head);

@@ -382,6 +382,7 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
                 add_frame(e, b, i, ledger);
             continue;
         }
+        pp_coalesce_close(&e->coalesce, b, i); /* what follows must not be joined to what went before */
         if (add_finished(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
             e->fate[i] = FATE_UNSENT;

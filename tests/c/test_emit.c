@@ -10,7 +10,7 @@
 #include "columns.h"
 #include "verify.h"
 
-enum { PACKETS = 3, L3 = 14, L4 = 34, INNER_L3 = 64, INNER_L4 = 84, PAYLOAD_AT = 104, ROOM = 2048, TCPV4 = 1 };
+enum { PACKETS = 3, L3 = 14, L4 = 34, INNER_L3 = 64, INNER_L4 = 84, PAYLOAD_AT = 104, ROOM = 2048, UDP_L4 = 5, TCPV4 = 1 };
 
 static struct { uint8_t vnet[PP_VNET_LEN], frame[ROOM]; } memory[PACKETS];
 static uint8_t got[PP_VNET_LEN + ROOM];
@@ -112,6 +112,25 @@ static uint32_t next(pp_vnet *v)
     return (uint32_t)n - PP_VNET_LEN;
 }
 
+static void test_a_split_frame_is_not_overtaken(pp_batch *b)
+{
+    pp_vnet v;
+    for (uint32_t i = 0; i < 3; i++)
+        datagram(b, i, 100);
+    datagram(b, 1, 150); /* a super-frame with a wrong seed: it is split here */
+    note(b, 1, (pp_vnet){ .flags = 1, .gso_type = UDP_L4, .gso_size = 100, .hdr_len = L4 + 8, .csum_start = L4, .csum_offset = 6 });
+    for (uint32_t i = 0; i < 3; i++) /* the kernel joins datagrams whose ids follow */
+        put16(memory[i].frame + L3 + 4, i ? 1 : 0), put16(memory[i].frame + L3 + 10, 0),
+            put16(memory[i].frame + L3 + 10, (uint16_t)~add(0, memory[i].frame + L3, 20));
+    CHECK_EQ(send_all(b, 3, PP_COALESCE_WANT_UDP).sent, 3);
+    static const uint8_t order[] = { 0, 1, 1, 2 };
+    for (unsigned i = 0; i < sizeof order; i++) {
+        CHECK(next(&v) != 0);
+        CHECK_EQ(got[PP_VNET_LEN + L4 + 8], order[i]);
+    }
+    CHECK_EQ(next(&v), 0);
+}
+
 static void test_sum_around_an_unfinished_one(pp_batch *b, uint16_t damage)
 {
     pp_vnet v;
@@ -155,6 +174,7 @@ int main(void)
 {
     pp_batch b = columns(PACKETS);
     CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+    test_a_split_frame_is_not_overtaken(&b);
     for (unsigned i = 0; i < 2; i++) {
         test_sum_around_an_unfinished_one(&b, i ? 0x0140 : 0);
         test_sums_around_segments(&b, i ? 0x0140 : 0);
