@@ -341,6 +341,35 @@ static void test_no_segment_beyond_its_length_field(void)
     }
 }
 
+/* VXLAN with an outer checksum: only a note that names the inner transport header is followed, whichever octet it names. */
+static void test_a_note_that_points_elsewhere_in_a_tunnel(void)
+{
+    enum { OUTER = 14 + 20 + 8 + 8, VXLAN = 4789 };
+    spec s = { .version = 4, .gso_size = 100, .payload = 150 };
+    frame inner = build(&s), f = { .length = OUTER + inner.length, .l3 = 14, .vnet = inner.vnet };
+    f.data = f.memory = calloc(1, f.length);
+    if (!f.data)
+        exit(1);
+    memcpy(f.data + OUTER, inner.data, inner.length);
+    memcpy(f.data, inner.data, 14 + 20); /* the inner's addresses do for the outer */
+    put16(f.data + 14 + 2, f.length - 14);
+    f.data[14 + 9] = 17;
+    put16(f.data + 14 + 10, 0);
+    put16(f.data + 14 + 10, 0xffff & ~add(0, f.data + 14, 20));
+    uint8_t *udp = f.data + 34;
+    put16(udp + 2, VXLAN);
+    put16(udp + 4, f.length - 34);
+    put16(udp + 6, 0x1234); /* present, not looked at by the split */
+    udp[8] = 8;             /* RFC 7348: the network identifier is valid */
+    for (uint32_t start = 0; start < f.length; start++) {
+        f.vnet.csum_start = (uint16_t)start;
+        int rc = begin_cut(&f, f.length, f.l3, MTU), want = start == OUTER + inner.l4;
+        CHECK_THAT(want ? rc == 2 : rc < 0, "checksum from octet %u on: %d", start, rc);
+    }
+    free(f.memory);
+    free(inner.memory);
+}
+
 static void test_complete_refuses_a_field_outside(void)
 {
     static const uint16_t outside[][2] = { { 100, 0 }, { 99, 0 }, { 98, 1 }, { 0, 99 }, { 0, 100 }, { 65535, 0 }, { 0, 65535 }, { 65535, 65535 } };
@@ -360,6 +389,7 @@ int main(void)
     test_wrong_seed_stays_wrong();
     test_contradictions_are_refused();
     test_no_segment_beyond_its_length_field();
+    test_a_note_that_points_elsewhere_in_a_tunnel();
     test_complete_refuses_a_field_outside();
     return DONE;
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tools import CAPTURES, ROOT, need
 
-from pipeline import Batch, Capture, Pipeline
+from pipeline import Batch, Capture, Pipeline, verify
+from pipeline.names import Proto
 
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
 
@@ -39,19 +42,34 @@ def fuzzers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def seed(target: str, corpus: Path) -> None:
     """Begin with the public captures where they are: as files, and frame by frame, behind each target's parameters."""
+    save = {"fuzz_frame": save_frames, "fuzz_split": save_super_frames}.get(target)
     for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
         if target == "fuzz_capture" and path.stat().st_size < 8000:
             (corpus / f"file{number}").write_bytes(b"\xff\xff" + path.read_bytes())
-        elif target == "fuzz_frame":
+        elif save:
             with Capture(path) as source:
-                Pipeline(source, [lambda batch, n=number: save_frames(corpus, n, batch)], limit=4).run()
+                Pipeline(source, [verify, lambda batch, n=number: save(corpus, n, batch)], limit=4).run()
+
+
+def ethernet_frames(batch: Batch) -> Iterator[int]:
+    return (i for i in range(len(batch)) if batch.link[i] == 1 and batch.caplen[i] < 4000)
 
 
 def save_frames(corpus: Path, number: int, batch: Batch) -> None:
     """Write each frame behind five octets of parameters and an empty virtio-net header."""
-    for i in range(len(batch)):
-        if batch.link[i] == 1 and batch.caplen[i] < 4000:
-            (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
+    for i in ethernet_frames(batch):
+        (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
+
+
+def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
+    """Write each frame as a super-frame whose unfinished checksum is one of its own, a tunnel's inner one too."""
+    for i in ethernet_frames(batch):
+        for k in batch.checks_of(i):
+            if k.proto in (Proto.TCP, Proto.UDP) and batch.l3[i] < 256:
+                for gso in (5,) if k.proto == Proto.UDP else (1, 4):  # VIRTIO_NET_HDR_GSO_UDP_L4, TCPV4 and TCPV6
+                    vnet = struct.pack("=BBHHHH", 1, gso, 0, 64, k.start, k.offset - k.start)
+                    (corpus / f"super{number}-{i}-{k.offset}-{gso}").write_bytes(
+                        bytes((0, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i)))
 
 
 @pytest.mark.parametrize("target", sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("fuzz_*.c")))
