@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-SOURCES := pyproject.toml setup.py $(wildcard ext/*.c ext/*.h pipeline/*.pyx pipeline/*.pxd pipeline/_kernel_build.py)
+SOURCES := pyproject.toml setup.py $(wildcard ext/*.c ext/*.h pipeline/*.pyx pipeline/*.pxd pipeline/core/*.pxi pipeline/_kernel_build.py)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps

@@ -36,7 +36,7 @@ if os.environ.get("PKTMEND_SANITIZE"):
 core = Extension(
     "pipeline._core",
     sources=["pipeline/_core.pyx", *sorted(str(p.relative_to(ROOT)) for p in EXT.glob("*.c"))],
-    depends=sorted(str(p.relative_to(ROOT)) for p in EXT.glob("*.h")),
+    depends=sorted(str(p.relative_to(ROOT)) for p in (*EXT.glob("*.h"), *(ROOT / "pipeline").glob("core/*.pxi"))),
     include_dirs=["ext"],
     extra_compile_args=flags,
     extra_link_args=link,

@@ -1,0 +1,100 @@
+# What a monitor takes along: a few bad packets, and packets on their way to a file.
+#
+# A worker puts in and another thread takes out; the worker never waits for longer than a copy takes.
+
+cdef tuple talk_tuple(const pp_talk *t):
+    """(version, protocol, source address octets, target address octets, source port, target port)"""
+    cdef Py_ssize_t size = 16 if t.version == 6 else 4
+    return (t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
+            t.source_port, t.target_port)
+
+
+cdef class Sampler:
+    """Keeps a few bad packets of each cause and counts bad packets by flow; one for each worker, as its `stage`."""
+    cdef pp_sample *c
+
+    def __cinit__(self):
+        self.c = pp_sample_new()
+        if self.c == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        pp_sample_free(self.c)
+
+    @property
+    def stage(self):
+        """The native stage, for a pipeline after classify."""
+        return stage_on(pp_stage_sample, "sample", self.c, self)
+
+    def take(self):
+        """Return (talk, time_ns, caplen, wirelen, flags, cause, checks) of each packet kept since the last call."""
+        cdef pp_sampled *kept = <pp_sampled *>calloc(PP_SAMPLE_MOST, sizeof(pp_sampled))
+        cdef uint32_t i, n
+        if kept == NULL:
+            raise MemoryError
+        try:
+            with nogil:
+                n = pp_sample_take(self.c, kept)
+            return [(talk_tuple(&kept[i].talk), kept[i].time_ns, kept[i].caplen, kept[i].wirelen, kept[i].flags,
+                     kept[i].cause, [make_check(&kept[i].checks[j]) for j in range(kept[i].check_count)])
+                    for i in range(n)]
+        finally:
+            free(kept)
+
+    def flows(self, uint32_t most):
+        """Return (talk, packets, over, last_ns, cause) of the *most* flows with most bad packets, the heaviest first."""
+        cdef pp_bad_flow *found = <pp_bad_flow *>calloc(most + 1, sizeof(pp_bad_flow))
+        cdef uint32_t i, n
+        if found == NULL:
+            raise MemoryError
+        try:
+            with nogil:
+                n = pp_sample_flows(self.c, found, most)
+            return [(talk_tuple(&found[i].talk), found[i].packets, found[i].over, found[i].last_ns, found[i].cause)
+                    for i in range(n)]
+        finally:
+            free(found)
+
+
+cdef class Spool:
+    """Takes packets of one worker, as its `stage`, towards a file that another thread writes by drain()."""
+    cdef pp_spool c
+
+    def __cinit__(self, uint64_t size, *, uint32_t interface=0, bint only_bad=False, uint32_t snaplen=0):
+        check(pp_spool_init(&self.c, size), f"a spool of {size} octets")
+        self.c.interface, self.c.only_bad, self.c.snaplen = interface, only_bad, snaplen
+
+    def __dealloc__(self):
+        pp_spool_free(&self.c)
+
+    @property
+    def stage(self):
+        """The native stage."""
+        return stage_on(pp_stage_spool, "spool", &self.c, self)
+
+    def drain(self, int fd, uint64_t limit):
+        """Write blocks to *fd* until none is left or *limit* octets are reached or passed.
+
+        Returns (octets, packets, errno), of whole blocks: a failed write may leave part of another behind them.
+        """
+        cdef pp_spooled done
+        cdef int rc
+        with nogil:
+            rc = pp_spool_drain(&self.c, fd, limit, &done)
+        return done.octets, done.packets, -rc
+
+    def pending(self):
+        """Return the octets that wait to be written."""
+        return pp_spool_pending(&self.c)
+
+    def discard(self):
+        """Throw away what is in; return the packets."""
+        return pp_spool_discard(&self.c)
+
+    def stop(self, bint stopped=True):
+        """Take nothing more, or go on."""
+        pp_spool_stop(&self.c, stopped)
+
+    def counts(self):
+        """Return the packets (put in, refused because it was full, refused because it was stopped)."""
+        return self.c.put, self.c.full, self.c.stopped

@@ -1,0 +1,188 @@
+# Where batches come from: a receive ring, a capture.
+#
+# The memory that a source walks is held as long as the source, and given back by close().
+
+cdef class Source:
+    """Where batches come from; see RingSource and the capture reader.
+
+    One batch at a time is filled from a source; it is emptied when the source is closed, and a source cannot be closed
+    while a loop runs on it or a view of its batch is alive.
+    """
+    cdef pp_source c
+    cdef readonly uint32_t capacity
+    cdef int running
+    cdef Batch batch
+
+    cdef int detach(self) except -1:
+        if self.running:
+            raise ConfigError("a pipeline still runs on this source; stop it and wait first")
+        if self.batch is not None:
+            self.batch._release_check()
+            self.batch.c.count = 0
+            self.batch = None
+        return 0
+
+
+cdef int ring_next(void *context, pp_batch *b) noexcept nogil:
+    return pp_ring_next(<pp_ring *>context, b)
+
+
+cdef void ring_release(void *context) noexcept nogil:
+    pp_ring_release(<pp_ring *>context)
+
+
+cdef int ring_rebuild(void *context) noexcept nogil:
+    return pp_ring_rebuild(<pp_ring *>context)
+
+
+def link_of(uint16_t hatype):
+    """Return the LINKTYPE_* of the frames of an interface of this kind (ARPHRD_*)."""
+    return pp_ring_link(hatype)
+
+
+cdef class RingSource(Source):
+    """Walks a receive ring that lies in *memory* (an mmap of socket *fd*), which stays alive as long as this does."""
+    cdef pp_ring ring
+    cdef Py_buffer memory
+    cdef bint mapped
+
+    def __cinit__(self, int fd, memory, *, int version, uint32_t block_size, uint32_t block_count,
+                  uint32_t frame_size, uint32_t frame_count, bint has_vnet):
+        cdef pp_ring *r = &self.ring
+        if version not in (2, 3):
+            raise ConfigError(f"TPACKET version {version}: 2 or 3")
+        PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        self.mapped = True
+        if (version == 3 and <Py_ssize_t>block_size * block_count > self.memory.len) or (
+                version == 2 and <Py_ssize_t>frame_size * frame_count > self.memory.len):
+            raise ConfigError("the ring's geometry exceeds its mapping")
+        r.map = <uint8_t *>self.memory.buf
+        r.fd, r.version, r.has_vnet = fd, version, has_vnet
+        r.block_size, r.block_count, r.frame_size, r.frame_count = block_size, block_count, frame_size, frame_count
+        if version == 2:
+            r.arena = <uint8_t *>calloc(1, PP_RING_ARENA)
+            if r.arena == NULL:
+                raise MemoryError
+        self.capacity = pp_ring_capacity(r)
+        self.c.next, self.c.release, self.c.context, self.c.fd = ring_next, ring_release, r, fd
+        if version == 2:
+            self.c.rebuild = ring_rebuild
+
+    def close(self):
+        """Give the memory back; the mapping can be closed then.  BufferError while a view of a batch is alive."""
+        if self.mapped:
+            self.detach()
+            self.mapped = False
+            self.ring.map = NULL
+            PyBuffer_Release(&self.memory)
+
+    def __dealloc__(self):
+        free(self.ring.arena)
+        if self.mapped:
+            PyBuffer_Release(&self.memory)
+
+    def next(self, Batch batch not None):
+        """Fill *batch*; return the number of packets, 0 if none is there now."""
+        cdef int n
+        if not self.mapped:
+            raise ConfigError("the ring is closed")
+        batch._release_check()
+        if batch.c.capacity < self.capacity:
+            raise ConfigError(f"a batch of capacity {batch.c.capacity} for a ring that needs {self.capacity}")
+        with nogil:
+            n = pp_ring_next(&self.ring, &batch.c)
+        check(n, "reading the ring")
+        self.batch = batch
+        return n
+
+    def release(self, Batch batch not None):
+        """Hand what the last next() gave back to the kernel.  BufferError while a view of it is alive."""
+        batch._release_check()
+        batch.c.count = 0
+        if self.mapped:
+            pp_ring_release(&self.ring)
+
+
+cdef class CaptureSource(Source):
+    """Walks a capture: one that lies in *memory* (an mmap, writable and private), or what comes out of the pipe *fd*.
+
+    Memory or descriptor stay the caller's, and alive as long as this is.
+    """
+    cdef pp_reader reader
+    cdef Py_buffer memory
+    cdef bint mapped
+    cdef readonly object filter
+
+    def __cinit__(self, memory=None, *, int fd=-1, uint32_t capacity=1024, filter=None):
+        if (memory is None) == (fd < 0):
+            raise ConfigError("a capture source has memory or a descriptor")
+        if memory is not None:
+            PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            self.mapped = True
+            pp_reader_map(&self.reader, <uint8_t *>self.memory.buf, <size_t>self.memory.len)
+        else:
+            check(pp_reader_pipe(&self.reader, fd), "a buffer")
+        if filter is not None:
+            if not isinstance(filter, PacketFilter):
+                raise ConfigError(f"{filter!r} is not a packet filter")
+            self.filter = filter
+            self.reader.capture.filter = pp_filter_match
+            self.reader.capture.filter_context = &(<PacketFilter>filter).c
+        self.capacity = capacity
+        self.c.next, self.c.release, self.c.context = pp_reader_next, pp_reader_release, &self.reader
+        self.c.fd = fd
+
+    def close(self):
+        """Give the memory back.  BufferError while a view of a batch is alive."""
+        self.detach()
+        pp_reader_free(&self.reader)
+        if self.mapped:
+            self.mapped = False
+            PyBuffer_Release(&self.memory)
+
+    def __dealloc__(self):
+        pp_reader_free(&self.reader)
+        if self.mapped:
+            PyBuffer_Release(&self.memory)
+
+    @property
+    def error(self):
+        """(what, octet offset in the file) of the fault that ended reading, or None."""
+        if self.reader.capture.error == NULL:
+            return None
+        return (<bytes>self.reader.capture.error).decode(), self.reader.capture.error_offset
+
+    @property
+    def offset(self):
+        """Octets of the file that are done."""
+        return self.reader.capture.offset
+
+    @property
+    def format(self):
+        """1 pcap, 2 pcapng, 0 not known yet."""
+        return self.reader.capture.format
+
+    @property
+    def interfaces(self):
+        """(link type, drops or None) of each interface of the current section."""
+        cdef pp_capture_interface *i = self.reader.capture.interfaces
+        return [(i[n].link, None if i[n].drops == <uint64_t>-1 else i[n].drops)
+                for n in range(self.reader.capture.interface_count)]
+
+
+cdef class PacketFilter:
+    """Classic BPF programs by link type, run by libpcap's own interpreter; made by pipeline.filters."""
+    cdef pp_filter c
+    cdef object keep
+
+    def __cinit__(self, interpreter, programs, keep):
+        cdef uint32_t n = 0
+        if len(programs) > PP_FILTER_LINKS:
+            raise ConfigError(f"{len(programs)} link types; {PP_FILTER_LINKS} at most")
+        self.c.run = <pp_bpf_fn><uintptr_t>interpreter
+        for link, address in programs:
+            self.c.link[n] = link
+            self.c.program[n] = <void *><uintptr_t>address
+            n += 1
+        self.c.count = n
+        self.keep = keep
