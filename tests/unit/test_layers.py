@@ -78,3 +78,8 @@ def test_loop_does_not_know_packet_sockets() -> None:
 def test_engine_knows_no_python() -> None:
     for path in (ROOT / "ext").iterdir():
         assert not re.search(r"#\s*include\s*[<\"]Python.h", path.read_text()), path.name
+
+
+def test_every_part_of_the_core_is_in_its_table_of_contents() -> None:
+    contents = re.findall(r'^include "(core/.*)"', (PACKAGE / "_core.pyx").read_text(), re.M)
+    assert sorted(contents) == sorted(f"core/{path.name}" for path in (PACKAGE / "core").iterdir())
