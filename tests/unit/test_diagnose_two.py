@@ -11,13 +11,13 @@ from typing import Any
 
 import frames as f
 import tapes as t
+from diagnosing import A, B, evidence, named
 from scapy.all import ICMP, TCP, UDP, VXLAN, Dot1Q, Ether, Raw
+from tools import ROOT
 
 from pipeline import batch_of, verify
 from pipeline.diagnose import match
 
-ROOT = Path(__file__).resolve().parents[2]
-A, B = t.A, t.B
 NOISE = random.Random(11)
 
 
@@ -32,14 +32,6 @@ def two(tmp_path: Path, before: list[t.Timed], behind: list[t.Timed], *argv: str
     findings = [one["diagnosis"] for one in found]
     assert done.returncode == (0 if all(one["healthy"] for one in findings) else 1)
     return findings
-
-
-def named(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(one["cause"], one["confidence"]) for one in findings]
-
-
-def evidence(finding: dict[str, Any]) -> str:
-    return "\n".join(finding["evidence"])
 
 
 def later(packets: list[t.Timed], seconds: float = 0.0001) -> list[t.Timed]:
