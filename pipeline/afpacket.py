@@ -10,12 +10,9 @@ Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
 from __future__ import annotations
 
 import errno
-import fcntl
 import mmap
-import os
 import select
 import socket
-import struct
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
@@ -24,52 +21,10 @@ from pipeline import _core
 from pipeline._kernel import ffi, lib
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
 from pipeline.features import features_of
+from pipeline.interfaces import mtu_of, require_interface
 
-SIOCGIFFLAGS: Final = 0x8913
-SIOCGIFMTU: Final = 0x8921
-IFF_UP: Final = 0x1
-IFF_LOOPBACK: Final = 0x8
 SOCKET_BUFFER: Final = 64 << 20
 ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
-
-
-def interfaces() -> list[str]:
-    """Return the names of this namespace's interfaces."""
-    return [name for _, name in socket.if_nameindex()]
-
-
-def _ifreq(name: str, request: int) -> int:
-    """Ask the kernel for the integer behind *request* (SIOCGIFMTU and the like)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, request, struct.pack("16s16x", name.encode()))
-    return int(struct.unpack_from("I", answer, 16)[0])
-
-
-def require_interface(name: str) -> None:
-    """Raise CaptureError unless *name* exists and is up."""
-    if name not in interfaces():
-        raise CaptureError(
-            f"there is no interface {name!r} here", f"there are: {', '.join(interfaces())}", errno.ENODEV, name
-        )
-    if not is_up(name):
-        raise CaptureError(
-            f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name
-        )
-
-
-def is_up(name: str) -> bool:
-    """Is the interface administratively up?"""
-    return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_UP)
-
-
-def is_loopback(name: str) -> bool:
-    """Is it a loopback interface, where each frame passes twice: out, and in again?"""
-    return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_LOOPBACK)
-
-
-def mtu_of(name: str) -> int:
-    """Return the interface's MTU in octets."""
-    return _ifreq(name, SIOCGIFMTU)
 
 
 def _packet_socket(interface: str) -> socket.socket:
@@ -365,12 +320,3 @@ class Emit:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def has_capability(bit: int) -> bool:
-    """Is capability number *bit* (13 CAP_NET_RAW, 12 CAP_NET_ADMIN) effective in this process?"""
-    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123 - start-up time
-        for line in status:
-            if line.startswith("CapEff:"):
-                return bool(int(line.split()[1], 16) >> bit & 1)
-    return os.geteuid() == 0

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pipeline import privileges, userstages
-from pipeline.afpacket import Emit, Ring, require_interface
+from pipeline.afpacket import Emit, Ring
 from pipeline.counters import Direction
 from pipeline.errors import ConfigError
 from pipeline.hoststack.admission import Admission
+from pipeline.interfaces import require_interface
 from pipeline.keeper import Port
 from pipeline.loop import Pipeline, Stage, start_together, stop_all
 from pipeline.names import OnError

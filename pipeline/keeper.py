@@ -9,9 +9,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from pipeline.afpacket import Emit, Ring, is_up, mtu_of
+from pipeline.afpacket import Emit, Ring
 from pipeline.errors import CaptureError
 from pipeline.hoststack.claim import Claim
+from pipeline.interfaces import is_up, mtu_of
 
 
 class Port:

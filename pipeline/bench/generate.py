@@ -17,10 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.afpacket import require_interface
 from pipeline.bench.frames import TCP, UDP, V4, V6
 from pipeline.bench.sender import GenerateOptions, Sender
 from pipeline.errors import ConfigError
+from pipeline.interfaces import require_interface
 from pipeline.report import print_json, words
 from pipeline.signals import Signals
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from pipeline._kernel import lib as kernel
 from pipeline._traffic import ffi, lib
-from pipeline.afpacket import mtu_of, require_interface
 from pipeline.bench.frames import IMIX, MARK_OCTETS, TCP, UDP, V4, V6, Shape, words_of
 from pipeline.errors import CaptureError, ConfigError, PrivilegeError
+from pipeline.interfaces import mtu_of, require_interface
 
 SIOCGIFHWADDR = 0x8927
 PROTOS = ("ip", "tcp", "udp")

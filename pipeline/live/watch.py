@@ -18,9 +18,10 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from pipeline import _core, filters
-from pipeline.afpacket import Ring, interfaces, is_loopback, is_up, require_interface
+from pipeline.afpacket import Ring
 from pipeline.counters import Direction
 from pipeline.errors import CaptureError
+from pipeline.interfaces import interfaces, is_loopback, is_up, require_interface
 from pipeline.keeper import Port
 from pipeline.live.options import MonitorOptions, is_pattern
 from pipeline.loop import Pipeline, Stage, stop_all

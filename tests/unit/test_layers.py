@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+from tools import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
     {"names", "errors", "include"},
     {"features"},
-    {"_core", "_kernel", "_kernel_build"},
+    {"_core", "_kernel", "_kernel_build", "interfaces"},
     {"afpacket", "pcap", "stages", "filters", "share"},
     {"counters", "loop"},
     {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load", "snapshot",
