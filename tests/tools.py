@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from pipeline import Batch, Verdict, _core
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", ROOT.parent / "shared" / "captures"))
@@ -17,3 +23,35 @@ def need(*programs: str) -> None:
     missing = [name for name in programs if shutil.which(name) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as installed."""
+    command = Path(sys.executable).with_name("pktmend")
+    return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def until(condition: Callable[[], bool], what: str = "it", seconds: float = 8) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.02)
+
+
+def left(pid: int) -> list[str]:
+    """Return the namespaces of the demo or lab with process id *pid* that are still there."""
+    return [path.name for path in Path("/run/netns").glob(f"pktmend-{pid}-*")]
+
+
+class Collect:
+    """A sink: keeps copies of what passes."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def sink(self, capacity: int) -> _core.Sink:
+        return _core.PythonSink(self)
+
+    def __call__(self, batch: Batch) -> None:
+        self.frames += [bytes(batch.frame(i)) for i in range(len(batch)) if batch.verdict[i] == Verdict.PASS]

@@ -6,19 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from tools import ROOT, need
+from tools import ROOT, left, need
 
 from pipeline.lab import ovs
 
 DEMO = str(ROOT / "examples" / "demo.py")
-
-
-def left(pid: int) -> list[str]:
-    """Return the namespaces of process *pid* that are still there."""
-    return [path.name for path in Path("/run/netns").glob(f"pktmend-{pid}-*")]
 
 
 @pytest.mark.parametrize("switch", ["relay", "ovs"])

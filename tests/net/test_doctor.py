@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device, transfer
-from tools import need
+from tools import ROOT, need
 
 from pipeline.doctor import examine, look
 from pipeline.doctor.kernels import BUGS, kernel_bugs
 from pipeline.lab import ovs
 from pipeline.lab.world import Host, World, end
 
-ROOT = Path(__file__).resolve().parents[2]
 REDIRECT = """
 typedef unsigned u32;
 static long (*redirect_map)(void *map, unsigned long long key, unsigned long long flags) = (void *)51;

@@ -8,12 +8,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import frames as f
 import pytest
 from line import ADDRESSES, Bridge, Line, open_tap, seen
+from tools import until
 
 from pipeline.lab.world import World, end
 
@@ -32,13 +32,6 @@ def hooks(line: Line, name: str = "pa") -> str:
     """What tc shows of the interface."""
     return (line.node.run("tc", "qdisc", "show", "dev", name).stdout
             + line.node.run("tc", "filter", "show", "dev", name, "ingress").stdout)
-
-
-def until(condition: Callable[[], bool], seconds: float = 4) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def refused(line: Line, *argv: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import ROOT, need
+from tools import ROOT, left, need
 
 LAB = (sys.executable, "-m", "pipeline", "lab")
 EXPECTED = {
@@ -21,11 +21,6 @@ EXPECTED = {
     "vxlan": "tunnel-inner-unfinished", "vxlan-nat": "nat-on-zero", "nat-delta": "nat-without-update",
     "dhcp": "dhcp-raw-client", "bit-errors": "bit-errors",
 }
-
-
-def left(pid: int) -> list[str]:
-    """Return the namespaces of the lab with process id *pid* that are still there."""
-    return [path.name for path in Path("/run/netns").glob(f"pktmend-{pid}-*")]
 
 
 def programs(pid: int) -> list[int]:

@@ -15,7 +15,8 @@ import frames as f
 import pytest
 from line import open_tap
 from scapy.all import UDP
-from watching import Monitor, Pair, corrupt, good, leaked, until
+from tools import until
+from watching import Monitor, Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import need
-from watching import Monitor, Pair, corrupt, good, leaked, run, until
+from tools import need, until
+from watching import Monitor, Pair, corrupt, good, leaked, run
 
 from pipeline.lab.world import World
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import frames as f
 import pytest
-from tools import ROOT, need
-from watching import Monitor, Pair, corrupt, good, leaked, until
+from tools import ROOT, need, until
+from watching import Monitor, Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tools import ROOT, need
-from watching import Pair, corrupt, good, leaked, until
+from tools import ROOT, need, until
+from watching import Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
 

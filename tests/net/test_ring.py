@@ -6,12 +6,13 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import frames as f
 import pytest
 from line import NO_PI, TAP, TUN, VNET_HDR, Line, open_tap, open_tap_device
 from scapy.all import UDP, IPv6, Raw
+from tools import until
 
 from pipeline import Batch, ConfigError, Pipeline, Ring, StageError, count, verify
 from pipeline.lab.world import Host, World
@@ -29,14 +30,6 @@ def host() -> Iterator[Host]:
 def start(pipeline: Pipeline) -> None:
     pipeline.start()
     time.sleep(0.2)
-
-
-def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Wait for *condition*."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -6,8 +6,6 @@ import copy
 import json
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import frames as f
 from jsonschema import Draft202012Validator
 from line import Bridge, assert_ledger, open_tap, put
 from scapy.all import UDP, Ether
+from tools import until
 
 from pipeline.lab.world import Host, World
 
@@ -76,14 +75,6 @@ class Monitor(Bridge):
     def wait_for(self, kind: str, word: str) -> None:
         """Wait for an event."""
         until(lambda: any(word in text for text in self.told(kind)), f"{kind}: {word}")
-
-
-def until(condition: Callable[[], bool], what: str = "it", seconds: float = 8) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.02)
 
 
 class Pair:

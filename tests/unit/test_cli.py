@@ -12,15 +12,9 @@ from pathlib import Path
 import frames as f
 import pytest
 from scapy.all import wrpcap
+from tools import ROOT, pktmend
 
-ROOT = Path(__file__).resolve().parents[2]
 LEAKED = ROOT / "examples" / "leaked.pcap"
-
-
-def pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as installed."""
-    command = Path(sys.executable).with_name("pktmend")
-    return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)
 
 
 def one_line(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import frames as f
 import pytest
 from scapy.all import RawPcapNgReader, RawPcapReader, wrpcap
-from tools import need
+from tools import need, pktmend
 
 import pipeline
 from pipeline import Capture, Copy, FormatError, PacketFlag, Pipeline, Status, Writer, _core, classify, count, verify
@@ -25,11 +25,6 @@ from pipeline.pcap import PCAP, PCAPNG
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 LEAKED = f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD)
-
-
-def pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    command = Path(sys.executable).with_name("pktmend")
-    return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)
 
 
 class File:

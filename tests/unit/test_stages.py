@@ -10,6 +10,7 @@ import frames as f
 import numpy
 import pytest
 from scapy.all import ICMP, UDP, VXLAN, Ether, wrpcap
+from tools import Collect
 
 import pipeline
 from pipeline import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, classify, count, verify
@@ -25,19 +26,6 @@ def capture(tmp_path: Path) -> str:
     path = tmp_path / "mixed.pcap"
     wrpcap(str(path), [GOOD, CORRUPT, LEAKED, PING] * 700, linktype=1)
     return str(path)
-
-
-class Collect:
-    """A sink for tests: keeps copies of what passes."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def sink(self, capacity: int) -> object:
-        return pipeline._core.PythonSink(self)
-
-    def __call__(self, batch: Batch) -> None:
-        self.frames += [bytes(batch.frame(i)) for i in range(len(batch)) if batch.verdict[i] == Verdict.PASS]
 
 
 def test_readme_stage_drops_bad_and_everything_is_counted(capture: str) -> None:

@@ -14,7 +14,7 @@ import frames as f
 import numpy
 import pytest
 from scapy.all import wrpcap
-from tools import ROOT
+from tools import ROOT, Collect
 
 import pipeline
 from pipeline import Batch, Capture, OnError, Pipeline, Status, Verdict, classify, count, verify
@@ -33,19 +33,6 @@ def capture(tmp_path: Path) -> str:
     path = tmp_path / "mixed.pcap"
     wrpcap(str(path), [GOOD, CORRUPT, UDP] * (PACKETS // 3), linktype=1)
     return str(path)
-
-
-class Collect:
-    """A sink: keeps copies of what passes."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    def sink(self, capacity: int) -> Any:
-        return pipeline._core.PythonSink(self)
-
-    def __call__(self, batch: Batch) -> None:
-        self.frames += [bytes(batch.frame(i)) for i in range(len(batch)) if batch.verdict[i] == Verdict.PASS]
 
 
 def run(capture: str, *stages: Any, on_error: OnError = OnError.PASS) -> tuple[Direction, list[bytes]]:
