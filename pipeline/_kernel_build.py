@@ -25,7 +25,7 @@ CONSTANTS = """
     BPF_XOR BPF_LSH BPF_RSH BPF_JEQ BPF_JNE BPF_JLT BPF_CALL BPF_EXIT BPF_K BPF_X
 """.split()  # noqa: SIM905 - a list would be one name a line
 
-# What a hardened process may still call (pipeline/seccomp.py); an architecture that lacks one has -1.
+# What a hardened process may still call (pipeline/privileges/seccomp.py); an architecture that lacks one has -1.
 SYSCALLS = """
     accept4 access bind brk clock_getres clock_gettime clock_nanosleep clone clone3 close dup dup3 epoll_create1
     epoll_ctl epoll_pwait epoll_wait eventfd2 exit exit_group faccessat faccessat2 fcntl fdatasync fstat fsync
