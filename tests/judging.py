@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline import Cause, Check, PacketFlag, Proto, Reason, Status, _core
+from pipeline import Batch, Cause, Check, PacketFlag, Proto, Reason, Status, _core, batch_of, classify, verify_with
 
 LIVE = int(PacketFlag.METADATA)
 PENDING = int(PacketFlag.METADATA | PacketFlag.NOT_READY)
@@ -14,6 +14,17 @@ FIRST, SECOND = bytes(range(64)), bytes(range(64, 0, -1))
 def judge(frame: bytes, **options: Any) -> list[Check]:
     """Return the checks."""
     return _core.inspect(frame, **{"flags": LIVE, **options})[2]
+
+
+def judged(
+    frame: bytes, *, link: int = 1, flags: int = LIVE, wirelen: int | None = None, vnet: bytes | None = None,
+    expected: bool = False,
+) -> Batch:
+    """Return the frame as a judged batch of one."""
+    batch = batch_of([frame], link=link, flags=flags, wirelen=wirelen, vnet=vnet)
+    verify_with(expected=expected)(batch)
+    classify(batch)
+    return batch
 
 
 def verdicts(checks: list[Check]) -> list[str]:

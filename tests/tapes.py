@@ -1,4 +1,4 @@
-"""Hand-made captures: frames with times and, in pcapng, the kernel's notes.  Written by hand, not by the engine."""
+"""Hand-made captures: frames with times and, in pcapng, the kernel's notes.  Only read() is the engine's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import frames as f
 from scapy.all import ICMP, IP, TCP, UDP, IPv6, Raw
+
+from pipeline import Batch, Capture, Pipeline
 
 A, B = "10.7.0.1", "10.7.0.2"
 NOTE, VALID, TSO = 1 << 9, 1 << 10, 1 << 11
@@ -24,21 +26,57 @@ def pcap(path: Path, packets: Iterable[Timed], link: int = 1) -> Path:
     return path
 
 
+class File:
+    """A pcapng file built block by block, in either byte order or (=) this machine's."""
+
+    def __init__(self, order: str = "<") -> None:
+        self.order = order
+        self.octets = b""
+
+    def pack(self, form: str, *values: int) -> bytes:
+        return struct.pack(self.order + form, *values)
+
+    def block(self, kind: int, body: bytes) -> File:
+        body += bytes(-len(body) % 4)
+        length = len(body) + 12
+        self.octets += self.pack("II", kind, length) + body + self.pack("I", length)
+        return self
+
+    def option(self, code: int, value: bytes) -> bytes:
+        return self.pack("HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+    def section(self, *options: bytes) -> File:
+        return self.block(0x0A0D0D0A, self.pack("IHHq", 0x1A2B3C4D, 1, 0, -1) + b"".join(options))
+
+    def interface(self, link: int = 1, snaplen: int = 0, *options: bytes) -> File:
+        return self.block(1, self.pack("HHI", link, 0, snaplen) + b"".join(options))
+
+    def packet(self, frame: bytes, *options: bytes, interface: int = 0, time: int = 0, wirelen: int = 0) -> File:
+        padding = bytes(-len(frame) % 4)
+        return self.block(6, self.pack("IIIII", interface, time >> 32, time & 0xFFFFFFFF, len(frame),
+                                       wirelen or len(frame)) + frame + padding + b"".join(options))
+
+
 def pcapng(path: Path, packets: Iterable[tuple[float, bytes, int]]) -> Path:
-    """Write a pcapng; the third of each packet is its epb_flags."""
-    octets = _block(0x0A0D0D0A, struct.pack("=IHHq", 0x1A2B3C4D, 1, 0, -1)) + _block(1, struct.pack("=HHI", 1, 0, 0))
+    """Write a pcapng of microseconds; the third of each packet is its epb_flags."""
+    file = File("=").section().interface()
     for time, frame, flags in packets:
-        stamp = round(time * 1e6)
-        head = struct.pack("=IIIII", 0, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), len(frame))
-        options = struct.pack("=HHIHH", 2, 4, flags, 0, 0)
-        octets += _block(6, head + frame + bytes(-len(frame) % 4) + options)
-    path.write_bytes(octets)
+        file.packet(frame, file.option(2, file.pack("I", flags)), time=round(time * 1e6))
+    path.write_bytes(file.octets)
     return path
 
 
-def _block(kind: int, body: bytes) -> bytes:
-    length = 12 + len(body)
-    return struct.pack("=II", kind, length) + body + struct.pack("=I", length)
+def read(path: Path | str) -> list[tuple[int, int, int, bytes]]:
+    """Return (number, time_ns, flags, frame) of each packet."""
+    seen: list[tuple[int, int, int, bytes]] = []
+
+    def collect(batch: Batch) -> None:
+        frames = map(bytes, map(batch.frame, range(len(batch))))
+        seen.extend(zip(batch.number, batch.time_ns, batch.flags, frames, strict=True))
+
+    with Capture(path) as source:
+        Pipeline(source, [collect]).run()
+    return seen
 
 
 def ip(source: str, target: str, **fields: Any) -> Any:

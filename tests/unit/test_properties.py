@@ -16,6 +16,7 @@ import pytest
 from carriers import CARRIERS
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from judging import LIVE, judged
 
 import pipeline
 from pipeline import (
@@ -29,15 +30,12 @@ from pipeline import (
     _core,
     batch_of,
     checksum,
-    classify,
     crc32c,
     repair_with,
-    verify_with,
 )
 
 KERNELS = [name for name, supported, _ in pipeline.kernels() if supported]
 LINKS = [0, 1, 9, 12, 14, 50, 51, 101, 104, 108, 113, 228, 229, 276, 147, 65535]
-LIVE = int(PacketFlag.METADATA)
 SOURCE_FLAGS = [0, LIVE, LIVE | int(PacketFlag.NOT_READY), LIVE | int(PacketFlag.CLAIMED_VALID),
                 LIVE | int(PacketFlag.SUPER_FRAME), LIVE | int(PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME)]
 POLICIES = ["none", "leaked", "unfinished", "all"]
@@ -152,18 +150,8 @@ def test_incremental_update_equals_the_full_sum(data: bytes, draw: st.DataObject
 # --- repair ---------------------------------------------------------------------------------------
 
 
-def judged(
-    frame: bytes, *, link: int = 1, flags: int = LIVE, wirelen: int | None = None, vnet: bytes | None = None
-) -> Batch:
-    """Return the frame as a judged batch of one."""
-    batch = batch_of([frame], link=link, flags=flags, wirelen=wirelen, vnet=vnet)
-    verify_with(expected=True)(batch)
-    classify(batch)
-    return batch
-
-
 def repaired(frame: bytes, policy: str, **options: Any) -> tuple[bytes, Batch]:
-    batch = judged(frame, **options)
+    batch = judged(frame, expected=True, **options)
     repair_with(policy)(batch)
     return bytes(batch.frame(0)), batch
 
@@ -228,7 +216,7 @@ def test_repair_twice_is_repair_once(frame: tuple[int, bytes], flags: int, vnet:
 def test_what_repair_wrote_is_good_when_judged_again(frame: tuple[int, bytes]) -> None:
     link, before = frame
     after, batch = repaired(before, "all", link=link)
-    again = {k.offset: k for k in judged(after, link=link).checks_of(0)}
+    again = {k.offset: k for k in judged(after, link=link, expected=True).checks_of(0)}
     for k in batch.checks_of(0):
         if k.flags & CheckFlag.REPAIRED:
             assert again[k.offset].status == Status.GOOD
@@ -251,7 +239,7 @@ def test_leaked_policy_changes_nothing_but_seeds(frame: tuple[int, bytes]) -> No
     """By default corruption is never signed: a field that is written held S, or covers one that did."""
     link, before = frame
     after, batch = repaired(before, "leaked", link=link)
-    held = {k.offset for k in judged(before, link=link).checks_of(0) if k.stored == k.seed}
+    held = {k.offset for k in judged(before, link=link, expected=True).checks_of(0) if k.stored == k.seed}
     for k in batch.checks_of(0):
         field = slice(k.offset, k.offset + k.width)
         if after[field] != before[field]:
@@ -264,7 +252,7 @@ def test_leaked_policy_changes_nothing_but_seeds(frame: tuple[int, bytes]) -> No
 def test_repair_all_restores_what_scapy_wrote(name: str, field: int) -> None:
     """Whatever stands in the innermost field, the frame comes back octet for octet."""
     link, right = BUILT[name]
-    k = judged(right, link=link).checks_of(0)[-1]
+    k = judged(right, link=link, expected=True).checks_of(0)[-1]
     value = field.to_bytes(4, "big")[: k.width]
     wrong = right[: k.offset] + value + right[k.offset + k.width :]
     if k.proto in (Proto.UDP, Proto.UDPLITE) and not any(value):

@@ -6,12 +6,11 @@ import struct
 
 import frames as f
 import pytest
+from judging import PENDING, judged
 from scapy.all import GRE, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChunkData, fragment, in4_chksum
 
-from pipeline import Batch, Cause, PacketFlag, Proto, Status, batch_of, classify, repair_with, verify_with
+from pipeline import Batch, Cause, PacketFlag, Proto, Status, repair_with
 
-LIVE = int(PacketFlag.METADATA)
-PENDING = int(PacketFlag.METADATA | PacketFlag.NOT_READY)
 INNER = Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02") / IP(src="10.9.0.1", dst="10.9.0.2") / TCP(
     sport=1, dport=80, flags="PA") / Raw(bytes(range(90)))
 OUTER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src="10.7.0.1", dst="10.7.0.2")
@@ -19,14 +18,6 @@ TUNNELLED = OUTER / UDP(sport=50000, dport=4789) / VXLAN(vni=5)
 VXLAN_HEADERS = 14 + 20 + 8 + 8
 INNER_FIELD = VXLAN_HEADERS + 14 + 20 + 16
 OUTER_FIELD = 14 + 20 + 6
-
-
-def judged(frame: bytes, *, flags: int = LIVE, vnet: bytes | None = None, expected: bool = False) -> Batch:
-    """Return the frame as a judged batch of one."""
-    batch = batch_of([frame], flags=flags, vnet=vnet)
-    verify_with(expected=expected)(batch)
-    classify(batch)
-    return batch
 
 
 def statuses(batch: Batch) -> dict[str, tuple[Status, Cause]]:
