@@ -16,6 +16,7 @@ from pipeline.progress import finish
 from pipeline.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify_with
+from pipeline.wording import quantity
 
 
 class Printer:
@@ -90,7 +91,8 @@ def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, pac
         tried = {"dropped": dropped, "stages": d.stages[:-1]} if mine else {}
         print_json({"summary": summary | tried})
     else:
-        print(f"{d.packets} packets, {d.truncated} truncated, {d.malformed} malformed; by status: {words(d.status)}")
+        print(f"{quantity(d.packets, 'packet')}, {d.truncated} truncated, {d.malformed} malformed; by status: "
+              f"{words(d.status)}")
         print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
         if mine:
             print(f"  dropped {words(dropped)}")

@@ -13,6 +13,7 @@ from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Surroundings
 from pipeline.machine import Interface
 from pipeline.names import Cause
+from pipeline.wording import quantity
 
 SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
 
@@ -79,9 +80,10 @@ def surely(samples: list[Sample]) -> str:
     return "certain" if len(samples) >= SURE else "likely"
 
 
-def counted(counts: dict[str, int]) -> str:
-    """`41 tcp, 3 udp`: the numbers of a finding without their causes."""
+def counted(counts: dict[str, int], words: str) -> str:
+    """`41 tcp, 3 udp checksums are`, `1 tcp checksum is`: a finding's numbers without their causes; see quantity."""
     by_proto = Counter[str]()
     for key, n in counts.items():
         by_proto[key.split()[0]] += n
-    return ", ".join(f"{n} {proto}" for proto, n in by_proto.items())
+    numbers = ", ".join(f"{n} {proto}" for proto, n in by_proto.items())
+    return f"{numbers} {quantity(by_proto.total(), words).partition(' ')[2]}"

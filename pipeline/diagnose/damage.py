@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 from pipeline.diagnose.case import Case, counted, surely
 from pipeline.diagnose.evidence import LONGEST
-from pipeline.diagnose.finding import Finding, Remedy
+from pipeline.diagnose.finding import Finding, Remedy, times
 from pipeline.diagnose.remedies import NAT_REMEDIES, ZERO_REMEDIES, for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.errors import PipelineError
 from pipeline.names import Cause, PacketFlag, Proto, Reason
+from pipeline.wording import quantity
 
 REPEATS = 3  # packets of a flow with the same difference
 FEW_BITS = 2  # of a one's complement difference; 1 in 146 random ones has so few
@@ -46,14 +47,14 @@ def empty(case: Case) -> list[Finding]:
         total = sum(way.accepted for way in blank)
         found.append(Finding(
             "offload-pending", "certain",
-            [f"{counted(case.total(filled))} checksums are 0, left to the sender's network card",
-             f"their packets were acknowledged or answered {total} times: they were filled in after this tap"],
+            [f"{counted(case.total(filled), 'checksum is')} 0, left to the sender's network card",
+             f"their packets were acknowledged or answered {times(total)}: they were filled in after this tap"],
             filled, case.total(filled)))
     if with_seed:
         found.append(Finding(
             "offload-pending", "likely",
-            [f"{counted(case.total(with_seed))} checksums are 0, and what these headers carry is unfinished too (F = "
-             "S): both are left to the sender's network card, before which this was "
+            [f"{counted(case.total(with_seed), 'checksum is')} 0, and what such a header carries is "
+             "unfinished too (F = S): both are left to the sender's network card, before which this was "
              "taken"], with_seed, case.total(with_seed)))
     rest = [s for s in mine if s not in filled and s not in with_seed]
     for name, some in (("ip-header-never-filled", [s for s in rest if s.proto == Proto.IP]),
@@ -66,7 +67,7 @@ def empty(case: Case) -> list[Finding]:
 def _never_filled(case: Case, name: str, mine: list[Sample]) -> Finding:
     counts = case.total(mine)
     live = case.tap.is_live
-    evidence = [f"{counted(counts)} checksums are 0, which is no checksum there"]
+    evidence = [f"{counted(counts, 'checksum is')} 0, which is no checksum there"]
     illegal = sum(s.cause == Cause.ILLEGAL_ZERO for s in mine)
     if illegal:
         evidence.append(f"{illegal} of them UDP over IPv6, where 0 is allowed in tunnels only (RFC 8200, RFC 6935)")
@@ -87,8 +88,8 @@ def rewritten(case: Case) -> list[Finding]:
     found = []
     zero = case.claim_causes(Cause.NAT_ON_ZERO)
     if zero:
-        evidence = [f"{counted(case.total(zero))} checksums are what an update for changed addresses makes of 0, or "
-                    "repeat over differing packets"]
+        evidence = [f"in {counted(case.total(zero), 'checksum')} the field is what an update for changed addresses "
+                    "makes of 0, or repeats over differing packets"]
         if case.around is not None:
             fixed = case.around.machine.kernel >= ZERO_FIXED
             evidence.append(f"this kernel ({case.around.machine.release}) "
@@ -101,11 +102,11 @@ def rewritten(case: Case) -> list[Finding]:
         headers = [s for s in nat if s.cause == Cause.HEADER_DELTA]
         evidence = []
         if addresses:
-            evidence.append(f"{len(addresses)} checksums are right for the address or port that the same packet, or "
-                            "the other direction, shows elsewhere in this capture")
+            evidence.append(f"{quantity(len(addresses), 'checksum is')} right for the address or port that the same "
+                            "packet, or the other direction, shows elsewhere in this capture")
         if headers:
-            evidence.append(f"{len(headers)} IPv4 headers have the checksum from before their TTL fell or their ToS "
-                            "was set")
+            evidence.append(f"{quantity(len(headers), 'IPv4 header has')} the checksum from before "
+                            "the TTL fell or the ToS was set")
         found.append(_nat(case, nat, evidence, surely(nat) if addresses else "likely"))
     return found
 
@@ -144,9 +145,9 @@ def arithmetic(case: Case) -> list[Finding]:
     mine = case.claim_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
     if not mine:
         return []
-    words = {Cause.NOT_COMPLEMENTED: "the complement of the right one",
-             Cause.BYTE_SWAPPED: "right with their octets swapped"}
-    evidence = [f"{n} checksums are {words[cause]}" for cause, n in Counter(s.cause for s in mine).items()]
+    words = {Cause.NOT_COMPLEMENTED: "the complement of what is right",
+             Cause.BYTE_SWAPPED: "right with the octets swapped"}
+    evidence = [f"{quantity(n, 'checksum is')} {words[cause]}" for cause, n in Counter(s.cause for s in mine).items()]
     sources = sorted({s.source for s in mine})
     evidence.append(f"sent by {', '.join(sources[:4])}")
     return [Finding("wrong-arithmetic", surely(mine), evidence, mine, case.total(mine),
@@ -162,9 +163,9 @@ def length(case: Case) -> list[Finding]:
     if not mine:
         return []
     padded = sum(s.wirelen > s.start + s.length for s in mine)
-    evidence = [f"{counted(case.total(mine))} checksums are right over another length than the headers say"]
+    evidence = [f"{counted(case.total(mine), 'checksum is')} right over another length than the headers say"]
     if padded:
-        evidence.append(f"{padded} of these frames have octets after the packet: Ethernet padding or a frame check "
+        evidence.append(f"{quantity(padded, 'frame has')} octets after the packet: Ethernet padding or a frame check "
                         "sequence")
     remedy = Remedy("ethtool -K IFACE tx off", "on the sending end: its device sums octets that do not belong to the "
                     "packet", "switches TSO off too")
@@ -183,10 +184,10 @@ def super_frames(case: Case) -> list[Finding]:
     longest = max((way.largest for way in case.tap.ways), default=0)
     if not total and not joined and longest <= LONGEST:
         return []
-    evidence = [f"{total} frames are super-frames, the longest of {longest} octets" if total else
+    evidence = [f"{quantity(total, 'super-frame')}, the longest of {longest} octets" if total else
                 f"frames of up to {longest} octets, longer than any link carries"]
     if joined:
-        evidence.append(f"{len(joined)} of them carry the checksum of one of the segments they were joined from")
+        evidence.append(f"in {quantity(len(joined), 'frame')} the checksum is that of a segment it was joined from")
     return [Finding("super-frames", "certain", evidence, joined, {"frames": max(total, len(joined), 1)})]
 
 
@@ -211,7 +212,8 @@ def systematic(case: Case) -> list[Finding]:
     if moved:
         case.claim(lambda s: s in moved)
         deltas = sorted({s.delta for s in moved})
-        evidence = [f"{counted(case.total(moved))} checksums are off by the same difference in every packet of a flow ("
+        evidence = [f"{counted(case.total(moved), 'checksum is')} off by the same difference in every packet of a flow "
+                    "("
                     + ", ".join(f"{d:04x}" for d in deltas[:4]) + "): their contents were summed right, and a header "
                                                                   "was changed afterwards"]
         evidence += _turned_round(moved)
@@ -229,7 +231,7 @@ def _turned_round(samples: Iterable[Sample]) -> list[str]:
 
 def _translated_seeds(case: Case, mine: list[Sample]) -> Finding:
     offset = minus(mine[0].stored, mine[0].seed or 0)
-    evidence = [f"{counted(case.total(mine))} fields differ from the pseudo-header sum S by the same {offset:04x} "
+    evidence = [f"{counted(case.total(mine), 'field differs')} from the pseudo-header sum S by the same {offset:04x} "
                 "whatever the payload is: it was never summed. They leaked unfinished, and a NAT then updated them as "
                 "if they were finished"]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
@@ -253,13 +255,14 @@ def random(case: Case) -> list[Finding]:
     name = "bit-errors" if is_bits else "corruption"
     counts = case.total(mine)
     counters = case.tap.counters
-    evidence = [f"in {counters.packets} packets {counted(counts)} checksums are wrong, and no mistake of arithmetic "
-                "explains them" + (f"; {len(mine)} were looked at closely" if len(mine) < sum(counts.values()) else "")]
+    part = f"; {len(mine)} were looked at closely" if len(mine) < sum(counts.values()) else ""
+    evidence = [f"in {quantity(counters.packets, 'packet')} {counted(counts, 'checksum is')} wrong, and no mistake of "
+                f"arithmetic explains it{part}"]
     if is_bits:
         flips = sum(bits(s.delta) for s in few) * sum(counts.values()) // len(mine)
         columns = sorted({s.delta if s.delta < 0x8000 else (-s.delta) % 0xFFFF for s in few})
-        evidence.append(f"{len(few)} of {len(mine)} differ from the right one by one or two bits ("
-                        + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 146 would")
+        evidence.append(f"{len(few)} of {len(mine)} off by one or two bits only ("
+                        + ", ".join(f"{c:04x}" for c in columns[:6]) + "); of random damage 1 in 146 would be")
         evidence.append(f"about one bit in {counters.octets * 8 // max(1, flips):.1e} was damaged")
     evidence += _spread(case, mine)
     confidence = "likely" if len(mine) >= REPEATS else "possible"
@@ -273,10 +276,11 @@ def _spread(case: Case, mine: list[Sample]) -> list[str]:
     if len(flows) == 1:
         others = len(case.tap.ways) - 1
         return [f"all in one conversation, {next(iter(flows))}"
-                + (f"; {others} others have none" if others > 0 else "")]
+                + (f"; {quantity(others, 'other has')} none" if others > 0 else "")]
     if len(macs) == 1:
-        return [f"spread over {len(flows)} conversations, all from {next(iter(macs))}"]
-    return [f"spread over {len(flows)} conversations" + (f" and {len(macs)} senders" if macs else "")]
+        return [f"spread over {quantity(len(flows), 'conversation')}, all from {next(iter(macs))}"]
+    senders = f" and {quantity(len(macs), 'sender')}" if macs else ""
+    return [f"spread over {quantity(len(flows), 'conversation')}{senders}"]
 
 
 def _link_remedies(case: Case) -> list[Remedy]:

@@ -24,6 +24,7 @@ from typing import Final
 
 from pipeline.diagnose.finding import times
 from pipeline.diagnose.talks import PROTOCOLS, TCP, UNFINISHED, Way, passing_pairs
+from pipeline.wording import quantity
 
 LARGEST_FRAME: Final = 9234  # jumbo frames with tags; longer ones exist in hosts only
 ETHERNET_SHORTEST: Final = 60
@@ -92,9 +93,9 @@ def paths_of(ways: Iterable[Way]) -> list[Path]:
         echo = passing[frozenset((path.source, path.target))]
         back = sum(way.replies for way in path.dead)
         if echo:
-            path.works = f"ICMP between the two passes ({echo} echo messages)"
+            path.works = f"ICMP between the two passes ({quantity(echo, 'echo message')})"
         elif back:
-            path.works = f"{path.target} went on sending ({back} packets) and acknowledged none of them"
+            path.works = f"{path.target} went on sending ({quantity(back, 'packet')}) and acknowledged none of them"
     return list(paths.values())
 
 
@@ -122,7 +123,7 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
         return Place("finished-later", "certain", ["the kernel's note that they are unfinished is there", *host])
     answered = sum(path.answered for path in paths)
     if answered:
-        host.insert(0, f"{answered} unfinished packets were answered: whoever answered took them as right")
+        host.insert(0, f"{quantity(answered, 'unfinished packet was')} answered: whoever answered took them as right")
     is_split_later = max((way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
     return Place("finished-later" if host else "open",
                  "certain" if is_split_later else "likely" if host else "possible", host)
@@ -142,8 +143,9 @@ def _dead_lines(paths: list[Path]) -> list[str]:
     if not dead:
         return []
     flows = ", ".join(way.flow for path in dead[:3] for way in path.dead[:1])
-    return [f"{sum(len(path.dead) for path in dead)} connections had no answer ({flows}); their checksums are "
-            "unfinished like those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
+    count = sum(len(path.dead) for path in dead)
+    return [f"{quantity(count, 'connection')} had no answer ({flows}); the checksums are unfinished like "
+            "those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
             "further on: tap behind it to know"]
 
 

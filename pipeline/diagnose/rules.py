@@ -17,6 +17,7 @@ from pipeline.diagnose.case import Case
 from pipeline.diagnose.evidence import Tap
 from pipeline.diagnose.finding import Finding
 from pipeline.diagnose.surroundings import Surroundings
+from pipeline.wording import quantity
 
 # in this order: what is more special first
 RULES: Final[tuple[Callable[[Case], list[Finding]], ...]] = (
@@ -54,11 +55,11 @@ def nothing(tap: Tap) -> Finding:
     total = Counter[str]()
     for outcomes in tap.checks.values():
         total.update(outcomes)
-    evidence = [f"{packets} packets; " + (", ".join(f"{n} checksums {word}" for word, n in total.items())
-                                          or "none carries a checksum that is known here")]
+    seen = ", ".join(f"{quantity(n, 'checksum')} {word}" for word, n in total.items())
+    evidence = [f"{quantity(packets, 'packet')}; " + (seen or "none carries a checksum that is known here")]
     limits = ""
     if total["unchecked"]:
-        limits = (f"{total['unchecked']} checksums cannot be checked: truncated by the capture, fragments, quoted in "
-                  "ICMP errors, or lengths that contradict each other")
+        limits = (f"{quantity(total['unchecked'], 'checksum')} cannot be checked: truncated by the capture, "
+                  "fragments, quoted in ICMP errors, or lengths that contradict each other")
     confidence = "certain" if total["good"] else "possible"
     return Finding("nothing-wrong", confidence, evidence, counts=dict(total), limits=limits)

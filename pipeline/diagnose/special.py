@@ -12,6 +12,7 @@ from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.diagnose.surroundings import named
 from pipeline.names import Cause, CheckFlag, PacketFlag, Proto, Status
+from pipeline.wording import quantity
 
 HONEST_VALID = (6, 2)  # packet sockets before may say "verified" of what only a card had summed (Nov 2022)
 VETH_FIXED = (4, 4)
@@ -26,7 +27,7 @@ def vouched(case: Case) -> list[Finding]:
         return []
     unfinished = sum(s.cause == Cause.LEAKED for s in mine)
     counts = case.total(mine)
-    evidence = [f"{counted(counts)} checksums are wrong although the kernel marked their packets as verified"]
+    evidence = [f"{counted(counts, 'checksum is')} wrong although the kernel marked their packets as verified"]
     confidence, limits = "likely", ""
     if case.around is None:
         limits = "the mark is as good as the program that wrote the capture"
@@ -72,8 +73,8 @@ def flagged(case: Case) -> list[Finding]:
         counts = case.total(done) if not rest else {f"{s.proto} bad-seed": len(done) for s in done[:1]}
         found.append(Finding(
             "double-completion", surely(done),
-            [f"{len(done)} checksums are finished and right, and still flagged as unfinished: whoever completes them "
-             "next turns them into the bare pseudo-header sum"],
+            [f"{quantity(len(done), 'checksum is')} finished and right, and still flagged as unfinished: whoever "
+             "completes it next turns it into the bare pseudo-header sum"],
             done, counts, [_sender_remedy(case, done)], bridge=None))
     if rest:
         found.append(_bad_seed(case, rest))
@@ -87,7 +88,7 @@ def _sender_remedy(case: Case, samples: list[Sample]) -> Remedy:
 
 def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
     counts = case.total(mine)
-    evidence = [f"{counted(counts)} fields are flagged as unfinished and do not hold the seed S"]
+    evidence = [f"{counted(counts, 'field is')} flagged as unfinished, without the seed S in it"]
     offsets = {minus(s.stored, s.seed or 0) for s in mine}
     if all(s.stored == 0 for s in mine):
         evidence.append("all hold 0: the sender forgot the pseudo header")
@@ -120,11 +121,11 @@ def sctp(case: Case) -> list[Finding]:
     mine = case.claim(is_mistake)
     if not mine:
         return []
-    words = {"empty": "hold 0: the CRC32c was left to hardware and never filled in",
-             "16-bit": "hold a 16-bit Internet checksum: a hop completed them as if they were TCP",
-             "written": "hold the right CRC32c in the wrong byte order or not complemented"}
+    words = {"empty": "0: the CRC32c was left to hardware and never filled in",
+             "16-bit": "a 16-bit Internet checksum: a hop completed them as if they were TCP",
+             "written": "the right CRC32c in the wrong byte order or not complemented"}
     counts = case.total(mine)
-    evidence = [f"{len(some)} SCTP checksums {words[kind]}" for kind, some in kinds.items()]
+    evidence = [f"{quantity(len(some), 'SCTP checksum field holds')} {words[kind]}" for kind, some in kinds.items()]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     remedies = [Remedy(
         (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp "
@@ -223,12 +224,12 @@ def icmp(case: Case) -> list[Finding]:
         return []
     evidence = []
     if strangers:
-        evidence.append(f"{len(strangers)} of {len(errors)} ICMP errors are addressed to another host than the sender "
-                        f"of the packet they quote ({_pair(strangers[0])}): the outer address was translated, the "
-                        "quoted one was not")
+        evidence.append(f"{len(strangers)} of {quantity(len(errors), 'ICMP error')} went to another host than the "
+                        f"sender of the packet it quotes ({_pair(strangers[0])}): the outer address was translated, "
+                        "the quoted one was not")
     if wrong:
-        evidence.append(f"{len(wrong)} of {len(errors)} ICMP errors have a wrong checksum of their own, the one from "
-                        "before what they quote was rewritten; other ICMP messages are right")
+        evidence.append(f"{len(wrong)} of {quantity(len(errors), 'ICMP error')} had a wrong checksum of its own, the "
+                        "one from before what it quotes was rewritten; other ICMP messages are right")
     numbers = {e.n for e in wrong}
     case.claim(lambda s: s.n in numbers and s.proto in (Proto.ICMP, Proto.ICMPV6))
     stale = [e for e in strangers if e not in wrong]

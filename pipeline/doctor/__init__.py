@@ -21,6 +21,7 @@ from pipeline.errors import CaptureError, PipelineError, PrivilegeError
 from pipeline.machine import Interface, Machine, read_machine
 from pipeline.namespaces import Namespace, find_namespace
 from pipeline.report import print_json
+from pipeline.wording import quantity
 
 CHECKS: Final[tuple[Callable[[hops.View], Iterator[Finding]], ...]] = (
     hops.lost_notes, hops.taps, hops.xdp, hops.ovs_datapaths,
@@ -196,11 +197,7 @@ def _wrapped(text: str, first: str, rest: str) -> list[str]:
 
 def _last_line(findings: Sequence[Finding], path: Sequence[Interface], machine: dict[str, Any]) -> str:
     counts = [sum(f.severity is s for f in findings) for s in Severity]
-    spoken = ", ".join(_count(n, word) for n, word in zip(counts, ("problem", "warning", "note"), strict=True) if n)
-    where = _count(len({i.namespace.inode for i in path}), "namespace")
-    return (f"{spoken or 'nothing found'}: {_count(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
+    spoken = ", ".join(quantity(n, word) for n, word in zip(counts, ("problem", "warning", "note"), strict=True) if n)
+    where = quantity(len({i.namespace.inode for i in path}), "namespace")
+    return (f"{spoken or 'nothing found'}: {quantity(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
             f"sums by {machine['sum']}")
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n} {word}{'' if n == 1 else 's'}"

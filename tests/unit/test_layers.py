@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
-    {"names", "errors", "include"},
+    {"names", "errors", "include", "wording"},
     {"features"},
     {"_core", "_kernel", "_kernel_build"},
     {"afpacket", "pcap", "stages", "filters", "share"},
