@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.diagnose.causes import CAUSES
 from pipeline.diagnose.evidence import Tap
+from pipeline.diagnose.finding import Remedy
 from pipeline.diagnose.remedies import bridge_command
 from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Surroundings
@@ -16,6 +17,7 @@ from pipeline.names import Cause
 from pipeline.wording import quantity
 
 SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
+REPEATS: Final = 3  # packets of a flow with the same difference
 
 
 class Case:
@@ -73,6 +75,12 @@ class Case:
     def rising(self) -> list[str]:
         """Counters that rose meanwhile."""
         return self.around.rising() if self.around else []
+
+    def two_taps(self) -> Remedy:
+        """How to find the hop that spoils them."""
+        name = self.tap.name if self.tap.is_live else "BEFORE"
+        return Remedy(f"pktmend diagnose -i {name} -I AFTER",
+                      "tap before and after each hop on the way: the one behind which they turn wrong")
 
 
 def surely(samples: list[Sample]) -> str:

@@ -116,7 +116,8 @@ def pending(case: Case) -> list[Finding]:
     if not total:
         return []
     mine = [way for way in case.tap.ways if any(way.kinds[kind] for kind in ("noted", "bare", "blank"))]
-    bare = any(way.kinds["bare"] for way in mine) or any(s.reason == Reason.NO_METADATA for s in case.tap.pending)
+    bare = not any(way.kinds["noted"] for way in mine) or any(way.kinds["bare"] for way in mine) or any(
+        s.reason == Reason.NO_METADATA for s in case.tap.pending)
     place = infer(_context(case, mine), is_noted=not bare)
     samples = case.tap.pending
     counts = {f"{proto} pending": found["pending"] for proto, found in case.tap.checks.items() if "pending" in found}

@@ -17,6 +17,7 @@ path works, or of a host whose other unfinished segments are acknowledged.  A fi
 
 from __future__ import annotations
 
+import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -124,9 +125,10 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
     answered = sum(path.answered for path in paths)
     if answered:
         host.insert(0, f"{quantity(answered, 'unfinished packet was')} answered: whoever answered took them as right")
-    is_split_later = max((way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
+    is_certain = bool(_never_leaves(ways)) or max(
+        (way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
     return Place("finished-later" if host else "open",
-                 "certain" if is_split_later else "likely" if host else "possible", host)
+                 "certain" if is_certain else "likely" if host else "possible", host)
 
 
 def _lost_lines(lost: list[Path]) -> list[str]:
@@ -151,7 +153,7 @@ def _dead_lines(paths: list[Path]) -> list[str]:
 
 def _host_lines(ways: list[Way]) -> list[str]:
     """What shows that the tap sits on a host, before frames are finished."""
-    lines = []
+    lines = _never_leaves(ways)
     longest = max((way.largest for way in ways if way.unfinished), default=0)
     if longest > LARGEST_FRAME:
         lines.append(f"frames of up to {longest} octets, longer than any link carries: seen on a host, before they are "
@@ -167,6 +169,14 @@ def _host_lines(ways: list[Way]) -> list[str]:
         if short and not any(way.short_frames for way in ways if way.source in others):
             lines.append(f"only frames of {host} are shorter than the {ETHERNET_SHORTEST} octets that a wire carries")
     return lines
+
+
+def _never_leaves(ways: list[Way]) -> list[str]:
+    """All that is unfinished is between loopback addresses (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)."""
+    ends = {end for way in ways if way.unfinished for end in (way.source, way.target)}
+    if ends and all(ipaddress.ip_address(end).is_loopback for end in ends):
+        return [f"{' and '.join(sorted(ends))}: loopback addresses, whose packets never leave their host"]
+    return []
 
 
 def _by_source(ways: list[Way]) -> dict[str, dict[str, int]]:

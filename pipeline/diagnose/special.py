@@ -234,7 +234,7 @@ def icmp(case: Case) -> list[Finding]:
     case.claim(lambda s: s.n in numbers and s.proto in (Proto.ICMP, Proto.ICMPV6))
     stale = [e for e in strangers if e not in wrong]
     samples = [e.sample for e in (*wrong, *stale)]
-    confidence = "certain" if strangers else "likely"
+    confidence = surely(samples) if strangers else "likely"
     return [Finding("icmp-stale-inner", confidence, evidence, samples, {"icmp": len(samples)},
                     [Remedy("nft list ruleset", "find the hop that rewrites these addresses: its NAT has to translate "
                                                 "ICMP errors with their connection (conntrack state `related`), or "
