@@ -7,6 +7,7 @@ flow, damage does not.
 from __future__ import annotations
 
 from collections import Counter
+from shlex import quote
 
 from pipeline.diagnose.case import REPEATS, Case, counted, surely
 from pipeline.diagnose.evidence import LONGEST
@@ -178,6 +179,6 @@ def _spread(case: Case, mine: list[Sample]) -> list[str]:
 def _link_remedies(case: Case) -> list[Remedy]:
     tapped = case.around.tapped if case.around else None
     if tapped is not None and tapped.device:
-        return [Remedy(tapped.command(f"ethtool -S {tapped.name}"), "look for CRC, symbol and alignment errors: a "
-                                                                    "cable, connector or card", "")]
+        return [Remedy(tapped.command(f"ethtool -S {quote(tapped.name)}"),
+                       "look for CRC, symbol and alignment errors: a cable, connector or card")]
     return []

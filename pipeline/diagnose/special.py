@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from shlex import quote
 
 from pipeline import _core
 from pipeline.diagnose.case import Case, counted, surely
@@ -52,13 +53,14 @@ def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
         return [Remedy("ethtool -K IFACE rx off", "for the card that receives them: the stack checks by itself", less)]
     remedies = []
     if tapped.device or case.around.machine.kernel < VETH_FIXED:
-        remedies.append(Remedy(tapped.command(f"ethtool -K {tapped.name} rx off"),
+        remedies.append(Remedy(tapped.command(f"ethtool -K {quote(tapped.name)} rx off"),
                                f"{named(tapped)} vouches for nothing: the stack checks by itself", less))
     owners = [case.owner(s.source, s.source_mac) for s in mine[:16]]
-    ports = [port for owner in owners if owner and (port := case.around.machine.peer_of(owner)) and port.has("rx-gro")]
+    found = [port for owner in owners if owner and (port := case.around.machine.peer_of(owner)) and port.has("rx-gro")]
+    ports = {(port.namespace.inode, port.index): port for port in found}
     verifies = "does not verify and mark frames that are damaged only later: the receiver checks them again"
-    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, {verifies}",
-                        "more CPU time") for port in {port.index: port for port in ports}.values()]
+    remedies += [Remedy(port.command(f"ethtool -K {quote(port.name)} gro off"),
+                        f"{named(port)}, where they enter, {verifies}", "more CPU time") for port in ports.values()]
     return remedies or [Remedy("ethtool -K IFACE gro off", f"the interface where they enter the machine {verifies}",
                                "more CPU time")]
 
@@ -128,8 +130,8 @@ def sctp(case: Case) -> list[Finding]:
     evidence = [f"{quantity(len(some), 'SCTP checksum field holds')} {words[kind]}" for kind, some in kinds.items()]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     remedies = [Remedy(
-        (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp "
-                                                                                "off"),
+        (end.command(f"ethtool -K {quote(end.name)} tx-checksum-sctp off") if end else
+         "ethtool -K IFACE tx-checksum-sctp off"),
         f"{address} computes the CRC32c itself", "a little more CPU time") for address, end, _ in ends[:4]]
     bridge = case.bridge("sctp-wrong-sum" if "empty" in kinds else "wrong-arithmetic", mine)
     return [Finding("sctp-wrong-sum", surely(mine), evidence, mine, counts, remedies, bridge=bridge)]
