@@ -32,7 +32,7 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
         except FormatError as error:  # what came before it is written
             fault = error
         finally:
-            sink.close()
+            sink.close()  # of two errors of writing the second says the same
         _report(pipeline, json, sys.stderr if output == "-" else sys.stdout)
         if fault is not None:
             raise fault
