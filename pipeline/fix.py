@@ -33,6 +33,8 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
             fault = error
         finally:
             sink.close()  # of two errors of writing the second says the same
+        if fault is not None and not pipeline.counters().packets:
+            raise fault  # nothing was read, so nothing can be said
         _report(pipeline, json, sys.stderr if output == "-" else sys.stdout)
         if fault is not None:
             raise fault

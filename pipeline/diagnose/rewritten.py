@@ -10,6 +10,7 @@ from pipeline.diagnose.case import REPEATS, Case, counted, surely
 from pipeline.diagnose.finding import Finding
 from pipeline.diagnose.remedies import NAT_REMEDIES, ZERO_REMEDIES, for_leak
 from pipeline.diagnose.samples import FEW_BITS, Sample, bits, minus
+from pipeline.diagnose.surroundings import space
 from pipeline.errors import PipelineError
 from pipeline.names import Cause, Proto
 from pipeline.wording import quantity
@@ -58,16 +59,17 @@ def _conntrack_lines(case: Case, mine: list[Sample]) -> list[str]:
     from pipeline.machine.conntrack import read_connections
     from pipeline.namespaces import call
 
-    ends = {s.source for s in mine} | {s.target for s in mine}
+    pairs = {frozenset((s.source, s.target)) for s in mine}
     lines = []
     for interface in filter(None, (case.around.tapped, case.around.peer)):
         try:
             connections = call(interface.namespace, read_connections)
         except PipelineError:
             continue
-        lines += [f"conntrack of namespace {interface.namespace.label} translates {c.original.source} > "
+        lines += [f"conntrack of {space(interface.namespace)} translates {c.original.source} > "
                   f"{c.original.target} to {c.reply.target} > {c.reply.source}" for c in connections
-                  if c.is_rewritten and ends & {c.original.source, c.original.target, c.reply.source, c.reply.target}]
+                  if c.is_rewritten and pairs & {frozenset((c.original.source, c.original.target)),
+                                                 frozenset((c.reply.source, c.reply.target))}]
     return list(dict.fromkeys(lines))[:3]
 
 

@@ -13,6 +13,7 @@ import frames as f
 import pytest
 import tapes as t
 
+from pipeline.bench.receive import run_line
 from pipeline.wording import quantity
 
 # "1 packets", "1 ip checksums"; "1 ip, 1 tcp checksums" are two
@@ -49,3 +50,10 @@ def test_one_packet_is_one(tmp_path: Path, spoil: Callable[[Any], bytes], comman
                           capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1) and "1 packet" in done.stdout
     assert not WRONG.search(done.stdout), done.stdout
+
+
+def test_a_run_of_frames_is_told_in_a_sentence() -> None:
+    run = {"run": 7, "received": 1, "lost": 2, "duplicates": 0, "reordered": 0, "late": 0, "first": 330, "last": 332,
+           "octets": 64}
+    assert run_line(run).startswith(
+        "  run 7: 1 frame received, 64 octets; numbers 330 to 332, of which 2 missing; 0 came")
