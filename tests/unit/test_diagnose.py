@@ -453,8 +453,9 @@ def test_broken_file_reports_what_came_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("argv", "code", "words"), [
-    ((), 2, "source"), (("-r", "x", "-i", "lo"), 2, "source"), (("-r", "x", "-I", "lo"), 2, "second tap"),
-    (("-i", "lo", "-R", "x"), 2, "second tap"), (("-i", "lo", "-I", "lo"), 2, "both taps"),
+    ((), 2, "a capture file or an interface"), (("-r", "x", "-i", "lo"), 2, "not both"),
+    (("-r", "x", "-I", "lo"), 2, "second tap"), (("-i", "lo", "-R", "x"), 2, "second tap"),
+    (("-i", "lo", "-I", "lo"), 2, "both taps"),
     (("-i", "lo", "--duration", "-1"), 2, "duration"), (("-r", "x", "--duration", "3"), 2, "duration"),
     (("-r", "-", "-R", "x"), 2, "twice"), (("-r", "/nonexistent"), 4, "/nonexistent"),
     (("-i", "nosuch0"), 4, "nosuch0"),

@@ -63,3 +63,18 @@ def test_a_damaged_length_is_no_mistake_of_the_checksum_that_trusts_it(tmp_path:
     assert f.get16(frame, 16) == 100 and [name for name, _ in named(found)] == ["bit-errors"]
     assert "its length was damaged" in evidence(found[0])
     assert "second tap" in found[0]["limits"]
+
+
+def test_a_right_sum_of_0_whose_contents_lost_a_bit_was_filled_in(tmp_path: Path) -> None:
+    frames = []
+    for n in range(20):
+        packet = t.tcp(A, B, 4000, 80, 1000 + n, 1, "PA", bytes([n]) * 40 + bytes(2))
+        frame = f.raw(packet)
+        if n % 10 == 0:  # what is added to the contents is taken off the field (RFC 1071): it becomes 0
+            tail = f.get16(frame, 50)
+            frame = f.raw(t.tcp(A, B, 4000, 80, 1000 + n, 1, "PA", bytes([n]) * 40 + tail.to_bytes(2, "big")))
+            assert f.get16(frame, 50) == 0
+            frame = t.damaged(frame, 60 + n, 0x10 >> n // 5)
+        frames.append((n, frame))
+    found = diagnose(t.pcap(tmp_path / "x", frames))
+    assert [name for name, _ in named(found)] == ["bit-errors"], found
