@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipeline import userstages
 from pipeline._core import Batch
 from pipeline.afpacket import Ring
-from pipeline.errors import EXIT_PROBLEMS, ConfigError, FormatError
+from pipeline.errors import EXIT_PROBLEMS, FormatError, require_one_source
 from pipeline.loop import Pipeline, Stage
 from pipeline.names import Drop, Status
 from pipeline.pcap import Capture
@@ -16,6 +16,7 @@ from pipeline.progress import finish
 from pipeline.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, verify_with
+from pipeline.wording import quantity
 
 
 class Printer:
@@ -57,8 +58,7 @@ def run_check(
     stages: users' stages to try, as userstages.load takes them; bad packets that they drop are not shown.
     """
     mine = [userstages.load(text)() for text in stages]
-    if (path is None) == (interface is None):
-        raise ConfigError("check needs one source", "either -r FILE or -i IFACE")
+    require_one_source("check", path, interface, expression)
     signals = Signals()
     with _open(path, interface or "", expression, promiscuous) as source:
         return _run(source, signals, mine, packets=packets, json=json, every=every, at_wire=at_wire)
@@ -84,13 +84,16 @@ def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, pac
     except FormatError as error:  # what came before it counts
         fault = error
     d = pipeline.counters()
+    if fault is not None and not d.packets:
+        raise fault  # nothing was read, so nothing can be said
     dropped = {reason: n for reason, n in d.dropped.items() if reason != str(Drop.NO_SINK)}
     if json:
         summary = {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed, "checks": d.checks}
         tried = {"dropped": dropped, "stages": d.stages[:-1]} if mine else {}
         print_json({"summary": summary | tried})
     else:
-        print(f"{d.packets} packets, {d.truncated} truncated, {d.malformed} malformed; by status: {words(d.status)}")
+        print(f"{quantity(d.packets, 'packet')}, {d.truncated} truncated, {d.malformed} malformed; by status: "
+              f"{words(d.status)}")
         print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
         if mine:
             print(f"  dropped {words(dropped)}")

@@ -6,6 +6,7 @@ Each also inherits the standard exception of its kind, so that `except OSError` 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 EXIT_PROBLEMS: Final = 1
@@ -38,6 +39,18 @@ class ConfigError(PipelineError, ValueError):
     """A value that cannot work: the caller's mistake."""
 
     exit_code = EXIT_USAGE
+
+
+def require_one_source(command: str, path: str | None, interface: str | None, expression: str) -> None:
+    """Raise ConfigError unless there is a file or an interface; *expression* may be one that lacks its option."""
+    if path is not None and interface is not None:
+        raise ConfigError(f"{command} takes either a file or an interface, not both", "-r FILE or -i IFACE")
+    if path is None and interface is None:
+        meant = ""
+        if expression:
+            option = "-r" if Path(expression).is_file() else "-i" if Path("/sys/class/net", expression).exists() else ""
+            meant = option and f"did you mean {option} {expression}?"
+        raise ConfigError(f"{command} needs a capture file or an interface", meant or "-r FILE or -i IFACE")
 
 
 class CaptureError(PipelineError, OSError):

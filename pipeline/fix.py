@@ -13,6 +13,7 @@ from pipeline.progress import finish
 from pipeline.report import check_lines, print_json, words
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, repair_with, verify_with
+from pipeline.wording import quantity
 
 
 def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -> None:
@@ -31,7 +32,9 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
         except FormatError as error:  # what came before it is written
             fault = error
         finally:
-            sink.close()
+            sink.close()  # of two errors of writing the second says the same
+        if fault is not None and not pipeline.counters().packets:
+            raise fault  # nothing was read, so nothing can be said
         _report(pipeline, json, sys.stderr if output == "-" else sys.stdout)
         if fault is not None:
             raise fault
@@ -43,5 +46,5 @@ def _report(pipeline: Pipeline, json: bool, file: Any) -> None:
         print_json({"summary": {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed,
                                 "repaired": d.repaired, "checks": d.checks}}, file)
         return
-    print(f"{d.packets} packets; repaired {words(d.repaired)}; found:", file=file)
+    print(f"{quantity(d.packets, 'packet')}; repaired {words(d.repaired)}; found:", file=file)
     print("\n".join(check_lines(d.checks)), file=file, flush=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pipeline import _core
 from pipeline.counters import Direction
-from pipeline.errors import ConfigError, StageError
+from pipeline.errors import CaptureError, ConfigError, StageError
 from pipeline.names import OnError
 
 Stage = Callable[[_core.Batch], Any]
@@ -26,7 +26,7 @@ class HasSource(Protocol):
 
 
 class HasSink(Protocol):
-    """A sink: Emit, Null, a capture writer."""
+    """A sink: Emit, Null, a capture writer.  One with explain(error) says which file an error of writing is about."""
 
     def sink(self, capacity: int) -> _core.Sink: ...
 
@@ -75,6 +75,8 @@ class Pipeline:
         try:
             if fault is None:
                 self._loop.check()
+        except CaptureError as error:
+            fault = getattr(self.sink, "explain", lambda error: error)(error)
         except BaseException as error:
             fault = error
         for stage in self._stages:

@@ -33,6 +33,9 @@ GROUPS: Final = {
     "ufo": "tx-udp-fragmentation", "gso": "tx-generic-segmentation", "gro": "rx-gro", "lro": "rx-lro",
     "rxvlan": "rx-vlan-hw-parse", "txvlan": "tx-vlan-hw-insert", "ntuple": "rx-ntuple-filter", "rxhash": "rx-hashing",
 }
+# what decides of a group: the kinds of ECN ride on these, and on Linux 6.18 AccECN's alone stays on without effect
+# where `tx off` took the others (net/core/dev.c, harmonize_features: no segmentation without a checksum)
+DECISIVE: Final = {"tso": ("tx-tcp-segmentation", "tx-tcp6-segmentation")}
 SHOWN: Final = ("rx", "tx", "sg", "tso", "gso", "gro", "lro")
 Remembered = dict[str, dict[str, bool]]  # feature: {"before": requested, "set": what we asked for}
 
@@ -243,7 +246,7 @@ def _table(interface: str, namespace: Namespace, features: dict[str, Feature], r
            every: bool) -> list[str]:
     lines = [_place(interface, namespace)]
     for word in SHOWN:
-        names = features_for(word, features)
+        names = [name for name in DECISIVE.get(word, ()) if name in features] or features_for(word, features)
         lines.append(f"  {word:4} {_group_word(names, features)}")
     if every:
         lines += [_feature_line(name, f) for name, f in features.items()]

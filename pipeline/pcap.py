@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
@@ -159,6 +160,22 @@ class _Output:
         self.interface = self.path
         self._file = _open(self.path, "wb")
 
+    def explain(self, error: CaptureError) -> CaptureError:
+        """Return an error of writing with the name of this file in it; the engine does not know it."""
+        if not error.detail.startswith("writing"):
+            return error
+        name = "standard output" if self.path == "-" else self.path
+        return CaptureError(f"writing {name}: {error.strerror}", error.hint, error.errno or 0, self.path)
+
+    def _finish(self, finish: Callable[[], None]) -> None:
+        """Write what is left and close, whatever happens."""
+        try:
+            finish()
+        except CaptureError as error:
+            raise self.explain(error) from error
+        finally:
+            self._close_file()
+
     def _close_file(self) -> None:
         if self._file is not sys.stdout.buffer:
             self._file.close()
@@ -180,10 +197,7 @@ class Copy(_Output):
 
     def close(self) -> None:
         """Write what is left and close."""
-        try:
-            self._sink.finish()
-        finally:
-            self._close_file()
+        self._finish(self._sink.finish)
 
 
 class Writer(_Output):
@@ -209,10 +223,7 @@ class Writer(_Output):
 
     def close(self, *, time_ns: int = 0, received: int | None = None, dropped: int = 0) -> None:
         """Write the kernel's counts where they are given, and what is left; close."""
-        try:
-            self._sink.finish(time_ns, received, dropped)
-        finally:
-            self._close_file()
+        self._finish(lambda: self._sink.finish(time_ns, received, dropped))
 
 
 def format_of(path: str) -> int:

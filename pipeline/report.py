@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from pipeline._core import Check
 from pipeline.counters import Direction, StageCount
 from pipeline.names import Cause, CheckFlag, Proto, Reason, Status
+from pipeline.wording import quantity
 
 
 def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
@@ -37,7 +38,7 @@ def direction_lines(d: Direction) -> list[str]:
     lines = [
         f"{d.from_} -> {d.to or '(nothing)'}",
         f"  kernel saw {d.kernel_seen}, dropped {d.kernel_drops}; read {d.read}",
-        f"  sent {d.sent} (as {d.sent_frames} frames), dropped {words(d.dropped)}, truncated {d.truncated},"
+        f"  sent {d.sent} (as {quantity(d.sent_frames, 'frame')}), dropped {words(d.dropped)}, truncated {d.truncated},"
         f" send errors {words(d.tx_error)}, held {d.held}",
         f"  repaired {words(d.repaired)}; finished {d.finished} (super-frames split {d.split})",
     ]
@@ -52,9 +53,9 @@ def direction_lines(d: Direction) -> list[str]:
 def stage_line(s: StageCount, packets: int) -> str:
     """One line on a user's stage: what it cost, and what went wrong with it."""
     cost = f", {s.ns / packets:.0f} ns a packet" if packets else ""
-    failed = f", failed {s.errors} times, first: {s.fault}" if s.errors else ""
+    failed = f", failed {quantity(s.errors, 'time')}, first: {s.fault}" if s.errors else ""
     own = f"; {words(s.counters)}" if s.counters else ""
-    return f"  stage {s.name}: {s.calls} calls, {s.ns / 1e9:.3f} s{cost}{failed}{own}"
+    return f"  stage {s.name}: {quantity(s.calls, 'call')}, {s.ns / 1e9:.3f} s{cost}{failed}{own}"
 
 
 def status_line(directions: Sequence[Direction]) -> str:

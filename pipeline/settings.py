@@ -15,11 +15,13 @@ from typing import Annotated, Any, Literal
 import click
 import msgspec
 
-from pipeline.errors import CaptureError, ConfigError
+from pipeline.errors import CaptureError, ConfigError, PipelineError
 from pipeline.trust import require_trusted
 
 PREFIX = "PKTMEND"
 CONFIG = "pktmend.config"  # where a click context remembers the file
+COMMAND_LINE = "command line"
+DEFAULT = "default"
 _OWN = {"config", "check_config", "help"}
 _CODE = "stage"  # the setting that names code
 
@@ -111,15 +113,28 @@ def show(context: click.Context) -> str:
         if isinstance(p, click.Argument):
             value = " ".join(value)
         text = msgspec.json.encode(value).decode()  # of strings, numbers, truths and lists of them, TOML is JSON
-        rows.append((f"{key_of(p)} = {text}", _origin(context, p)))
+        rows.append((f"{key_of(p)} = {text}", origin_of(context, p)))
     width = max((len(text) for text, _ in rows), default=0)
     return "\n".join(f"{text:{width}}  # {origin}" for text, origin in rows)
 
 
-def _origin(context: click.Context, parameter: click.Parameter) -> str:
+def name_source(context: click.Context, error: PipelineError) -> None:
+    """Say in the hint of *error* where a setting that it is about comes from, if that is not the command line."""
+    said = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", error.detail))
+    interface = getattr(error, "interface", "")
+    for p in parameters(context.command):
+        value, origin = context.params.get(p.name or ""), origin_of(context, p)
+        is_meant = said & {*p.opts, *p.secondary_opts} or (interface and interface in (
+            value if isinstance(value, tuple) else (value,)))
+        if is_meant and origin not in (COMMAND_LINE, DEFAULT):
+            error.hint = "; ".join(filter(None, (error.hint, f"{p.opts[-1]} was set by {origin}")))
+
+
+def origin_of(context: click.Context, parameter: click.Parameter) -> str:
+    """Return where a setting comes from: a variable of the environment, a file, COMMAND_LINE or DEFAULT."""
     source = context.get_parameter_source(parameter.name or "")
     if source is click.core.ParameterSource.ENVIRONMENT:
         return f"{PREFIX}_{(parameter.name or '').upper()}"
     if source is click.core.ParameterSource.DEFAULT_MAP:
         return str(context.meta[CONFIG])
-    return "command line" if source is click.core.ParameterSource.COMMANDLINE else "default"
+    return COMMAND_LINE if source is click.core.ParameterSource.COMMANDLINE else DEFAULT

@@ -19,6 +19,7 @@ from pipeline.loop import Pipeline
 from pipeline.report import check_lines, print_json
 from pipeline.signals import Signals
 from pipeline.stages import classify, count, native, verify
+from pipeline.wording import quantity
 
 
 class Arrivals:
@@ -45,6 +46,13 @@ class Arrivals:
                 "last": r.highest, "octets": r.octets,
             })
         return found
+
+
+def run_line(run: dict[str, int]) -> str:
+    """One line on a sender's run; what is lost before its first frame or after its last cannot show in the numbers."""
+    return (f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} octets; numbers "
+            f"{run['first']} to {run['last']}, of which {run['lost']} missing; {run['duplicates']} came twice, "
+            f"{run['reordered']} out of order, {run['late']} so late that they may be repeats")
 
 
 def run_receiver(interface: str, *, duration: float | None, json: bool) -> None:
@@ -77,7 +85,8 @@ def _print(pipeline: Pipeline, arrivals: Arrivals, *, json: bool, file: Any) -> 
         print_json({"received": {"interface": d.from_, "frames": d.read, "kernel_drops": d.kernel_drops,
                                  "foreign": arrivals.foreign, "runs": arrivals.runs(), "checks": d.checks}})
         return
-    print(f"{d.from_}: {d.read} frames, dropped by the kernel {d.kernel_drops}, not ours {arrivals.foreign}", file=file)
+    print(f"{d.from_}: {quantity(d.read, 'frame')} read, {d.kernel_drops} dropped by the kernel before that, "
+          f"{arrivals.foreign} not of `bench gen`", file=file)
     for run in arrivals.runs():
-        print("  " + ", ".join(f"{name} {n}" for name, n in run.items()), file=file)
+        print(run_line(run), file=file)
     print("\n".join(check_lines(d.checks)), file=file, flush=True)

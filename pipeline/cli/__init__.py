@@ -59,6 +59,16 @@ def pktmend() -> None:
     """Find, explain and repair wrong packet checksums on Linux."""
 
 
+def _source_of(context: click.Context, parameter: click.Parameter) -> str | None:
+    """Return the name of the variable or file that set *parameter*; None if that was the command line."""
+    from pipeline import settings
+
+    origin = settings.origin_of(context, parameter)
+    if origin in (settings.COMMAND_LINE, settings.DEFAULT):
+        return None
+    return f"'{parameter.opts[-1]}' (set by {origin})"
+
+
 def main() -> None:
     """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
     if not sys.flags.safe_path:
@@ -69,6 +79,11 @@ def main() -> None:
         finally:
             if sys.stdout is not None and not sys.stdout.closed:
                 sys.stdout.flush()  # here, where a full disk is still an error and not a traceback
+    except click.BadParameter as error:
+        if error.ctx is not None and error.param is not None and error.param_hint is None:
+            error.param_hint = _source_of(error.ctx, error.param)
+        error.show()
+        sys.exit(EXIT_USAGE)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from pipeline.cli.options import AT
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, require_one_source
 
 
 @click.command()
@@ -33,8 +33,11 @@ def diagnose(
     from pipeline.diagnose.options import Options
     from pipeline.diagnose.run import run_diagnose
 
-    if (path is None) == (interface is None):
-        raise ConfigError("diagnose needs one source", "either -r FILE or -i IFACE")
+    if behind and interface is None and path is None:
+        raise ConfigError("-I is the second tap; the first is missing", "-i BEFORE -I BEHIND")
+    if path_behind and interface is None and path is None:
+        raise ConfigError("-R is the second capture; the first is missing", "-r BEFORE -R BEHIND")
+    require_one_source("diagnose", path, interface, " ".join(expression))
     if (behind and not interface) or (path_behind and not path):
         raise ConfigError("the second tap is of another kind than the first", "-i A -I B, or -r BEFORE -R AFTER")
     sys.exit(run_diagnose(Options(

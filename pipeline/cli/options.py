@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from pipeline.errors import PipelineError
+
 AT = click.option(
     "--at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
     help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
@@ -39,8 +41,14 @@ def configurable(command: click.Command) -> click.Command:
             from pipeline import settings
 
             click.echo(settings.show(click.get_current_context()))
-        else:
+            return
+        try:
             run(**values)
+        except PipelineError as error:
+            from pipeline import settings
+
+            settings.name_source(click.get_current_context(), error)
+            raise
 
     command.callback = callback
     command.context_settings["auto_envvar_prefix"] = "PKTMEND"

@@ -22,6 +22,7 @@ from pipeline.diagnose.remedies import NAT_REMEDIES, ZERO_REMEDIES
 from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Surroundings
 from pipeline.names import Cause, Proto, Status
+from pipeline.wording import quantity
 
 HEALTHY: Final = ("good", "pending", "absent", "unchecked", "none")
 
@@ -138,7 +139,7 @@ def _finding(two: Two, name: str, before: str, behind: str, changes: list[Change
     pairs = [(c, *spoilt) for c in changes if (spoilt := _spoilt(c))]
     samples = [then for _, _, then in pairs]
     kinds = Counter((str(then.proto), _word(first), _word(then)) for _, first, then in pairs)
-    evidence = [f"{total} packets were spoilt by the hop: " + ", ".join(
+    evidence = [f"{quantity(total, 'packet was')} spoilt by the hop: " + ", ".join(
         f"{proto} checksums {a} before it are {b} behind it" for proto, a, b in kinds)]
     evidence += [f"packet {c.before.n} before it is packet {c.behind.n} behind it: the field was "
                  f"{first.hex(first.stored) if first else '-'} and is {then.hex(then.stored)}, right would be "
@@ -164,7 +165,7 @@ def _explain_bits(changes: list[Change]) -> list[str]:
     flips = sum(c.bit_count for c in changes)
     octets = sum(c.lengths[0] for c in changes)
     where = ", ".join(f"octet {i} of the transport, bits {x:02x}" for c in changes[:2] for i, x in c.bits[:2])
-    return [f"{flips} bits of {octets * 8} in {len(changes)} damaged packets differ: {where}"]
+    return [f"{quantity(flips, 'bit')} of {octets * 8} in {quantity(len(changes), 'damaged packet')} changed: {where}"]
 
 
 def _explain_contents(changes: list[Change]) -> list[str]:
@@ -172,7 +173,7 @@ def _explain_contents(changes: list[Change]) -> list[str]:
     if not spoilt:
         return ["headers and contents are the same on both sides; the checksum alone was written over"]
     c = spoilt[0]
-    return [f"their contents differ, in packet {c.behind.n} {len(c.bits)} octets from {c.bits[0][0]} to "
+    return [f"their contents differ, in packet {c.behind.n} {quantity(len(c.bits), 'octet')} from {c.bits[0][0]} to "
             f"{c.bits[-1][0]} of the transport"]
 
 
@@ -212,7 +213,7 @@ def _journey(two: Two) -> list[str]:
     kinds = "".join(f", {n} {a} then {b}" for (a, b), n in m.counts.most_common(5))
     if not two.a.counters.packets and not two.b.counters.packets:
         return []
-    lines = [f"{m.pairs} packets were seen at both taps{sampled}{kinds}"]
+    lines = [f"{quantity(m.pairs, 'packet was')} seen at both taps{sampled}{kinds}"]
     rewrote = Counter(name for changes in two.changes.values() for c in changes for name in c.rewrote)
     looked = sum(len(changes) for changes in two.changes.values())
     if rewrote:
@@ -224,8 +225,8 @@ def _journey(two: Two) -> list[str]:
     drops = [tap for tap in (two.a, two.b) if tap.counters.kernel_drops]
     for tap, other, missing in ((two.a, two.b, m.missing[0]), (two.b, two.a, m.missing[1])):
         if missing and not split and not drops:
-            lines.append(f"{len(missing)} packets of {tap.name} were not seen at {other.name}, the first is packet "
-                         f"{min(missing)}")
+            lines.append(f"{quantity(len(missing), 'packet')} of {tap.name} did not show at {other.name}, the first is "
+                         f"packet {min(missing)}")
     if drops:
         lines.append("what did not arrive cannot be told: the kernel dropped packets of "
                      + " and ".join(f"{tap.name} ({tap.counters.kernel_drops})" for tap in drops))

@@ -8,13 +8,16 @@ from typing import Final
 
 from pipeline.diagnose.causes import CAUSES
 from pipeline.diagnose.evidence import Tap
+from pipeline.diagnose.finding import Remedy
 from pipeline.diagnose.remedies import bridge_command
 from pipeline.diagnose.samples import Sample
 from pipeline.diagnose.surroundings import Surroundings
 from pipeline.machine import Interface
 from pipeline.names import Cause
+from pipeline.wording import quantity
 
 SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
+REPEATS: Final = 3  # packets of a flow with the same difference
 
 
 class Case:
@@ -73,15 +76,22 @@ class Case:
         """Counters that rose meanwhile."""
         return self.around.rising() if self.around else []
 
+    def two_taps(self) -> Remedy:
+        """How to find the hop that spoils them."""
+        name = self.tap.name if self.tap.is_live else "BEFORE"
+        return Remedy(f"pktmend diagnose -i {name} -I AFTER",
+                      "tap before and after each hop on the way: the one behind which they turn wrong")
+
 
 def surely(samples: list[Sample]) -> str:
     """`likely` for few packets, where chance is not ruled out, else `certain`."""
     return "certain" if len(samples) >= SURE else "likely"
 
 
-def counted(counts: dict[str, int]) -> str:
-    """`41 tcp, 3 udp`: the numbers of a finding without their causes."""
+def counted(counts: dict[str, int], words: str) -> str:
+    """`41 tcp, 3 udp checksums are`, `1 tcp checksum is`: a finding's numbers without their causes; see quantity."""
     by_proto = Counter[str]()
     for key, n in counts.items():
         by_proto[key.split()[0]] += n
-    return ", ".join(f"{n} {proto}" for proto, n in by_proto.items())
+    numbers = ", ".join(f"{n} {proto}" for proto, n in by_proto.items())
+    return f"{numbers} {quantity(by_proto.total(), words).partition(' ')[2]}"

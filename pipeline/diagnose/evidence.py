@@ -71,6 +71,8 @@ class Tap:
 
     name:    of the interface or file.           is_live: the kernel told what it knew of each checksum.
     at_wire: the user says that it was taken beyond the sender.
+    seeded:  numbers of bad packets that carry an unfinished checksum beside the bad one.
+    is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
     name: str
@@ -78,6 +80,8 @@ class Tap:
     at_wire: bool = False
     bad: dict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     pending: list[Sample] = field(default_factory=list)
+    seeded: set[int] = field(default_factory=set)
+    is_cut: bool = False
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
@@ -141,9 +145,16 @@ class Tap:
             if len(kept) < PER_CAUSE:
                 checks = [k for k in batch.checks_of(i) if k.status == Status.BAD]
                 kept.extend(take(batch, i, checks, LONGEST if len(kept) < WHOLE else HEAD))
+                if any(k.status == Status.PENDING for k in batch.checks_of(i)):
+                    self.seeded.add(batch.number[i])
+                    self._take_pending(batch, i)
 
     def _look_at_pending(self, batch: _core.Batch) -> None:
         for i in batch.where(status=Status.PENDING)[: PENDING - len(self.pending)]:
+            self._take_pending(batch, i)
+
+    def _take_pending(self, batch: _core.Batch, i: int) -> None:
+        if len(self.pending) < PENDING:
             checks = [k for k in batch.checks_of(i) if k.status == Status.PENDING]
             self.pending.extend(with_expected(s) for s in take(batch, i, checks, 1 << 17))
 

@@ -27,8 +27,8 @@ def leaked(case: Case) -> list[Finding]:
     if not own:
         return []
     counts = case.total(own)
-    evidence = [f"the field holds the bare pseudo-header sum (F = S) in {counted(counts)} checksums, and no note says "
-                "that they are unfinished; by chance one corrupt packet in 65,536 looks like that"]
+    evidence = [f"the field holds the bare pseudo-header sum (F = S) in {counted(counts, 'checksum')}, and no note "
+                "says that they are unfinished; by chance one corrupt packet in 65,536 looks like that"]
     return [lost(case, own, counts, evidence, surely(own) if case.tap.is_live else "likely")]
 
 
@@ -116,7 +116,8 @@ def pending(case: Case) -> list[Finding]:
     if not total:
         return []
     mine = [way for way in case.tap.ways if any(way.kinds[kind] for kind in ("noted", "bare", "blank"))]
-    bare = any(way.kinds["bare"] for way in mine) or any(s.reason == Reason.NO_METADATA for s in case.tap.pending)
+    bare = not any(way.kinds["noted"] for way in mine) or any(way.kinds["bare"] for way in mine) or any(
+        s.reason == Reason.NO_METADATA for s in case.tap.pending)
     place = infer(_context(case, mine), is_noted=not bare)
     samples = case.tap.pending
     counts = {f"{proto} pending": found["pending"] for proto, found in case.tap.checks.items() if "pending" in found}
@@ -137,8 +138,8 @@ def _context(case: Case, mine: list[Way]) -> list[Way]:
 
 
 def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: bool) -> Finding:
-    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts)} checksums, as their senders left "
-                "it"]
+    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}, as their senders "
+                "left it"]
     evidence += place.evidence
     limits = ""
     if bare and place.verdict in ("open", "silent"):
@@ -163,7 +164,7 @@ def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_not
     name = ("tap-without-vnet-header" if blind else
             "tunnel-inner-unfinished" if samples and all(s.depth for s in samples) else
             "xdp-hop" if hops and hops[0].kind in ("program", "xdp") else "metadata-lost")
-    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts)} checksums", *place.evidence,
+    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}", *place.evidence,
                 *(hop.text for hop in hops), *case.rising()]
     limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at "
               "the receiver, where a leaked checksum still holds S")
@@ -178,7 +179,7 @@ def _mac_of(path: Path) -> str:
 def _blind(case: Case, tap: Interface, samples: list[Sample], counts: dict[str, int]) -> Finding:
     """The kernel notes what the program behind the TAP will never learn."""
     hop = Hop("tap", "", 0, (tap,))
-    evidence = [f"{counted(counts)} checksums that the stack sends out here are pending, and the note stays behind",
+    evidence = [f"the stack sends {counted(counts, 'pending checksum')} out here, and the note stays behind",
                 hop.text, *case.rising()]
     remedies = for_leak([(tap.name, tap, True)], [hop])
     return Finding("tap-without-vnet-header", "certain", evidence, samples, counts, remedies,

@@ -17,6 +17,7 @@ path works, or of a host whose other unfinished segments are acknowledged.  A fi
 
 from __future__ import annotations
 
+import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from typing import Final
 
 from pipeline.diagnose.finding import times
 from pipeline.diagnose.talks import PROTOCOLS, TCP, UNFINISHED, Way, passing_pairs
+from pipeline.wording import quantity
 
 LARGEST_FRAME: Final = 9234  # jumbo frames with tags; longer ones exist in hosts only
 ETHERNET_SHORTEST: Final = 60
@@ -92,9 +94,9 @@ def paths_of(ways: Iterable[Way]) -> list[Path]:
         echo = passing[frozenset((path.source, path.target))]
         back = sum(way.replies for way in path.dead)
         if echo:
-            path.works = f"ICMP between the two passes ({echo} echo messages)"
+            path.works = f"ICMP between the two passes ({quantity(echo, 'echo message')})"
         elif back:
-            path.works = f"{path.target} went on sending ({back} packets) and acknowledged none of them"
+            path.works = f"{path.target} went on sending ({quantity(back, 'packet')}) and acknowledged none of them"
     return list(paths.values())
 
 
@@ -122,10 +124,11 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
         return Place("finished-later", "certain", ["the kernel's note that they are unfinished is there", *host])
     answered = sum(path.answered for path in paths)
     if answered:
-        host.insert(0, f"{answered} unfinished packets were answered: whoever answered took them as right")
-    is_split_later = max((way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
+        host.insert(0, f"{quantity(answered, 'unfinished packet was')} answered: whoever answered took them as right")
+    is_certain = bool(_never_leaves(ways)) or max(
+        (way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
     return Place("finished-later" if host else "open",
-                 "certain" if is_split_later else "likely" if host else "possible", host)
+                 "certain" if is_certain else "likely" if host else "possible", host)
 
 
 def _lost_lines(lost: list[Path]) -> list[str]:
@@ -142,14 +145,15 @@ def _dead_lines(paths: list[Path]) -> list[str]:
     if not dead:
         return []
     flows = ", ".join(way.flow for path in dead[:3] for way in path.dead[:1])
-    return [f"{sum(len(path.dead) for path in dead)} connections had no answer ({flows}); their checksums are "
-            "unfinished like those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
+    count = sum(len(path.dead) for path in dead)
+    return [f"{quantity(count, 'connection')} had no answer ({flows}); the checksums are unfinished like "
+            "those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
             "further on: tap behind it to know"]
 
 
 def _host_lines(ways: list[Way]) -> list[str]:
     """What shows that the tap sits on a host, before frames are finished."""
-    lines = []
+    lines = _never_leaves(ways)
     longest = max((way.largest for way in ways if way.unfinished), default=0)
     if longest > LARGEST_FRAME:
         lines.append(f"frames of up to {longest} octets, longer than any link carries: seen on a host, before they are "
@@ -165,6 +169,14 @@ def _host_lines(ways: list[Way]) -> list[str]:
         if short and not any(way.short_frames for way in ways if way.source in others):
             lines.append(f"only frames of {host} are shorter than the {ETHERNET_SHORTEST} octets that a wire carries")
     return lines
+
+
+def _never_leaves(ways: list[Way]) -> list[str]:
+    """All that is unfinished is between loopback addresses (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)."""
+    ends = {end for way in ways if way.unfinished for end in (way.source, way.target)}
+    if ends and all(ipaddress.ip_address(end).is_loopback for end in ends):
+        return [f"{' and '.join(sorted(ends))}: loopback addresses, whose packets never leave their host"]
+    return []
 
 
 def _by_source(ways: list[Way]) -> dict[str, dict[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shlex import quote
 from typing import Final
 
 from pipeline.diagnose.finding import Remedy
@@ -12,6 +13,7 @@ from pipeline.machine import Interface
 TX_COST: Final = "switches segmentation offload (TSO) off too: more CPU time and less throughput on that interface"
 SENDER: Final = "IFACE"
 OVS: Final = "ovs-vswitchd"
+XDP_WORDS: Final = {"generic": "xdpgeneric", "offloaded": "xdpoffload"}  # ip link: `xdp off` is for the driver's mode
 ZERO_REMEDIES: Final = [
     Remedy("ethtool -K VXLAN tx off", "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
            "packets in it are finished before they are wrapped", "switches TSO off for the tunnel"),
@@ -25,7 +27,7 @@ NAT_REMEDIES: Final = [
 
 def finish_in_software(interface: Interface, why: str) -> Remedy:
     """Let the stack complete checksums before they leave *interface*."""
-    return Remedy(interface.command(f"ethtool -K {interface.name} tx off"),
+    return Remedy(interface.command(f"ethtool -K {quote(interface.name)} tx off"),
                   f"{named(interface)} {why}", TX_COST)
 
 
@@ -57,7 +59,7 @@ def for_leak(ends: Iterable[tuple[str, Interface | None, bool]], hops: list[Hop]
             "the restart interrupts all its traffic"))
     for hop in hops:
         if hop.kind == "program":
-            remedies += [Remedy(i.command(f"ip link set dev {i.name} xdp off"),
+            remedies += [Remedy(i.command(f"ip link set dev {quote(i.name)} {XDP_WORDS.get(i.xdp, 'xdp')} off"),
                                 f"frames that come in at {named(i)} go through the kernel, note and all",
                                 "what the XDP program does is not done any more") for i in hop.interfaces]
     return _unique(remedies)
@@ -80,7 +82,7 @@ def bridge_command(template: str, around: Surroundings | None, target: Interface
         if incoming and around.tapped != target and (
                 port is None or (port.namespace.inode == around.tapped.namespace.inode and port != around.tapped)):
             a = around.tapped.name
-    command = template.format(a=a, b=b)
+    command = template.format(a=quote(a), b=quote(b))
     return f"{prefix} {command}" if prefix else command
 
 

@@ -15,6 +15,7 @@ from pipeline.diagnose.surroundings import Surroundings
 from pipeline.errors import EXIT_PROBLEMS, PipelineError
 from pipeline.report import check_lines, merge_checks, print_json
 from pipeline.signals import Signals
+from pipeline.wording import quantity
 
 
 def run_diagnose(options: Options) -> int:
@@ -65,6 +66,6 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Finding]) -
         print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
         return
     print(text_of(findings))
-    unseen = f"; {drops} more were dropped by the kernel, unseen" if drops else ""
-    print(f"\n{packets} packets, {truncated} truncated, {malformed} malformed{unseen}")
+    unseen = f"; the kernel dropped {drops} more, unseen" if drops else ""
+    print(f"\n{quantity(packets, 'packet')}, {truncated} truncated, {malformed} malformed{unseen}")
     print("\n".join(check_lines(checks)))

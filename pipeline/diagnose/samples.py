@@ -13,6 +13,7 @@ ETHERNET: Final = 1
 SLL: Final = 113
 SLL2: Final = 276
 WITH_PORTS: Final = (6, 17, 33, 132, 136)
+FEW_BITS: Final = 2  # of a one's complement difference; 1 in 146 random ones has so few
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ class Sample:
 def minus(a: int, b: int) -> int:
     """Return a - b of 16-bit one's complement numbers; the two zeros are one."""
     return (a - b) % 0xFFFF
+
+
+def bits(difference: int) -> int:
+    """How many bits, added or taken away, make this one's complement difference (weight of its non-adjacent form)."""
+    return min((d ^ (3 * d)).bit_count() for d in (difference, (-difference) % 0xFFFF))
 
 
 def end_text(address: str, port: int) -> str:

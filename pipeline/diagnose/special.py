@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from shlex import quote
 
 from pipeline import _core
 from pipeline.diagnose.case import Case, counted, surely
@@ -12,6 +13,7 @@ from pipeline.diagnose.remedies import for_leak
 from pipeline.diagnose.samples import Sample, minus
 from pipeline.diagnose.surroundings import named
 from pipeline.names import Cause, CheckFlag, PacketFlag, Proto, Status
+from pipeline.wording import quantity
 
 HONEST_VALID = (6, 2)  # packet sockets before may say "verified" of what only a card had summed (Nov 2022)
 VETH_FIXED = (4, 4)
@@ -26,7 +28,7 @@ def vouched(case: Case) -> list[Finding]:
         return []
     unfinished = sum(s.cause == Cause.LEAKED for s in mine)
     counts = case.total(mine)
-    evidence = [f"{counted(counts)} checksums are wrong although the kernel marked their packets as verified"]
+    evidence = [f"{counted(counts, 'checksum is')} wrong although the kernel marked their packets as verified"]
     confidence, limits = "likely", ""
     if case.around is None:
         limits = "the mark is as good as the program that wrote the capture"
@@ -51,13 +53,14 @@ def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
         return [Remedy("ethtool -K IFACE rx off", "for the card that receives them: the stack checks by itself", less)]
     remedies = []
     if tapped.device or case.around.machine.kernel < VETH_FIXED:
-        remedies.append(Remedy(tapped.command(f"ethtool -K {tapped.name} rx off"),
+        remedies.append(Remedy(tapped.command(f"ethtool -K {quote(tapped.name)} rx off"),
                                f"{named(tapped)} vouches for nothing: the stack checks by itself", less))
     owners = [case.owner(s.source, s.source_mac) for s in mine[:16]]
-    ports = [port for owner in owners if owner and (port := case.around.machine.peer_of(owner)) and port.has("rx-gro")]
+    found = [port for owner in owners if owner and (port := case.around.machine.peer_of(owner)) and port.has("rx-gro")]
+    ports = {(port.namespace.inode, port.index): port for port in found}
     verifies = "does not verify and mark frames that are damaged only later: the receiver checks them again"
-    remedies += [Remedy(port.command(f"ethtool -K {port.name} gro off"), f"{named(port)}, where they enter, {verifies}",
-                        "more CPU time") for port in {port.index: port for port in ports}.values()]
+    remedies += [Remedy(port.command(f"ethtool -K {quote(port.name)} gro off"),
+                        f"{named(port)}, where they enter, {verifies}", "more CPU time") for port in ports.values()]
     return remedies or [Remedy("ethtool -K IFACE gro off", f"the interface where they enter the machine {verifies}",
                                "more CPU time")]
 
@@ -72,8 +75,8 @@ def flagged(case: Case) -> list[Finding]:
         counts = case.total(done) if not rest else {f"{s.proto} bad-seed": len(done) for s in done[:1]}
         found.append(Finding(
             "double-completion", surely(done),
-            [f"{len(done)} checksums are finished and right, and still flagged as unfinished: whoever completes them "
-             "next turns them into the bare pseudo-header sum"],
+            [f"{quantity(len(done), 'checksum is')} finished and right, and still flagged as unfinished: whoever "
+             "completes it next turns it into the bare pseudo-header sum"],
             done, counts, [_sender_remedy(case, done)], bridge=None))
     if rest:
         found.append(_bad_seed(case, rest))
@@ -87,7 +90,7 @@ def _sender_remedy(case: Case, samples: list[Sample]) -> Remedy:
 
 def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
     counts = case.total(mine)
-    evidence = [f"{counted(counts)} fields are flagged as unfinished and do not hold the seed S"]
+    evidence = [f"{counted(counts, 'field is')} flagged as unfinished, without the seed S in it"]
     offsets = {minus(s.stored, s.seed or 0) for s in mine}
     if all(s.stored == 0 for s in mine):
         evidence.append("all hold 0: the sender forgot the pseudo header")
@@ -120,15 +123,15 @@ def sctp(case: Case) -> list[Finding]:
     mine = case.claim(is_mistake)
     if not mine:
         return []
-    words = {"empty": "hold 0: the CRC32c was left to hardware and never filled in",
-             "16-bit": "hold a 16-bit Internet checksum: a hop completed them as if they were TCP",
-             "written": "hold the right CRC32c in the wrong byte order or not complemented"}
+    words = {"empty": "0: the CRC32c was left to hardware and never filled in",
+             "16-bit": "a 16-bit Internet checksum: a hop completed them as if they were TCP",
+             "written": "the right CRC32c in the wrong byte order or not complemented"}
     counts = case.total(mine)
-    evidence = [f"{len(some)} SCTP checksums {words[kind]}" for kind, some in kinds.items()]
+    evidence = [f"{quantity(len(some), 'SCTP checksum field holds')} {words[kind]}" for kind, some in kinds.items()]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
     remedies = [Remedy(
-        (end.command(f"ethtool -K {end.name} tx-checksum-sctp off") if end else "ethtool -K IFACE tx-checksum-sctp "
-                                                                                "off"),
+        (end.command(f"ethtool -K {quote(end.name)} tx-checksum-sctp off") if end else
+         "ethtool -K IFACE tx-checksum-sctp off"),
         f"{address} computes the CRC32c itself", "a little more CPU time") for address, end, _ in ends[:4]]
     bridge = case.bridge("sctp-wrong-sum" if "empty" in kinds else "wrong-arithmetic", mine)
     return [Finding("sctp-wrong-sum", surely(mine), evidence, mine, counts, remedies, bridge=bridge)]
@@ -223,17 +226,17 @@ def icmp(case: Case) -> list[Finding]:
         return []
     evidence = []
     if strangers:
-        evidence.append(f"{len(strangers)} of {len(errors)} ICMP errors are addressed to another host than the sender "
-                        f"of the packet they quote ({_pair(strangers[0])}): the outer address was translated, the "
-                        "quoted one was not")
+        evidence.append(f"{len(strangers)} of {quantity(len(errors), 'ICMP error')} went to another host than the "
+                        f"sender of the packet it quotes ({_pair(strangers[0])}): the outer address was translated, "
+                        "the quoted one was not")
     if wrong:
-        evidence.append(f"{len(wrong)} of {len(errors)} ICMP errors have a wrong checksum of their own, the one from "
-                        "before what they quote was rewritten; other ICMP messages are right")
+        evidence.append(f"{len(wrong)} of {quantity(len(errors), 'ICMP error')} had a wrong checksum of its own, the "
+                        "one from before what it quotes was rewritten; other ICMP messages are right")
     numbers = {e.n for e in wrong}
     case.claim(lambda s: s.n in numbers and s.proto in (Proto.ICMP, Proto.ICMPV6))
     stale = [e for e in strangers if e not in wrong]
     samples = [e.sample for e in (*wrong, *stale)]
-    confidence = "certain" if strangers else "likely"
+    confidence = surely(samples) if strangers else "likely"
     return [Finding("icmp-stale-inner", confidence, evidence, samples, {"icmp": len(samples)},
                     [Remedy("nft list ruleset", "find the hop that rewrites these addresses: its NAT has to translate "
                                                 "ICMP errors with their connection (conntrack state `related`), or "

@@ -36,7 +36,7 @@ def read(
         try:
             finish(pipeline, source, signals)
         except FormatError as error:
-            fault = error
+            fault, tap.is_cut = error, True
         tap.close(pipeline.counters())
     return tap, fault
 

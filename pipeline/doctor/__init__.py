@@ -11,16 +11,20 @@ from __future__ import annotations
 import itertools
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.doctor import hops, kernels, links, system
+from pipeline.doctor.again import look_again
 from pipeline.doctor.finding import Finding, Severity, place
 from pipeline.doctor.ovs import find_switches
 from pipeline.errors import CaptureError, PipelineError, PrivilegeError
 from pipeline.machine import Interface, Machine, read_machine
 from pipeline.namespaces import Namespace, find_namespace
 from pipeline.report import print_json
+from pipeline.wording import quantity
 
 CHECKS: Final[tuple[Callable[[hops.View], Iterator[Finding]], ...]] = (
     hops.lost_notes, hops.taps, hops.xdp, hops.ovs_datapaths,
@@ -31,9 +35,10 @@ WIDTH: Final = 110
 
 
 def look() -> hops.View:
-    """Read the machine."""
+    """Read the machine, and after a moment its counters once more."""
+    began = time.monotonic()
     machine, switches = read_machine(), find_switches()
-    return hops.View(machine, hops.find_hops(machine, switches), switches)
+    return hops.View(machine, hops.find_hops(machine, switches), switches, look_again(machine, began))
 
 
 def examine(view: hops.View) -> list[Finding]:
@@ -93,13 +98,14 @@ def concerns(finding: Finding, path: Sequence[Interface]) -> bool:
 def run_doctor(*, names: Sequence[str], netns: str | None, watch: float, json: bool) -> int:
     """Print the findings; return 1 if one of them is a problem."""
     namespace = find_namespace(netns) if netns else None
+    began = time.monotonic()
     view = look()
     path = path_of(view, names, namespace)
-    findings = [f for f in examine(view) if concerns(f, path)]
     unread = list(view.machine.unread)
+    dropped = _watched(watch, unread) if watch else []
     if watch:
-        findings += _watched(watch, unread)
-        findings.sort(key=lambda f: f.severity)
+        view = replace(view, rise=look_again(view.machine, began, everywhere=True))
+    findings = sorted([f for f in examine(view) if concerns(f, path)] + dropped, key=lambda f: f.severity)
     machine = _machine_json(view.machine, unread)
     if json:
         for finding in findings:
@@ -118,13 +124,18 @@ def run_doctor(*, names: Sequence[str], netns: str | None, watch: float, json: b
 
 
 def _watched(seconds: float, unread: list[str]) -> list[Finding]:
+    """Let *seconds* pass and return what the kernel said it dropped; where it cannot say, the counters must do."""
     from pipeline.doctor.drops import watch_drops
     from pipeline.signals import Signals
 
+    stop = Signals().stop
     try:
-        return watch_drops(seconds, Signals().stop.wait)
+        return watch_drops(seconds, stop.wait)
     except PipelineError as error:
         unread.append(f"drop reasons: {error}")
+        print(f"pktmend: {error}; watching each namespace's counters instead, which do not tell where",
+              file=sys.stderr, flush=True)
+        stop.wait(seconds)
         return []
 
 
@@ -183,9 +194,10 @@ def _lines(finding: Finding) -> list[str]:
     for each in finding.evidence:
         lines += _wrapped(each, "  - ", "    ")
     for (effect, side_effect), group in itertools.groupby(finding.remedies, key=lambda r: (r.effect, r.side_effect)):
-        lines += [f"  $ {remedy.command}" for remedy in group]
+        commands = [line for remedy in group for line in remedy.command.splitlines()]
+        lines += [f"  $ {line}" for line in commands]
         cost = f" Cost: {side_effect}." if side_effect else ""
-        lines += _wrapped(f"{effect}.{cost}", "      ", "      ")
+        lines += _wrapped(f"{effect}.{cost}", "      " if commands else "  * ", "      " if commands else "    ")
     return [*lines, *([f"  see {finding.reference}"] if finding.reference else [])]
 
 
@@ -196,11 +208,7 @@ def _wrapped(text: str, first: str, rest: str) -> list[str]:
 
 def _last_line(findings: Sequence[Finding], path: Sequence[Interface], machine: dict[str, Any]) -> str:
     counts = [sum(f.severity is s for f in findings) for s in Severity]
-    spoken = ", ".join(_count(n, word) for n, word in zip(counts, ("problem", "warning", "note"), strict=True) if n)
-    where = _count(len({i.namespace.inode for i in path}), "namespace")
-    return (f"{spoken or 'nothing found'}: {_count(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
+    spoken = ", ".join(quantity(n, word) for n, word in zip(counts, ("problem", "warning", "note"), strict=True) if n)
+    where = quantity(len({i.namespace.inode for i in path}), "namespace")
+    return (f"{spoken or 'nothing found'}: {quantity(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
             f"sums by {machine['sum']}")
-
-
-def _count(n: int, word: str) -> str:
-    return f"{n} {word}{'' if n == 1 else 's'}"

@@ -18,6 +18,7 @@ from typing import Final
 
 from pipeline.doctor.finding import FEW, Finding, Severity
 from pipeline.errors import CaptureError, PrivilegeError
+from pipeline.wording import quantity
 
 PLACES: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 EVENT: Final = "events/skb/kfree_skb"
@@ -54,7 +55,7 @@ def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[Fin
     for reason, n in by_reason.most_common():
         places = [f"{location}: {count}" for (why, location), count in dropped.most_common() if why == reason]
         yield Finding("dropped-now", Severity.PROBLEM if n > FEW else Severity.WARNING,
-                      f"the kernel dropped {n} packets within {seconds:.1f} s, reason {reason}",
+                      f"the kernel dropped {quantity(n, 'packet')} within {seconds:.1f} s, reason {reason}",
                       "Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
                       tuple(places))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Final
 
 from pipeline.machine import Interface
@@ -26,7 +27,11 @@ class Severity(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Remedy:
-    """A command as it is to be typed here, its namespace included; what it does, and what it costs."""
+    """What cures: a command, what it does, and what it costs.
+
+    command: shell lines as they can be pasted here, their namespace included; empty where the cure is no command of
+             this machine: *effect* then says what to do.
+    """
 
     command: str
     effect: str
@@ -80,7 +85,7 @@ TX_OFF_COST: Final = "segmentation offload (TSO) goes off with it: more CPU for 
 
 def tx_off(interface: Interface, effect: str) -> Remedy:
     """Let *interface* finish its checksums itself."""
-    return Remedy(interface.command(f"ethtool -K {interface.name} tx off"), effect, TX_OFF_COST)
+    return Remedy(interface.command(f"ethtool -K {quote(interface.name)} tx off"), effect, TX_OFF_COST)
 
 
 def own_addresses(interface: Interface, version: int = 0) -> list[str]:

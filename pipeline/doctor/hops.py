@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote
 from typing import Final
 
-from pipeline.doctor.finding import Finding, Remedy, Severity, names, own_addresses, place, tx_off
-from pipeline.doctor.ovs import Switch
+from pipeline.doctor.again import Rise
+from pipeline.doctor.finding import TX_OFF_COST, Finding, Remedy, Severity, names, own_addresses, place, tx_off
+from pipeline.doctor.ovs import Switch, unit_of
 from pipeline.machine import Interface, Machine, Reader
 from pipeline.machine.bpf import read_program
 
@@ -54,11 +56,12 @@ class Hop:
 
 @dataclass(frozen=True)
 class View:
-    """What the checks look at: the machine, its hops, its Open vSwitches."""
+    """What the checks look at: the machine, its hops, its Open vSwitches, and what its counters rose by meanwhile."""
 
     machine: Machine
     hops: tuple[Hop, ...]
     switches: tuple[Switch, ...]
+    rise: Rise
 
 
 def find_hops(machine: Machine, switches: tuple[Switch, ...]) -> tuple[Hop, ...]:
@@ -133,15 +136,12 @@ def _loses(view: View, hop: Hop, senders: list[Interface], guests: list[Interfac
     evidence += [f"rx is off on {place(i)}: that does not help, the sender decides" for port in hop.ports
                  for i in (port, view.machine.peer_of(port)) if i and i.kind == "veth" and not i.has("rx-checksum")]
     remedies = [tx_off(end, SENDERS_FINISH) for end in senders]
-    remedies += [Remedy("ethtool -K eth0 tx off        # in the guest behind " + port.name, SENDERS_FINISH,
-                        "or for good in its definition: <driver><host csum='off' .../></driver>") for port in guests]
+    remedies += [Remedy("", f"in the guest behind {port.name}, `ethtool -K eth0 tx off` with its interface's name, or "
+                        f"for good in its definition <driver><host csum='off' .../></driver>: {SENDERS_FINISH}",
+                        TX_OFF_COST) for port in guests]
     if hop.program == "ovs-vswitchd":
         remedies.append(_ovs_tso(hop))
-    remedies += [Remedy(
-        port.command(f"pktmend bridge -i to-hop -I {port.name} --finish to-hop"),
-        f"after `ip link add to-hop type veth peer name at-hop`, and with at-hop in {port.name}'s place as the hop's "
-        "port: finishes what goes to the hop, completes what comes leaked; offloads stay as they are",
-        "pktmend must keep running") for port in hop.ports[:1]]
+    remedies.append(_bridge(view, hop))
     return Finding(
         "userspace-hop", severity,
         f"{hop.title} {'forwards' if hop.is_sure else 'may forward'} {names(hop.ports)} and loses the kernel's note on "
@@ -150,6 +150,27 @@ def _loses(view: View, hop: Hop, senders: list[Interface], guests: list[Interfac
         "counts InCsumErrors, while ping works.",
         tuple(evidence), tuple(remedies), (*hop.ports, *senders),
         reference="docs/doctor.md; Open vSwitch: Documentation/topics/userspace-tso.rst")
+
+
+def _bridge(view: View, hop: Hop) -> Remedy:
+    """Put `pktmend bridge` between the hop and one of its ports, by a veth pair that takes the port's place."""
+    port = hop.ports[0]
+    spot = view.machine.place_of(port.namespace)
+    taken = {i.name for i in spot.interfaces} if spot else set()
+    number = next(n for n in ("", *map(str, range(2, len(taken) + 3))) if not {f"to-hop{n}", f"at-hop{n}"} & taken)
+    ours, its, name = f"to-hop{number}", f"at-hop{number}", quote(port.name)
+    lines = [port.command(words) for words in (
+        f"ip link add {ours} mtu {port.mtu} type veth peer name {its} mtu {port.mtu}",
+        f"ip link set dev {ours} up", f"ip link set dev {its} up")]
+    then = f"Then give {its} to {hop.program or 'the process'} in {port.name}'s place, as its port: the bridge"
+    if hop.switch is not None:
+        ask = f"ovs-vsctl --db={hop.switch.database}"
+        lines.append(f'{ask} add-port "$({ask} port-to-br {name})" {its} -- del-port {name}')
+        then = "The bridge"
+    lines.append(port.command(f"pktmend bridge -i {ours} -I {name} --finish {ours}"))
+    scope = f"; only of what passes {port.name}" if len(hop.ports) > 2 else ""
+    return Remedy("\n".join(lines), f"{then} finishes what goes to the hop and completes what comes leaked, offloads "
+                                    f"stay as they are{scope}", "pktmend must keep running")
 
 
 def _ovs_tso(hop: Hop) -> Remedy:
@@ -173,7 +194,7 @@ def ovs_datapaths(view: View) -> Iterator[Finding]:
                 f"Open vSwitch (pid {switch.pid}) has userspace-tso-enable set, but its sockets do not keep the note",
                 "The option is read when ovs-vswitchd starts.",
                 (f"bridges with datapath_type=netdev: {', '.join(bridges)}",),
-                (Remedy("systemctl restart openvswitch-switch", "the option takes effect", "interrupts traffic"),),
+                (_restart(switch),),
                 hop.ports)
         elif hop is None or hop.keeps_note:
             state = "on" if switch.tso else "off"
@@ -182,6 +203,13 @@ def ovs_datapaths(view: View) -> Iterator[Finding]:
                 f"{', '.join(bridges)}; userspace-tso-enable is {state}",
                 "Its ports keep the note on unfinished checksums only with that option." if not switch.tso else
                 "Its ports keep the note on unfinished checksums.", interfaces=hop.ports if hop else ())
+
+
+def _restart(switch: Switch) -> Remedy:
+    unit = unit_of(switch.pid)
+    effect = "the option takes effect" if unit else (
+        f"restart ovs-vswitchd (pid {switch.pid}) the way it was started: the option takes effect")
+    return Remedy(f"systemctl restart {unit}" if unit else "", effect, "interrupts traffic")
 
 
 def taps(view: View) -> Iterator[Finding]:
@@ -198,7 +226,8 @@ def taps(view: View) -> Iterator[Finding]:
             "gets it in the end drops it.",
             (f"ethtool -k {interface.name}: tx-checksum-ip-generic on", "IFF_VNET_HDR is not set"),
             (tx_off(interface, "the host finishes the checksum before the program reads the frame"),
-             Remedy("open it with IFF_VNET_HDR, or without TUNSETOFFLOAD(TUN_F_CSUM)", "in the program itself")),
+             Remedy("", "or in the program itself: open the TAP with IFF_VNET_HDR, or without "
+                        "TUNSETOFFLOAD(TUN_F_CSUM)")),
             (interface,), reference="Linux Documentation/networking/tuntap.rst")
 
 
@@ -235,5 +264,5 @@ def xdp(view: View) -> Iterator[Finding]:
                 "xdp-super-frames", severity, f"{title} that {place(end)} sends above the MTU",
                 "Generic XDP keeps the note on the checksum, but drops a redirected frame that is above the MTU: "
                 "connections open, and then data stops.", (*evidence, f"{place(end)}: tso on"),
-                (Remedy(end.command(f"ethtool -K {end.name} tso off gso off"), "the sender cuts segments itself",
+                (Remedy(end.command(f"ethtool -K {quote(end.name)} tso off gso off"), "the sender cuts segments itself",
                         "more CPU for each octet sent"),), (interface, end))

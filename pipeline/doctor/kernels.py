@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Final
 
 from pipeline.doctor.finding import Finding, Remedy, Severity
@@ -17,7 +18,8 @@ Version = tuple[int, ...]
 class Bug:
     """since <= version < fixed, except in stable series {(5, 4): 41} from that release on.
 
-    about: the interfaces of a machine that it concerns; none, and it is not reported.
+    about:  the interfaces of a machine that it concerns; none, and it is not reported.
+    remedy: what helps one of them before the kernel is updated.
     """
 
     name: str
@@ -29,7 +31,7 @@ class Bug:
     commit: str
     about: Callable[[Machine], list[Interface]]
     stable: dict[Version, int] = field(default_factory=dict)
-    remedies: tuple[Remedy, ...] = ()
+    remedy: Callable[[Interface], Remedy | None] = lambda _: None
 
     def has(self, version: Version) -> bool:
         """Does this kernel version have it?"""
@@ -55,14 +57,15 @@ BUGS: Final = (
     Bug("kernel-veth-vouches", Severity.PROBLEM, (0,), (4, 4),
         "this kernel's veth turns \"not verified\" into \"verified\"",
         "Corrupt data from the wire reaches applications in containers.", "ce8c839b74e3", _kind("veth"),
-        remedies=(Remedy("ethtool -K VETH rx off        # on the container's end of each pair",
-                         "veth does not vouch then", "more CPU on receive"),)),
+        remedy=lambda i: None if i.master else Remedy(i.command(f"ethtool -K {quote(i.name)} rx off"),
+                                                      "veth does not vouch then", "more CPU on receive")),
     Bug("kernel-nat-on-zero", Severity.WARNING, (0,), (5, 7),
         "this kernel's NAT updates a UDP checksum of 0, which means \"none\"",
         "A VXLAN packet that is translated twice gets a wrong outer checksum and is dropped: connections hang for 63 "
         "seconds (Kubernetes 1.16 and its peers).", "ea64d8d6c675", _tunnels_without_sum,
         {(4, 14): 181, (4, 19): 123, (5, 4): 41},
-        (Remedy("ethtool -K VXLAN tx-checksum-ip-generic off", "the known workaround", "more CPU"),)),
+        lambda i: Remedy(i.command(f"ethtool -K {quote(i.name)} tx-checksum-ip-generic off"), "the known workaround",
+                         "more CPU")),
     Bug("kernel-csum-valid", Severity.INFO, (3, 19), (6, 1),
         "this kernel calls checksums valid that it has only summed (TP_STATUS_CSUM_VALID)",
         "`claimed-valid` in reports of captures made here is weak evidence.",
@@ -90,5 +93,6 @@ def kernel_bugs(view: View) -> Iterator[Finding]:
                 bug.name, bug.severity, bug.title, bug.why,
                 (f"Linux {machine.release}; fixed in {fixed}, or by your distribution before that",
                  f"concerns {', '.join(i.name for i in about[:4])}" + (" and others" if len(about) > 4 else "")),
-                (Remedy(f"a kernel of {fixed} or later", "the bug is gone", "a reboot"), *bug.remedies),
+                (Remedy("", f"with a kernel of {fixed} or later the bug is gone", "a reboot"),
+                 *(remedy for i in about[:4] if (remedy := bug.remedy(i)))),
                 tuple(about), reference=f"Linux commit {bug.commit}")

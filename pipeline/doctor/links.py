@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from shlex import quote
 from typing import Final
 
 from pipeline.doctor.finding import Finding, Remedy, Severity, names, own_addresses, place
@@ -23,7 +24,7 @@ def _setting(spot: Place | None, interface: Interface, word: str) -> int:
 
 def _sysctl(interface: Interface, word: str, value: int) -> str:
     """With slashes, for names that have a dot."""
-    return interface.command(f"sysctl -w net/ipv4/conf/{interface.name}/{word}={value}")
+    return interface.command(f"sysctl -w {quote(f'net/ipv4/conf/{interface.name}/{word}={value}')}")
 
 
 def arp_flux(view: View) -> Iterator[Finding]:
@@ -89,7 +90,7 @@ def addresses_on_ports(view: View) -> Iterator[Finding]:
             why = ("The bridge takes the frames before the stack sees them on this port: the address is dead or works "
                    "by chance. It belongs on the bridge.")
             where = f"the {interface.master_kind} {interface.master}"
-        remedies = [Remedy(interface.command(f"ip address del {a} dev {interface.name}"), "the host keeps out",
+        remedies = [Remedy(interface.command(f"ip address del {a} dev {quote(interface.name)}"), "the host keeps out",
                            "the host loses that address") for a in addresses]
         yield Finding("address-on-port", Severity.WARNING,
                       f"{place(interface)} is a port of {where} and has addresses of its own", why,
@@ -110,7 +111,7 @@ def super_frames(view: View) -> Iterator[Finding]:
                     "The kernel joins segments before the hop reads them; without the virtio-net header it can neither "
                     "send them (message too long) nor split them.",
                     (f"{', '.join(joined)} on, MTU {port.mtu}",),
-                    (Remedy(port.command(f"ethtool -K {port.name} " + " ".join(f"{w} off" for w in joined)),
+                    (Remedy(port.command(f"ethtool -K {quote(port.name)} {' '.join(f'{w} off' for w in joined)}"),
                             "frames arrive as they were on the wire", "more CPU for TCP received on that interface"),),
                     (port,))
     for interface in view.machine.interfaces():
@@ -124,7 +125,7 @@ def super_frames(view: View) -> Iterator[Finding]:
                 "Packet sockets and the virtio-net header were made for 64 KiB: a hop in user space loses or cuts "
                 "such frames, and captures show an IP length of 0.",
                 tuple(f"{word} {size}" for word, size in sizes.items()),
-                (Remedy(interface.command(f"ip link set dev {interface.name} "
+                (Remedy(interface.command(f"ip link set dev {quote(interface.name)} "
                                           + " ".join(f"{word} {BIG}" for word in sizes)), "back to 64 KiB"),),
                 (interface,), reference="ip-link(8), gso_max_size and gro_max_size")
 
@@ -141,8 +142,7 @@ def tunnels(view: View) -> Iterator[Finding]:
                 f"{place(interface)} sends with remote checksum offload",
                 "Inner checksums go out unfinished, and the receiver is to finish them; one that does not know this "
                 "VXLAN extension drops the packets.", ("remcsumtx is on",),
-                (Remedy(interface.command(_recreate(interface, "noremcsumtx")), "inner checksums are finished here",
-                        "it must be made again"),), (interface,),
+                (_recreate(interface, "noremcsumtx", "inner checksums are finished here"),), (interface,),
                 reference="draft-herbert-vxlan-rco; ip-link(8) remcsumtx")
         if t.get("udp6zerocsumtx") and not t.get("udp6zerocsumrx"):
             yield Finding(
@@ -150,13 +150,15 @@ def tunnels(view: View) -> Iterator[Finding]:
                 f"{place(interface)} sends UDP over IPv6 without checksum, and refuses to receive it so",
                 "Zero is legal over IPv6 only if both ends of the tunnel allow it; an equal set-up at the other end "
                 "drops everything.", ("udp6zerocsumtx on, udp6zerocsumrx off",),
-                (Remedy(interface.command(_recreate(interface, "udp6zerocsumrx")), "both directions agree",
-                        "it must be made again"),), (interface,), reference="RFC 6935, RFC 6936; ip-link(8)")
+                (_recreate(interface, "udp6zerocsumrx", "both directions agree"),), (interface,),
+                reference="RFC 6935, RFC 6936; ip-link(8)")
 
 
-def _recreate(interface: Interface, word: str) -> str:
-    t = interface.tunnel or {}
-    return f"ip link add {interface.name} type {interface.kind} id {t['id']} dstport {t['port']} ... {word}"
+def _recreate(interface: Interface, word: str, effect: str) -> Remedy:
+    """The kernel does not change this setting of a tunnel that exists, and how it was made its owner knows best."""
+    return Remedy(interface.command(f"ip -d link show dev {quote(interface.name)}"),
+                  f"shows how it was made; make it anew with the same words and `{word}`: {effect}",
+                  "the tunnel is interrupted")
 
 
 def link_errors(view: View) -> Iterator[Finding]:
@@ -170,4 +172,5 @@ def link_errors(view: View) -> Iterator[Finding]:
                 "Cable, transceiver, duplex or a switch port: such a link may also pass damage that no CRC catches.",
                 tuple(f"{word} {n} of {interface.statistics.get('rx_packets', 0)} received"
                       for word, n in damage.items()),
-                (Remedy(interface.command(f"ethtool -S {interface.name}"), "the driver's own counters"),), (interface,))
+                (Remedy(interface.command(f"ethtool -S {quote(interface.name)}"), "the driver's own counters"),),
+                (interface,))

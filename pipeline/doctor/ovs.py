@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ DEFAULT_DATABASE = "unix:/var/run/openvswitch/db.sock"
 
 @dataclass(frozen=True)
 class Switch:
-    """One ovs-vswitchd: its process, its database, {bridge: datapath_type} and other_config:userspace-tso-enable."""
+    """One ovs-vswitchd: its process, its database as it is reached from here, {bridge: datapath_type} and
+    other_config:userspace-tso-enable.
+    """
 
     pid: int
     database: str
@@ -40,14 +43,24 @@ def _ask(pid: int) -> Switch | None:
     except OSError:
         return None
     database = next((w for w in words[1:] if w.startswith(("unix:", "tcp:", "ssl:"))), DEFAULT_DATABASE)
-    reach = f"unix:/proc/{pid}/root{database[5:]}" if database.startswith("unix:/") else database
     try:
-        rows = _list(reach, "bridge", "name,datapath_type")
-        config = dict(_list(reach, "Open_vSwitch", "other_config")[0][0][1])
+        if database.startswith("unix:/") and not Path(f"/proc/{pid}/root").samefile("/"):  # it runs in a container
+            database = f"unix:/proc/{pid}/root{database[5:]}"
+        rows = _list(database, "bridge", "name,datapath_type")
+        config = dict(_list(database, "Open_vSwitch", "other_config")[0][0][1])
     except (OSError, ValueError, LookupError, subprocess.SubprocessError):
         return None
     return Switch(pid, database, {str(name): str(kind) or "system" for name, kind in rows},
                   config.get("userspace-tso-enable") == "true")
+
+
+def unit_of(pid: int) -> str:
+    """Return the systemd service that a process belongs to, by its control group; empty if there is none."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
+    return next((part for part in reversed(re.split(r"[/\n]", groups)) if part.endswith(".service")), "")
 
 
 def _list(database: str, table: str, columns: str) -> list[Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from pipeline.doctor.finding import FEW, Finding, Remedy, Severity
 from pipeline.doctor.hops import View
 from pipeline.machine.counters import checksum_errors
 from pipeline.machine.facts import Place
+from pipeline.wording import quantity
 
 RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
@@ -19,22 +21,37 @@ RECEIVED: Final = {"TcpInCsumErrors": "TcpInSegs", "UdpInCsumErrors": "UdpInData
 
 
 def counters(view: View) -> Iterator[Finding]:
-    """Namespaces whose stack has dropped packets for their checksum."""
+    """Namespaces whose stack has dropped packets for their checksum: ever, and while we looked."""
     for spot in view.machine.places:
+        rise = view.rise.counters.get(spot.namespace.inode, {})
+        rose = checksum_errors(rise)
         errors = checksum_errors(spot.counters)
+        errors = {name: errors.get(name, 0) + rose.get(name, 0) for name in {**errors, **rose}}
         if not errors:
             continue
-        rare = all(n <= max(FEW, spot.counters.get(RECEIVED.get(name, ""), 0) // 100_000) for name, n in errors.items())
+        is_rare = _are_few(errors, spot.counters)
+        severity = (Severity.PROBLEM if not _are_few(rose, rise) else
+                    Severity.INFO if is_rare else Severity.WARNING)
         where = "" if spot.namespace.is_own else f" ({spot.namespace.label})"
-        diagnose = spot.namespace.command(f"pktmend diagnose -i {_busiest(spot)}")
+        now = f"{sum(rose.values()) or 'none'} of them within the last {view.rise.seconds:.1f} s"
+        diagnose = spot.namespace.command(f"pktmend diagnose -i {quote(_busiest(spot))}")
         yield Finding(
-            "checksum-errors", Severity.INFO if rare else Severity.WARNING,
-            f"the kernel has dropped {sum(errors.values())} packets for a wrong checksum{where}",
-            "A few in millions are normal on the Internet." if rare else
-            "They were not only seen but lost; whether they leaked or were damaged, `diagnose` tells.",
-            tuple(f"{name} {n}" + _received(spot, name) for name, n in errors.items()),
-            () if rare else (Remedy(diagnose, "names the cause while traffic runs"),),
+            "checksum-errors", severity,
+            f"the kernel has dropped {quantity(sum(errors.values()), 'packet')} for a wrong checksum, {now}{where}",
+            "These counters run since the namespace was made, the first one's since boot. " + (
+                "A few in millions are normal on the Internet." if severity is Severity.INFO else
+                "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
+                if rose else
+                "None is rising now: the cause may be gone, or its traffic idle. `diagnose` tells while traffic runs."),
+            tuple(f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(spot, name)
+                  for name, n in errors.items()),
+            () if severity is Severity.INFO else (Remedy(diagnose, "names the cause while traffic runs"),),
             namespaces=(spot.namespace,))
+
+
+def _are_few(errors: dict[str, int], counters: dict[str, int]) -> bool:
+    """No more than the Internet makes, measured by what was received."""
+    return all(n <= max(FEW, counters.get(RECEIVED.get(name, ""), 0) // 100_000) for name, n in errors.items())
 
 
 def _received(spot: Place, name: str) -> str:
@@ -56,7 +73,8 @@ def capabilities(view: View) -> Iterator[Finding]:
         yield Finding(
             "no-net-raw", Severity.INFO, "this user may not read or send packets",
             "bridge, monitor and live check need CAP_NET_RAW; capture files need nothing.",
-            remedies=(Remedy("sudo pktmend ...", "bridge gives its privileges up once its sockets exist"),))
+            remedies=(Remedy("", "run it by sudo, or give it CAP_NET_RAW: bridge gives its privileges up once its "
+                                 "sockets exist"),))
     elif not effective >> CAP_NET_ADMIN & 1 and rmem < ENOUGH_RECEIVE:
         yield Finding(
             "small-receive-buffer", Severity.INFO,
@@ -75,7 +93,7 @@ def memory(view: View) -> Iterator[Finding]:
                     "little-memory", Severity.WARNING,
                     f"{free >> 20} MiB of memory are available; the rings of a bridge take {RING_OCTETS >> 20}",
                     "Rings are locked kernel memory: they may not be granted, or push others out.",
-                    remedies=(Remedy("pktmend bridge --ring v2 ...", "one bridge at a time, one worker"),))
+                    remedies=(Remedy("", "run one bridge at a time, with one worker (the default)"),))
 
 
 def simd(view: View) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from pipeline.machine.links import Link, read_addresses, read_links, read_nsid
 from pipeline.machine.netlink import number
 from pipeline.machine.sockets import Holders, PacketSocket, holders, packet_sockets, xdp_sockets
 from pipeline.namespaces import Listing, Namespace, call, list_namespaces, program_of
+from pipeline.wording import quantity
 
 TUN_TYPE, TUN_PI, TUN_VNET_HDR = 3, 4, 5  # IFLA_TUN_*
 IFF_TAP: Final = 2
@@ -58,7 +59,7 @@ def read_machine() -> Machine:
 
 def _processes(n: int) -> str:
     why = "" if os.geteuid() == 0 else ": needs root"
-    return f"{n} process{'' if n == 1 else 'es'} (permission denied{why})"
+    return f"{quantity(n, 'process')} (permission denied{why})"
 
 
 @dataclass(frozen=True)

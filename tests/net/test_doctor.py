@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -78,7 +78,8 @@ def obey(finding: dict[str, Any], word: str) -> None:
     commands = [r["command"] for r in finding["remedy"] if word in r["command"]]
     assert commands
     for command in commands:
-        subprocess.run(shlex.split(command), check=True, capture_output=True)
+        done = subprocess.run(["sh", "-ec", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
 
 
 def link(host: Host, interface: str) -> dict[str, Any]:
@@ -266,6 +267,8 @@ def test_tunnel_settings_that_need_the_other_end(world: World) -> None:
     found, _ = doctor(a, expect=0)
     assert {(f["name"], f["interfaces"][0]["name"]) for f in found} == {
         ("tunnel-zero-v6", "odd0"), ("tunnel-remcsum", "odd1")}
+    for each in found:
+        obey(each, "link show")
 
 
 def test_a_tunnel_over_a_leaky_hop_is_named(line: Line) -> None:
@@ -297,6 +300,8 @@ def test_packets_dropped_for_their_checksum_are_counted(line: Line) -> None:
     judge = json.loads(line.b.run("nstat", "-a", "-z", "-j", "UdpInCsumErrors").stdout)["kernel"]["UdpInCsumErrors"]
     errors = the(doctor(line.b, expect=0)[0], "checksum-errors")
     assert judge == 50 and errors["evidence"] == ["UdpInCsumErrors 50"] and errors["severity"] == "warning"
+    assert "50 packets" in errors["title"] and "none of them within the last 0." in errors["title"]
+    assert "since boot" in errors["why"] and "None is rising now" in errors["why"]
     assert errors["remedy"][0]["command"] == f"ip netns exec {line.b.namespace} pktmend diagnose -i eth0"
     assert names(doctor(line.a, "lo", expect=0)[0]) == set()
 
@@ -315,6 +320,49 @@ def send_bad(line: Line, mac: str, n: int) -> None:
 
     line.node.call(send)
     time.sleep(0.1)
+
+
+def test_counters_that_rise_now_are_a_problem(line: Line) -> None:
+    """What was counted before is told from what is counted while doctor looks, by sending all the while."""
+    mac = link(line.b, "eth0")["address"]
+    send_bad(line, mac, 30)
+    is_over = threading.Event()
+
+    def keep_sending() -> None:
+        while not is_over.is_set():
+            send_bad(line, mac, 10)
+
+    sender = threading.Thread(target=keep_sending)
+    sender.start()
+    try:
+        began = time.monotonic()
+        found, _ = doctor(line.b, expect=1)
+        assert time.monotonic() - began < 1.5  # 0.4 s of it between both looks; Python's start on a busy machine
+    finally:
+        is_over.set()
+        sender.join()
+    errors = the(found, "checksum-errors")
+    rose = re.fullmatch(r"UdpInCsumErrors (\d+), \+(\d+) now", errors["evidence"][0])
+    assert errors["severity"] == "problem" and rose and 10 < int(rose[2]) <= int(rose[1]) - 30
+    assert "diagnose" in errors["why"] and errors["remedy"]
+
+
+def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
+    """A mount namespace without tracefs, whatever this machine has mounted."""
+    script = (f"umount /sys/kernel/tracing 2>/dev/null; umount -R /sys/kernel/debug 2>/dev/null; exec {sys.executable} "
+              f"-m pipeline doctor eth0 --netns {line.b.namespace} --watch 20 --json")
+    watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    line.world.on_exit(lambda: end(watch))
+    assert watch.stderr is not None
+    told = watch.stderr.readline().decode()
+    assert "tracefs is not mounted" in told and "mount -t tracefs" in told and "counters instead" in told
+    send_bad(line, link(line.b, "eth0")["address"], 20)
+    watch.terminate()
+    out, _ = watch.communicate(timeout=20)
+    *found, summary = [json.loads(line_) for line_ in out.decode().splitlines()]
+    errors = the([f["finding"] for f in found], "checksum-errors")
+    assert errors["evidence"] == ["UdpInCsumErrors 20, +20 now"] and errors["severity"] == "problem"
+    assert any("tracefs" in what for what in summary["summary"]["unread"]) and watch.returncode == 1
 
 
 def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:

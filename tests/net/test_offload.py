@@ -72,9 +72,17 @@ def test_what_moved_with_it_is_shown(offload: Offload) -> None:
     assert answer["asked"]["tx-checksum-ip-generic"] is False
     assert answer["moved"]["tx-tcp-segmentation"] is False and "tx-tcp-segmentation" not in answer["changed"]
     text = offload("show").stdout
+    judge = offload.judge()
+    assert "\ttx-tcp-segmentation: off" in judge and "\ttx-tcp6-segmentation: off" in judge
+    assert "tso  off\n" in text and "partly" not in text  # whatever is left on of tx-tcp-*, by itself it does nothing
     assert "tx   off" in text and "changed by pktmend: tx-checksum-ip-generic was on" in text
     assert "tx-tcp-segmentation: off [requested on]" in offload("show", "--all").stdout
     assert "tx-tcp-segmentation: on, moved with it" in offload("restore").stdout
+
+
+def test_half_of_tso_is_said(offload: Offload) -> None:
+    offload.host.offload("eth0", **{"tx-tcp6-segmentation": False})
+    assert "tso  partly: only tx-tcp-segmentation\n" in offload("show").stdout
 
 
 def test_several_changes_are_undone_to_the_first_state(offload: Offload) -> None:

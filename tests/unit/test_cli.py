@@ -77,6 +77,24 @@ def test_truncated_capture_still_reports_what_came_before(tmp_path: Path) -> Non
     assert b"10 packets" in pktmend("check", "-r", str(path)).stdout
 
 
+@pytest.mark.parametrize("command", ["check", "diagnose"])
+def test_a_source_without_its_option_is_understood(tmp_path: Path, command: str) -> None:
+    (tmp_path / "x.pcap").write_bytes(LEAKED.read_bytes())
+    done = pktmend(command, str(tmp_path / "x.pcap"))
+    assert done.returncode == 2 and f"did you mean -r {tmp_path}/x.pcap?" in one_line(done)
+    assert "did you mean -i lo?" in one_line(pktmend(command, "lo"))
+    assert "not both" in one_line(pktmend(command, "-i", "lo", "-r", "x"))
+    assert "did you mean" not in one_line(pktmend(command, "tcp", "port", "80"))
+
+
+@pytest.mark.parametrize("argv", [("check",), ("diagnose",), ("fix", "-w", "out.pcap")])
+def test_nothing_is_reported_of_what_is_no_capture(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    (tmp_path / "x").write_text("hello world, this is not a capture")
+    out = [str(tmp_path / word) if word == "out.pcap" else word for word in argv[1:]]
+    done = pktmend(argv[0], "-r", str(tmp_path / "x"), *out)
+    assert done.returncode == 5 and not done.stdout and "not a capture" in one_line(done)
+
+
 def test_missing_file_and_interface_are_exit_4() -> None:
     assert "/nonexistent" in one_line(done := pktmend("check", "-r", "/nonexistent")) and done.returncode == 4
     done = pktmend("monitor", "-i", "nosuch0")
@@ -150,7 +168,7 @@ def test_check_all_calls_good_what_is_good() -> None:
 def test_two_sources_are_one_too_many(argv: tuple[str, ...]) -> None:
     done = pktmend(*argv, "-r", str(LEAKED), "-i", "lo")
     assert done.returncode == 2
-    assert "needs one source" in one_line(done)
+    assert "not both" in one_line(done)
 
 
 def test_diagnose_says_nothing_of_what_is_no_capture(tmp_path: Path) -> None:

@@ -22,13 +22,14 @@ from pipeline.diagnose.causes import CAUSES
 def test_ip_header_never_filled(tmp_path: Path) -> None:
     frames = [(n, f.put16(f.raw(t.udp(A, B, 4000, 9, bytes([n]))), 24, 0)) for n in range(3)]
     found = diagnose(t.pcap(tmp_path / "x", frames))
-    assert named(found) == [("ip-header-never-filled", "likely")] and "network card" in found[0]["limits"]
+    assert named(found) == [("ip-header-never-filled", "possible")] and "network card" in found[0]["limits"]
+    assert named(diagnose(tmp_path / "x", at_wire=True)) == [("ip-header-never-filled", "likely")]
 
 
 def test_never_filled(tmp_path: Path) -> None:
     frames = [(n, f.put16(f.raw(t.udp("fd07::1", "fd07::2", 4000, 9, bytes([n]))), 60, 0)) for n in range(3)]
     found = diagnose(t.pcap(tmp_path / "x", frames))
-    assert named(found) == [("never-filled", "likely")] and "RFC 8200" in evidence(found[0])
+    assert named(found) == [("never-filled", "possible")] and "RFC 8200" in evidence(found[0])
 
 
 def test_nat_without_update_with_a_witness(tmp_path: Path) -> None:
@@ -155,8 +156,9 @@ def test_broken_file_reports_what_came_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("argv", "code", "words"), [
-    ((), 2, "source"), (("-r", "x", "-i", "lo"), 2, "source"), (("-r", "x", "-I", "lo"), 2, "second tap"),
-    (("-i", "lo", "-R", "x"), 2, "second tap"), (("-i", "lo", "-I", "lo"), 2, "both taps"),
+    ((), 2, "a capture file or an interface"), (("-r", "x", "-i", "lo"), 2, "not both"),
+    (("-r", "x", "-I", "lo"), 2, "second tap"), (("-i", "lo", "-R", "x"), 2, "second tap"),
+    (("-i", "lo", "-I", "lo"), 2, "both taps"),
     (("-i", "lo", "--duration", "-1"), 2, "duration"), (("-r", "x", "--duration", "3"), 2, "duration"),
     (("-r", "-", "-R", "x"), 2, "twice"), (("-r", "/nonexistent"), 4, "/nonexistent"),
     (("-i", "nosuch0"), 4, "nosuch0"),

@@ -87,3 +87,36 @@ def test_senders_captures_with_acknowledged_segments_are_offload_pending(
             assert "metadata-lost" not in found and found["offload-pending"].confidence == "certain", name
             examined += 1
     assert examined >= 5
+
+
+def test_certainty_needs_every_check_to_be_verified(captures: Path, diagnosed: dict[str, list[Finding]]) -> None:
+    """`nothing-wrong, certain` only where tshark verified each check and found it good."""
+    examined = 0
+    for name, packets in verdicts(captures).items():
+        first = diagnosed[name][0]
+        if (first.name, first.confidence) == ("nothing-wrong", "certain"):
+            left = [check for check in own_checks(packets) if check["s"] not in ("good", "not_present")]
+            assert not left, (name, left[:2])
+            examined += 1
+    assert examined > 150
+
+
+def test_a_note_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
+    captures: Path, diagnosed: dict[str, list[Finding]]
+) -> None:
+    for name, found in diagnosed.items():
+        if (captures / name).read_bytes()[:4] != b"\x0a\x0d\x0d\x0a":
+            assert not any("the kernel's note that they" in line for f in found for line in f.evidence), name
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("scapy/doip_ack.pcap", [("nat-without-update", "likely")]),  # both sums are off by 01b1
+    ("scapy/http_compressed.pcap", [("offload-pending", "likely")]),  # Windows: header 0, TCP partial
+    ("snabb/src__apps__packet_filter__samples__v4-tcp-udp.pcap", [("offload-pending", "certain")]),  # on 127.0.0.1
+    ("tcpreplay/test_fragroute.pcap", [("bit-errors", "likely")]),  # a length that lost a bit, too
+    ("snabb/ipfix__tests__sanitized4k_truncated128.pcap", [("nothing-wrong", "possible")]),  # 20 of 2185 TCP checked
+])
+def test_what_an_engineer_would_say(
+    captures: Path, diagnosed: dict[str, list[Finding]], name: str, expected: list[tuple[str, str]]
+) -> None:
+    assert [(f.name, f.confidence) for f in diagnosed[name]] == expected

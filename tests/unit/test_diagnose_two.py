@@ -95,7 +95,7 @@ def test_bit_errors_are_counted_exactly(tmp_path: Path) -> None:
     behind = [t.damaged(f.raw(p), 60 + n, 1 << n % 8) if n < 5 else f.raw(p) for n, p in enumerate(packets)]
     found = two(tmp_path, at(packets), later(at(behind)))
     assert named(found) == [("bit-errors", "certain")]
-    assert "5 bits of 4800 in 5 damaged packets differ" in evidence(found[0])  # 20 + 100 octets each
+    assert "5 bits of 4800 in 5 damaged packets changed" in evidence(found[0])  # 20 + 100 octets each
     assert "octet 26 of the transport, bits 01" in evidence(found[0])
     assert found[0]["bridge"] is None
 
@@ -147,7 +147,7 @@ def test_a_tunnel_is_looked_through_and_super_frames_are_split(tmp_path: Path) -
 def test_what_never_arrived_is_said(tmp_path: Path) -> None:
     packets = stream()
     found = two(tmp_path, at(packets), later(at(packets))[:10] + later(at(packets))[11:])
-    assert "1 packets of" in evidence(found[0]) and "packet 11" in evidence(found[0])
+    assert "1 packet of" in evidence(found[0]) and "packet 11" in evidence(found[0])
 
 
 def test_other_clocks(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tools import ROOT
 
 LAYERS = [
-    {"names", "errors", "include"},
+    {"names", "errors", "include", "wording"},
     {"features"},
     {"_core", "_kernel", "_kernel_build", "interfaces"},
     {"afpacket", "pcap", "stages", "filters", "share"},

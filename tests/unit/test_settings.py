@@ -160,3 +160,25 @@ def test_interface_names_with_digits_stay_text(tmp_path: Path) -> None:
     path.write_text('a = "10"\nb = "true"\n')
     shown = pktmend("bridge", "--config", str(path), "--check-config").stdout
     assert 'a = "10"' in shown and 'b = "true"' in shown
+
+
+@pytest.mark.parametrize(("variable", "value", "option"), [
+    ("PKTMEND_WORKERS", "0", "--workers"), ("PKTMEND_RING", "v9", "--ring"), ("PKTMEND_UNIDIR", "perhaps", "--unidir"),
+    ("PKTMEND_DURATION", "-1", "--duration"), ("PKTMEND_FINISH", "wlan0", "--finish"), ("PKTMEND_A", "nosuch0", "-i"),
+])
+def test_a_wrong_setting_of_the_environment_is_named_as_such(variable: str, value: str, option: str) -> None:
+    words = ["-I", "lo"] if option == "-i" else ["-i", "lo", "-I", "eth9"]
+    done = subprocess.run([sys.executable, "-m", "pipeline", "bridge", *words], env={**os.environ, variable: value},
+                          capture_output=True, text=True, check=False)
+    assert done.returncode in (2, 4) and value in done.stderr
+    assert f"'{option}' (set by {variable})" in done.stderr or f"{option} was set by {variable})" in done.stderr
+
+
+def test_a_wrong_setting_of_the_file_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text("duration = -3.0\nworkers = 2\n")
+    command = [sys.executable, "-m", "pipeline", "bridge", "-i", "lo", "-I", "eth9", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and f"--duration was set by {path})" in done.stderr and "--workers" not in done.stderr
+    stronger = subprocess.run([*command, "--duration", "-4"], capture_output=True, text=True, check=False)
+    assert stronger.returncode == 2 and "-4" in stronger.stderr and "set by" not in stronger.stderr
