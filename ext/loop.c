@@ -17,7 +17,9 @@
 #define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
 #define FRAME_OCTETS 1024u    /* what a frame costs beside its octets: sixteen short ones weigh as much as a super-frame */
 #define LARGE_OCTETS 16384u
+#define BULK_OCTETS 512u       /* a frame's, on average, from which on it is octets that are carried rather than frames */
 #define LOAD_NS 300000u       /* how long there is load after a large batch */
+#define LINGER_NS 10000u      /* how long bulk may pause before the ring is left alone */
 
 int pp_loop_init(pp_loop *l)
 {
@@ -128,13 +130,15 @@ int pp_null_take(void *context, pp_batch *b, pp_ledger *ledger)
     return 0;
 }
 
-/* A batch that is worth a rest afterwards. */
-static int is_large(const pp_batch *b)
+/* How a batch loads the path. */
+static uint8_t load_of(const pp_batch *b)
 {
-    uint64_t octets = (uint64_t)b->count * FRAME_OCTETS;
-    for (uint32_t i = 0; i < b->count && octets < LARGE_OCTETS; i++)
+    uint64_t octets = 0;
+    for (uint32_t i = 0; i < b->count && octets < BULK_OCTETS * b->count + LARGE_OCTETS; i++)
         octets += b->caplen[i];
-    return octets >= LARGE_OCTETS;
+    if (octets + (uint64_t)b->count * FRAME_OCTETS < LARGE_OCTETS)
+        return PP_LOAD_NONE;
+    return octets < (uint64_t)b->count * BULK_OCTETS ? PP_LOAD_FRAMES : PP_LOAD_BULK;
 }
 
 /* One batch through the stages into the sink.  A stage that fails leaves its packets in held. */
@@ -149,7 +153,9 @@ static int work(pp_loop *l, int n)
     l->ledger.read += (uint64_t)n;
     l->ledger.held = (uint64_t)n;
     b->tally = &l->tally;
-    l->is_loaded |= is_large(b);
+    uint8_t load = load_of(b);
+    if (load > l->new_load)
+        l->new_load = load;
     for (uint32_t i = 0; i < l->stage_count; i++) {
         int rc = l->stages[i].run(b, l->stages[i].context);
         if (rc < 0) {
@@ -233,21 +239,37 @@ static inline void relax(void)
 #endif
 }
 
+/* The load of the last LOAD_NS. */
+static uint8_t load_now(pp_loop *l, uint64_t now)
+{
+    if (l->new_load) {
+        l->load = l->new_load;
+        l->load_ns = now;
+        l->new_load = PP_LOAD_NONE;
+    }
+    return l->rest_ns && now - l->load_ns < LOAD_NS ? l->load : (uint8_t)PP_LOAD_NONE;
+}
+
 /* Under load a sleeper costs the sender a wake-up, an interrupt to another processor, for every frame.  Staying out of the
  * socket's wait queue for a moment lets frames gather instead, as a NIC's interrupt moderation does (ethtool -C rx-usecs).
- * A quiet path never gets here.  1 if it rested. */
-static int rest(pp_loop *const *loops, unsigned count)
+ * Many short frames: after every batch.  Bulk is mostly TCP, which sends again once it is answered: to rest while there is
+ * something to carry only makes its queue long and the caches cold, so only an empty ring is left alone, and not at once.
+ * A quiet path never gets here.  1 if it rested, or had better not. */
+static int rest(pp_loop *const *loops, unsigned count, int worked)
 {
     uint64_t ns = 0, now = pp_now_ns();
+    uint8_t load = PP_LOAD_NONE;
     for (unsigned i = 0; i < count; i++) {
-        if (loops[i]->is_loaded)
-            loops[i]->load_ns = now;
-        loops[i]->is_loaded = 0;
-        if (!loops[i]->has_ended && now - loops[i]->load_ns < LOAD_NS && loops[i]->rest_ns > ns)
-            ns = loops[i]->rest_ns;
+        uint8_t l = load_now(loops[i], now);
+        if (loops[i]->has_ended || !l)
+            continue;
+        load = l > load ? l : load;
+        ns = loops[i]->rest_ns > ns ? loops[i]->rest_ns : ns;
     }
     if (ns == 0)
         return 0;
+    if (worked && load == PP_LOAD_BULK)
+        return 1;
     struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
     clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
     return 1;
@@ -288,7 +310,8 @@ static int step(pp_loop *l)
     }
     if (n > 0 || l->source.fd < 0)
         return STEP_WORKED;
-    return now - l->last_packet_ns < l->busy_ns ? STEP_BUSY : STEP_IDLE;
+    uint64_t busy_ns = load_now(l, now) == PP_LOAD_BULK && l->busy_ns < LINGER_NS ? LINGER_NS : l->busy_ns;
+    return now - l->last_packet_ns < busy_ns ? STEP_BUSY : STEP_IDLE;
 }
 
 int pp_loops_run(pp_loop *const *loops, unsigned count)
@@ -309,7 +332,7 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
         }
         if (busy && !worked)
             relax();
-        else if (left && !full && !rest(loops, count) && !worked)
+        else if (left && !full && !rest(loops, count, worked) && !worked)
             wait_for_input(loops, count);
     }
     return 0;

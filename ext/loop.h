@@ -48,6 +48,9 @@ typedef struct pp_stage {
     void *context;
 } pp_stage;
 
+/* Many short frames, or octets in large ones. */
+enum { PP_LOAD_NONE, PP_LOAD_FRAMES, PP_LOAD_BULK };
+
 typedef struct pp_loop {
     pp_source source;
     pp_sink sink;
@@ -67,8 +70,9 @@ typedef struct pp_loop {
     volatile int stopping;
     int has_ended, rc;
     unsigned turns;
-    int is_loaded;      /* a large batch came since the last look at the load */
-    uint64_t load_ns;   /* when the last one did */
+    uint8_t new_load;   /* PP_LOAD_*: what came since the last look at the load */
+    uint8_t load;       /* what came last, at load_ns */
+    uint64_t load_ns;
     uint64_t last_packet_ns;
     pp_ledger ledger;
     pp_tally tally;
