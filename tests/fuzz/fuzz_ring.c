@@ -32,8 +32,8 @@ static uint64_t walk(uint8_t *memory, int version, int has_vnet, uint32_t capaci
         if ((uint32_t)n != b.count || b.count > capacity)
             abort();
         for (uint32_t i = 0; i < b.count; i++) {
-            size_t at = (size_t)(b.data[i] - memory);
-            if (b.data[i] < memory || at % piece < PP_VNET_LEN || b.caplen[i] > piece - at % piece || at >= PIECE * PIECES)
+            size_t end = (size_t)(b.data[i] - memory) + b.caplen[i], start = (end - 1) / piece * piece;
+            if (b.data[i] < memory + start + PP_VNET_LEN || end > PIECE * PIECES)
                 abort();
             if (!(b.flags[i] & PP_PKT_VNET) != !has_vnet || (b.caplen[i] < b.wirelen[i] && !(b.flags[i] & PP_PKT_TRUNCATED)))
                 abort();
