@@ -466,6 +466,11 @@ static void add_packet(script *s, int has_vnet)
     place p = locate(f, length);
     if ((how & 16) && p.l4 && has_vnet)
         v = (pp_vnet){ .flags = NEEDS_CSUM, .csum_start = (uint16_t)p.l4, .csum_offset = p.protocol == UDP ? 6 : 16 };
+    if (v.flags && (how & 128)) { /* a super-frame */
+        v.gso_type = p.protocol == UDP ? UDP_L4 : p.version == 4 ? TCPV4 : TCPV6;
+        v.gso_size = (uint16_t)(64 + which);
+        v.hdr_len = (uint16_t)(p.l4 + p.header);
+    }
     if (how & 32) { /* and after that */
         uint32_t at = next(s) | (uint32_t)next(s) << 8;
         if (at < length)
@@ -480,7 +485,7 @@ static void add_packet(script *s, int has_vnet)
         batch.vlan_tpid[i] = which & 1 ? 0x88a8 : 0x8100;
         batch.vlan_tci[i] = next(s);
     }
-    batch.verdict[i] = (how & 128) && which == 255 ? PP_VERDICT_DROP : PP_VERDICT_PASS;
+    batch.verdict[i] = (how & 128) && which >= 250 ? PP_VERDICT_DROP : PP_VERDICT_PASS;
     if (has_vnet)
         batch.flags[i] |= (uint16_t)(PP_PKT_VNET | (v.flags & NEEDS_CSUM ? PP_PKT_NOT_READY : 0) | (v.gso_type ? PP_PKT_SUPER_FRAME : 0));
     uint8_t *memory = malloc(PP_VNET_LEN + length); /* exact: ASan sees one octet too far */

@@ -16,13 +16,14 @@ enum { ROOM = 64, PIECE = 1024, PIECES = 4, SLOT = 256 };
 /* All that can be read until nothing is ready, something is wrong, or the ring has gone round twice. */
 static uint64_t walk(uint8_t *memory, int version, int has_vnet, uint32_t capacity)
 {
+    static uint8_t arena[PP_RING_ARENA];
     static pp_batch b;
     if (!b.data)
         b = columns(ROOM);
     b.capacity = capacity;
     uint32_t piece = version == 3 ? PIECE : SLOT;
     pp_ring r = { .map = memory, .fd = -1, .version = version, .block_size = PIECE, .block_count = PIECES, .frame_size = SLOT,
-                  .frame_count = PIECE * PIECES / SLOT, .has_vnet = has_vnet };
+                  .frame_count = PIECE * PIECES / SLOT, .has_vnet = has_vnet, .arena = arena };
     uint64_t hash = 0xcbf29ce484222325u;
     for (int turn = 0; turn < 64; turn++) {
         int n = pp_ring_next(&r, &b);
