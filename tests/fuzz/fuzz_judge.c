@@ -275,7 +275,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         abort();
     pp_fingerprints(&batch, prints);
     repair();
-    if (pp_stage_drop_corrupt(&batch, NULL) || pp_sample_take(sample, taken) > PP_SAMPLE_MOST || pp_sample_flows(sample, flows, 64) > 64)
+    if (pp_stage_drop_corrupt(&batch, NULL) || pp_sample_take(sample, taken) > PP_SAMPLE_MOST)
+        abort();
+    if ((how & 12) == 12 && pp_sample_flows(sample, flows, 64) > 64) /* seldom: it walks the whole table */
         abort();
     for (uint32_t i = 0; i < batch.count; i++) {
         write_down(i, how >> 4);
