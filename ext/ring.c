@@ -81,10 +81,8 @@ static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32
     b->interface[i] = 0;
 }
 
-static int next_v3(pp_ring *r, pp_batch *b)
+static int read_block(pp_ring *r, pp_batch *b)
 {
-    if (r->holding && r->packet >= r->packets)
-        return 0; /* all given out, and not released yet */
     uint8_t *block = r->map + (size_t)r->cursor * r->block_size;
     struct tpacket_block_desc *d = (struct tpacket_block_desc *)(void *)block;
     if (!r->holding) {
@@ -130,6 +128,19 @@ static void release_v3(pp_ring *r)
     __atomic_store_n(&d->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     r->cursor = r->cursor + 1 == r->block_count ? 0 : r->cursor + 1;
     r->holding = 0;
+}
+
+static int next_v3(pp_ring *r, pp_batch *b)
+{
+    if (r->holding && r->packet >= r->packets)
+        return 0; /* all given out, and not released yet */
+    for (uint32_t i = 0; i < r->block_count; i++) {
+        int n = read_block(r, b);
+        if (n != 0 || !r->holding)
+            return n;
+        release_v3(r); /* a block with nothing but unfilled places: nobody else would hand it back */
+    }
+    return 0;
 }
 
 /* A frame larger than its slot waits whole in the socket's queue (PACKET_COPY_THRESH), in slot order.  Null if it is not

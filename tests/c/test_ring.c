@@ -63,6 +63,28 @@ static void test_v3(void)
     }
 }
 
+/* A block whose one place was not filled (its timer fired just then) goes back at once, and the next is read. */
+static void test_v3_block_without_a_packet(void)
+{
+    enum { HALF = BLOCK / 2 };
+    pp_batch b = columns(8);
+    pp_ring r = { .map = memory, .fd = -1, .version = 3, .block_size = HALF, .block_count = 2 };
+    struct tpacket_block_desc *d = (void *)memory, *second = (void *)(memory + HALF);
+    fill_v3()->tp_mac = 0;
+    d->hdr.bh1.num_pkts = 1;
+    CHECK_EQ(pp_ring_next(&r, &b), 0);
+    CHECK_EQ(d->hdr.bh1.block_status, TP_STATUS_KERNEL);
+    fill_v3();
+    memcpy(memory + HALF, memory, HALF);
+    d->hdr.bh1.block_status = TP_STATUS_KERNEL;
+    CHECK_EQ(pp_ring_next(&r, &b), 2);
+    CHECK_EQ(second->hdr.bh1.block_status, TP_STATUS_USER);
+    CHECK_EQ(pp_ring_next(&r, &b), 0); /* held, until it is released */
+    pp_ring_release(&r);
+    CHECK_EQ(second->hdr.bh1.block_status, TP_STATUS_KERNEL);
+    columns_free(&b);
+}
+
 static struct tpacket2_hdr *fill_v2(void)
 {
     memset(memory, 0, sizeof memory);
@@ -90,6 +112,7 @@ static void test_v2(void)
 int main(void)
 {
     test_v3();
+    test_v3_block_without_a_packet();
     test_v2();
     return DONE;
 }

@@ -1,8 +1,8 @@
 /* fuzz_ring.c - any octets as the memory of a packet ring, V3 or V2: it is walked, or found to contradict itself.
  *
  * Invariants: every packet lies within its block or slot, its virtio-net header too; nothing outside the ring is read or
- * written; a batch is never larger than its capacity; what is given out is handed back once, and then nothing is held; two
- * walks over the same memory give the same packets.
+ * written; a batch is never larger than its capacity; what is given out is handed back once, and then nothing is held, nor
+ * where nothing was given out; two walks over the same memory give the same packets.
  */
 #include <linux/if_packet.h>
 #include <stdlib.h>
@@ -28,7 +28,9 @@ static uint64_t walk(uint8_t *memory, int version, int has_vnet, uint32_t capaci
     for (int turn = 0; turn < 64; turn++) {
         int n = pp_ring_next(&r, &b);
         hash = (hash ^ (uint64_t)(unsigned)n) * 0x100000001b3u;
-        if (n < 0 || (n == 0 && r.holding == 0))
+        if (n == 0 && r.holding)
+            abort(); /* who got nothing hands nothing back: the ring would stand still */
+        if (n <= 0)
             break;
         if ((uint32_t)n != b.count || b.count > capacity)
             abort();
