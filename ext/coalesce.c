@@ -16,7 +16,7 @@ enum { TCP = 6, UDP = 17, ACK = 0x10, PSH = 0x08, LARGEST = 65535 };
 void pp_coalesce_reset(pp_coalesce *c)
 {
     c->generation++; /* 2^32 resets later a slot could look fresh: its flow is compared, header by header, before it is used */
-    c->used = 0;
+    c->used = c->barrier = 0;
 }
 
 /* Its addresses and ports can be read: TCP or UDP right behind an IP header without options. */
@@ -28,6 +28,13 @@ static int has_ports(const pp_batch *b, uint32_t i)
     if (b->link[i] != 1 || l3 < 14 || (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_FRAGMENT | PP_PKT_TRUNCATED)))
         return 0;
     return l4 == l3 + (b->version[i] == 4 ? 20u : 40u) && l4 + 8u <= b->caplen[i];
+}
+
+/* Its ports cannot be read, though it may be of any flow: a fragment, or with options or extension headers before them. */
+static int is_hidden(const pp_batch *b, uint32_t i)
+{
+    return b->version[i] &&
+           (b->protocol[i] == TCP || b->protocol[i] == UDP || (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_FRAGMENT)));
 }
 
 static uint32_t hash_of(const uint8_t *d, uint32_t l3, uint32_t l4, uint8_t version)
@@ -55,16 +62,39 @@ static int is_same_flow(const pp_batch *b, const pp_joint *f, uint32_t i)
     return b->version[i] == 4 ? memcmp(x + l3 + 12, y + l3 + 12, 8) == 0 : memcmp(x + l3 + 8, y + l3 + 8, 32) == 0;
 }
 
-/* Every check good, or the unfinished one that the source named. */
+/* Does the source's note, if there is one, ask for the sum of this transport header? */
+static int is_note_ours(const pp_batch *b, uint32_t i, int is_pending)
+{
+    pp_vnet v = { .csum_start = b->l4[i] };
+    if (b->flags[i] & PP_PKT_VNET)
+        memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
+    return !(b->flags[i] & PP_PKT_NOT_READY) == !is_pending && (!v.flags || v.csum_start == b->l4[i]);
+}
+
+/* Every check good and as a split writes it (ffff is its 0 in UDP alone), or the unfinished one that the source named. */
 static int is_sound(const pp_batch *b, uint32_t i)
 {
     const pp_check *k = b->checks + b->check_first[i];
+    int is_pending = 0;
     if (b->status[i] != PP_STATUS_GOOD && b->status[i] != PP_STATUS_PENDING)
         return 0;
-    for (unsigned j = 0; j < b->check_count[i]; j++, k++)
-        if (k->status != PP_STATUS_GOOD && !(k->status == PP_STATUS_PENDING && (k->flags & PP_CHECK_FLAGGED) && k->depth == 0))
+    for (unsigned j = 0; j < b->check_count[i]; j++, k++) {
+        if (k->status == PP_STATUS_PENDING && (k->flags & PP_CHECK_FLAGGED) && k->depth == 0)
+            is_pending = 1;
+        else if (k->status != PP_STATUS_GOOD || (k->stored == 0xffff && k->proto != PP_PROTO_UDP))
             return 0;
-    return b->check_count[i] != 0 && k[-1].depth == 0;
+    }
+    return b->check_count[i] != 0 && k[-1].depth == 0 && is_note_ours(b, i, is_pending);
+}
+
+/* Nothing but tags before the IP header?  The kernel splits no others (skb_network_protocol), and PPPoE and 802.3 have a
+ * length there. */
+static int is_plain(const uint8_t *d, uint32_t l3)
+{
+    uint32_t at = 12;
+    while (at + 2 < l3 && (pp_get16(d + at) == 0x8100 || pp_get16(d + at) == 0x88a8))
+        at += 4;
+    return at + 2 == l3;
 }
 
 static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part *p)
@@ -74,7 +104,7 @@ static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part 
     if (b->flags[i] & PP_PKT_SUPER_FRAME)
         return 0;
     *p = (pp_part){ .l3 = l3, .l4 = l4, .version = b->version[i], .is_udp = b->protocol[i] == UDP };
-    if (!(p->is_udp ? c->udp : c->tcp) || !is_sound(b, i))
+    if (!(p->is_udp ? c->udp : c->tcp) || !is_sound(b, i) || !is_plain(d, l3))
         return 0;
     if (p->version == 4) {
         end = l3 + pp_get16(d + l3 + 2);
@@ -82,7 +112,7 @@ static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part 
     } else {
         end = l3 + 40 + pp_get16(d + l3 + 4);
     }
-    if (end > b->caplen[i] || end - l3 > c->mtu)
+    if (end != b->caplen[i] || end - l3 > c->mtu) /* padding would be lost */
         return 0;
     if (p->is_udp) {
         if (pp_get16(d + l4 + 4) != end - l4)
@@ -106,7 +136,8 @@ static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_p
 {
     const uint8_t *x = b->data[f->first], *y = b->data[i];
     uint32_t l3 = f->l3, l4 = f->l4;
-    if (p->payload_at != f->payload_at || p->payload > f->size || f->payload_at - l3 + f->payload + p->payload > LARGEST)
+    if (p->payload_at != f->payload_at || p->payload > f->size || f->payload_at - l3 + f->payload + p->payload > LARGEST ||
+        f->count == PP_COALESCE_MOST)
         return 0;
     if (p->version == 4) { /* version and length, ToS; id; flags, TTL, protocol */
         if (p->id != f->id || memcmp(x + l3, y + l3, 2) != 0 || memcmp(x + l3 + 6, y + l3 + 6, 4) != 0)
@@ -121,12 +152,22 @@ static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_p
            memcmp(x + l4 + 20, y + l4 + 20, f->payload_at - l4 - 20) == 0;
 }
 
+/* Does the slot hold a flow of these messages that may still grow? */
+static int is_open(const pp_coalesce *c, uint32_t slot)
+{
+    uint32_t flow = c->slot[slot];
+    return c->slot_generation[slot] == c->generation && flow < c->used && flow >= c->barrier && c->flows[flow].open;
+}
+
 void pp_coalesce_close(pp_coalesce *c, const pp_batch *b, uint32_t i)
 {
-    if (!c->used || !has_ports(b, i))
+    if (!has_ports(b, i)) {
+        if (is_hidden(b, i))
+            c->barrier = c->used;
         return;
+    }
     uint32_t slot = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
-    if (c->slot_generation[slot] == c->generation && c->slot[slot] < c->used && is_same_flow(b, &c->flows[c->slot[slot]], i))
+    if (is_open(c, slot) && is_same_flow(b, &c->flows[c->slot[slot]], i))
         c->flows[c->slot[slot]].open = 0;
 }
 
@@ -134,12 +175,14 @@ pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_join
 {
     pp_part p = { 0 };
     *opened = NULL;
-    if (!has_ports(b, i))
+    if (!has_ports(b, i)) {
+        pp_coalesce_close(c, b, i);
         return NULL;
+    }
     uint32_t slot = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
     pp_joint *f = &c->flows[c->slot[slot]];
     int is_part = part_of(c, b, i, &p);
-    if (c->slot_generation[slot] == c->generation && c->slot[slot] < c->used && f->open && is_same_flow(b, f, i)) {
+    if (is_open(c, slot) && is_same_flow(b, f, i)) {
         if (is_part && can_join(b, f, i, &p)) {
             f->last = i;
             f->count++;

@@ -2,7 +2,7 @@
  *
  * Rules:
  *   1. Only what a split would give back byte for byte is joined: same headers but for lengths, sequence, IPv4 id and sums;
- *      sequence contiguous, id rising by one, equal payloads but the last, PSH on the last only.
+ *      sequence contiguous, id rising by one, equal payloads but the last, PSH on the last only; no padding, no tunnel.
  *   2. Only packets whose every check is good or known to be pending; nothing corrupt is covered by a new sum.
  *   3. Order within a flow is kept: whatever cannot be joined closes its flow.  No packet waits for another batch.
  *   4. Nothing is copied but the header; payloads stay in the ring.
@@ -18,6 +18,7 @@
 #define PP_SLOTS 1024u           /* of the hash table, a power of two; a flow that collides is closed */
 #define PP_COALESCE_HEAD 134u    /* octets of header a joined packet may have: Ethernet, IPv6, TCP with options, and spare */
 #define PP_COALESCE_UDP 64u      /* datagrams (UDP_MAX_SEGMENTS of older kernels) */
+#define PP_COALESCE_MOST 1023u   /* packets: with the header they are the vectors of a message (UIO_MAXIOV) */
 
 /* A segment that may be joined; offsets in its frame. */
 typedef struct pp_part {
@@ -44,6 +45,7 @@ typedef struct pp_coalesce {
     uint32_t mtu;          /* of the egress: a segment above it is left alone, and fails as it would have */
     uint8_t tcp, udp;      /* wanted */
     uint32_t used;         /* flows since the reset */
+    uint32_t barrier;      /* those before it are closed */
     uint32_t slot_generation[PP_SLOTS];
     uint16_t slot[PP_SLOTS]; /* index of a flow */
     pp_joint flows[PP_FLOWS];

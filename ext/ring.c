@@ -19,6 +19,16 @@
 #define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))
 #define V3_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket3_hdr)))
 
+/* A word of the ring's memory: what was compared is what is used, whoever else has it mapped. */
+static inline uint32_t once(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+static inline uint16_t once16(const uint16_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+
+/* Where a frame may begin at the earliest: behind the address, and the virtio-net header if there is one. */
+static uint32_t least_mac(const pp_ring *r, size_t address)
+{
+    return (uint32_t)(address + sizeof(struct sockaddr_ll)) + (r->has_vnet ? PP_VNET_LEN : 0);
+}
+
 static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, const uint8_t *frame, int has_vnet, uint8_t pkttype)
 {
     uint16_t flags = PP_PKT_METADATA;
@@ -71,10 +81,8 @@ static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32
     b->interface[i] = 0;
 }
 
-static int next_v3(pp_ring *r, pp_batch *b)
+static int read_block(pp_ring *r, pp_batch *b)
 {
-    if (r->holding && r->packet >= r->packets)
-        return 0; /* all given out, and not released yet */
     uint8_t *block = r->map + (size_t)r->cursor * r->block_size;
     struct tpacket_block_desc *d = (struct tpacket_block_desc *)(void *)block;
     if (!r->holding) {
@@ -86,31 +94,28 @@ static int next_v3(pp_ring *r, pp_batch *b)
         r->packet_at = d->hdr.bh1.offset_to_first_pkt;
     }
     for (; r->packet < r->packets && b->count < b->capacity; r->packet++) {
-        if (r->packet_at > r->block_size - sizeof(struct tpacket3_hdr))
+        if (r->packet_at % 8 || r->packet_at > r->block_size - sizeof(struct tpacket3_hdr)) /* V3_ALIGNMENT */
             return -EPROTO;
         struct tpacket3_hdr *h = (struct tpacket3_hdr *)(void *)(block + r->packet_at);
-        uint32_t mac = h->tp_mac;
+        uint32_t caplen = once(&h->tp_snaplen), wirelen = once(&h->tp_len), status = once(&h->tp_status);
+        uint32_t mac = once16(&h->tp_mac), next = once(&h->tp_next_offset);
         h->tp_mac = 0; /* so that a place the kernel counts but does not fill next time cannot pass for this packet */
-        if (mac == 0) { /* such a place: a frame whose GSO type the virtio-net header cannot express; it is in tp_drops */
-            if (h->tp_next_offset == 0) {
-                r->packet = r->packets;
-                break;
-            }
-            r->packet_at += h->tp_next_offset;
-            continue;
-        }
-        if ((uint64_t)r->packet_at + mac + h->tp_snaplen > r->block_size || mac < sizeof *h + PP_VNET_LEN)
+        if (next > r->block_size)
             return -EPROTO;
-        const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
-        uint8_t *frame = block + r->packet_at + mac;
-        add(r, b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
-            flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype),
-            pp_ring_link(from->sll_hatype), (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
-        if (h->tp_next_offset == 0) {
+        if (mac != 0) { /* else such a place: a frame whose GSO type the virtio-net header cannot express; it is in tp_drops */
+            if ((uint64_t)r->packet_at + mac + caplen > r->block_size || mac < least_mac(r, V3_ADDRESS))
+                return -EPROTO;
+            const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
+            uint8_t *frame = block + r->packet_at + mac;
+            add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+                flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
+                (status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
+        }
+        if (next == 0) {
             r->packet = r->packets;
             break;
         }
-        r->packet_at += h->tp_next_offset;
+        r->packet_at += next;
     }
     return (int)b->count;
 }
@@ -125,6 +130,19 @@ static void release_v3(pp_ring *r)
     r->holding = 0;
 }
 
+static int next_v3(pp_ring *r, pp_batch *b)
+{
+    if (r->holding && r->packet >= r->packets)
+        return 0; /* all given out, and not released yet */
+    for (uint32_t i = 0; i < r->block_count; i++) {
+        int n = read_block(r, b);
+        if (n != 0 || !r->holding)
+            return n;
+        release_v3(r); /* a block with nothing but unfilled places: nobody else would hand it back */
+    }
+    return 0;
+}
+
 /* A frame larger than its slot waits whole in the socket's queue (PACKET_COPY_THRESH), in slot order.  Null if it is not
  * there.  A pending socket error (the link went down) comes out of recv before the frame does.  Should queue and slots ever
  * fall out of step, the queue is emptied: frames are then cut and counted as such, never swapped. */
@@ -137,7 +155,7 @@ static uint8_t *fetch_copy(pp_ring *r, uint32_t at, uint32_t room, uint32_t wire
             return NULL;
     }
     uint32_t head = r->has_vnet ? PP_VNET_LEN : 0;
-    if (n < 0 || (uint32_t)n != wirelen + head) {
+    if (n < 0 || (uint64_t)n != (uint64_t)wirelen + head) {
         while (recv(r->fd, r->arena + at, room, MSG_DONTWAIT | MSG_TRUNC) >= 0) {
         }
         return NULL;
@@ -158,12 +176,12 @@ static int next_v2(pp_ring *r, pp_batch *b)
         uint32_t status = __atomic_load_n(&h->tp_status, __ATOMIC_ACQUIRE);
         if (!(status & TP_STATUS_USER))
             break;
-        uint32_t caplen = h->tp_snaplen, wirelen = h->tp_len;
-        if (h->tp_mac < sizeof *h + PP_VNET_LEN || (uint64_t)h->tp_mac + caplen > r->frame_size)
+        uint32_t caplen = once(&h->tp_snaplen), wirelen = once(&h->tp_len), mac = once16(&h->tp_mac);
+        if (mac < least_mac(r, V2_ADDRESS) || mac + (uint64_t)caplen > r->frame_size)
             return -EPROTO;
-        uint8_t *frame = at + h->tp_mac;
+        uint8_t *frame = at + mac;
         if (status & TP_STATUS_COPY) {
-            uint32_t want = (wirelen + PP_VNET_LEN + 63u) & ~63u;
+            uint64_t want = ((uint64_t)wirelen + PP_VNET_LEN + 63u) & ~(uint64_t)63u;
             if (arena_used && want > PP_RING_ARENA - arena_used)
                 break; /* the next batch has an empty arena */
             uint32_t whole = 0;
@@ -171,7 +189,7 @@ static int next_v2(pp_ring *r, pp_batch *b)
             if (copy) {
                 frame = copy;
                 caplen = whole;
-                arena_used += want < PP_RING_ARENA - arena_used ? want : PP_RING_ARENA - arena_used;
+                arena_used += want < PP_RING_ARENA - arena_used ? (uint32_t)want : PP_RING_ARENA - arena_used;
             }
         }
         const struct sockaddr_ll *from = (const void *)(at + V2_ADDRESS);

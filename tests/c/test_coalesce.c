@@ -40,10 +40,10 @@ typedef struct stream {
     int version, udp;
 } stream;
 
-/* A segment of the stream; now and then something is odd about it. */
-static uint32_t make(uint8_t *d, stream *s, uint32_t number)
+/* A segment of the stream; something is odd about it, up to 12. */
+static uint32_t make(uint8_t *d, stream *s, uint32_t number, uint32_t odd)
 {
-    uint32_t l3 = 14, l4 = l3 + (s->version == 4 ? 20 : 40), header = s->udp ? 8 : 32, odd = random_below(24);
+    uint32_t l3 = 14, l4 = l3 + (s->version == 4 ? 20 : 40), header = s->udp ? 8 : 32;
     uint32_t payload = odd == 0 ? 1 + random_below(s->size) : odd == 1 ? 0 : s->size;
     uint32_t datagram = header + payload;
     memset(d, 0, l4 + header);
@@ -159,7 +159,7 @@ static uint32_t run(uint32_t mtu)
     for (uint32_t i = 0; i < PACKETS; i++) {
         uint32_t which = random_below(FLOWS);
         b.data[i] = memory[i] + PP_VNET_LEN;
-        b.caplen[i] = b.wirelen[i] = make(b.data[i], &streams[which], which);
+        b.caplen[i] = b.wirelen[i] = make(b.data[i], &streams[which], which, random_below(24));
         b.flags[i] = PP_PKT_METADATA;
         b.link[i] = 1;
     }
@@ -193,8 +193,141 @@ static uint32_t run(uint32_t mtu)
     return joined;
 }
 
+enum change { NOTHING, PADDING, TCP_SUM_FFFF, IP_SUM_FFFF, STRAY_NOTE, EARLY_NOTE, PPPOE, TAG_9100, TAG_8100, CHANGES };
+
+/* Add octets behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
+static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
+{
+    static const struct { const char *octets; uint32_t length; } inserted[CHANGES] = {
+        [PPPOE] = { "\x88\x64\x11\0\0\1\0\0", 8 }, [TAG_9100] = { "\x91\0\0\1", 4 }, [TAG_8100] = { "\x81\0\0\1", 4 },
+    };
+    uint8_t *d = b->data[i];
+    uint32_t more = inserted[what].length, l4 = s->version == 4 ? 34 : 54, tcp = b->caplen[i] - l4;
+    pp_vnet v = { 0 };
+    if (more) {
+        memmove(d + 12 + more, d + 12, b->caplen[i] - 12);
+        memcpy(d + 12, inserted[what].octets, more);
+        b->caplen[i] += more;
+    }
+    switch (what) {
+    case PADDING:
+        memset(d + b->caplen[i], 0, 6);
+        b->caplen[i] += 6;
+        break;
+    case IP_SUM_FFFF: /* RFC 1624: what its equation 2 makes of 0; an address for which the second's sum is 0 */
+        put16(d + 18, 1), put16(d + 24, 0), put16(d + 28, 0);
+        put16(d + 28, ~add(0, d + 14, 20) & 0xffff);
+        put16(d + 18, i), put16(d + 24, i ? 0xffff : 1);
+        put16(d + l4 + 16, 0);
+        put16(d + l4 + 16, ~add(add(6 + tcp, d + 26, 8), d + l4, tcp) & 0xffff);
+        break;
+    case TCP_SUM_FFFF:
+        put16(d + l4 + 16, 0), put16(d + l4 + 32, 0);
+        put16(d + l4 + 32, ~add(add(6 + tcp, s->version == 4 ? d + 26 : d + 22, s->version == 4 ? 8 : 32), d + l4, tcp) & 0xffff);
+        put16(d + l4 + 16, 0xffff);
+        break;
+    case STRAY_NOTE: /* would write into the payload */
+        v = (pp_vnet){ .flags = 1, .csum_start = (uint16_t)(l4 + 32), .csum_offset = 4 };
+        break;
+    case EARLY_NOTE: /* the field of TCP, but from its addresses on */
+        put16(d + l4 + 16, add(6 + tcp, s->version == 4 ? d + 26 : d + 22, s->version == 4 ? 8 : 32));
+        v = (pp_vnet){ .flags = 1, .csum_start = (uint16_t)(l4 - 8), .csum_offset = 24 };
+        break;
+    case PPPOE:
+        put16(d + 18, b->caplen[i] - 20);
+        put16(d + 20, s->version == 4 ? 0x21 : 0x57);
+        break;
+    default: break;
+    }
+    memcpy(d - PP_VNET_LEN, &v, sizeof v);
+    b->wirelen[i] = b->caplen[i];
+    b->flags[i] = (uint16_t)(PP_PKT_METADATA | PP_PKT_VNET | (v.flags ? PP_PKT_NOT_READY : 0));
+}
+
+/* How many of the batch are joined to others. */
+static uint32_t joined_of(pp_batch *b)
+{
+    static pp_coalesce c;
+    pp_joint *opened;
+    uint32_t joined = 0;
+    c.mtu = 1500, c.tcp = c.udp = 1;
+    pp_coalesce_reset(&c);
+    pp_stage_verify(b, NULL);
+    for (uint32_t i = 0; i < b->count; i++)
+        joined += pp_coalesce_add(&c, b, i, &opened) != NULL;
+    return joined;
+}
+
+static void fill(pp_batch *b, stream *s, uint32_t count)
+{
+    b->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        b->data[i] = memory[i] + PP_VNET_LEN;
+        b->caplen[i] = b->wirelen[i] = make(b->data[i], s, 0, UINT32_MAX);
+        b->flags[i] = PP_PKT_METADATA;
+        b->link[i] = 1;
+    }
+}
+
+static void test_what_a_split_would_not_give_back_stays_apart(pp_batch *b)
+{
+    for (int version = 4; version <= 6; version += 2)
+        for (enum change what = NOTHING; what < CHANGES; what++) {
+            stream s = { .size = 100, .version = version };
+            if (what == IP_SUM_FFFF && version == 6)
+                continue;
+            fill(b, &s, 2);
+            for (uint32_t i = 0; i < 2; i++)
+                change(b, i, what, &s);
+            uint32_t joined = joined_of(b);
+            CHECK_THAT(joined == (what == NOTHING || what == TAG_8100), "IPv%d, change %d: %u joined", version, what, joined);
+        }
+}
+
+/* A datagram of the flow whose ports nobody reads: what follows must not be joined to what went before. */
+static void test_hidden_packets_are_not_overtaken(pp_batch *b)
+{
+    stream s = { .size = 100, .version = 6, .udp = 1 };
+    fill(b, &s, 3);
+    CHECK_EQ(joined_of(b), 2);
+    uint8_t *d = b->data[1];
+    memmove(d + 62, d + 54, b->caplen[1] - 54);
+    for (int kind = 0; kind < 3; kind++) {
+        static const char *const header[] = { "\x11\0\0\0\0\0\0\1", "\x11\0\0\1\0\0\0\1", "\x11\0\1\4\0\0\0\0" };
+        memcpy(d + 54, header[kind], 8); /* first fragment of none, first fragment, destination options */
+        d[20] = kind == 2 ? 60 : 44;
+        put16(d + 18, 116);
+        b->caplen[1] = b->wirelen[1] = 170;
+        CHECK_THAT(joined_of(b) == 0, "behind header %d: overtaken", kind);
+    }
+    put16(d + 18, 2000); /* longer than it is */
+    CHECK_THAT(joined_of(b) == 0, "%s", "malformed: overtaken");
+}
+
+/* A message takes 1024 vectors (UIO_MAXIOV). */
+static void test_no_more_than_a_message_takes(void)
+{
+    enum { MANY = 1100, SMALL = 14 + 40 + 32 + 1 };
+    static uint8_t frames[MANY][SMALL];
+    pp_batch b = columns(MANY);
+    stream s = { .size = 1, .version = 6 };
+    b.count = MANY;
+    for (uint32_t i = 0; i < MANY; i++) {
+        b.data[i] = frames[i];
+        b.caplen[i] = b.wirelen[i] = make(b.data[i], &s, 0, UINT32_MAX);
+        b.link[i] = 1;
+    }
+    CHECK_EQ(joined_of(&b), MANY - 2);
+    columns_free(&b);
+}
+
 int main(void)
 {
+    pp_batch b = columns(4);
+    test_what_a_split_would_not_give_back_stays_apart(&b);
+    test_hidden_packets_are_not_overtaken(&b);
+    test_no_more_than_a_message_takes();
+    columns_free(&b);
     uint32_t joined = 0;
     for (unsigned i = 0; i < 400; i++)
         joined += run(1500);

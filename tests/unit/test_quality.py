@@ -42,7 +42,8 @@ def fuzzers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def seed(target: str, corpus: Path) -> None:
     """Begin with the public captures where they are: as files, and frame by frame, behind each target's parameters."""
-    save = {"fuzz_frame": save_frames, "fuzz_split": save_super_frames}.get(target)
+    save = {"fuzz_frame": save_frames, "fuzz_split": save_super_frames, "fuzz_coalesce": save_streams,
+            "fuzz_judge": save_batches}.get(target)
     for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
         if target == "fuzz_capture" and path.stat().st_size < 8000:
             (corpus / f"file{number}").write_bytes(b"\xff\xff" + path.read_bytes())
@@ -72,9 +73,25 @@ def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
                         bytes((0, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i)))
 
 
+def save_streams(corpus: Path, number: int, batch: Batch) -> None:
+    """Write each frame with three that follow it, made right, as fuzz_coalesce.c reads them."""
+    for i in ethernet_frames(batch):
+        if batch.caplen[i] <= 2048:
+            frame = struct.pack("<BH", 8, batch.caplen[i]) + bytes(batch.frame(i))
+            (corpus / f"stream{number}-{i}").write_bytes(bytes((16, 0)) + frame + bytes((10, 0, 0)) * 3)
+
+
+def save_batches(corpus: Path, number: int, batch: Batch) -> None:
+    """Write each frame twice, the second with another address and port, as fuzz_judge.c reads them."""
+    for i in ethernet_frames(batch):
+        if batch.caplen[i] <= 1600:
+            frame = struct.pack("<BBH", 0, 1, batch.caplen[i]) + bytes(batch.frame(i))
+            (corpus / f"batch{number}-{i}").write_bytes(bytes((1, 0)) + frame + bytes((5, 1, 29, 3, 34, 3)))
+
+
 @pytest.mark.parametrize("target", sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("fuzz_*.c")))
 def test_fuzz_target_finds_nothing(fuzzers: Path, target: str) -> None:
-    seconds = max(1, SECONDS // 2) if target == "fuzz_split" else SECONDS
+    seconds = max(1, SECONDS // {"fuzz_frame": 1, "fuzz_capture": 1, "fuzz_split": 2}.get(target, 3))
     corpus = fuzzers / f"corpus-{target}"
     corpus.mkdir()
     seed(target, corpus)

@@ -1,0 +1,557 @@
+/* fuzz_coalesce.c - frames told by the input, through the sink, which joins them: what leaves, split again, is what came in.
+ *
+ * sendmmsg() and sendmsg() are this file's: they look at each message, and fail now and then.  Who split a super-frame is this
+ * file too, as the kernel would: Ethernet, 802.1Q and 802.1ad tags, IP without extension headers, TCP or UDP.
+ *
+ * Invariants: the packets of a super-frame that leaves are those that came, octet for octet, a pending sum completed; so none
+ * with a wrong sum is among them; any other frame leaves as it came, with its note or, if it is bad, without; one of a flow is
+ * not overtaken by a later one; nothing but a virtio-net header or a finished checksum is written; every packet ends in
+ * exactly one counter, and what was refused in the right one.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../../ext/emit.h"
+#include "../../ext/verify.h"
+#include "../c/columns.h"
+
+enum { PACKETS = 32, LONGEST = 2048, ROOM = PP_VNET_LEN + LONGEST, ARENA = 1 << 20, MESSAGES = 4096, PARTS = PACKETS + 1 };
+enum { TCP = 6, UDP = 17, NEEDS_CSUM = 1, TCPV4 = 1, TCPV6 = 4, UDP_L4 = 5 };
+
+/* --- what was sent -------------------------------------------------------------------------------------------- */
+
+typedef struct message {
+    pp_vnet vnet;
+    const uint8_t *frame;
+    uint32_t length, count;
+    uint32_t packet[PARTS];
+} message;
+
+static uint8_t arena[ARENA];
+static message sent[MESSAGES];
+static uint32_t arena_used, messages;
+static uint8_t has_failed[PACKETS];
+static unsigned calls, fault_period, fault;
+static pp_batch batch;
+
+static uint32_t packet_at(const uint8_t *p)
+{
+    for (uint32_t i = 0; i < batch.count; i++)
+        if (p >= batch.data[i] - PP_VNET_LEN && p <= batch.data[i] + batch.caplen[i])
+            return i;
+    return UINT32_MAX;
+}
+
+static void look_at(const struct msghdr *h, int error)
+{
+    static message m;
+    uint32_t at = arena_used;
+    m.count = 0;
+    for (size_t i = 0; i < h->msg_iovlen; i++) {
+        uint32_t packet = packet_at(h->msg_iov[i].iov_base);
+        if (h->msg_iov[i].iov_len > ARENA - at)
+            abort();
+        memcpy(arena + at, h->msg_iov[i].iov_base, h->msg_iov[i].iov_len);
+        at += (uint32_t)h->msg_iov[i].iov_len;
+        if (packet != UINT32_MAX)
+            m.packet[m.count++] = packet;
+    }
+    if (m.count == 0 || at - arena_used < PP_VNET_LEN || messages == MESSAGES)
+        abort();
+    memcpy(&m.vnet, arena + arena_used, PP_VNET_LEN);
+    m.frame = arena + arena_used + PP_VNET_LEN;
+    m.length = at - arena_used - PP_VNET_LEN;
+    for (uint32_t i = 0; error && (m.count == 1 || error != EINVAL) && i < m.count; i++)
+        has_failed[m.packet[i]] = 1; /* joined packets that are refused are tried one by one */
+    if (error)
+        return;
+    arena_used = at;
+    sent[messages++] = m;
+}
+
+/* The errno of this call, or 0. */
+static int answer(void)
+{
+    static const int errors[] = { EINVAL, ENOBUFS, EINTR, EAGAIN, EMSGSIZE, ENETDOWN };
+    return fault_period && ++calls % (fault_period + 1) == 0 ? errors[fault % (sizeof errors / sizeof errors[0])] : 0;
+}
+
+int sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
+{
+    (void)fd, (void)flags;
+    int error = answer();
+    if (error) {
+        if (error != EINTR && error != EAGAIN)
+            look_at(&m->msg_hdr, error);
+        errno = error;
+        return -1;
+    }
+    if (fault & 8)
+        n = (n + 1) / 2;
+    for (unsigned i = 0; i < n; i++)
+        look_at(&m[i].msg_hdr, 0);
+    return (int)n;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    (void)fd, (void)flags;
+    int error = answer();
+    if (error == EINVAL)
+        error = ENOBUFS; /* tells this refusal from that of the joined ones */
+    look_at(m, error);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+/* --- frames as the kernel sees them --------------------------------------------------------------------------- */
+
+static uint32_t get16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
+static void put16(uint8_t *p, uint32_t v) { p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v; }
+static uint32_t get32(const uint8_t *p) { return get16(p) << 16 | get16(p + 2); }
+static void put32(uint8_t *p, uint32_t v) { put16(p, v >> 16), put16(p + 2, v); }
+
+/* RFC 1071 section 1, on top of sum. */
+static uint32_t add(uint32_t sum, const uint8_t *p, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++) {
+        sum += (uint32_t)p[i] << (i & 1 ? 0 : 8);
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return sum;
+}
+
+/* Where the headers of TCP or UDP lie; l4 is 0 where it is neither, or a fragment. */
+typedef struct place {
+    uint32_t l3, l4, end, header; /* end: by the IP header, of the frame where that cannot be; header: of the transport */
+    int version, protocol, is_fragment, has_options;
+} place;
+
+static place locate(const uint8_t *f, uint32_t length)
+{
+    place p = { .l3 = 12 };
+    while (p.l3 + 6 <= length && (get16(f + p.l3) == 0x8100 || get16(f + p.l3) == 0x88a8))
+        p.l3 += 4;
+    if (p.l3 + 2 + 20 > length)
+        return p;
+    uint32_t type = get16(f + p.l3);
+    p.l3 += 2;
+    const uint8_t *ip = f + p.l3;
+    uint32_t l4 = p.l3 + (type == 0x0800 ? (ip[0] & 15u) * 4 : 40);
+    if (type == 0x0800 && ip[0] >> 4 == 4 && (ip[0] & 15) >= 5) {
+        p.version = 4;
+        p.protocol = ip[9];
+        p.is_fragment = (get16(ip + 6) & 0x3fff) != 0;
+        p.end = p.l3 + get16(ip + 2);
+    } else if (type == 0x86dd && ip[0] >> 4 == 6 && l4 <= length) {
+        p.version = 6;
+        p.protocol = ip[6];
+        p.end = l4 + get16(ip + 4);
+        while (l4 + 8 <= length && (p.protocol == 0 || p.protocol == 43 || p.protocol == 60 || p.protocol == 44)) {
+            p.is_fragment |= p.protocol == 44 && (get16(f + l4 + 2) & 0xfff9);
+            uint32_t size = p.protocol == 44 ? 8 : 8u + f[l4 + 1] * 8u;
+            p.protocol = f[l4];
+            l4 += size;
+        }
+    } else {
+        return p;
+    }
+    p.has_options = l4 != p.l3 + (p.version == 4 ? 20 : 40);
+    if (p.end > length || p.end <= l4)
+        p.end = length;
+    p.header = p.protocol == UDP ? 8 : p.protocol == TCP && l4 + 20 <= p.end ? (f[l4 + 12] >> 4) * 4u : 0;
+    if (!p.is_fragment && p.header >= 8 && l4 + p.header <= p.end)
+        p.l4 = l4;
+    return p;
+}
+
+static uint32_t pseudo(const uint8_t *f, const place *p, uint32_t length)
+{
+    uint8_t tail[4] = { 0, (uint8_t)p->protocol, (uint8_t)(length >> 8), (uint8_t)length };
+    return add(p->version == 4 ? add(0, f + p->l3 + 12, 8) : add(0, f + p->l3 + 8, 32), tail, sizeof tail);
+}
+
+static uint32_t field_of(const place *p) { return p->l4 + (p->protocol == UDP ? 6 : 16); }
+
+static void write_ip4_sum(uint8_t *ip)
+{
+    put16(ip + 10, 0);
+    put16(ip + 10, ~add(0, ip, (ip[0] & 15u) * 4) & 0xffff);
+}
+
+/* Lengths and sums that are right for what is there, or the seed instead of the transport's sum. */
+static void make_right(uint8_t *f, uint32_t length, int is_pending)
+{
+    place p = locate(f, length);
+    if (!p.l4)
+        return;
+    if (p.version == 4)
+        put16(f + p.l3 + 2, p.end - p.l3), write_ip4_sum(f + p.l3);
+    else
+        put16(f + p.l3 + 4, p.end - p.l3 - 40);
+    if (p.protocol == UDP)
+        put16(f + p.l4 + 4, p.end - p.l4);
+    uint32_t seed = pseudo(f, &p, p.end - p.l4);
+    put16(f + field_of(&p), 0);
+    uint32_t sum = ~add(seed, f + p.l4, p.end - p.l4) & 0xffff;
+    put16(f + field_of(&p), is_pending ? seed : sum == 0 && p.protocol == UDP ? 0xffff : sum);
+}
+
+/* Do what the note asks for: 0 if it cannot be done. */
+static int complete(uint8_t *f, uint32_t length, const pp_vnet *v)
+{
+    uint32_t field = (uint32_t)v->csum_start + v->csum_offset;
+    if (!(v->flags & NEEDS_CSUM))
+        return 1;
+    if (field + 2 > length)
+        return 0;
+    uint32_t sum = ~add(0, f + v->csum_start, length - v->csum_start) & 0xffff;
+    put16(f + field, sum == 0 && v->csum_offset == 6 ? 0xffff : sum);
+    return 1;
+}
+
+/* --- what came in --------------------------------------------------------------------------------------------- */
+
+typedef struct frame {
+    uint8_t octets[ROOM + 4]; /* with its tag */
+    uint32_t length;
+    pp_vnet vnet; /* as it has to be for these octets */
+    place place;
+    uint8_t is_sent;
+} frame;
+
+static frame came[PACKETS];
+
+static void keep(uint32_t i)
+{
+    frame *f = &came[i];
+    uint32_t tag = (batch.flags[i] & PP_PKT_VLAN) && batch.caplen[i] >= 12 ? 4 : 0;
+    memset(&f->vnet, 0, sizeof f->vnet);
+    if (batch.flags[i] & PP_PKT_VNET)
+        memcpy(&f->vnet, batch.data[i] - PP_VNET_LEN, PP_VNET_LEN);
+    f->vnet.flags &= NEEDS_CSUM;
+    if (tag && f->vnet.flags)
+        f->vnet.csum_start += 4;
+    if (tag && f->vnet.hdr_len)
+        f->vnet.hdr_len += 4;
+    f->length = batch.caplen[i] + tag;
+    f->is_sent = 0;
+    if (tag) {
+        memcpy(f->octets, batch.data[i], 12);
+        put16(f->octets + 12, batch.vlan_tpid[i]);
+        put16(f->octets + 14, batch.vlan_tci[i]);
+        memcpy(f->octets + 16, batch.data[i] + 12, batch.caplen[i] - 12);
+    } else {
+        memcpy(f->octets, batch.data[i], batch.caplen[i]);
+    }
+    f->place = locate(f->octets, f->length);
+}
+
+/* May b, which came later, not leave before a?  Ports that cannot be seen are taken for equal. */
+static int is_same_flow(const frame *a, const frame *b)
+{
+    const place *p = &a->place, *q = &b->place;
+    uint32_t at = p->l3 + (p->version == 4 ? 12 : 8);
+    if (!p->version || p->version != q->version || p->l3 != q->l3 || memcmp(a->octets, b->octets, p->l3) != 0 ||
+        memcmp(a->octets + at, b->octets + at, p->version == 4 ? 8 : 32) != 0)
+        return 0;
+    if (p->is_fragment || q->is_fragment)
+        return 1;
+    return p->l4 && q->l4 && p->protocol == q->protocol && memcmp(a->octets + p->l4, b->octets + q->l4, 4) == 0;
+}
+
+static void check_order(void)
+{
+    static uint32_t order[MESSAGES + PACKETS];
+    uint32_t n = 0;
+    for (uint32_t m = 0; m < messages; m++)
+        for (uint32_t i = 0; i < sent[m].count; i++)
+            if (n == 0 || order[n - 1] != sent[m].packet[i])
+                order[n++] = sent[m].packet[i];
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = i + 1; j < n; j++)
+            if (order[j] < order[i] && is_same_flow(&came[order[j]], &came[order[i]]))
+                abort(); /* overtaken */
+}
+
+/* A super-frame that was made of several packets, taken apart. */
+static void check_joined(const message *m)
+{
+    static uint8_t one[ROOM + 4], want[ROOM + 4];
+    place p = locate(m->frame, m->length);
+    uint32_t all = p.l4 + p.header, at = all, datagram;
+    if (!p.l4 || p.has_options || p.end != m->length || (p.version == 4 && get16(m->frame + p.l3 + 2) != p.end - p.l3))
+        abort(); /* the kernel could not split it */
+    if (m->vnet.flags != NEEDS_CSUM || m->vnet.csum_start != p.l4 || m->vnet.csum_start + m->vnet.csum_offset != field_of(&p) ||
+        m->vnet.hdr_len != all || !m->vnet.gso_size ||
+        m->vnet.gso_type != (p.protocol == UDP ? UDP_L4 : p.version == 4 ? TCPV4 : TCPV6))
+        abort();
+    if (get16(m->frame + field_of(&p)) % 0xffff != pseudo(m->frame, &p, p.end - p.l4) % 0xffff)
+        abort();
+    for (uint32_t i = 0; i < m->count; i++) {
+        const frame *f = &came[m->packet[i]];
+        uint32_t size = m->length - at < m->vnet.gso_size ? m->length - at : m->vnet.gso_size;
+        memcpy(one, m->frame, all);
+        memcpy(one + all, m->frame + at, size);
+        datagram = all - p.l4 + size;
+        if (p.version == 4) {
+            put16(one + p.l3 + 4, get16(one + p.l3 + 4) + i);
+            put16(one + p.l3 + 2, all - p.l3 + size);
+            write_ip4_sum(one + p.l3);
+        } else {
+            put16(one + p.l3 + 4, datagram);
+        }
+        if (p.protocol == UDP) {
+            put16(one + p.l4 + 4, datagram);
+        } else {
+            put32(one + p.l4 + 4, get32(one + p.l4 + 4) + at - all);
+            if (at + size < m->length)
+                one[p.l4 + 13] &= (uint8_t)~8; /* PSH */
+        }
+        make_right(one, all + size, 0);
+        memcpy(want, f->octets, f->length);
+        if (size == 0 || f->vnet.gso_type || (i && m->packet[i] <= m->packet[i - 1]) || !complete(want, f->length, &f->vnet) ||
+            f->length != all + size || memcmp(want, one, f->length) != 0)
+            abort();
+        at += size;
+    }
+    if (at != m->length)
+        abort();
+}
+
+static void check_single(const message *m, int finish)
+{
+    static uint8_t done[ROOM + 4];
+    uint32_t i = m->packet[0];
+    const frame *f = &came[i];
+    static const pp_vnet none;
+    if (f->vnet.gso_type && !m->vnet.gso_type)
+        return; /* a segment, see fuzz_split */
+    if (m->length != f->length)
+        abort();
+    if (memcmp(&m->vnet, &f->vnet, sizeof none) == 0 && memcmp(m->frame, f->octets, f->length) == 0)
+        return;
+    if (memcmp(&m->vnet, &none, sizeof none) != 0)
+        abort(); /* neither its own note nor none */
+    if (batch.status[i] == PP_STATUS_BAD && memcmp(m->frame, f->octets, f->length) == 0)
+        return;
+    if (!finish && batch.protocol[i] != 132) /* SCTP: finished, for no note can say what it needs */
+        abort();
+    uint32_t field = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset, width = batch.protocol[i] == 132 ? 4 : 2;
+    if (field + width > f->length)
+        abort();
+    memcpy(done, f->octets, f->length);
+    memcpy(done + field, m->frame + field, width);
+    if (memcmp(done, m->frame, f->length) != 0)
+        abort(); /* something else than the field */
+}
+
+static void check_counters(const pp_ledger *l, int finish)
+{
+    uint64_t left = l->truncated, errors = 0, good = 0, bad = 0, taken = 0;
+    for (unsigned i = 0; i < PP_DROPS; i++)
+        left += l->dropped[i];
+    for (unsigned i = 0; i < PP_ERRNOS; i++)
+        errors += l->tx_error[i];
+    for (uint32_t i = 0; i < batch.count; i++) {
+        good += came[i].is_sent && !has_failed[i];
+        bad += has_failed[i];
+        taken += batch.verdict[i] != PP_VERDICT_PASS;
+    }
+    if (l->sent != good || errors != bad || left != batch.count - good - bad || l->sent_frames != messages)
+        abort();
+    if (l->dropped[PP_DROP_STAGE] != taken || l->truncated)
+        abort();
+    for (uint32_t i = 0; i < batch.count && !finish; i++)
+        if (!came[i].is_sent && !has_failed[i] && batch.verdict[i] == PP_VERDICT_PASS && !came[i].vnet.flags)
+            abort(); /* only what had to be finished may be found unfit for it */
+}
+
+static void check_frames_are_untouched(void)
+{
+    for (uint32_t i = 0; i < batch.count; i++) {
+        const frame *f = &came[i];
+        const uint8_t *data = batch.data[i];
+        uint32_t tag = f->length - batch.caplen[i], field = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset - tag;
+        for (uint32_t j = 0; j < batch.caplen[i]; j++)
+            if (data[j] != f->octets[j < 12 ? j : j + tag] && !(f->vnet.flags && j >= field && j < field + 4))
+                abort();
+    }
+}
+
+/* --- the input ------------------------------------------------------------------------------------------------ */
+
+typedef struct script {
+    const uint8_t *at, *end;
+} script;
+
+static uint8_t next(script *s) { return s->at < s->end ? *s->at++ : 0; }
+
+static uint32_t template_of(uint8_t *f, uint8_t kind, uint32_t payload)
+{
+    uint32_t l4 = kind & 1 ? 54 : 34, header = kind & 2 ? 8 : 32;
+    memset(f, 0, l4 + header);
+    memcpy(f, kind & 1 ? "\2\0\0\0\0\1\2\0\0\0\0\2\x86\xdd\x60" : "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0\x45", 15);
+    if (kind & 1)
+        f[20] = kind & 2 ? UDP : TCP, f[21] = 64, f[22] = f[38] = 0xfd, f[37] = 1, f[53] = 2;
+    else
+        f[22] = 64, f[23] = kind & 2 ? UDP : TCP, memcpy(f + 26, "\x0a\7\0\1\x0a\7\0\2", 8);
+    put16(f + l4, 4000u + (kind >> 2 & 3)), put16(f + l4 + 2, 80);
+    if (!(kind & 2))
+        f[l4 + 12] = 0x80, f[l4 + 13] = 0x10, memcpy(f + l4 + 20, "\1\1\x08\x0a\0\0\0\1\0\0\0\2", 12);
+    for (uint32_t i = 0; i < payload; i++)
+        f[l4 + header + i] = (uint8_t)(i * 7 + kind);
+    if (!(kind & 1))
+        put16(f + 16, l4 - 14 + header + payload);
+    else
+        put16(f + 18, header + payload);
+    return l4 + header + payload;
+}
+
+/* The segment or datagram that follows: cut octets of payload less. */
+static uint32_t follow(uint8_t *f, uint32_t length, uint8_t cut)
+{
+    place p = locate(f, length);
+    if (!p.l4)
+        return length;
+    uint32_t payload = p.end - p.l4 - p.header;
+    if (p.version == 4)
+        put16(f + p.l3 + 4, get16(f + p.l3 + 4) + 1);
+    if (p.protocol == TCP)
+        put32(f + p.l4 + 4, get32(f + p.l4 + 4) + payload);
+    if (cut == 0 || cut >= payload)
+        return length;
+    put16(f + p.l3 + (p.version == 4 ? 2 : 4), p.end - p.l3 - cut - (p.version == 4 ? 0 : 40));
+    return p.end - cut;
+}
+
+/* One packet more: a frame of the input, a template, or one before it, changed. */
+static void add_packet(script *s, int has_vnet)
+{
+    static uint8_t f[ROOM];
+    uint8_t how = next(s), which = next(s);
+    uint32_t i = batch.count, length, before = i ? i - 1 - (which < 192 ? 0 : which % i) : 0;
+    pp_vnet v = { 0 };
+    batch.flags[i] = PP_PKT_METADATA;
+    batch.vlan_tpid[i] = 0x8100, batch.vlan_tci[i] = 0; /* a ring's values for none */
+    if ((how & 3) == 0) {
+        length = which | (uint32_t)next(s) << 8;
+        if (length > LONGEST || length > (size_t)(s->end - s->at))
+            length = (size_t)(s->end - s->at) < LONGEST ? (uint32_t)(s->end - s->at) : LONGEST;
+        memcpy(f, s->at, length);
+        s->at += length;
+    } else if ((how & 3) == 1 || i == 0) {
+        length = template_of(f, which, 1 + next(s) * 4u);
+    } else {
+        length = batch.caplen[before];
+        memcpy(f, batch.data[before], length);
+        if (batch.flags[before] & PP_PKT_VLAN)
+            batch.flags[i] |= PP_PKT_VLAN;
+        batch.vlan_tpid[i] = batch.vlan_tpid[before], batch.vlan_tci[i] = batch.vlan_tci[before];
+        if ((how & 3) == 2 || (which & 1))
+            length = follow(f, length, next(s));
+    }
+    if (how & 4) { /* changed before it is made right */
+        place q = locate(f, length);
+        uint32_t at = q.l4 ? q.l3 + next(s) % (q.l4 + q.header - q.l3) : next(s);
+        if (at < length)
+            f[at] ^= next(s);
+    }
+    if (how & 8)
+        make_right(f, length, how & 16);
+    place p = locate(f, length);
+    if ((how & 16) && p.l4 && has_vnet)
+        v = (pp_vnet){ .flags = NEEDS_CSUM, .csum_start = (uint16_t)p.l4, .csum_offset = p.protocol == UDP ? 6 : 16 };
+    if (v.flags && (how & 128)) { /* a super-frame */
+        v.gso_type = p.protocol == UDP ? UDP_L4 : p.version == 4 ? TCPV4 : TCPV6;
+        v.gso_size = (uint16_t)(64 + which);
+        v.hdr_len = (uint16_t)(p.l4 + p.header);
+    }
+    if (how & 32) { /* and after that */
+        uint32_t at = next(s) | (uint32_t)next(s) << 8;
+        if (at < length)
+            f[at] ^= next(s);
+        else if (at - length < PP_VNET_LEN)
+            ((uint8_t *)&v)[at - length] ^= next(s);
+    }
+    if (v.csum_start < 14)
+        v.flags = 0; /* within Ethernet's header no kernel says */
+    if (how & 64) {
+        batch.flags[i] |= PP_PKT_VLAN;
+        batch.vlan_tpid[i] = which & 1 ? 0x88a8 : 0x8100;
+        batch.vlan_tci[i] = next(s);
+    }
+    batch.verdict[i] = (how & 128) && which >= 250 ? PP_VERDICT_DROP : PP_VERDICT_PASS;
+    if (has_vnet)
+        batch.flags[i] |= (uint16_t)(PP_PKT_VNET | (v.flags & NEEDS_CSUM ? PP_PKT_NOT_READY : 0) | (v.gso_type ? PP_PKT_SUPER_FRAME : 0));
+    uint8_t *memory = malloc(PP_VNET_LEN + length); /* exact: ASan sees one octet too far */
+    if (!memory)
+        exit(1);
+    memcpy(memory, &v, PP_VNET_LEN);
+    memcpy(memory + PP_VNET_LEN, f, length);
+    batch.data[i] = memory + PP_VNET_LEN;
+    batch.caplen[i] = batch.wirelen[i] = length;
+    batch.link[i] = 1;
+    batch.count++;
+}
+
+static pp_emit *sink(int finish, uint32_t mtu, uint32_t wanted)
+{
+    static pp_emit *emit[2];
+    static int fd = -1;
+    if (fd < 0)
+        fd = open("/dev/null", O_WRONLY);
+    if (emit[finish] && !finish && pp_emit_coalesces(emit[finish]) != wanted) {
+        pp_emit_set_coalesce(emit[finish], wanted);
+        if (pp_emit_coalesces(emit[finish]) != wanted) { /* it was refused once */
+            pp_emit_free(emit[finish]);
+            emit[finish] = NULL;
+        }
+    }
+    if (!emit[finish])
+        emit[finish] = pp_emit_new(fd, PACKETS, mtu, finish, (int)wanted);
+    pp_emit_set_mtu(emit[finish], mtu);
+    return emit[finish];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+    script s = { input, input + size };
+    if (size < 4 || size > 16384)
+        return 0;
+    uint8_t options = next(&s), faults = next(&s);
+    int finish = (options & 12) == 12;
+    if (!batch.capacity)
+        batch = columns(PACKETS);
+    batch.count = 0;
+    while (s.at < s.end && batch.count < PACKETS)
+        add_packet(&s, options & 16);
+    if (pp_stage_verify(&batch, NULL) || pp_stage_classify(&batch, NULL))
+        abort();
+    for (uint32_t i = 0; i < batch.count; i++)
+        keep(i);
+    memset(has_failed, 0, sizeof has_failed);
+    arena_used = messages = calls = 0;
+    fault_period = faults & 7, fault = faults >> 3;
+    pp_ledger ledger = { 0 };
+    if (pp_emit_take(sink(finish, options & 32 ? 600 : 1500, ~options & 3u), &batch, &ledger))
+        abort();
+    for (uint32_t m = 0; m < messages; m++) {
+        for (uint32_t i = 0; i < sent[m].count; i++)
+            came[sent[m].packet[i]].is_sent = 1;
+        if (sent[m].count > 1)
+            check_joined(&sent[m]);
+        else
+            check_single(&sent[m], finish);
+    }
+    check_order();
+    check_counters(&ledger, finish);
+    check_frames_are_untouched();
+    for (uint32_t i = 0; i < batch.count; i++)
+        free(batch.data[i] - PP_VNET_LEN);
+    return 0;
+}
