@@ -71,6 +71,20 @@ static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32
     b->interface[i] = 0;
 }
 
+/* Take over the packet at h of the block; -EPROTO if it would not lie within. */
+static inline int add_v3(pp_ring *r, pp_batch *b, uint8_t *block, const struct tpacket3_hdr *h)
+{
+    uint32_t mac = h->tp_mac;
+    if ((uint64_t)r->packet_at + mac + h->tp_snaplen > r->block_size || mac < sizeof *h + PP_VNET_LEN)
+        return -EPROTO;
+    const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
+    uint8_t *frame = block + r->packet_at + mac;
+    add(r, b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+        flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
+        (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
+    return 0;
+}
+
 static int next_v3(pp_ring *r, pp_batch *b)
 {
     if (r->holding && r->packet >= r->packets)
@@ -88,24 +102,12 @@ static int next_v3(pp_ring *r, pp_batch *b)
     for (; r->packet < r->packets && b->count < b->capacity; r->packet++) {
         if (r->packet_at > r->block_size - sizeof(struct tpacket3_hdr))
             return -EPROTO;
-        struct tpacket3_hdr *h = (struct tpacket3_hdr *)(void *)(block + r->packet_at);
-        uint32_t mac = h->tp_mac;
-        h->tp_mac = 0; /* so that a place the kernel counts but does not fill next time cannot pass for this packet */
-        if (mac == 0) { /* such a place: a frame whose GSO type the virtio-net header cannot express; it is in tp_drops */
-            if (h->tp_next_offset == 0) {
-                r->packet = r->packets;
-                break;
-            }
-            r->packet_at += h->tp_next_offset;
-            continue;
-        }
-        if ((uint64_t)r->packet_at + mac + h->tp_snaplen > r->block_size || mac < sizeof *h + PP_VNET_LEN)
+        const struct tpacket3_hdr *h = (const void *)(block + r->packet_at);
+        /* Without it: a place that the kernel counts and does not fill, for a frame whose GSO type the virtio-net header cannot
+         * express; it is in tp_drops.  prb_fill_vlan_info() clears the status of each place, so no older packet shows through. */
+        int is_filled = (h->tp_status & TP_STATUS_USER) != 0;
+        if (is_filled && add_v3(r, b, block, h) < 0)
             return -EPROTO;
-        const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
-        uint8_t *frame = block + r->packet_at + mac;
-        add(r, b, frame, h->tp_snaplen, h->tp_len, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
-            flags_of(h->tp_status, h->tp_snaplen, h->tp_len, frame, r->has_vnet, from->sll_pkttype),
-            pp_ring_link(from->sll_hatype), (h->tp_status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
         if (h->tp_next_offset == 0) {
             r->packet = r->packets;
             break;
