@@ -84,13 +84,12 @@ class Monitor:
         server = serve(options.listen, lambda: self.latest) if serve else None
         if self._writer is not None:
             self._writer.open()
-        keep = [privileges.CAP_NET_RAW] if options.may_change else []
-        if self._writer is not None:
-            keep.append(privileges.CAP_DAC_OVERRIDE)  # the next file may lie where only root may write
-        privileges.drop(*keep)
+        unfiltered = _harden(options)
         self._face = _face(options)
         stack.callback(self._face.close)
         self._face.event("start", f"watching {self._names()}")
+        if unfiltered:
+            self._face.event("privileges", unfiltered)
         if server is not None:
             stack.callback(server.close)
             server.start()
@@ -124,6 +123,9 @@ class Monitor:
         if self._writer is not None:
             self._writer.start()
         self._service.ready(f"watching {self._names()}")
+        if self._options.verbose:
+            for state in privileges.thread_states():
+                self._tell("privileges", str(state))
         try:
             reason = self._loop()
         finally:
@@ -199,6 +201,21 @@ class Monitor:
         for name in dropping.keys() - self._dropping:
             self._face.event("drops", f"{name}: the kernel dropped {dropping[name]} packets: the ring is full (see -B)")
         self._dropping = set(dropping)
+
+
+def _harden(options: MonitorOptions) -> str:
+    """Give up what is not needed from here on; return why system calls are not filtered, if they ought to be."""
+    keep, groups = [], ["packets"]
+    if options.may_change:
+        keep.append(privileges.CAP_NET_RAW)
+        groups.append("capture")
+    if options.write is not None:
+        keep.append(privileges.CAP_DAC_OVERRIDE)  # the next file may lie where only root may write
+    if options.write is not None or options.picture:
+        groups.append("write")
+    if options.listen:
+        groups.append("serve")
+    return privileges.harden(keep=keep, seccomp=options.seccomp, groups=groups)
 
 
 def _kernel_errors() -> dict[str, int]:

@@ -30,8 +30,8 @@ BASE: Final = """
     epoll_ctl epoll_wait epoll_pwait mmap munmap mprotect mremap madvise brk futex set_robust_list rseq membarrier
     sched_yield sched_getaffinity clone exit exit_group restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn
     rt_sigpending rt_sigtimedwait sigaltstack tgkill kill clock_gettime clock_getres clock_nanosleep nanosleep
-    gettimeofday time getrandom getpid gettid getppid getuid geteuid getgid getegid getrusage uname sysinfo prlimit64
-    prctl wait4 waitid ioctl
+    gettimeofday time getrandom getpid gettid getppid getpgrp getpgid getuid geteuid getgid getegid getrusage uname sysinfo
+    prlimit64 prctl wait4 waitid ioctl
 """
 # Moving frames, asking for an interface's state, binding again.
 PACKETS: Final = """
@@ -65,8 +65,8 @@ def rules(groups: Collection[str]) -> dict[str, Rule]:
     """Return the calls that are allowed only with certain arguments."""
     families = (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)
     asks = (lib.SIOCGIFFLAGS, lib.SIOCGIFMTU, lib.SIOCGIFNAME, lib.SIOCGIFINDEX, lib.SIOCETHTOOL)
-    terminal = (termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.FIONBIO,
-                termios.FIONREAD, termios.FIOCLEX)
+    terminal = (termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.TIOCGPGRP,
+                termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX)
     ourselves = (os.getpid(),)
     return {
         "clone": Rule(0, bits=lib.CLONE_THREAD, is_wanted=True),  # threads, no processes
