@@ -28,6 +28,7 @@ from pipeline.snapshot import BadPacket, Snapshot
 
 TICK: Final = 0.1
 SNAPSHOT: Final = 0.5
+KERNEL_SECONDS: Final = 0.9
 
 
 class Server(Protocol):
@@ -73,7 +74,8 @@ class Monitor:
         self._service = Service()
         self._told: deque[tuple[str, str]] = deque()  # by any thread, shown by ours
         self._picker = Picker(options.bad_limit)
-        self._kernel_start = _kernel_errors()
+        self._kernel_start = self._kernel = _kernel_errors()
+        self._kernel_read = time.monotonic()
         self._dropping: set[str] = set()
         self._writer: Writer | None = None
         if options.write is not None:
@@ -104,13 +106,16 @@ class Monitor:
     def _kernel_counts(self) -> dict[str, tuple[int, int]]:
         return {d.from_: (d.kernel_seen, d.kernel_drops) for d in self._watch.counters()}
 
-    def _look(self) -> Snapshot:
-        """Take a snapshot."""
+    def _look(self, *, is_last: bool = False) -> Snapshot:
+        """Take a snapshot; the kernel's own counters, which are text and dear to read, in it may be a second old."""
+        now = time.monotonic()
+        if is_last or now - self._kernel_read >= KERNEL_SECONDS:
+            self._kernel, self._kernel_read = _kernel_errors(), now
         return Snapshot(
             time_ns=time.time_ns(),
             directions=self._watch.counters(),
             flows=self._watch.flows(),
-            kernel=_kernel_errors(),
+            kernel=self._kernel,
             kernel_start=self._kernel_start,
             file=self._writer.counts() if self._writer else None,
             shown=self._picker.shown,
@@ -138,7 +143,7 @@ class Monitor:
                     self._writer.close()
         self._show_told()
         self._show_bad(final=True)
-        self.latest = self._look()
+        self.latest = self._look(is_last=True)
         self._face.event("stop", reason)
         self._face.end(self.latest)
 
@@ -161,13 +166,13 @@ class Monitor:
             self._watch.look()
             self._heed_signals()
             self._show_told()
-            if now >= next_snapshot:
+            is_second = now >= next_second
+            if is_second or now >= next_snapshot:
                 next_snapshot = now + SNAPSHOT
                 self.latest = self._look()
             self._show_bad()
-            if now >= next_second:
+            if is_second:
                 next_second += 1
-                self.latest = self._look()
                 self._tell_drops(previous, self.latest)
                 self._face.second(previous, self.latest)
                 if self._service.is_status_due():
