@@ -15,7 +15,7 @@
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 256u
 #define LINE 64u
-#define FETCH 2048u        /* octets to be asked for before they are needed: about as many lines as can be on their way at once */
+#define FETCH 2048u        /* octets asked for before they are needed: about as many lines as can be on their way at once */
 #define FETCH_HEADERS 256u /* of them where frames are longer than that: what verify reads of an unfinished super-frame */
 
 /* Where the kernel puts the sockaddr_ll, behind its header. */
@@ -120,8 +120,8 @@ static int next_v3(pp_ring *r, pp_batch *b)
             return -EPROTO;
         fetch_ahead(r, block);
         const struct tpacket3_hdr *h = (const void *)(block + r->packet_at);
-        /* Without it: a place that the kernel counts and does not fill, for a frame whose GSO type the virtio-net header cannot
-         * express; it is in tp_drops.  prb_fill_vlan_info() clears the status of each place, so no older packet shows through. */
+        /* If not: a place that the kernel counts and does not fill, for a frame whose GSO type the virtio-net header cannot
+         * express; it is in tp_drops.  prb_fill_vlan_info() clears the status of each place: no older packet shows through. */
         int is_filled = (h->tp_status & TP_STATUS_USER) != 0;
         if (is_filled && add_v3(r, b, block, h) < 0)
             return -EPROTO;

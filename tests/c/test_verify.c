@@ -19,7 +19,8 @@ typedef struct kind {
 } kind;
 
 static const kind kinds[] = {
-    { IP + 20, IP + 20 + 16, 54, 6 }, { IP + 20, IP + 20 + 6, 42, 17 }, { IP + 40, IP + 40 + 16, 74, 6 }, { IP + 40, IP + 40 + 6, 62, 17 },
+    { IP + 20, IP + 20 + 16, 54, 6 }, { IP + 20, IP + 20 + 6, 42, 17 },
+    { IP + 40, IP + 40 + 16, 74, 6 }, { IP + 40, IP + 40 + 6, 62, 17 },
 };
 
 static uint32_t state = 12345;

@@ -63,7 +63,8 @@ def test_metrics_are_scraped_under_the_filter(pair: Pair) -> None:
     pair.send([leaked()])
 
     def scrape() -> str:
-        return pair.node.call(lambda: urllib.request.urlopen("http://127.0.0.1:9477/metrics", timeout=5).read().decode())
+        url = "http://127.0.0.1:9477/metrics"
+        return pair.node.call(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
 
     until(lambda: 'pktmend_bad_checks_total{cause="leaked",interface="pa"} 1.0' in scrape(), "the leaked one")
     assert "process_open_fds" in scrape()
@@ -115,7 +116,8 @@ def test_interface_made_again_is_bound_again_under_the_filter(pair: Pair) -> Non
 def test_picture_is_drawn_under_the_filter(pair: Pair, tmp_path: Path) -> None:
     pytest.importorskip("rich")
     drawn = tmp_path / "view.svg"
-    done = pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "1.3", "--picture", str(drawn))
+    done = pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "1.3",
+                         "--picture", str(drawn))
     assert done.returncode == 0 and drawn.read_text().startswith("<svg")
 
 
