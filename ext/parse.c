@@ -226,11 +226,6 @@ static inline __attribute__((always_inline)) void ip4(pp_packet *p, pp_cursor c)
 
 void pp_parse_ip4(pp_packet *p, pp_cursor *c) { ip4(p, *c); }
 
-static uint64_t address_sum(const uint8_t *a)
-{
-    return (uint64_t)pp_load32(a) + pp_load32(a + 4) + pp_load32(a + 8) + pp_load32(a + 12);
-}
-
 /* The destination at the end of a routing header that is not used up; null if it cannot be told.
  * Types 0 and 2 list addresses in order, 4 (SRv6, RFC 8754) in reverse, 3 (RPL, RFC 6554) compressed: room for one. */
 static const uint8_t *routing_destination(const uint8_t *h, uint32_t length, const uint8_t *now, uint8_t room[16])
@@ -350,7 +345,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor *c)
                 return;
             break;
         default:
-            c->pseudo = address_sum(source) + address_sum(destination);
+            c->pseudo = pp_sum_ip6(source) + pp_sum_ip6(destination);
             c->version = 6;
             c->contradiction |= (uint8_t)unknown_destination;
             pp_add_layer(p, c, l3, next);

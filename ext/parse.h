@@ -8,6 +8,7 @@
 #ifndef PP_PARSE_H
 #define PP_PARSE_H
 
+#include "bytes.h"
 #include "pp.h"
 
 /* LINKTYPE_* values that are understood (https://www.tcpdump.org/linktypes.html). */
@@ -21,6 +22,27 @@ enum pp_link {
 #define PP_MAX_VLAN 8u        /* tags of one frame */
 #define PP_MAX_LABELS 16u     /* MPLS */
 #define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
+
+enum { TUNNEL_VXLAN = 4789, TUNNEL_VXLAN_LINUX = 8472, TUNNEL_VXLAN_GPE = 4790, TUNNEL_GENEVE = 6081,
+       TUNNEL_GTPU = 2152, TUNNEL_TEREDO = 3544 };
+
+/* Does the parser look for a packet inside UDP between these ports? */
+static inline int pp_is_tunnel(uint16_t source, uint16_t destination)
+{
+    switch (destination) {
+    case TUNNEL_VXLAN: case TUNNEL_VXLAN_LINUX: case TUNNEL_VXLAN_GPE: case TUNNEL_GENEVE: case TUNNEL_GTPU:
+    case TUNNEL_TEREDO:
+        return 1;
+    default:
+        return source == TUNNEL_TEREDO || source == TUNNEL_GTPU;
+    }
+}
+
+/* The sum of an IPv6 address, host order. */
+static inline uint64_t pp_sum_ip6(const uint8_t *a)
+{
+    return (uint64_t)pp_load32(a) + pp_load32(a + 4) + pp_load32(a + 8) + pp_load32(a + 12);
+}
 
 /* One IP packet on the way inwards: offsets of its headers.  Recorded for who has to write them again (split.c). */
 typedef struct pp_layer {

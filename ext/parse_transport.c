@@ -10,9 +10,6 @@
 #include "parse_internal.h"
 #include "sum.h"
 
-enum { TUNNEL_VXLAN = 4789, TUNNEL_VXLAN_LINUX = 8472, TUNNEL_VXLAN_GPE = 4790, TUNNEL_GENEVE = 6081,
-       TUNNEL_GTPU = 2152, TUNNEL_TEREDO = 3544 };
-
 /* Ports on which UDP over IPv6 may carry no checksum: tunnels (RFC 6935, 6936). */
 static int is_tunnel_port(uint16_t port)
 {

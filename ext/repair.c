@@ -156,20 +156,29 @@ int pp_stage_count(pp_batch *b, void *context)
     pp_tally *t = b->tally;
     if (!t)
         return 0;
+    uint64_t octets = 0;
+    uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         uint16_t flags = b->flags[i];
-        t->octets += b->wirelen[i];
-        t->truncated += (flags & PP_PKT_TRUNCATED) != 0;
-        t->malformed += (flags & PP_PKT_MALFORMED) != 0;
-        t->super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
+        octets += b->wirelen[i];
+        truncated += (flags & PP_PKT_TRUNCATED) != 0;
+        malformed += (flags & PP_PKT_MALFORMED) != 0;
+        super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
         t->status[b->status[i]]++;
         const pp_check *k = b->checks + b->check_first[i];
         for (unsigned j = 0; j < b->check_count[i]; j++, k++) {
             size_t outcome = k->status == PP_STATUS_BAD ? (size_t)PP_STATUS_BAD + k->cause : k->status;
             t->checks[k->proto][outcome]++;
-            t->claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
+            claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
         }
     }
+    t->octets += octets;
+    t->truncated += truncated;
+    t->malformed += malformed;
+    t->super_frames += super_frames;
+    t->claimed_valid += claimed_valid;
     t->packets += b->count;
     return 0;
 }

@@ -31,6 +31,7 @@ typedef struct pp_ring {
     uint64_t number;      /* packets given out so far */
     uint32_t packet, packets; /* V3: progress within the block */
     uint32_t packet_at;
+    uint32_t fetched_to;      /* V3: octets of the block that were asked for ahead */
 } pp_ring;
 
 /* Fill batch with what is ready.  Returns the number of packets, 0 if nothing is; -EPROTO if the ring's memory contradicts

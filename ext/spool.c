@@ -2,14 +2,17 @@
 #include "spool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "epb.h"
 
 #define PIECE (4u << 20) /* octets a drain writes at most: between two the owner looks at clock and signals */
+#define LOOK_MS 100      /* how long a writer that waits for a reader may go on when it is told not to */
 
 int pp_spool_init(pp_spool *s, uint64_t size)
 {
@@ -86,30 +89,44 @@ static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int wit
     return found;
 }
 
-static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t length)
+/* Wait until there is somebody to take what is written: 0, or -ETIMEDOUT once the owner has given up. */
+static int wait_for_reader(const pp_spool *s, int fd)
 {
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    while (poll(&p, 1, LOOK_MS) <= 0)
+        if (__atomic_load_n(&s->has_given_up, __ATOMIC_ACQUIRE))
+            return -ETIMEDOUT;
+    return 0;
+}
+
+/* A pipe that is ready takes PIPE_BUF octets at once (pipe(7)); more could wait for ever for a reader that hangs. */
+static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t length, int is_file)
+{
+    if (!is_file && length > PIPE_BUF)
+        length = PIPE_BUF;
     uint64_t from = at & (s->size - 1), first = s->size - from < length ? s->size - from : length;
     struct iovec part[2] = { { s->ring + from, first }, { s->ring, length - first } };
     for (;;) {
+        int rc = is_file ? 0 : wait_for_reader(s, fd);
+        if (rc < 0)
+            return rc;
         ssize_t n = writev(fd, part, length > first ? 2 : 1);
         if (n >= 0)
             return n;
-        if (errno == EAGAIN) { /* somebody made the pipe non-blocking */
-            struct pollfd p = { .fd = fd, .events = POLLOUT };
-            poll(&p, 1, 100);
-        } else if (errno != EINTR) {
+        if (errno != EINTR && errno != EAGAIN) /* EAGAIN: somebody made it non-blocking, and it has less room than that */
             return -errno;
-        }
     }
 }
 
 int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
 {
     pp_spooled wanted = walk(s, __atomic_load_n(&s->head, __ATOMIC_ACQUIRE), limit < PIECE ? limit : PIECE, 0);
+    struct stat status;
+    int is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     uint64_t written = 0;
     int rc = 0;
     while (written < wanted.octets && rc == 0) {
-        ssize_t n = write_from(s, fd, s->tail + written, wanted.octets - written);
+        ssize_t n = write_from(s, fd, s->tail + written, wanted.octets - written, is_file);
         if (n < 0)
             rc = (int)n;
         else if (n == 0)
@@ -131,5 +148,7 @@ uint64_t pp_spool_discard(pp_spool *s)
     __atomic_store_n(&s->tail, head, __ATOMIC_RELEASE);
     return all.packets;
 }
+
+void pp_spool_give_up(pp_spool *s) { __atomic_store_n(&s->has_given_up, 1, __ATOMIC_RELEASE); }
 
 void pp_spool_stop(pp_spool *s, int stopped) { __atomic_store_n(&s->is_stopped, stopped, __ATOMIC_RELEASE); }

@@ -19,6 +19,7 @@ typedef struct pp_spool {
     uint32_t snaplen;   /* 0: whole frames */
     int only_bad;
     int is_stopped;     /* the consumer's word: take nothing more; atomic */
+    int has_given_up;   /* its owner's: wait for no reader any more; atomic */
     uint64_t head;      /* octets ever put in; the producer's; atomic */
     uint64_t tail;      /* octets ever taken out; the consumer's; atomic */
     uint64_t put, full, stopped; /* packets; the producer's; atomic */
@@ -32,12 +33,15 @@ int pp_spool_init(pp_spool *spool, uint64_t size); /* 0, -EINVAL or -ENOMEM */
 void pp_spool_free(pp_spool *spool);
 /* The stage; context is the pp_spool.  Reads: status, frames, flags.  Writes: nothing. */
 pp_stage_fn pp_stage_spool;
-/* Write blocks to fd until there are no more or `limit` octets are reached or passed.  0, or -errno of a write. */
+/* Write blocks to fd until there are no more or `limit` octets are reached or passed.  0, or -errno of a write.
+ * Waits for the reader of a pipe until pp_spool_give_up(), and returns -ETIMEDOUT then. */
 int pp_spool_drain(pp_spool *spool, int fd, uint64_t limit, pp_spooled *done);
 /* Octets that wait to be written. */
 uint64_t pp_spool_pending(const pp_spool *spool);
 /* Throw away what is in; returns the packets. */
 uint64_t pp_spool_discard(pp_spool *spool);
 void pp_spool_stop(pp_spool *spool, int stopped);
+/* From any thread, for good: what the reader does not take at once is not waited for. */
+void pp_spool_give_up(pp_spool *spool);
 
 #endif

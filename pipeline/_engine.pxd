@@ -241,3 +241,4 @@ cdef extern from "spool.h" nogil:
     uint64_t pp_spool_pending(const pp_spool *) noexcept
     uint64_t pp_spool_discard(pp_spool *) noexcept
     void pp_spool_stop(pp_spool *, int) noexcept
+    void pp_spool_give_up(pp_spool *) noexcept

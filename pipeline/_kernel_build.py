@@ -29,13 +29,13 @@ CONSTANTS = """
 SYSCALLS = """
     accept4 access bind brk clock_getres clock_gettime clock_nanosleep clone clone3 close dup dup3 epoll_create1
     epoll_ctl epoll_pwait epoll_wait eventfd2 exit exit_group faccessat faccessat2 fcntl fdatasync fstat fsync
-    ftruncate futex getcwd getdents64 getegid geteuid getgid getpeername getpid getppid getrandom getrusage
-    getsockname getsockopt gettid gettimeofday getuid ioctl kill listen lseek lstat madvise membarrier mkdirat mmap
-    mprotect mremap munmap nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 prlimit64 pselect6 pwrite64
-    read readlink readlinkat readv recvfrom recvmmsg recvmsg rename renameat renameat2 restart_syscall rseq
-    rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigtimedwait sched_getaffinity sched_yield seccomp
-    select sendmmsg sendmsg sendto set_robust_list setsockopt shutdown sigaltstack socket socketpair stat statx
-    sysinfo tgkill time uname unlink unlinkat wait4 waitid write writev
+    ftruncate futex getcwd getdents64 getegid geteuid getgid getpeername getpgid getpgrp getpid getppid getrandom
+    getrusage getsockname getsockopt gettid gettimeofday getuid ioctl kill listen lseek lstat madvise membarrier
+    mkdirat mmap mprotect mremap munmap nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 prlimit64
+    pselect6 pwrite64 read readlink readlinkat readv recvfrom recvmmsg recvmsg rename renameat renameat2
+    restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigtimedwait sched_getaffinity
+    sched_yield seccomp select sendmmsg sendmsg sendto set_robust_list setsockopt shutdown sigaltstack socket
+    socketpair stat statx sysinfo tgkill time uname unlink unlinkat wait4 waitid write writev
 """.split()  # noqa: SIM905
 
 # Classic BPF beyond what is above, and what seccomp and prctl are told.

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define RETIRE_MS 20 /* as the monitor has it: a shorter one costs a wake-up for every block that is handed over half full */
+
 static uint64_t now_ms(void)
 {
     struct timespec t;
@@ -29,7 +31,7 @@ int peer_walker_open(peer_walker *w, const char *interface, uint32_t block_size,
 {
     int version = TPACKET_V3, rc;
     struct tpacket_req3 request = { .tp_block_size = block_size, .tp_block_nr = blocks, .tp_frame_size = block_size,
-                                    .tp_frame_nr = blocks, .tp_retire_blk_tov = 1 };
+                                    .tp_frame_nr = blocks, .tp_retire_blk_tov = RETIRE_MS };
     struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
     struct packet_mreq member = { .mr_type = PACKET_MR_PROMISC };
     memset(w, 0, sizeof *w);

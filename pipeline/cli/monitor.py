@@ -37,13 +37,15 @@ from pipeline.cli.options import configurable
 @click.option("--listen", metavar="HOST:PORT",
               help="Serve Prometheus metrics and /healthz; :PORT is 127.0.0.1 only.")
 @click.option("--picture", metavar="FILE.svg", default="", help="At the end, draw the live view.")
+@click.option("--no-seccomp", is_flag=True, help="Do not filter system calls once it runs.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell which privileges every thread has kept.")
 @click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
 @click.argument("expression", nargs=-1)
 def monitor(
     interfaces: tuple[str, ...], direction: str, no_promiscuous: bool, buffer_kib: int | None, packets: int | None,
     duration: float | None, workers: int, json: bool, plain: bool, bad_limit: int, write: str | None, bad_only: bool,
     snaplen: int, file_megabytes: int | None, file_seconds: int | None, file_count: int | None, listen: str | None,
-    picture: str, n: bool, expression: tuple[str, ...],
+    picture: str, no_seccomp: bool, verbose: bool, n: bool, expression: tuple[str, ...],
 ) -> None:
     """Watch interfaces: rates per status and cause, live on a terminal, else a line a second.
 
@@ -66,5 +68,5 @@ def monitor(
         MonitorOptions(interfaces, direction=direction, promiscuous=not no_promiscuous, buffer_kib=buffer_kib or 0,
                        packets=packets or 0, duration=duration, workers=workers, expression=" ".join(expression),
                        json=json, plain=plain, bad_limit=bad_limit, write=to_file, listen=listen or "",
-                       picture=picture),
+                       picture=picture, seccomp=not no_seccomp, verbose=verbose),
         serve)

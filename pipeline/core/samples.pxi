@@ -95,6 +95,10 @@ cdef class Spool:
         """Take nothing more, or go on."""
         pp_spool_stop(&self.c, stopped)
 
+    def give_up(self):
+        """Wait for no reader any more: a drain that does ends with ETIMEDOUT."""
+        pp_spool_give_up(&self.c)
+
     def counts(self):
         """Return the packets (put in, refused because it was full, refused because it was stopped)."""
         return self.c.put, self.c.full, self.c.stopped

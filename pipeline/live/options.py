@@ -43,6 +43,7 @@ class MonitorOptions:
     expression: in tcpdump's language.     bad_limit: bad packets told one by one per second, interface and cause.
     listen:     HOST:PORT of the metrics; empty: none.
     plain:      a line a second, also on a terminal.       picture: an SVG file of the last view.
+    seccomp:    filter system calls once it runs.          verbose: tell what every thread may still do.
     """
 
     interfaces: tuple[str, ...]
@@ -59,6 +60,8 @@ class MonitorOptions:
     write: WriteOptions | None = None
     listen: str = ""
     picture: str = ""
+    seccomp: bool = True
+    verbose: bool = False
 
     def check(self) -> None:
         """Raise ConfigError for what cannot work."""

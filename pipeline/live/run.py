@@ -28,6 +28,7 @@ from pipeline.snapshot import BadPacket, Snapshot
 
 TICK: Final = 0.1
 SNAPSHOT: Final = 0.5
+KERNEL_SECONDS: Final = 0.9
 
 
 class Server(Protocol):
@@ -73,7 +74,8 @@ class Monitor:
         self._service = Service()
         self._told: deque[tuple[str, str]] = deque()  # by any thread, shown by ours
         self._picker = Picker(options.bad_limit)
-        self._kernel_start = _kernel_errors()
+        self._kernel_start = self._kernel = _kernel_errors()
+        self._kernel_read = time.monotonic()
         self._dropping: set[str] = set()
         self._writer: Writer | None = None
         if options.write is not None:
@@ -84,13 +86,12 @@ class Monitor:
         server = serve(options.listen, lambda: self.latest) if serve else None
         if self._writer is not None:
             self._writer.open()
-        keep = [privileges.CAP_NET_RAW] if options.may_change else []
-        if self._writer is not None:
-            keep.append(privileges.CAP_DAC_OVERRIDE)  # the next file may lie where only root may write
-        privileges.drop(*keep)
+        unfiltered = _harden(options)
         self._face = _face(options)
         stack.callback(self._face.close)
         self._face.event("start", f"watching {self._names()}")
+        if unfiltered:
+            self._face.event("privileges", unfiltered)
         if server is not None:
             stack.callback(server.close)
             server.start()
@@ -105,13 +106,16 @@ class Monitor:
     def _kernel_counts(self) -> dict[str, tuple[int, int]]:
         return {d.from_: (d.kernel_seen, d.kernel_drops) for d in self._watch.counters()}
 
-    def _look(self) -> Snapshot:
-        """Take a snapshot."""
+    def _look(self, *, is_last: bool = False) -> Snapshot:
+        """Take a snapshot; the kernel's own counters, which are text and dear to read, in it may be a second old."""
+        now = time.monotonic()
+        if is_last or now - self._kernel_read >= KERNEL_SECONDS:
+            self._kernel, self._kernel_read = _kernel_errors(), now
         return Snapshot(
             time_ns=time.time_ns(),
             directions=self._watch.counters(),
             flows=self._watch.flows(),
-            kernel=_kernel_errors(),
+            kernel=self._kernel,
             kernel_start=self._kernel_start,
             file=self._writer.counts() if self._writer else None,
             shown=self._picker.shown,
@@ -124,6 +128,9 @@ class Monitor:
         if self._writer is not None:
             self._writer.start()
         self._service.ready(f"watching {self._names()}")
+        if self._options.verbose:
+            for state in privileges.thread_states():
+                self._tell("privileges", str(state))
         try:
             reason = self._loop()
         finally:
@@ -136,7 +143,7 @@ class Monitor:
                     self._writer.close()
         self._show_told()
         self._show_bad(final=True)
-        self.latest = self._look()
+        self.latest = self._look(is_last=True)
         self._face.event("stop", reason)
         self._face.end(self.latest)
 
@@ -159,13 +166,13 @@ class Monitor:
             self._watch.look()
             self._heed_signals()
             self._show_told()
-            if now >= next_snapshot:
+            is_second = now >= next_second
+            if is_second or now >= next_snapshot:
                 next_snapshot = now + SNAPSHOT
                 self.latest = self._look()
             self._show_bad()
-            if now >= next_second:
+            if is_second:
                 next_second += 1
-                self.latest = self._look()
                 self._tell_drops(previous, self.latest)
                 self._face.second(previous, self.latest)
                 if self._service.is_status_due():
@@ -199,6 +206,21 @@ class Monitor:
         for name in dropping.keys() - self._dropping:
             self._face.event("drops", f"{name}: the kernel dropped {dropping[name]} packets: the ring is full (see -B)")
         self._dropping = set(dropping)
+
+
+def _harden(options: MonitorOptions) -> str:
+    """Give up what is not needed from here on; return why system calls are not filtered, if they ought to be."""
+    keep, groups = [], ["packets"]
+    if options.may_change:
+        keep.append(privileges.CAP_NET_RAW)
+        groups.append("capture")
+    if options.write is not None:
+        keep.append(privileges.CAP_DAC_OVERRIDE)  # the next file may lie where only root may write
+    if options.write is not None or options.picture:
+        groups.append("write")
+    if options.listen:
+        groups.append("serve")
+    return privileges.harden(keep=keep, seccomp=options.seccomp, groups=groups)
 
 
 def _kernel_errors() -> dict[str, int]:

@@ -28,9 +28,11 @@ LEAST_SPOOL: Final = 4 << 20
 SECTION_INTERFACES: Final = 256  # PP_WRITER_INTERFACES
 WAIT_SECONDS: Final = 0.02
 CLOSE_SECONDS: Final = 3.0
+GIVE_UP_SECONDS: Final = 1.0
 NO_LIMIT: Final = 1 << 62
 FULL: Final = "buffer full"
 LIMIT: Final = "file limit"
+NO_READER: Final = "no reader"
 
 Tell = Callable[[str, str], None]
 KernelCounts = Callable[[], Mapping[str, tuple[int, int]]]  # interface: (seen, dropped)
@@ -115,7 +117,12 @@ class Writer:
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
             if self._thread.is_alive():
-                self._tell("writer", f"{self._path}: nobody reads it; {self.counts().buffered} packets are not written")
+                for spool in list(self._spools):
+                    spool.give_up()
+                self._thread.join(GIVE_UP_SECONDS)
+                counts = self.counts()
+                lost = counts.buffered + counts.not_written.get(NO_READER, 0)
+                self._tell("writer", f"{self._path}: nobody reads it; {lost} packets are not written")
 
     def _spooled(self) -> tuple[int, int, int]:
         """Return the packets that spools took, refused because they were full, and while they were stopped."""
@@ -224,6 +231,9 @@ class Writer:
 
     def _fail(self, error: CaptureError) -> None:
         self._leave_file()
+        if error.errno == errno.ETIMEDOUT:  # close() tells
+            self._stop(NO_READER)
+            return
         self._stop(errno.errorcode.get(error.errno or 0, os.strerror(error.errno or 0)))
         self._tell("writer", f"{error.detail}; writing stopped, watching goes on (SIGHUP opens it again)")
 

@@ -25,13 +25,13 @@ from pipeline._kernel import ffi, lib
 
 # What a Python process with threads needs to live, to read files and to end.
 BASE: Final = """
-    read write readv writev pread64 close fstat newfstatat stat lstat statx lseek access faccessat faccessat2 readlink
-    readlinkat getcwd getdents64 open openat fcntl dup dup3 pipe2 eventfd2 poll ppoll select pselect6 epoll_create1
-    epoll_ctl epoll_wait epoll_pwait mmap munmap mprotect mremap madvise brk futex set_robust_list rseq membarrier
-    sched_yield sched_getaffinity clone exit exit_group restart_syscall rt_sigaction rt_sigprocmask rt_sigreturn
-    rt_sigpending rt_sigtimedwait sigaltstack tgkill kill clock_gettime clock_getres clock_nanosleep nanosleep
-    gettimeofday time getrandom getpid gettid getppid getuid geteuid getgid getegid getrusage uname sysinfo prlimit64
-    prctl wait4 waitid ioctl
+    read write readv writev pread64 close fstat newfstatat stat lstat statx lseek access faccessat faccessat2
+    readlink readlinkat getcwd getdents64 open openat fcntl dup dup3 pipe2 eventfd2 poll ppoll select pselect6
+    epoll_create1 epoll_ctl epoll_wait epoll_pwait mmap munmap mprotect mremap madvise brk futex set_robust_list
+    rseq membarrier sched_yield sched_getaffinity clone exit exit_group restart_syscall rt_sigaction rt_sigprocmask
+    rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack tgkill kill clock_gettime clock_getres clock_nanosleep
+    nanosleep gettimeofday time getrandom getpid gettid getppid getpgrp getpgid getuid geteuid getgid getegid
+    getrusage uname sysinfo prlimit64 prctl wait4 waitid ioctl
 """
 # Moving frames, asking for an interface's state, binding again.
 PACKETS: Final = """
@@ -65,8 +65,8 @@ def rules(groups: Collection[str]) -> dict[str, Rule]:
     """Return the calls that are allowed only with certain arguments."""
     families = (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)
     asks = (lib.SIOCGIFFLAGS, lib.SIOCGIFMTU, lib.SIOCGIFNAME, lib.SIOCGIFINDEX, lib.SIOCETHTOOL)
-    terminal = (termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.FIONBIO,
-                termios.FIONREAD, termios.FIOCLEX)
+    terminal = (termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.TIOCGPGRP,
+                termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX)
     ourselves = (os.getpid(),)
     return {
         "clone": Rule(0, bits=lib.CLONE_THREAD, is_wanted=True),  # threads, no processes

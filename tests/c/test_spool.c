@@ -1,4 +1,5 @@
 /* test_spool.c - blocks through a small ring to a file: all of them or counted, whole ones only, a failing write included. */
+#define _GNU_SOURCE 1 /* F_SETPIPE_SZ */
 #include "spool.h"
 
 #include <errno.h>
@@ -146,6 +147,38 @@ static void test_failed_write_takes_nothing_out(void)
     columns_free(&b);
 }
 
+static void *give_up_soon(void *context)
+{
+    usleep(50000);
+    pp_spool_give_up(context);
+    return NULL;
+}
+
+/* A full pipe: what it took is counted, in whole blocks, and the rest is still in. */
+static void test_reader_that_hangs_is_given_up(void)
+{
+    pp_batch b = batch_of(64, 1400);
+    pp_spool s;
+    pp_spooled done;
+    pthread_t thread;
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    int room = fcntl(ends[1], F_SETPIPE_SZ, 16384);
+    pp_spool_init(&s, 1 << 17);
+    pp_stage_spool(&b, &s);
+    uint64_t block = s.head / 64;
+    pthread_create(&thread, NULL, give_up_soon, &s);
+    CHECK_EQ(pp_spool_drain(&s, ends[1], UINT64_MAX, &done), (uint64_t)-ETIMEDOUT);
+    pthread_join(thread, NULL);
+    CHECK_EQ(done.packets, (uint64_t)room / block);
+    CHECK_EQ(done.octets, done.packets * block);
+    CHECK_EQ(pp_spool_discard(&s), 64 - done.packets);
+    close(ends[0]);
+    close(ends[1]);
+    pp_spool_free(&s);
+    columns_free(&b);
+}
+
 static void *produce(void *context)
 {
     pp_batch b = batch_of(16, 1000);
@@ -190,6 +223,7 @@ int main(void)
     test_full_refuses_and_only_bad_selects();
     test_failed_write_counts_whole_blocks(path);
     test_failed_write_takes_nothing_out();
+    test_reader_that_hangs_is_given_up();
     test_producer_and_consumer_at_once(path);
     unlink(path);
     return DONE;

@@ -257,3 +257,9 @@ def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3
             if wanted(frame):
                 return frame
     raise AssertionError("the frame did not arrive")
+
+
+def states(pid: int) -> list[dict[str, str]]:
+    """The status file of every thread."""
+    return [dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+            for task in Path(f"/proc/{pid}/task").iterdir()]

@@ -11,17 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from line import ADDRESSES, Line, transfer
+from line import ADDRESSES, Line, states, transfer
 
 from pipeline.lab.world import World
 
 NOBODY = pwd.getpwnam("nobody")
-
-
-def states(pid: int) -> list[dict[str, str]]:
-    """The status file of every thread."""
-    return [dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
-            for task in Path(f"/proc/{pid}/task").iterdir()]
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2"), ("-Z", "nobody"), ("--finish", "pb", "--isolate")],
