@@ -66,6 +66,16 @@ static int covers_unfinished(const pp_check *checks, unsigned count, unsigned in
     return 0;
 }
 
+/* Was what checks[index] covers damaged on the way, by what a sum around it says? */
+static int is_within_damage(const pp_check *checks, unsigned index)
+{
+    for (unsigned j = 0; j < index; j++)
+        if (checks[j].status == PP_STATUS_BAD && (checks[j].cause == PP_CAUSE_CORRUPT || checks[j].cause == PP_CAUSE_BIT_FLIP) &&
+            covers(&checks[j], &checks[index]))
+            return 1;
+    return 0;
+}
+
 /* The source said that this field is unfinished.  Either it is complete from now on and the note goes, or, in a
  * super-frame, whose segments each get their own, the seed is what belongs there. */
 static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
@@ -96,6 +106,8 @@ static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsig
             }
         if (!may_repair(k, policy) || covers_unfinished(checks, count, i))
             continue;
+        if (policy != PP_REPAIR_ALL && is_within_damage(checks, i))
+            continue; /* behind the tunnel nobody would see it any more */
         if (k->flags & PP_CHECK_FLAGGED)
             release_flag(data, flags, k);
         store(data, k);

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline.bench.figures import Line, Table, spread
 from pipeline.bench.forwarders import FORWARDERS, KERNEL, Forwarder, installed
-from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle
+from pipeline.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle, usual_congestion_control
 from pipeline.errors import ConfigError, PipelineError, PrivilegeError
 from pipeline.lab.world import require_programs
 
@@ -37,11 +37,15 @@ class Samples:
 
 @dataclass(frozen=True)
 class BridgeBench:
-    """seconds: of each transfer; only: forwarders whose name holds one of these words."""
+    """seconds: of each transfer; only: forwarders whose name holds one of these words.
+
+    congestion: TCP's congestion control; "" the machine's own.
+    """
 
     rounds: int = 3
     seconds: int = 2
     only: Sequence[str] = ()
+    congestion: str = ""
     name: str = "bridge"
     programs: tuple[str, ...] = ("iperf3", "tcpbridge", "dpdk-testpmd", "netsniff-ng")
 
@@ -64,7 +68,8 @@ class BridgeBench:
         for scenario in SCENARIOS:
             for forwarder in chosen:
                 if scenario in forwarder.scenarios:
-                    yield _line(scenario, forwarder, samples[forwarder.name], samples.get(KERNEL))
+                    yield {**_line(scenario, forwarder, samples[forwarder.name], samples.get(KERNEL)),
+                           "congestion": self.congestion or usual_congestion_control()}
 
     def _round(self, forwarder: Forwarder, number: int, scenarios: Sequence[str], into: Samples) -> None:
         """Measure *scenarios* with one start; after one that fails the others get a fresh one."""
@@ -79,7 +84,7 @@ class BridgeBench:
                         reached += 1
                         line.set_offloads(scenario, wire_sums=forwarder.wire_sums)
                         settle()
-                        into.transfers[scenario][number] = line.transfer(scenario, self.seconds)
+                        into.transfers[scenario][number] = line.transfer(scenario, self.seconds, self.congestion)
                 except PipelineError as error:
                     why = running.obituary() or str(error).splitlines()[0]
                     raise PipelineError(why) from error
@@ -112,8 +117,8 @@ class BridgeBench:
                              "-" if line["rtt_added_us"] is None else f"{line['rtt_added_us']:+.0f}"))
             header = ("forwarder", UNITS[scenario], "spread", "x kernel", "CPU s/GB", "CPU s/M packets", "rtt us",
                       "added us")
-            made.append(Table(SCENARIOS[scenario], header, rows,
-                              NOTE))
+            tcp = "" if scenario == "udp-64" else f"; congestion control: {lines[0].get('congestion', 'not recorded')}"
+            made.append(Table(SCENARIOS[scenario], header, rows, NOTE + tcp))
         return made
 
 

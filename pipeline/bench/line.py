@@ -48,6 +48,11 @@ class Transfer:
         return self.busy / (self.packets / 1e6)
 
 
+def usual_congestion_control() -> str:
+    """Return the congestion control of this machine's TCP, which namespaces made here inherit."""
+    return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+
+
 class BenchLine:
     """The hosts, with neighbours known beforehand; a context manager.
 
@@ -100,13 +105,16 @@ class BenchLine:
             raise PipelineError("ping does not pass")
         return float(done.stdout.rpartition("=")[2].split("/")[1]) * 1000
 
-    def transfer(self, scenario: str, seconds: int) -> Transfer:
-        """Move octets or packets from a to b; PipelineError if that fails or a checksum arrives wrong."""
+    def transfer(self, scenario: str, seconds: int, congestion: str = "") -> Transfer:
+        """Move octets or packets from a to b; PipelineError if that fails or a checksum arrives wrong.
+
+        congestion: TCP's congestion control instead of the host's own.
+        """
         server = self.b.spawn("iperf3", "-s", "-1", "--forceflush", stdout=subprocess.PIPE)
         assert server.stdout is not None
         server.stdout.readline()
         server.stdout.readline()  # "Server listening"
-        options = ["-u", "-b", "0", "-l", "22"] if scenario == "udp-64" else []
+        options = ["-u", "-b", "0", "-l", "22"] if scenario == "udp-64" else ["-C", congestion] if congestion else []
         errors = self._checksum_errors()
         seen, before = self._received(), busy_seconds()
         try:

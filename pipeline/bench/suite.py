@@ -50,15 +50,16 @@ def stage_bench(*, quick: bool, rounds: int | None = None) -> Bench:
 
 
 def bridge_bench(
-    *, quick: bool, rounds: int | None = None, seconds: int | None = None, only: Sequence[str] = ()
+    *, quick: bool, rounds: int | None = None, seconds: int | None = None, only: Sequence[str] = (),
+    congestion: str = "",
 ) -> Bench:
     """Return `bench bridge`; quick: ours and the kernel's, if none are named."""
     from pipeline.bench.bridge import BridgeBench
     from pipeline.bench.forwarders import KERNEL
 
     if quick:
-        return BridgeBench(rounds or 1, seconds or 1, only=only or (KERNEL, "no-coalesce"))
-    return BridgeBench(rounds or 4, seconds or 1, only=only)
+        return BridgeBench(rounds or 1, seconds or 1, only=only or (KERNEL, "no-coalesce"), congestion=congestion)
+    return BridgeBench(rounds or 4, seconds or 1, only=only, congestion=congestion)
 
 
 def ring_bench(

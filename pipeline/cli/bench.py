@@ -96,12 +96,17 @@ def bench_stage(rounds: int | None, **output: Any) -> None:
 @ROUNDS
 @SECONDS
 @click.option("--only", multiple=True, metavar="WORD", help="Forwarders whose name holds this; repeatable.")
+@click.option("--congestion", metavar="NAME", default="",
+              help="TCP's congestion control; this machine's own if not told.")
 @output_options
-def bench_bridge(rounds: int | None, seconds: int | None, only: tuple[str, ...], **output: Any) -> None:
+def bench_bridge(
+    rounds: int | None, seconds: int | None, only: tuple[str, ...], congestion: str, **output: Any
+) -> None:
     """Compare bridges on veth pairs: the kernel's, ours in each mode, and those installed.  Root; extra `lab`."""
     from pipeline.bench import suite
 
-    _run([suite.bridge_bench(quick=output["quick"], rounds=rounds, seconds=seconds, only=only)], **output)
+    _run([suite.bridge_bench(quick=output["quick"], rounds=rounds, seconds=seconds, only=only,
+                              congestion=congestion)], **output)
 
 
 @bench.command("ring")

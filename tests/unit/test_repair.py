@@ -74,6 +74,24 @@ def test_inside_out_repair_of_a_leaked_tunnel() -> None:
     assert batch.status[0] == Status.GOOD
 
 
+@pytest.mark.parametrize("bit", [3, 0])
+def test_a_leaked_sum_within_damage_is_not_signed(bit: int) -> None:
+    """The tunnel's sum tells of damage; with the inner field completed nobody behind the tunnel could tell."""
+    unfinished = bytearray(f.raw(TUNNELLED / Raw(f.leaked(INNER))))
+    unfinished[-5] ^= 1 << bit
+    if not bit:
+        unfinished[-9] ^= 0x52
+    batch = judged(bytes(unfinished))
+    assert statuses(batch)["udp0"] == (Status.BAD, Cause.BIT_FLIP if bit else Cause.CORRUPT)
+    assert statuses(batch)["tcp1"] == (Status.BAD, Cause.LEAKED)
+    repair_with("leaked")(batch)
+    assert bytes(batch.frame(0)) == unfinished
+    repair_with("all")(batch)
+    again = Ether(bytes(batch.frame(0)))
+    del again[UDP].chksum, again[TCP].chksum
+    assert bytes(batch.frame(0)) == f.raw(again)  # told by name, it signs what is there
+
+
 def test_seed_in_the_outer_sum_of_a_tunnelled_super_frame_is_healthy() -> None:
     length = len(lco()) - OUTER_FIELD + 6
     seed = ~in4_chksum(17, OUTER[IP], bytes(length)) & 0xFFFF
