@@ -17,7 +17,7 @@
 #define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
 #define FRAME_OCTETS 1024u    /* what a frame costs beside its octets: sixteen short ones weigh as much as a super-frame */
 #define LARGE_OCTETS 16384u
-#define BULK_OCTETS 512u       /* a frame's, on average, from which on it is octets that are carried rather than frames */
+#define BULK_OCTETS 512u      /* a frame's, on average, from which on it is octets that are carried rather than frames */
 #define LOAD_NS 300000u       /* how long there is load after a large batch */
 #define LINGER_NS 10000u      /* how long bulk may pause before the ring is left alone */
 
@@ -153,9 +153,10 @@ static int work(pp_loop *l, int n)
     l->ledger.read += (uint64_t)n;
     l->ledger.held = (uint64_t)n;
     b->tally = &l->tally;
-    uint8_t load = load_of(b);
-    if (load > l->new_load)
-        l->new_load = load;
+    if (l->rest_ns) { /* nobody else asks */
+        uint8_t load = load_of(b);
+        l->new_load = load > l->new_load ? load : l->new_load;
+    }
     for (uint32_t i = 0; i < l->stage_count; i++) {
         int rc = l->stages[i].run(b, l->stages[i].context);
         if (rc < 0) {
@@ -247,7 +248,7 @@ static uint8_t load_now(pp_loop *l, uint64_t now)
         l->load_ns = now;
         l->new_load = PP_LOAD_NONE;
     }
-    return l->rest_ns && now - l->load_ns < LOAD_NS ? l->load : (uint8_t)PP_LOAD_NONE;
+    return now - l->load_ns < LOAD_NS ? l->load : (uint8_t)PP_LOAD_NONE;
 }
 
 /* Under load a sleeper costs the sender a wake-up, an interrupt to another processor, for every frame.  Staying out of the
@@ -260,10 +261,10 @@ static int rest(pp_loop *const *loops, unsigned count, int worked)
     uint64_t ns = 0, now = pp_now_ns();
     uint8_t load = PP_LOAD_NONE;
     for (unsigned i = 0; i < count; i++) {
-        uint8_t l = load_now(loops[i], now);
-        if (loops[i]->has_ended || !l)
+        uint8_t its = load_now(loops[i], now);
+        if (loops[i]->has_ended || !its)
             continue;
-        load = l > load ? l : load;
+        load = its > load ? its : load;
         ns = loops[i]->rest_ns > ns ? loops[i]->rest_ns : ns;
     }
     if (ns == 0)
