@@ -8,6 +8,9 @@ from __future__ import annotations
 import signal
 import time
 from types import FrameType
+from typing import Final
+
+NOTICED_WITHIN: Final = 0.1  # seconds
 
 
 class Flag:
@@ -33,9 +36,10 @@ class Flag:
         return self._is_set
 
     def wait(self, seconds: float) -> bool:
-        """Let *seconds* pass, unless it is raised already; is it raised then?"""
-        if not self._is_set:
-            time.sleep(seconds)
+        """Let *seconds* pass or it be raised, which is noticed within 0.1 s; is it raised then?"""
+        end = time.monotonic() + seconds
+        while not self._is_set and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, NOTICED_WITHIN))  # a signal does not cut a sleep short (PEP 475)
         return self._is_set
 
 

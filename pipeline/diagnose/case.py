@@ -64,6 +64,16 @@ class Case:
         incoming = is_behind and not all(s.is_outgoing for s in samples)
         return bridge_command(template, self.around, self.receiver(samples[0]), incoming=incoming)
 
+    def bridges(self, name: str, samples: list[Sample], senders: Iterable[Interface], *,
+                is_behind: bool = True) -> str | None:
+        """The same against a hop, with a line more for each sender here whose super-frames the hop would drop."""
+        first = self.bridge(name, samples, is_behind=is_behind)
+        if first is None:
+            return None
+        more = [bridge_command(CAUSES[name].bridge, self.around, sender, incoming=False) for sender in senders
+                if self.around and sender.makes_super_frames and self.around.machine.peer_of(sender)]
+        return "\n".join(dict.fromkeys([first, *more]))
+
     def receiver(self, s: Sample) -> Interface | None:
         """The interface of this machine that a packet is for: by its outermost address, else by its MAC address."""
         owner = self.owner(s.outer[1] or s.target)

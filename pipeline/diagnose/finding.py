@@ -27,7 +27,7 @@ class Finding:
 
     evidence: sentences for people.    samples: packets that show it.     counts: numbers behind it.
     limits:   what this evidence cannot tell, for people; empty if nothing.
-    bridge:   the cause's command with real interfaces, None if there is none.
+    bridge:   the cause's command with real interfaces, a line for each place that needs one; None if there is none.
     """
 
     name: str

@@ -72,7 +72,7 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     evidence += [hop.text for hop in hops]
     evidence += case.around.set_up(end for _, end, _ in ends if end) if case.around else []
     return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits,
-                   case.bridge(name, samples))
+                   case.bridges(name, samples, senders))
 
 
 def _ends(case: Case, flows: list[tuple[str, str, str]]) -> Ends:
@@ -168,8 +168,9 @@ def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_not
                 *(hop.text for hop in hops), *case.rising()]
     limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at "
               "the receiver, where a leaked checksum still holds S")
+    senders = [end for _, end, leaks in ends if leaks and end is not None]
     return Finding(name, place.confidence, evidence, samples, counts, for_leak(ends, hops), limits,
-                   case.bridge(name, samples, is_behind=False))
+                   case.bridges(name, samples, senders, is_behind=False))
 
 
 def _mac_of(path: Path) -> str:

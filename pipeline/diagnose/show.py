@@ -42,7 +42,13 @@ def _lines(f: Finding) -> Iterable[str]:
     if f.bridge:
         yield ""
         yield "  Or with pktmend in between, nobody's settings touched"
-        yield f"    $ {f.bridge}"
+        commands = f.bridge.splitlines()
+        for command in commands:
+            yield f"    $ {command}"
+        if len(commands) > 1:
+            yield from _wrapped("one for each end, as what it sends is above the MTU (tso on): that has to be split "
+                                "before the hop, which would drop it; TO-HOP is another pair of ports each time",
+                                "        ")
 
 
 def _packets(shown: list[Sample]) -> Iterable[str]:

