@@ -87,16 +87,6 @@ static int is_sound(const pp_batch *b, uint32_t i)
     return b->check_count[i] != 0 && k[-1].depth == 0 && is_note_ours(b, i, is_pending);
 }
 
-/* Nothing but tags before the IP header?  The kernel splits no others (skb_network_protocol), and PPPoE and 802.3 have a
- * length there. */
-static int is_plain(const uint8_t *d, uint32_t l3)
-{
-    uint32_t at = 12;
-    while (at + 2 < l3 && (pp_get16(d + at) == 0x8100 || pp_get16(d + at) == 0x88a8))
-        at += 4;
-    return at + 2 == l3;
-}
-
 static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part *p)
 {
     const uint8_t *d = b->data[i];
@@ -104,7 +94,7 @@ static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part 
     if (b->flags[i] & PP_PKT_SUPER_FRAME)
         return 0;
     *p = (pp_part){ .l3 = l3, .l4 = l4, .version = b->version[i], .is_udp = b->protocol[i] == UDP };
-    if (!(p->is_udp ? c->udp : c->tcp) || !is_sound(b, i) || !is_plain(d, l3))
+    if (!(p->is_udp ? c->udp : c->tcp) || !is_sound(b, i) || !pp_is_plain(d, l3))
         return 0;
     if (p->version == 4) {
         end = l3 + pp_get16(d + l3 + 2);

@@ -317,7 +317,7 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
 }
 
 /* What the packet socket on the way out would refuse or spoil, whatever the next hop can do: a super-frame within a tunnel
- * (the virtio-net header cannot say so), a pending CRC32c (it would be taken for a 16-bit sum), and BIG TCP over IPv6: the
+ * (the virtio-net header cannot say so) or behind anything but tags (the kernel splits by EtherType alone: ENOMEM), a pending CRC32c (it would be taken for a 16-bit sum), and BIG TCP over IPv6: the
  * kernel takes the hop-by-hop header off a super-frame that comes from user space (net/ipv6/ip6_offload.c
  * ipv6_gso_segment, before it finds that the device can split), and without it the packet has no length. */
 static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
@@ -325,7 +325,8 @@ static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
     if (!(v->flags & NEEDS_CSUM))
         return 0;
     if (v->gso_type)
-        return (b->l4[i] != 0 && v->csum_start != b->l4[i]) || is_jumbogram(b, i);
+        return (b->l4[i] != 0 && v->csum_start != b->l4[i]) || is_jumbogram(b, i) ||
+               (b->version[i] && !pp_is_plain(b->data[i], b->l3[i]));
     return v->csum_offset == SCTP_FIELD && is_crc32c(pending_check(b, i));
 }
 

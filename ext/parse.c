@@ -85,6 +85,7 @@ static void pppoe(pp_packet *p, pp_cursor *c)
         pp_malformed(p, c);
         return;
     }
+    pp_add_framing(p, c, c->at - 2, c->at, 65535);
     pp_bound(p, c, c->at + length);
     pp_parse_ppp(p, c);
 }
@@ -120,6 +121,7 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
             break;
         default:
             if (type < 0x0600) { /* an 802.3 length */
+                pp_add_framing(p, c, c->at - 2, c->at, 1500);
                 if (type <= c->end - c->at)
                     pp_bound(p, c, c->at + type);
                 snap(p, c);
@@ -251,8 +253,7 @@ static const uint8_t *routing_destination(const uint8_t *h, uint32_t length, con
     return NULL;
 }
 
-/* Find an option of a hop-by-hop or destination options header: its data, or null. */
-static const uint8_t *option(const uint8_t *h, uint32_t length, uint8_t type, uint8_t size)
+const uint8_t *pp_ip6_option(const uint8_t *h, uint32_t length, uint8_t type, uint8_t size)
 {
     for (uint32_t i = 2; i < length;) {
         if (h[i] == 0) { /* Pad1 */
@@ -288,7 +289,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor *c)
     c->at += 40;
     if (payload == 0 && next == 0 && pp_within(c, 8)) { /* RFC 2675 */
         uint32_t length = 8u + p->data[c->at + 1] * 8u;
-        const uint8_t *jumbo = pp_within(c, length) ? option(p->data + c->at, length, 0xc2, 4) : NULL;
+        const uint8_t *jumbo = pp_within(c, length) ? pp_ip6_option(p->data + c->at, length, 0xc2, 4) : NULL;
         if (jumbo)
             payload = pp_get32(jumbo);
     }
@@ -317,7 +318,7 @@ void pp_parse_ip6(pp_packet *p, pp_cursor *c)
                 else
                     unknown_destination = 1;
             } else if (next == 60) { /* Home Address, RFC 6275 section 6.3 */
-                const uint8_t *home = option(h, length, 0xc9, 16);
+                const uint8_t *home = pp_ip6_option(h, length, 0xc9, 16);
                 if (home)
                     source = home;
             }
@@ -376,7 +377,7 @@ void pp_parse(pp_packet *p)
 {
     pp_cursor whole = { .limit = p->cap, .end = p->wire }, *c = &whole;
     uint32_t family;
-    p->version = p->protocol = p->count = p->layer_count = 0;
+    p->version = p->protocol = p->count = p->layer_count = p->framing_count = 0;
     p->l3 = p->l4 = 0;
     if (p->wire < p->cap)
         c->end = p->wire = p->cap;

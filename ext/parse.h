@@ -22,6 +22,7 @@ enum pp_link {
 #define PP_MAX_VLAN 8u        /* tags of one frame */
 #define PP_MAX_LABELS 16u     /* MPLS */
 #define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
+#define PP_MAX_FRAMINGS 4u    /* PPPoE and 802.3 headers of one frame that are recorded */
 
 enum { TUNNEL_VXLAN = 4789, TUNNEL_VXLAN_LINUX = 8472, TUNNEL_VXLAN_GPE = 4790, TUNNEL_GENEVE = 6081,
        TUNNEL_GTPU = 2152, TUNNEL_TEREDO = 3544 };
@@ -50,6 +51,13 @@ typedef struct pp_layer {
     uint8_t version, protocol;
 } pp_layer;
 
+/* A 16-bit length outside IP, of PPPoE or 802.3: it counts the octets that follow it.  Recorded for the same. */
+typedef struct pp_framing {
+    uint32_t field; /* offset */
+    uint32_t from;  /* first octet that is counted */
+    uint32_t most;  /* what it can say */
+} pp_framing;
+
 /* One packet on its way through the parser. */
 typedef struct pp_packet {
     const uint8_t *data;
@@ -61,9 +69,14 @@ typedef struct pp_packet {
     uint8_t version, protocol;
     uint8_t count;   /* out: checks found, at most PP_CHECKS_PER_PACKET */
     uint8_t layer_count;
+    uint8_t framing_count; /* above PP_MAX_FRAMINGS: there are more than were recorded */
+    pp_framing *framings;  /* in: room for PP_MAX_FRAMINGS, or null; out: outermost first */
     pp_layer *layers; /* in: room for PP_MAX_DEPTH, or null; out: IP packets, outermost first, quoted ones left out */
     pp_check *checks;
 } pp_packet;
+
+/* Find an option of an IPv6 hop-by-hop or destination options header of length octets: its data, or null. */
+const uint8_t *pp_ip6_option(const uint8_t *header, uint32_t length, uint8_t type, uint8_t size);
 
 /* Fill p's results and p->checks.  A check that can be judged is left with PP_STATUS_NONE. */
 void pp_parse(pp_packet *p);

@@ -52,6 +52,15 @@ static inline void pp_add_layer(pp_packet *p, const pp_cursor *c, uint32_t l3, u
         p->layers[p->layer_count++] = (pp_layer){ l3, c->at, c->version, protocol };
 }
 
+static inline void pp_add_framing(pp_packet *p, const pp_cursor *c, uint32_t field, uint32_t from, uint32_t most)
+{
+    if (p->framings == NULL || p->framing_count > PP_MAX_FRAMINGS || c->quoted)
+        return;
+    if (p->framing_count < PP_MAX_FRAMINGS)
+        p->framings[p->framing_count] = (pp_framing){ field, from, most };
+    p->framing_count++;
+}
+
 /* A fragment, unless an ICMP error quotes one. */
 static inline void pp_fragment(pp_packet *p, const pp_cursor *c)
 {

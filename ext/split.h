@@ -28,7 +28,8 @@ typedef struct pp_split {
     const uint8_t *frame;
     uint32_t l3, l4;       /* offsets in the segment's header */
     uint32_t head_length;  /* L2 to L4 */
-    uint32_t jumbo;        /* 8 if an IPv6 jumbo payload header follows the IPv6 header and is left out */
+    uint32_t cut_count;
+    uint32_t cuts[PP_ENCAP_LAYERS + 1]; /* offsets in the frame of IPv6 jumbo payload headers, which are left out */
     uint32_t payload_at;
     uint32_t payload;      /* octets in all */
     uint32_t payload_size; /* octets a segment carries, but the last */
@@ -38,7 +39,7 @@ typedef struct pp_split {
     uint16_t seed;         /* the stored field, with the super-frame's length taken out; host order */
     uint16_t difference;   /* IPv4: of a header sum that was wrong already */
     uint8_t version, is_udp, no_sum;
-    pp_encap encap;        /* tunnel headers around the IP packet that is split */
+    pp_encap encap;        /* what lies around the IP packet that is split; offsets in the segment's header */
 } pp_split;
 
 /* Complete the checksum that the virtio-net header names: add from csum_start to the end, seed included, store the
@@ -51,7 +52,7 @@ int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *vnet);
 int pp_complete_crc32c(uint8_t *frame, const pp_check *check);
 
 /* Begin to split frame (length octets) as vnet says (GSO type, size, csum_start); l3: offset of the outermost IP header.
- * When csum_start lies in a tunnel, the tunnel's headers are written for each segment too.
+ * When csum_start lies in a tunnel, the tunnel's headers are written for each segment too; so are the lengths of PPPoE and 802.3.
  * mtu: of the egress; TCP segments are made smaller than gso_size if they must be to fit; UDP datagrams never.
  * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type or a tunnel that is not
  * split, -EMSGSIZE if the header is longer than PP_SPLIT_HEAD. */

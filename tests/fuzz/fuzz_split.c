@@ -1,8 +1,9 @@
 /* fuzz_split.c - any octets with any virtio-net header: what is split adds up, and what was right stays right.
  *
  * Invariants: the segments' payloads are consecutive slices of the frame, and their lengths add up; there are as many
- * segments as announced; each one's own length fields tell its length; if the seed was the pseudo header's sum, every
- * segment's checksum verifies; the frame is only read, by pp_complete only the field is written.
+ * segments as announced; each one's own length fields tell its length, those of PPPoE and 802.3 too, and none is a
+ * jumbogram; if the seed was the pseudo header's sum, every segment's checksum verifies; the frame is only read, by pp_complete
+ * only the field is written.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +33,60 @@ static uint32_t pseudo(const uint8_t *ip, const pp_split *s, uint32_t length)
 
 static int is_right(const uint8_t *ip4) { return add(0, ip4, (ip4[0] & 15u) * 4) == 0xffff; }
 
+/* Ethernet with tags, then PPPoE session data or 802.3: the length there, and what it counts begins at 22 or 14. */
+static void check_framing(const pp_segment *g)
+{
+    uint32_t at = 12, type;
+    while (at + 10 <= g->head_length && (get16(g->head + at) == 0x8100 || get16(g->head + at) == 0x88a8))
+        at += 4;
+    if (at + 10 > g->head_length)
+        return;
+    type = get16(g->head + at);
+    uint32_t behind = g->head_length - at - 2 + g->payload_length;
+    if (type == 0x8864 && get16(g->head + at + 6) != behind - 6)
+        abort();
+    if (type < 0x0600 && (type != behind || type > 1500))
+        abort();
+}
+
+/* An IPv6 header says how long it is; a jumbo payload option (RFC 2675) alone would say it again. */
+static void check_no_jumbogram(const uint8_t *head, uint32_t l3)
+{
+    const uint8_t *ip = head + l3;
+    if (get16(ip + 4) == 0 || (ip[6] == 0 && ip[40 + 1] == 0 && ip[40 + 2] == 0xc2 && ip[40 + 3] == 4))
+        abort();
+}
+
+static void check_outer(const pp_split *s, const pp_segment *g, uint32_t l3)
+{
+    const uint8_t *ip = g->head + l3;
+    uint32_t network = g->head_length - l3 + g->payload_length;
+    if (ip[0] >> 4 == 4 ? get16(ip + 2) != network : get16(ip + 4) != network - 40)
+        abort();
+    if (ip[0] >> 4 == 6)
+        check_no_jumbogram(g->head, l3);
+    check_framing(g);
+    for (uint32_t i = 0; i < s->encap.count; i++)
+        if (s->encap.layers[i].version == 6)
+            check_no_jumbogram(g->head, s->encap.layers[i].l3);
+}
+
+/* Where the IP header of the segments lies in the frame. */
+static uint32_t l3_in_frame(const pp_split *s)
+{
+    uint32_t at = s->l3;
+    for (uint32_t i = 0; i < s->cut_count && s->cuts[i] <= at; i++)
+        at += 8;
+    return at;
+}
+
+static uint32_t l4_in_frame(const pp_split *s) { return s->payload_at - (s->head_length - s->l4); }
+
 static void check_segment(const pp_split *s, const pp_segment *g, int seeded)
 {
     const uint8_t *ip = g->head + s->l3, *l4 = g->head + s->l4;
     uint32_t header = g->head_length - s->l4, datagram = header + g->payload_length, network = g->head_length - s->l3 + g->payload_length;
-    const uint8_t *whole = s->frame + s->l3;
+    const uint8_t *whole = s->frame + l3_in_frame(s);
     if (s->version == 4 ? get16(ip + 2) != network : get16(ip + 4) != network - 40)
         abort();
     if (s->version == 4 && is_right(ip) != is_right(whole)) /* a header that was wrong stays wrong */
@@ -64,6 +114,7 @@ static void split_all(const uint8_t *frame, uint32_t length, const pp_vnet *v, u
             abort();
         done += g.payload_length;
         check_segment(&s, &g, seeded);
+        check_outer(&s, &g, l3);
     }
     if (rc == 0 || (rc > 0 && (segments != (uint32_t)rc || done != s.payload)))
         abort();
@@ -114,7 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (memcmp(before, frame, length) != 0)
         abort();
     if (pp_split_begin(&s, frame, length, &v, l3, mtu) > 0 && !s.no_sum) {
-        uint32_t l4 = s.l4 + s.jumbo, seed = pseudo(frame + s.l3, &s, s.head_length - s.l4 + s.payload);
+        uint32_t l4 = l4_in_frame(&s), seed = pseudo(frame + l3_in_frame(&s), &s, s.head_length - s.l4 + s.payload);
         uint32_t field = l4 + (s.is_udp ? 6 : 16);
         frame[field] = (uint8_t)(seed >> 8);
         frame[field + 1] = (uint8_t)seed;
