@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tools import ROOT, need, until
+from tools import PATIENCE, ROOT, need, until
 from watching import Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
@@ -32,7 +32,7 @@ class Terminal:
 
     def _tmux(self, *argv: str) -> str:
         done = subprocess.run(["tmux", "-L", self._name, *argv], env=self._environment, capture_output=True, text=True,
-                              timeout=10, check=True)
+                              timeout=PATIENCE, check=True)
         return done.stdout
 
     def press(self, *keys: str) -> None:
@@ -191,6 +191,6 @@ def test_picture_is_drawn_from_the_run(pair: Pair, tmp_path: Path) -> None:
                               str(path), "ip", stderr=subprocess.PIPE)
     assert process.stderr is not None and b"watching" in process.stderr.readline()
     pair.send([leaked()] * 6)
-    assert process.wait(8) == 0
+    assert process.wait(PATIENCE) == 0
     text = path.read_text()
     assert text.startswith("<svg") and "leaked" in text and "latest&#160;bad" in text
