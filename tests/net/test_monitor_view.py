@@ -57,6 +57,10 @@ class Terminal:
             raise AssertionError(f"{error}\n{found[0]}") from None
         return found[0]
 
+    def matches(self, *patterns: str) -> None:
+        """Wait until a line of the screen fits each pattern."""
+        until(lambda: all(re.search(each, self.screen(), re.MULTILINE) for each in patterns), f"seeing {patterns}")
+
     def close(self) -> None:
         """End the server that was started here."""
         subprocess.run(["tmux", "-L", self._name, "kill-server"], capture_output=True, check=False)
@@ -94,8 +98,8 @@ def test_view_shows_counts_flows_and_the_latest_bad_packet(pair: Pair, terminal:
     seen = terminal(monitor(pair, "ip"))
     seen.shows("pktmend monitor", "watching pa")
     pair.send([good()] * 40 + [leaked()] * 30 + [corrupt()] * 2)
+    seen.matches(r"^pa +\S+ +\S+ +\S+ +72 +32 +0 *$")
     screen = seen.shows("corrupt", "latest bad", "10.7.0.1:40000 > 10.7.0.2:5000", "█")
-    assert re.search(r"^pa +\S+ +\S+ +\S+ +72 +32 +0 *$", screen, re.MULTILINE), screen
     assert re.search(r"^leaked +30 +\d+ +[▁▂▃▄▅▆▇█]", screen, re.MULTILINE), screen
     assert re.search(r"^good +112 ", screen, re.MULTILINE), screen  # 72 IPv4 headers and 40 datagrams
     assert re.search(r"^pa +udp +40 +- +- +- +30 *$", screen, re.MULTILINE), screen
