@@ -11,6 +11,7 @@ Rules of all parts:
 """
 
 import os
+import stat
 import traceback
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE,
                              PyBuffer_Release, PyObject_GetBuffer)

@@ -1,13 +1,12 @@
 """Capture files: Capture (a source), Copy and Writer (sinks).
 
-A file is mapped privately: a repair in place changes our copy, never the file.  Pipes and compressed files are read
-piece by piece.
+Files and pipes are read piece by piece: a repair in place changes our copy, never the file, and who writes to the file
+meanwhile changes nothing that was checked.
 """
 
 from __future__ import annotations
 
 import io
-import mmap
 import os
 import stat
 import sys
@@ -93,7 +92,6 @@ class Capture:
         self.interface = self.path  # names the source in the counters
         self.size = 0  # octets of the file; 0 of a pipe
         self.format = 0  # PCAP or PCAPNG where that is known beforehand
-        self._map: mmap.mmap | None = None
         self._feed: _Feed | None = None
         self._file = _open(self.path, "rb")
         try:
@@ -107,37 +105,38 @@ class Capture:
         if stat.S_ISDIR(mode.st_mode):
             raise CaptureError(f"{self.path} is a directory, not a capture")
         if not stat.S_ISREG(mode.st_mode):
-            return _core.CaptureSource(fd=self._file.fileno(), filter=filter)
+            return _core.CaptureSource(self._file.fileno(), filter=filter)
         if mode.st_size == 0:
             raise FormatError(f"{self.path} is empty", "not a capture file")
         magic = os.pread(self._file.fileno(), 4, 0)
         readable = _decompressor(self.path, self._file, magic)
         if readable is not None:
             self._feed = _Feed(readable)
-            return _core.CaptureSource(fd=self._feed.fd, filter=filter)
+            return _core.CaptureSource(self._feed.fd, filter=filter)
         self.size = mode.st_size
         self.format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
-        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        return _core.CaptureSource(self._map, filter=filter)
+        return _core.CaptureSource(self._file.fileno(), filter=filter)
 
     def fileno(self) -> int:
         """Return the file's descriptor."""
         return self._file.fileno()
 
     def require_intact(self) -> None:
-        """Raise FormatError if decompression failed."""
+        """Raise FormatError if decompression failed, or if a file ended before the size that it had when it was opened."""
         if self._feed is not None and self._feed.error is not None:
             raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
+        ended_at = self.source.ended_at
+        if ended_at is not None and ended_at < self.size:
+            raise FormatError(f"{self.path} was truncated while it was read",
+                              f"{ended_at} octets were left of {self.size}", ended_at)
 
     def _close_file(self) -> None:
         if self._file is not sys.stdin.buffer:
             self._file.close()
 
     def close(self) -> None:
-        """Unmap and close.  Idempotent.  BufferError while a view of a batch is alive."""
+        """Close.  Idempotent.  BufferError while a view of a batch is alive."""
         self.source.close()
-        if self._map is not None:
-            self._map.close()
         if self._feed is not None:
             self._feed.close()
             self._feed = None

@@ -104,24 +104,12 @@ cdef class RingSource(Source):
 
 
 cdef class CaptureSource(Source):
-    """Walks a capture: one that lies in *memory* (an mmap, writable and private), or what comes out of the pipe *fd*.
-
-    Memory or descriptor stay the caller's, and alive as long as this is.
-    """
+    """Walks the capture that comes out of *fd*: a file, a pipe, a socket.  It stays the caller's, and open as long as this is."""
     cdef pp_reader reader
-    cdef Py_buffer memory
-    cdef bint mapped
     cdef readonly object filter
 
-    def __cinit__(self, memory=None, *, int fd=-1, uint32_t capacity=1024, filter=None):
-        if (memory is None) == (fd < 0):
-            raise ConfigError("a capture source has memory or a descriptor")
-        if memory is not None:
-            PyObject_GetBuffer(memory, &self.memory, PyBUF_SIMPLE | PyBUF_WRITABLE)
-            self.mapped = True
-            pp_reader_map(&self.reader, <uint8_t *>self.memory.buf, <size_t>self.memory.len)
-        else:
-            check(pp_reader_pipe(&self.reader, fd), "a buffer")
+    def __cinit__(self, int fd, *, uint32_t capacity=1024, filter=None):
+        check(pp_reader_init(&self.reader, fd), "a buffer")
         if filter is not None:
             if not isinstance(filter, PacketFilter):
                 raise ConfigError(f"{filter!r} is not a packet filter")
@@ -130,20 +118,15 @@ cdef class CaptureSource(Source):
             self.reader.capture.filter_context = &(<PacketFilter>filter).c
         self.capacity = capacity
         self.c.next, self.c.release, self.c.context = pp_reader_next, pp_reader_release, &self.reader
-        self.c.fd = fd
+        self.c.fd = -1 if stat.S_ISREG(os.fstat(fd).st_mode) else fd  # a file never has to be waited for
 
     def close(self):
         """Give the memory back.  BufferError while a view of a batch is alive."""
         self.detach()
         pp_reader_free(&self.reader)
-        if self.mapped:
-            self.mapped = False
-            PyBuffer_Release(&self.memory)
 
     def __dealloc__(self):
         pp_reader_free(&self.reader)
-        if self.mapped:
-            PyBuffer_Release(&self.memory)
 
     @property
     def error(self):
@@ -156,6 +139,13 @@ cdef class CaptureSource(Source):
     def offset(self):
         """Octets of the file that are done."""
         return self.reader.capture.offset
+
+    @property
+    def ended_at(self):
+        """Octets that came in all, once no more will come; else None."""
+        if not self.reader.final:
+            return None
+        return self.reader.capture.offset + self.reader.length - self.reader.at
 
     @property
     def format(self):
