@@ -122,7 +122,7 @@ class Capture:
         return self._file.fileno()
 
     def require_intact(self) -> None:
-        """Raise FormatError if decompression failed, or if a file ended before the size that it had when it was opened."""
+        """Raise FormatError if decompression failed, or if a file ended before the size that it began with."""
         if self._feed is not None and self._feed.error is not None:
             raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
         ended_at = self.source.ended_at

@@ -1,4 +1,4 @@
-"""Files that another process changes while they are read: nothing that was checked may change, and nothing may end us."""
+"""Files that another process changes while they are read: what was checked stays as it was, and nothing ends us."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ main()
 
 
 def checked_while(path: Path, change: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", CHECK.format(change=change), str(path)], capture_output=True, text=True,
-                          check=False, timeout=60)
+    program = CHECK.format(change=change)
+    return subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False,
+                          timeout=60)
 
 
 @pytest.fixture
