@@ -153,6 +153,15 @@ def test_kernel_is_forced_by_the_environment() -> None:
     assert "portable  supported, active" in done.stdout
 
 
+def test_variable_that_names_no_kernel_is_named_itself() -> None:
+    command = Path(sys.executable).with_name("pktmend")
+    done = subprocess.run([command, "kernels"], env={**os.environ, "PKTMEND_KERNEL": "foo"}, capture_output=True,
+                          check=False)
+    text = one_line(done)
+    assert done.returncode == 2
+    assert text.startswith("pktmend: PKTMEND_KERNEL: SIMD kernel 'foo' is not known (there are: portable")
+
+
 def test_help_names_every_command() -> None:
     text = pktmend("--help").stdout.decode()
     assert all(name in text for name in ("bridge", "monitor", "check", "kernels"))
