@@ -57,6 +57,22 @@ static int refill(pp_reader *r)
     return 1;
 }
 
+int pp_reader_begin(pp_reader *r)
+{
+    pp_batch none = { .capacity = 0 }; /* nothing beyond the file header is looked at */
+    while (r->data) {
+        size_t consumed = 0;
+        int n = pp_capture_next(&r->capture, r->data + r->at, r->length - r->at, r->final, &none, &consumed);
+        r->at += consumed;
+        if (n < 0 || r->capture.format != PP_CAPTURE_UNKNOWN)
+            return n < 0 ? n : r->capture.format;
+        n = refill(r);
+        if (n <= 0)
+            return n;
+    }
+    return -EBADF;
+}
+
 int pp_reader_next(void *context, pp_batch *b)
 {
     pp_reader *r = context;

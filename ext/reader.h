@@ -27,6 +27,10 @@ typedef struct pp_reader {
 int pp_reader_init(pp_reader *reader, int fd);
 void pp_reader_free(pp_reader *reader);
 
+/* Read as far as is needed to know what it is, before the first batch: enum pp_capture_format, 0 if the octets for that have not
+ * come yet, or -errno with the fault noted (see pp_capture_next). */
+int pp_reader_begin(pp_reader *reader);
+
 /* A source's next and release (see loop.h): -ENODATA at the end. */
 int pp_reader_next(void *reader, pp_batch *batch);
 void pp_reader_release(void *reader);

@@ -171,6 +171,7 @@ cdef extern from "reader.h" nogil:
         size_t length, at
         int final
     int pp_reader_init(pp_reader *, int) noexcept
+    int pp_reader_begin(pp_reader *) noexcept
     void pp_reader_free(pp_reader *) noexcept
     int pp_reader_next(void *, pp_batch *) noexcept
     void pp_reader_release(void *) noexcept

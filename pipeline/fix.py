@@ -23,7 +23,9 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
     stages: list[Stage] = [verify_with(expected=True, at_wire=at_wire), classify, count, repair_with(policy)]
     wanted = format_of(output)
     with Capture(path) as source:
-        convert = wanted and source.format and wanted != source.format
+        if not source.recognise(signals.stop.is_set):  # before what is there already is written over
+            raise KeyboardInterrupt
+        convert = wanted and wanted != source.format
         sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
         pipeline = Pipeline(source, stages, sink)
         fault: FormatError | None = None

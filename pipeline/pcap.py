@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import stat
 import sys
 import threading
@@ -24,6 +25,7 @@ PCAPNG: Final = 2
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 PIECE: Final = 1 << 20
+LOOK_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
 
 
 def _open(path: str, mode: str) -> IO[bytes]:
@@ -91,7 +93,7 @@ class Capture:
         self.path = os.fspath(path)
         self.interface = self.path  # names the source in the counters
         self.size = 0  # octets of the file; 0 of a pipe
-        self.format = 0  # PCAP or PCAPNG where that is known beforehand
+        self.format = 0  # PCAP or PCAPNG, once it is known
         self._feed: _Feed | None = None
         self._file = _open(self.path, "rb")
         try:
@@ -120,6 +122,31 @@ class Capture:
     def fileno(self) -> int:
         """Return the file's descriptor."""
         return self._file.fileno()
+
+    def recognise(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until it is known to be a capture; False if *is_stopped* came first.  FormatError if it is none.
+
+        For whoever must not touch anything else before: reading needs no call of this.
+        """
+        poll = select.poll()
+        poll.register(self._feed.fd if self._feed else self._file.fileno(), select.POLLIN)
+        try:
+            while not (format := self.source.begin()):
+                if is_stopped():
+                    return False
+                poll.poll(LOOK_MS)
+        except FormatError as error:
+            raise self.explain(error) from error
+        self.format = format
+        return True
+
+    def explain(self, error: FormatError) -> FormatError:
+        """Return an error of reading with the name of this file in it, or the fault behind the fault."""
+        try:
+            self.require_intact()
+        except FormatError as behind:
+            return behind
+        return FormatError(f"{self.path}: {error.detail}", error.hint, error.offset)
 
     def require_intact(self) -> None:
         """Raise FormatError if decompression failed, or if a file ended before the size that it began with."""

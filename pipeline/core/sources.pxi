@@ -158,6 +158,16 @@ cdef class CaptureSource(Source):
         self.detach()
         pp_reader_free(self.reader)
 
+    def begin(self):
+        """Return the format as `format` has it, once enough has come to know it; 0 until then.  FormatError if it is none."""
+        cdef int rc
+        with nogil:
+            rc = pp_reader_begin(self.reader)
+        if rc < 0 and self.reader.capture.error != NULL:
+            what, offset = self.error
+            raise FormatError(f"{what} at octet {offset}", offset=offset)
+        return check(rc, "reading")
+
     @property
     def error(self):
         """(what, octet offset in the file) of the fault that ended reading, or None."""
