@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from pipeline.errors import FormatError
+from pipeline.fifo import awaited_reader
 from pipeline.loop import Pipeline, Stage
 from pipeline.names import RepairPolicy
 from pipeline.pcap import Capture, Copy, Writer, format_of
@@ -26,7 +27,8 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
         if not source.recognise(signals.stop.is_set):  # before what is there already is written over
             raise KeyboardInterrupt
         convert = wanted and wanted != source.format
-        sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
+        with awaited_reader(output, signals.stop.is_set):
+            sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
         pipeline = Pipeline(source, stages, sink)
         fault: FormatError | None = None
         try:

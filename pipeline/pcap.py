@@ -30,11 +30,19 @@ LOOK_MS: Final = 100  # how soon it is noticed that nobody wants to wait any lon
 
 def _open(path: str, mode: str) -> IO[bytes]:
     standard = sys.stdin.buffer if mode == "rb" else sys.stdout.buffer
+    opener = _open_at_once if mode == "rb" else None
     try:
-        return standard if path == "-" else open(path, mode)  # noqa: PTH123 - closed by its owner
+        return standard if path == "-" else open(path, mode, opener=opener)
     except OSError as error:
         verb = "read" if mode == "rb" else "write"
         raise CaptureError(f"cannot {verb} {path}: {error.strerror}", "", error.errno or 0) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a FIFO without waiting for a writer, which would let no signal through: who reads it polls."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:

@@ -15,7 +15,7 @@ LAYERS = [
     {"_core", "_kernel", "_kernel_build", "interfaces"},
     {"afpacket", "pcap", "stages", "filters", "share"},
     {"counters", "loop"},
-    {"report", "signals", "progress", "privileges", "keeper", "namespaces", "machine", "load", "snapshot",
+    {"report", "signals", "fifo", "progress", "privileges", "keeper", "namespaces", "machine", "load", "snapshot",
      "hoststack",
      "trust", "userstages", "stagewatch", "service", "jit"},
     {"live", "metrics", "bridge", "check", "fix", "diagnose", "doctor", "offload", "settings", "schema",
