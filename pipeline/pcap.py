@@ -6,6 +6,8 @@ meanwhile changes nothing that was checked.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import select
@@ -29,13 +31,27 @@ LOOK_MS: Final = 100  # how soon it is noticed that nobody wants to wait any lon
 
 
 def _open(path: str, mode: str) -> IO[bytes]:
-    standard = sys.stdin.buffer if mode == "rb" else sys.stdout.buffer
-    opener = _open_at_once if mode == "rb" else None
+    if path == "-":
+        return standard_input() if mode == "rb" else standard_output()
     try:
-        return standard if path == "-" else open(path, mode, opener=opener)
+        return open(path, mode, opener=_open_at_once if mode == "rb" else None)
     except OSError as error:
         verb = "read" if mode == "rb" else "write"
-        raise CaptureError(f"cannot {verb} {path}: {error.strerror}", "", error.errno or 0) from error
+        raise CaptureError(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0) from error
+
+
+def standard_input() -> IO[bytes]:
+    """Return it, or raise CaptureError where whoever started us has closed it."""
+    if sys.stdin is None:
+        raise CaptureError("cannot read -: standard input is closed", "", errno.EBADF)
+    return sys.stdin.buffer
+
+
+def standard_output() -> IO[bytes]:
+    """Return it, or raise CaptureError where whoever started us has closed it."""
+    if sys.stdout is None:
+        raise CaptureError("cannot write -: standard output is closed", "", errno.EBADF)
+    return sys.stdout.buffer
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -166,7 +182,7 @@ class Capture:
                               f"{ended_at} octets were left of {self.size}", ended_at)
 
     def _close_file(self) -> None:
-        if self._file is not sys.stdin.buffer:
+        if self.path != "-":
             self._file.close()
 
     def close(self) -> None:
@@ -211,7 +227,7 @@ class _Output:
             self._close_file()
 
     def _close_file(self) -> None:
-        if self._file is not sys.stdout.buffer:
+        if self.path != "-":
             self._file.close()
 
 
@@ -220,8 +236,9 @@ class Copy(_Output):
 
     def __init__(self, path: str | os.PathLike[str], capture: Capture) -> None:
         name = os.fspath(path)
-        if name != "-" and Path(name).exists() and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
-            raise ConfigError(f"{path} is the file that is read", "write to another")
+        with contextlib.suppress(OSError):  # whatever it is, opening it says so
+            if name != "-" and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
+                raise ConfigError(f"{path} is the file that is read", "write to another")
         super().__init__(path)
         self._sink = _core.CopySink(capture.source, self._file.fileno())
 

@@ -23,6 +23,7 @@ from pipeline.live.options import MonitorOptions, is_pattern
 from pipeline.live.watch import Watch
 from pipeline.live.writer import Writer
 from pipeline.machine.counters import read_counters
+from pipeline.outputs import require_writable
 from pipeline.report import status_line
 from pipeline.service import Service
 from pipeline.signals import Signals
@@ -62,6 +63,7 @@ def run_monitor(options: MonitorOptions, serve: Serve | None = None) -> None:
     options.check()
     if options.picture:
         require_rich()
+        require_writable(options.picture)
     signals = Signals(has_files=options.write is not None)
     with ExitStack() as stack:
         Monitor(options, signals, stack, serve).run()
