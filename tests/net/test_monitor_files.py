@@ -242,3 +242,20 @@ def test_pipe_that_nobody_reads_holds_nothing_up(pair: Pair, tmp_path: Path) -> 
 def test_folder_that_cannot_be_written_is_exit_4(pair: Pair) -> None:
     done = pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False)
     assert done.returncode == 4 and "/nonexistent/x" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_fifo_without_a_reader_is_waited_for_in_words_and_not_through_signals(pair: Pair, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    argv = (sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", str(pipe), "--duration", "0.5")
+    for reader in (False, True):
+        monitor = pair.node.spawn(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert monitor.stderr is not None
+        assert monitor.stderr.readline() == f"pktmend: waiting for a reader of FIFO {pipe}\n".encode()
+        if reader:
+            assert pipe.read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+        else:
+            monitor.send_signal(signal.SIGINT)
+        assert monitor.wait(5) == (0 if reader else 130)
+    done = pair.node.run(*argv[:4], "-i", "nosuch0", "-w", str(pipe), check=False)
+    assert done.returncode == 4 and "nosuch0" in done.stderr and "FIFO" not in done.stderr

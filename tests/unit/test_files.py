@@ -168,7 +168,7 @@ def test_slow_pipe_is_read_as_it_comes() -> None:
         frames.append(len(batch))
         arrived.set()
 
-    source = _core.CaptureSource(fd=receive)
+    source = _core.CaptureSource(receive)
     loop = _core.Loop(source, [collect], _core.NullSink())
     thread = threading.Thread(target=loop.run)
     thread.start()
