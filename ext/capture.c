@@ -37,6 +37,11 @@ static int begin(pp_capture *c, const uint8_t *w, size_t length, int final)
         return final ? pp_fault(c, 0, "not a capture file: too short", -EBADMSG) : 0;
     memcpy(&magic, w, sizeof magic);
     if (pp_capture_is_section(w)) {
+        if (length < 12)
+            return final ? pp_fault(c, 0, "the file ends within a block header", -EBADMSG) : 0;
+        memcpy(&magic, w + 8, sizeof magic);
+        if (magic != 0x1a2b3c4d && magic != 0x4d3c2b1a)
+            return pp_fault(c, 8, "a section without a byte order mark", -EBADMSG);
         c->format = PP_CAPTURE_PCAPNG;
         return 0;
     }

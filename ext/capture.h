@@ -1,7 +1,7 @@
 /* capture.h - walk capture files (classic pcap, pcapng) into batches, and format them for writing.
  *
  * Rules:
- *   1. Works on a window of the file: a whole mmapped file is one window, a pipe is read in pieces.
+ *   1. Works on a window of the file, which nobody else writes to: what was checked stays as it was (see reader.h).
  *   2. Every length from the file is checked against the window before it is used; nothing is allocated from one.
  *   3. Nothing here parses packets; it only says where they lie.
  *   4. An error names the octet offset in the file; the packets before it stay valid.
@@ -61,7 +61,8 @@ int pp_capture_next(pp_capture *capture, uint8_t *window, size_t length, int fin
 
 /* Does a pcapng section begin at w (four octets)? */
 int pp_capture_is_section(const uint8_t *w);
-/* Clear "checksum not ready" in the epb_flags of the packet block whose packet lies at data; nothing if it has none. */
-void pp_pcapng_set_ready(uint8_t *data);
+/* Clear "checksum not ready" in the epb_flags of the packet block whose packet lies at data; nothing if it has none, or if the
+ * block does not lie within window up to end: a stage may have written to it since it was read. */
+void pp_pcapng_set_ready(uint8_t *data, const uint8_t *window, const uint8_t *end);
 
 #endif

@@ -243,16 +243,20 @@ int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int
     return rc < 0 ? rc : (int64_t)size;
 }
 
-void pp_pcapng_set_ready(uint8_t *data)
+void pp_pcapng_set_ready(uint8_t *data, const uint8_t *window, const uint8_t *end)
 {
     pp_capture c = { .swapped = 0 };
+    if (data - window < 28 || end - data < 4)
+        return;
     uint8_t *w = data - 28; /* a simple packet block has 12 octets there, and the block before it, with its own end, the rest */
     if (pp_file32(&c, w) != ENHANCED && pp_file32(&c, w) != PACKET)
         c.swapped = 1;
     if (pp_file32(&c, w) != ENHANCED && pp_file32(&c, w) != PACKET)
         return;
-    uint32_t stored = pp_file32(&c, w + 20), size = pp_file32(&c, w + 4);
-    options o = { .at = w + 28 + ((stored + 3) & ~3u), .end = w + size - 4 };
+    uint32_t caplen = pp_file32(&c, w + 20), size = pp_file32(&c, w + 4);
+    if (size < 32 || size > (size_t)(end - w) || caplen > size - 32)
+        return;
+    options o = { .at = w + 28 + ((caplen + 3) & ~3u), .end = w + size - 4 };
     while (next_option(&c, &o) > 0)
         if (o.code == OPT_FLAGS && o.length == 4) {
             uint32_t flags = pp_file32(&c, o.value) & ~(uint32_t)FLAG_NOT_READY;

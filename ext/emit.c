@@ -10,10 +10,10 @@
 
 #include "bytes.h"
 #include "coalesce.h"
+#include "note.h"
 #include "split.h"
 
 #define MESSAGES 512u
-#define NEEDS_CSUM 1u /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
 #define TAG 4u
 #define HEAD (PP_VNET_LEN + TAG + PP_SPLIT_HEAD)
 #define PATIENCE_MS 1000 /* of a batch, for a socket whose send buffer stays full */
@@ -79,10 +79,8 @@ static unsigned frame_vectors(const pp_batch *b, uint32_t i, uint8_t *head, stru
 {
     uint8_t *data = b->data[i];
     uint32_t length = b->caplen[i];
-    pp_vnet vnet = { 0 };
-    if (b->flags[i] & PP_PKT_VNET)
-        memcpy(&vnet, data - PP_VNET_LEN, sizeof vnet);
-    vnet.flags &= NEEDS_CSUM; /* "valid" is the kernel's to say */
+    pp_vnet vnet = pp_note_of(b, i);
+    vnet.flags &= PP_NOTE_NEEDS_CSUM; /* "valid" is the kernel's to say */
     if ((b->flags[i] & PP_PKT_VLAN) && length >= 12) {
         if (vnet.flags)
             vnet.csum_start = (uint16_t)(vnet.csum_start + TAG);
@@ -282,31 +280,6 @@ static int add_segments(pp_emit *e, pp_batch *b, uint32_t i, const pp_vnet *v, p
     }
 }
 
-/* The check whose field the source named as unfinished, whole within the frame; null without one. */
-static const pp_check *pending_check(const pp_batch *b, uint32_t i)
-{
-    const pp_check *k = b->checks + b->check_first[i];
-    for (unsigned j = 0; j < b->check_count[i]; j++, k++)
-        if ((k->flags & PP_CHECK_FLAGGED) && k->start + k->length <= b->caplen[i])
-            return k;
-    return NULL;
-}
-
-/* The source calls a checksum unfinished, and that field is not the seed or one before it is wrong.  With that note the
- * receiver's kernel would look at none up to there (skb_csum_unnecessary), and damaged data would reach the application.
- * An outer one that has leaked holds what a sender left to others: it is no damage. */
-static int is_wrongly_vouched(const pp_batch *b, uint32_t i, const pp_vnet *v)
-{
-    if (b->status[i] != PP_STATUS_BAD || !(b->flags[i] & PP_PKT_VNET) || !(v->flags & NEEDS_CSUM))
-        return 0;
-    const pp_check *k = b->checks + b->check_first[i];
-    for (unsigned j = 0; j < b->check_count[i]; j++, k++)
-        if (k->status == PP_STATUS_BAD && k->proto != PP_PROTO_IP && k->cause != PP_CAUSE_LEAKED && k->start <= v->csum_start &&
-            (!v->gso_type || (k->flags & PP_CHECK_FLAGGED)))
-            return 1;
-    return 0;
-}
-
 static int is_crc32c(const pp_check *k) { return k && (k->flags & PP_CHECK_CRC32C); }
 
 /* An IPv6 packet whose length is in a hop-by-hop option: BIG TCP. */
@@ -322,12 +295,12 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
  * ipv6_gso_segment, before it finds that the device can split), and without it the packet has no length. */
 static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
-    if (!(v->flags & NEEDS_CSUM))
+    if (!(v->flags & PP_NOTE_NEEDS_CSUM))
         return 0;
     if (v->gso_type)
         return (b->l4[i] != 0 && v->csum_start != b->l4[i]) || is_jumbogram(b, i) ||
                (b->version[i] && !pp_is_plain(b->data[i], b->l3[i]));
-    return v->csum_offset == SCTP_FIELD && is_crc32c(pending_check(b, i));
+    return v->csum_offset == SCTP_FIELD && is_crc32c(pp_note_check(b, i));
 }
 
 static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
@@ -340,13 +313,13 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
         }
         return rc;
     }
-    if (v.flags & NEEDS_CSUM) {
-        const pp_check *k = pending_check(b, i);
+    if (v.flags & PP_NOTE_NEEDS_CSUM) {
+        const pp_check *k = pp_note_check(b, i);
         uint32_t end = k ? k->start + k->length : b->caplen[i]; /* a padded frame goes on behind the datagram */
         int rc = is_crc32c(k) ? pp_complete_crc32c(b->data[i], k) : pp_complete(b->data[i], end, &v);
         if (rc < 0)
             return rc;
-        memset(b->data[i] - PP_VNET_LEN, 0, PP_VNET_LEN);
+        pp_note_clear(b, i);
         if (b->tally)
             b->tally->finished++;
     }
@@ -367,16 +340,14 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
             e->fate[i] = FATE_UNSENT;
             continue;
         }
-        pp_vnet v = { 0 };
+        pp_vnet v = pp_note_of(b, i);
         e->fate[i] = 0;
-        if (b->flags[i] & PP_PKT_VNET)
-            memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
-        int vouched = is_wrongly_vouched(b, i, &v);
-        if (vouched && !v.gso_type) {
-            memset(b->data[i] - PP_VNET_LEN, 0, PP_VNET_LEN);
+        int misleads = pp_note_misleads(b, i, &v);
+        if (misleads && !v.gso_type) {
+            pp_note_clear(b, i);
             v.flags = 0;
         }
-        if (!e->finish && !must_finish(b, i, &v) && !(vouched && v.gso_type)) {
+        if (!e->finish && !must_finish(b, i, &v) && !(misleads && v.gso_type)) {
             if (e->join)
                 add_joined(e, b, i, ledger);
             else

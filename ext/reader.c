@@ -6,33 +6,15 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14; EINVAL before, which costs page faults only */
-#endif
-
 #define PIECE (1u << 20)
-#define AHEAD (8u << 20)  /* octets whose pages are asked for at once */
-#define BEHIND (16u << 20)
-#define PAGE ((size_t)4096)
 
-void pp_reader_map(pp_reader *r, uint8_t *data, size_t length)
+int pp_reader_init(pp_reader *r, int fd)
 {
     memset(r, 0, sizeof *r);
     pp_capture_init(&r->capture);
-    r->data = data;
-    r->length = length;
-    r->fd = -1;
-    r->final = 1;
-}
-
-int pp_reader_pipe(pp_reader *r, int fd)
-{
-    pp_reader_map(r, NULL, 0);
     r->fd = fd;
-    r->final = 0;
     r->room = PIECE;
     r->data = malloc(r->room);
     return r->data ? 0 : -ENOMEM;
@@ -41,24 +23,9 @@ int pp_reader_pipe(pp_reader *r, int fd)
 void pp_reader_free(pp_reader *r)
 {
     pp_capture_free(&r->capture);
-    if (r->room)
-        free(r->data);
+    free(r->data);
     r->data = NULL;
-    r->length = r->at = r->room = 0;
-}
-
-static void move_pages(pp_reader *r)
-{
-    if (r->at + AHEAD / 2 > r->ahead && r->ahead < r->length) {
-        size_t from = r->ahead, size = r->length - from < AHEAD ? r->length - from : AHEAD;
-        madvise(r->data + from, size, MADV_POPULATE_READ);
-        r->ahead = from + size;
-    }
-    if (r->at - r->behind >= BEHIND) {
-        size_t size = (r->at - r->behind) / PAGE * PAGE;
-        madvise(r->data + r->behind, size, MADV_DONTNEED);
-        r->behind += size;
-    }
+    r->length = r->at = r->room = r->copied = 0;
 }
 
 /* Move what is left to the front and read behind it: 1 something came, 0 nothing now, or -errno.  The end sets final. */
@@ -90,13 +57,27 @@ static int refill(pp_reader *r)
     return 1;
 }
 
+int pp_reader_begin(pp_reader *r)
+{
+    pp_batch none = { .capacity = 0 }; /* nothing beyond the file header is looked at */
+    while (r->data) {
+        size_t consumed = 0;
+        int n = pp_capture_next(&r->capture, r->data + r->at, r->length - r->at, r->final, &none, &consumed);
+        r->at += consumed;
+        if (n < 0 || r->capture.format != PP_CAPTURE_UNKNOWN)
+            return n < 0 ? n : r->capture.format;
+        n = refill(r);
+        if (n <= 0)
+            return n;
+    }
+    return -EBADF;
+}
+
 int pp_reader_next(void *context, pp_batch *b)
 {
     pp_reader *r = context;
     if (!r->data)
         return -EBADF;
-    if (r->fd < 0)
-        move_pages(r);
     for (;;) {
         size_t consumed = 0;
         int n = pp_capture_next(&r->capture, r->data + r->at, r->length - r->at, r->final, b, &consumed);
@@ -144,7 +125,7 @@ int pp_copy_take(void *context, pp_batch *b, pp_ledger *ledger)
     if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)
         for (uint32_t i = 0; i < b->count; i++) /* finished now: the note "not ready" goes */
             if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) && b->status[i] != PP_STATUS_PENDING)
-                pp_pcapng_set_ready(b->data[i]);
+                pp_pcapng_set_ready(b->data[i], copy->reader->data, copy->reader->data + copy->reader->at);
     int rc = pp_copy_finish(copy);
     if (rc < 0)
         return rc;

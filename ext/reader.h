@@ -1,9 +1,10 @@
-/* reader.h - a capture file as a source: mapped whole, or read piece by piece from a pipe; and its copy as a sink.
+/* reader.h - a capture as a source, read piece by piece from a file or a pipe; and its copy as a sink.
  *
  * Rules:
- *   1. A mapped file is private and writable: repair happens in place and never reaches the file.
- *   2. Memory is bounded: pages of a mapped file are given back behind the reader; a pipe's buffer grows only as far as one
- *      record that has really arrived needs.
+ *   1. A file is read, never mapped: of a mapping another process could change a length after it was checked, and end this
+ *      one (SIGBUS) by cutting the file short.  Reading is also the faster of the two: the piece stays in the cache.
+ *   2. Repair happens in place, in our piece, and never reaches the file.
+ *   3. Memory is bounded: the buffer grows only as far as one record that has really arrived needs.
  */
 #ifndef PP_READER_H
 #define PP_READER_H
@@ -13,22 +14,22 @@
 
 typedef struct pp_reader {
     pp_capture capture;
-    uint8_t *data;   /* the mapping, or the buffer (then owned by this) */
+    uint8_t *data;   /* the piece, owned by this */
     size_t length;   /* octets there */
     size_t at;       /* octets done */
-    size_t behind;   /* mapped: octets given back to the system */
-    size_t ahead;    /* mapped: octets asked for in advance */
-    size_t room;     /* pipe: of the buffer */
+    size_t room;     /* octets that fit */
     size_t copied;   /* octets that a copy has written, or 0 */
-    int fd;          /* pipe; -1 for a mapping */
+    int fd;
     int final;       /* no more octets will come */
 } pp_reader;
 
-/* Of a mapping, which the caller owns and keeps. */
-void pp_reader_map(pp_reader *reader, uint8_t *data, size_t length);
-/* Of a pipe, socket or terminal, which the caller owns and keeps open.  0 or -ENOMEM. */
-int pp_reader_pipe(pp_reader *reader, int fd);
+/* Of a file, pipe, socket or terminal, which the caller owns and keeps open.  0 or -ENOMEM. */
+int pp_reader_init(pp_reader *reader, int fd);
 void pp_reader_free(pp_reader *reader);
+
+/* Read as far as is needed to know what it is, before the first batch: enum pp_capture_format, 0 if the octets for that have not
+ * come yet, or -errno with the fault noted (see pp_capture_next). */
+int pp_reader_begin(pp_reader *reader);
 
 /* A source's next and release (see loop.h): -ENODATA at the end. */
 int pp_reader_next(void *reader, pp_batch *batch);

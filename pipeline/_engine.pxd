@@ -168,8 +168,10 @@ cdef extern from "capture.h" nogil:
 cdef extern from "reader.h" nogil:
     ctypedef struct pp_reader:
         pp_capture capture
-    void pp_reader_map(pp_reader *, uint8_t *, size_t) noexcept
-    int pp_reader_pipe(pp_reader *, int) noexcept
+        size_t length, at
+        int final
+    int pp_reader_init(pp_reader *, int) noexcept
+    int pp_reader_begin(pp_reader *) noexcept
     void pp_reader_free(pp_reader *) noexcept
     int pp_reader_next(void *, pp_batch *) noexcept
     void pp_reader_release(void *) noexcept

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipeline import userstages
 from pipeline._core import Batch
 from pipeline.afpacket import Ring
-from pipeline.errors import EXIT_PROBLEMS, FormatError, require_one_source
+from pipeline.errors import EXIT_PROBLEMS, FormatError, StageError, require_one_source
 from pipeline.loop import Pipeline, Stage
 from pipeline.names import Drop, Status
 from pipeline.pcap import Capture
@@ -83,6 +83,10 @@ def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, pac
         finish(pipeline, source, signals)
     except FormatError as error:  # what came before it counts
         fault = error
+    except StageError as error:  # standard output is no stage of the user's
+        if error.stage == printer.name and isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise
     d = pipeline.counters()
     if fault is not None and not d.packets:
         raise fault  # nothing was read, so nothing can be said

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from pipeline.errors import FormatError
+from pipeline.fifo import awaited_reader
 from pipeline.loop import Pipeline, Stage
 from pipeline.names import RepairPolicy
 from pipeline.pcap import Capture, Copy, Writer, format_of
@@ -23,8 +24,11 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
     stages: list[Stage] = [verify_with(expected=True, at_wire=at_wire), classify, count, repair_with(policy)]
     wanted = format_of(output)
     with Capture(path) as source:
-        convert = wanted and source.format and wanted != source.format
-        sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
+        if not source.recognise(signals.stop.is_set):  # before what is there already is written over
+            raise KeyboardInterrupt
+        convert = wanted and wanted != source.format
+        with awaited_reader(output, signals.stop.is_set):
+            sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
         pipeline = Pipeline(source, stages, sink)
         fault: FormatError | None = None
         try:

@@ -1,14 +1,16 @@
 """Capture files: Capture (a source), Copy and Writer (sinks).
 
-A file is mapped privately: a repair in place changes our copy, never the file.  Pipes and compressed files are read
-piece by piece.
+Files and pipes are read piece by piece: a repair in place changes our copy, never the file, and who writes to the file
+meanwhile changes nothing that was checked.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
-import mmap
 import os
+import select
 import stat
 import sys
 import threading
@@ -25,15 +27,38 @@ PCAPNG: Final = 2
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 PIECE: Final = 1 << 20
+LOOK_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
 
 
 def _open(path: str, mode: str) -> IO[bytes]:
-    standard = sys.stdin.buffer if mode == "rb" else sys.stdout.buffer
+    if path == "-":
+        return standard_input() if mode == "rb" else standard_output()
     try:
-        return standard if path == "-" else open(path, mode)  # noqa: PTH123 - closed by its owner
+        return open(path, mode, opener=_open_at_once if mode == "rb" else None)
     except OSError as error:
         verb = "read" if mode == "rb" else "write"
-        raise CaptureError(f"cannot {verb} {path}: {error.strerror}", "", error.errno or 0) from error
+        raise CaptureError(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0) from error
+
+
+def standard_input() -> IO[bytes]:
+    """Return it, or raise CaptureError where whoever started us has closed it."""
+    if sys.stdin is None:
+        raise CaptureError("cannot read -: standard input is closed", "", errno.EBADF)
+    return sys.stdin.buffer
+
+
+def standard_output() -> IO[bytes]:
+    """Return it, or raise CaptureError where whoever started us has closed it."""
+    if sys.stdout is None:
+        raise CaptureError("cannot write -: standard output is closed", "", errno.EBADF)
+    return sys.stdout.buffer
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a FIFO without waiting for a writer, which would let no signal through: who reads it polls."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
@@ -92,8 +117,7 @@ class Capture:
         self.path = os.fspath(path)
         self.interface = self.path  # names the source in the counters
         self.size = 0  # octets of the file; 0 of a pipe
-        self.format = 0  # PCAP or PCAPNG where that is known beforehand
-        self._map: mmap.mmap | None = None
+        self.format = 0  # PCAP or PCAPNG, once it is known
         self._feed: _Feed | None = None
         self._file = _open(self.path, "rb")
         try:
@@ -107,37 +131,63 @@ class Capture:
         if stat.S_ISDIR(mode.st_mode):
             raise CaptureError(f"{self.path} is a directory, not a capture")
         if not stat.S_ISREG(mode.st_mode):
-            return _core.CaptureSource(fd=self._file.fileno(), filter=filter)
+            return _core.CaptureSource(self._file.fileno(), filter=filter)
         if mode.st_size == 0:
             raise FormatError(f"{self.path} is empty", "not a capture file")
         magic = os.pread(self._file.fileno(), 4, 0)
         readable = _decompressor(self.path, self._file, magic)
         if readable is not None:
             self._feed = _Feed(readable)
-            return _core.CaptureSource(fd=self._feed.fd, filter=filter)
+            return _core.CaptureSource(self._feed.fd, filter=filter)
         self.size = mode.st_size
         self.format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
-        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        return _core.CaptureSource(self._map, filter=filter)
+        return _core.CaptureSource(self._file.fileno(), filter=filter)
 
     def fileno(self) -> int:
         """Return the file's descriptor."""
         return self._file.fileno()
 
+    def recognise(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until it is known to be a capture; False if *is_stopped* came first.  FormatError if it is none.
+
+        For whoever must not touch anything else before: reading needs no call of this.
+        """
+        poll = select.poll()
+        poll.register(self._feed.fd if self._feed else self._file.fileno(), select.POLLIN)
+        try:
+            while not (format := self.source.begin()):
+                if is_stopped():
+                    return False
+                poll.poll(LOOK_MS)
+        except FormatError as error:
+            raise self.explain(error) from error
+        self.format = format
+        return True
+
+    def explain(self, error: FormatError) -> FormatError:
+        """Return an error of reading with the name of this file in it, or the fault behind the fault."""
+        try:
+            self.require_intact()
+        except FormatError as behind:
+            return behind
+        return FormatError(f"{self.path}: {error.detail}", error.hint, error.offset)
+
     def require_intact(self) -> None:
-        """Raise FormatError if decompression failed."""
+        """Raise FormatError if decompression failed, or if a file ended before the size that it began with."""
         if self._feed is not None and self._feed.error is not None:
             raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
+        ended_at = self.source.ended_at
+        if ended_at is not None and ended_at < self.size:
+            raise FormatError(f"{self.path} was truncated while it was read",
+                              f"{ended_at} octets were left of {self.size}", ended_at)
 
     def _close_file(self) -> None:
-        if self._file is not sys.stdin.buffer:
+        if self.path != "-":
             self._file.close()
 
     def close(self) -> None:
-        """Unmap and close.  Idempotent.  BufferError while a view of a batch is alive."""
+        """Close.  Idempotent.  BufferError while a view of a batch is alive."""
         self.source.close()
-        if self._map is not None:
-            self._map.close()
         if self._feed is not None:
             self._feed.close()
             self._feed = None
@@ -177,7 +227,7 @@ class _Output:
             self._close_file()
 
     def _close_file(self) -> None:
-        if self._file is not sys.stdout.buffer:
+        if self.path != "-":
             self._file.close()
 
 
@@ -186,8 +236,9 @@ class Copy(_Output):
 
     def __init__(self, path: str | os.PathLike[str], capture: Capture) -> None:
         name = os.fspath(path)
-        if name != "-" and Path(name).exists() and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
-            raise ConfigError(f"{path} is the file that is read", "write to another")
+        with contextlib.suppress(OSError):  # whatever it is, opening it says so
+            if name != "-" and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
+                raise ConfigError(f"{path} is the file that is read", "write to another")
         super().__init__(path)
         self._sink = _core.CopySink(capture.source, self._file.fileno())
 

@@ -29,8 +29,7 @@ def finish(pipeline: Pipeline, source: object, signals: Signals) -> None:
                 print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
     except FormatError as error:
         if isinstance(source, Capture):
-            source.require_intact()  # the fault behind the fault
-            raise FormatError(f"{source.path}: {error.detail}", error.hint, error.offset) from error
+            raise source.explain(error) from error
         raise
     else:
         if isinstance(source, Capture):

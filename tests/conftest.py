@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tools import CAPTURES, ROOT, need
 
 import pipeline
+
+# An example takes as long as the machine makes it take.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(params=[name for name, _, _ in pipeline.kernels()])

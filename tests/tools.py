@@ -15,6 +15,7 @@ import pytest
 from pipeline import Batch, Verdict, _core
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # seconds for what takes far less: how long a busy machine may take
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 
@@ -31,7 +32,7 @@ def pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProce
     return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)
 
 
-def until(condition: Callable[[], bool], what: str = "it", seconds: float = 8) -> None:
+def until(condition: Callable[[], bool], what: str = "it", seconds: float = PATIENCE) -> None:
     """Wait until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():

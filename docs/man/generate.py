@@ -58,6 +58,12 @@ An interface or file is missing.
 .TP
 .B 5
 Not a capture, or a broken one.
+.TP
+.B 130
+Ended by Ctrl\-C before it began.
+.TP
+.B 141
+Nobody reads standard output any more.
 .SH ENVIRONMENT
 .TP
 .B PKTMEND_\fIOPTION\fR

@@ -62,7 +62,6 @@ class BenchLine:
     def __init__(self, *, direct: bool = False) -> None:
         self._world = World()
         self._direct = direct
-        self.a, self.b, self.node = (self._world.host(name) for name in ("a", "b", "node"))
 
     def __enter__(self) -> BenchLine:
         try:
@@ -78,6 +77,7 @@ class BenchLine:
         self._world.__exit__(kind, value, trace)
 
     def _make(self) -> None:
+        self.a, self.b, self.node = (self._world.host(name) for name in ("a", "b", "node"))
         if self._direct:
             self._world.veth(self.a, "eth0", self.b, "eth0")
         for host, port in ((self.a, "pa"), (self.b, "pb")):

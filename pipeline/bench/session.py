@@ -19,6 +19,7 @@ from typing import Protocol
 from pipeline.bench.environment import environment, environment_line
 from pipeline.bench.figures import Line, Table, compare, load, save
 from pipeline.errors import CaptureError
+from pipeline.outputs import require_writable
 from pipeline.report import print_json
 
 
@@ -49,6 +50,8 @@ class Output:
 def run(benches: Sequence[Bench], output: Output, *, skipped: Sequence[str] = ()) -> list[Line]:
     """Measure *benches* in turn and hand the results out; skipped: what is not measured here, and why."""
     signal.signal(signal.SIGTERM, _ended)  # what was made is taken down
+    for path in filter(None, (output.save, output.markdown, output.picture)):
+        require_writable(path)
     before = load(output.compare) if output.compare else None
     around = environment(sorted({program for bench in benches for program in bench.programs}))
     if output.json:

@@ -32,6 +32,9 @@ COMMANDS = {
 }
 
 
+EXIT_PIPE = 128 + 13  # as a shell shows SIGPIPE
+
+
 class Commands(click.Group):
     """The commands of COMMANDS, each imported at its first use."""
 
@@ -73,6 +76,7 @@ def main() -> None:
     """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
     if not sys.flags.safe_path:
         del sys.path[0]  # the script's or, with -m, the current directory: nothing may be imported from there
+    stdout = sys.stdout
     try:
         try:
             pktmend.main(prog_name="pktmend", standalone_mode=False)
@@ -87,6 +91,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
+    except SystemExit as ended:  # EPIPE ends with 1 in click, "problems found" here; it wraps the stream that is broken
+        sys.exit(EXIT_PIPE if sys.stdout is not stdout else ended.code)
     except click.Abort:
         sys.exit(130)
     except BufferError as error:  # a stage's view: in the way of closing, but what comes first says whose it is
@@ -98,7 +104,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(141)
+        sys.exit(EXIT_PIPE)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) or error.filename is not None:
             raise

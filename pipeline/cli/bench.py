@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.options import Once
+
 if TYPE_CHECKING:
     from pipeline.bench.session import Bench
 
@@ -132,7 +134,7 @@ def bench_all(**output: Any) -> None:
 
 
 @bench.command("gen", short_help="Send numbered frames, right or damaged.")
-@click.option("-i", "interface", required=True, metavar="IFACE", help="Where the frames leave.")
+@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Where the frames leave.")
 @click.option("--mix", default="64", show_default=True, metavar="SIZES",
               help="Octets of a frame without FCS, several with commas in turn, or imix.")
 @click.option("--ip", "versions", type=click.Choice(["4", "6", "both"]), default="4", show_default=True)
@@ -164,7 +166,7 @@ def bench_gen(interface: str, json: bool, force: bool, **told: Any) -> None:
 
 
 @bench.command("receive", short_help="Count the frames of `bench gen`.")
-@click.option("-i", "interface", required=True, metavar="IFACE", help="Where the frames arrive.")
+@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Where the frames arrive.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
 @JSON
 def bench_receive(interface: str, duration: float | None, json: bool) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.options import ON_ERROR, STAGE, configurable
+from pipeline.cli.options import ON_ERROR, STAGE, Once, configurable
 
 
 @configurable
 @click.command()
-@click.option("-i", "a", required=True, metavar="IFACE", help="One side.")
-@click.option("-I", "b", required=True, metavar="IFACE", help="The other side.")
+@click.option("-i", "a", cls=Once, required=True, metavar="IFACE", help="One side.")
+@click.option("-I", "b", cls=Once, required=True, metavar="IFACE", help="The other side.")
 @click.option("--unidir", is_flag=True, help="Only from -i to -I.")
 @click.option("--repair", type=click.Choice(["leaked", "all", "none"]), default="leaked", show_default=True,
               help="leaked: what is provably unfinished; all: recompute everything, corruption included.")

@@ -6,15 +6,16 @@ import sys
 
 import click
 
-from pipeline.cli.options import AT
+from pipeline.cli.options import AT, Once
 from pipeline.errors import ConfigError, require_one_source
 
 
 @click.command()
-@click.option("-i", "interface", metavar="IFACE", help="Tap this interface.")
-@click.option("-I", "behind", metavar="IFACE", help="And this one, behind the suspected hop: packets are matched.")
-@click.option("-r", "path", metavar="FILE", help="Or a capture file; - for standard input.")
-@click.option("-R", "path_behind", metavar="FILE", help="And one taken behind the suspected hop.")
+@click.option("-i", "interface", cls=Once, metavar="IFACE", help="Tap this interface.")
+@click.option("-I", "behind", cls=Once, metavar="IFACE",
+              help="And this one, behind the suspected hop: packets are matched.")
+@click.option("-r", "path", cls=Once, metavar="FILE", help="Or a capture file; - for standard input.")
+@click.option("-R", "path_behind", cls=Once, metavar="FILE", help="And one taken behind the suspected hop.")
 @click.option("--duration", type=float, metavar="SECONDS", help="Watch so long; 10 if nothing else ends it.")
 @click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option("--json", is_flag=True, help="NDJSON: each finding, the most important first, then the summary.")

@@ -6,12 +6,12 @@ import sys
 
 import click
 
-from pipeline.cli.options import AT, STAGE
+from pipeline.cli.options import AT, STAGE, Once
 
 
 @click.command()
-@click.option("-r", "path", metavar="FILE", help="A capture file; - for standard input.")
-@click.option("-i", "interface", metavar="IFACE", help="Or an interface.")
+@click.option("-r", "path", cls=Once, metavar="FILE", help="A capture file; - for standard input.")
+@click.option("-i", "interface", cls=Once, metavar="IFACE", help="Or an interface.")
 @click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option("--json", is_flag=True, help="NDJSON: each bad packet, then the summary.")
 @click.option("--all", "every", is_flag=True, help="Every packet, not only bad ones.")
@@ -36,8 +36,8 @@ def check(
 
 
 @click.command()
-@click.option("-r", "path", required=True, metavar="IN", help="A capture file; - for standard input.")
-@click.option("-w", "output", required=True, metavar="OUT",
+@click.option("-r", "path", cls=Once, required=True, metavar="IN", help="A capture file; - for standard input.")
+@click.option("-w", "output", cls=Once, required=True, metavar="OUT",
               help="The repaired copy; - for standard output.  A name that ends in .pcap or .pcapng converts.")
 @click.option("--repair", type=click.Choice(["leaked", "all"]), default="leaked", show_default=True,
               help="leaked: what is unfinished, pending or leaked; all: recompute whatever can be.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.options import configurable
+from pipeline.cli.options import Once, configurable
 
 
 @configurable
@@ -24,7 +24,7 @@ from pipeline.cli.options import configurable
 @click.option("--plain", is_flag=True, help="A line a second, also on a terminal.")
 @click.option("--bad-limit", type=click.IntRange(min=0), default=5, show_default=True, metavar="N",
               help="Bad packets told one by one: at most N per second, interface and cause.")
-@click.option("-w", "write", metavar="FILE", help="Write packets to a pcapng file; - for standard output.")
+@click.option("-w", "write", cls=Once, metavar="FILE", help="Write packets to a pcapng file; - for standard output.")
 @click.option("--bad-only", is_flag=True, help="Write bad packets only.")
 @click.option("-s", "snaplen", type=click.IntRange(min=0), default=0, metavar="N",
               help="Write at most N octets of each packet; it is judged whole.  0: all.")

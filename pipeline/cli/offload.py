@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from pipeline.cli.options import NETNS
+from pipeline.cli.options import NETNS, Once
 
 
 @click.command()
-@click.option("-i", "interface", required=True, metavar="IFACE", help="The interface.")
+@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="The interface.")
 @NETNS
 @click.option("--all", "every", is_flag=True, help="Show every feature, not only the short words.")
 @click.option("--json", is_flag=True, help="One NDJSON object: features, what was changed, what moved with it.")

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import click
 
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigError, PipelineError
+
+
+class Once(click.Option):
+    """An option that names a file, an interface or a namespace: a second one is refused, where click takes the last."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Have the parser keep all that are given."""
+        parser.add_option(obj=self, opts=self.opts, dest=self.name, action="append", nargs=self.nargs)
+
+    def consume_value(self, ctx: click.Context, opts: MutableMapping[str, Any]) -> Any:  # type: ignore[override]
+        """Take the one of them."""
+        given = opts.get(self.name or "")
+        if isinstance(given, list):
+            if len(given) > 1:
+                raise ConfigError(f"{ctx.info_name} takes one {self.opts[0]}: {' and '.join(given)} were given")
+            opts[self.name or ""] = given[0]
+        return super().consume_value(ctx, opts)
+
 
 AT = click.option(
     "--at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
     help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
 )
-NETNS = click.option("--netns", metavar="NAME|PID", help="The namespace it is in: a name of `ip netns`, or a process.")
+NETNS = click.option("--netns", cls=Once, metavar="NAME|PID",
+                     help="The namespace it is in: a name of `ip netns`, or a process.")
 
 STAGE = click.option(
     "--stage", multiple=True, metavar="STAGE[,ARG=VALUE...]",

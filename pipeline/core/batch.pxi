@@ -4,13 +4,14 @@ cdef class Batch:
     """Packets in parallel columns; element i of every column belongs to packet i.
 
     Columns are memoryviews over the engine's memory, valid until the batch is released; releasing it while one is
-    alive is a BufferError.
+    alive is a BufferError.  A view keeps the batch, and the batch the memory of its frames, also when their source was
+    dropped without being closed.
     """
     cdef pp_batch c
     cdef readonly Py_ssize_t exports
     cdef uintptr_t call    # number of the stage's call that is on
     cdef Py_ssize_t fresh  # of the exports, those made in it
-    cdef object owner   # keeps the memory that data points at, where no source does
+    cdef object owner   # keeps the memory that data points at; never the source, which knows its batch
     cdef public object keep  # a stage may leave something here for the next one; cleared at release
     cdef bint opened    # octets of a frame were handed out, writable
     cdef dict undo      # packet: its octets as they were when they were handed out; None: nobody will want them back

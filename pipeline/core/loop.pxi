@@ -78,8 +78,8 @@ cdef class Loop:
     cdef int begin(self) except -1:
         if self.source.running:
             raise ConfigError("another pipeline runs on this source")
-        self.source.detach()
-        self.source.batch, self.source.running = self.batch, 1
+        self.source.attach(self.batch)
+        self.source.running = 1
         return 0
 
     cdef int end(self) except -1:

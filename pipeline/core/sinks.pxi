@@ -50,7 +50,7 @@ cdef class CopySink(Sink):
 
     def __cinit__(self, CaptureSource source not None, int fd):
         self.source = source
-        self.copy.reader, self.copy.fd = &source.reader, fd
+        self.copy.reader, self.copy.fd = source.reader, fd
         self.c.take, self.c.context = pp_copy_take, &self.copy
 
     def finish(self):

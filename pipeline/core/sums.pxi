@@ -68,5 +68,8 @@ def self_test():
 
 
 if os.environ.get("PKTMEND_KERNEL"):
-    use_kernel(os.environ["PKTMEND_KERNEL"])
+    try:
+        use_kernel(os.environ["PKTMEND_KERNEL"])
+    except ConfigError as error:  # nobody who reads it has asked for a kernel just now
+        raise ConfigError(f"PKTMEND_KERNEL: {error.detail}", error.hint) from None
 self_test()

@@ -23,16 +23,20 @@ cdef Check make_check(const pp_check *k):
     return c
 
 
+@cython.no_gc_clear  # the collector may take a cycle apart before the buffer is released, which needs the batch
 cdef class _View:
-    """Exports one column, or one frame, through the buffer protocol and counts itself in its batch."""
+    """Exports one column, or one frame, through the buffer protocol, once, and counts itself in its batch."""
     cdef Batch batch
     cdef void *at
     cdef Py_ssize_t shape[1]
     cdef Py_ssize_t strides[1]
     cdef bytes format
     cdef bint readonly
+    cdef bint is_given
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
+        if self.is_given:  # the frame may be gone by now: only what was counted without a gap is sure to be there
+            raise BufferError("this view was given out already; ask the batch for another")
         if self.readonly and flags & PyBUF_WRITABLE:
             raise BufferError("this column is read-only")
         buffer.buf = self.at
@@ -46,6 +50,7 @@ cdef class _View:
         buffer.strides = self.strides if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
         buffer.suboffsets = NULL
         buffer.internal = <void *><uintptr_t>self.batch.call
+        self.is_given = True
         self.batch.exports += 1
         self.batch.fresh += 1
 

@@ -168,8 +168,12 @@ class World:
         """Make a namespace with its loopback up."""
         host = Host(self, name)
         self._hosts.append(host)
-        self.on_exit(lambda: _delete(host.namespace))  # first: a signal may come in between
-        _ip("netns", "add", host.namespace)
+        self.on_exit(lambda: _delete(host.namespace))  # first: a signal may come right behind
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:  # a signal's exception would leave the child alone, and it would make the namespace after the clean-up
+            _ip("netns", "add", host.namespace)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         settings = Path("/proc/sys/net/ipv6/conf")
 
         def quiet() -> None:

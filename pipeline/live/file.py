@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
@@ -13,7 +12,7 @@ from typing import IO
 from pipeline import _core
 from pipeline.errors import CaptureError
 from pipeline.live.options import WriteOptions
-from pipeline.pcap import PCAPNG
+from pipeline.pcap import PCAPNG, standard_output
 
 
 def name_of(options: WriteOptions, now: float, number: int) -> str:
@@ -38,8 +37,10 @@ class File:
         self.size = self.added = 0
         self._described = 0
         try:
-            self._file: IO[bytes] = sys.stdout.buffer if path == "-" else open(  # noqa: PTH123, SIM115 - see close()
+            self._file: IO[bytes] = standard_output() if path == "-" else open(  # noqa: PTH123, SIM115 - see close()
                 path, "ab" if append else "wb", buffering=0)
+        except CaptureError:
+            raise
         except OSError as error:
             raise CaptureError(f"cannot write {path}: {error.strerror}", "", error.errno or 0) from error
         status = os.fstat(self._file.fileno())
@@ -103,7 +104,7 @@ class File:
             raise CaptureError(f"{self.path}: {os.strerror(number)}", "", number) from error
 
     def _close(self) -> None:
-        if self._file is not sys.stdout.buffer:
+        if self.path != "-":
             self._file.close()
 
 

@@ -14,13 +14,16 @@ from typing import Final, Protocol
 
 from pipeline import privileges
 from pipeline.errors import ConfigError
+from pipeline.fifo import awaited_reader
+from pipeline.interfaces import require_interface
 from pipeline.live.bad import Picker
 from pipeline.live.events import Events
 from pipeline.live.lines import Lines
-from pipeline.live.options import MonitorOptions
+from pipeline.live.options import MonitorOptions, is_pattern
 from pipeline.live.watch import Watch
 from pipeline.live.writer import Writer
 from pipeline.machine.counters import read_counters
+from pipeline.outputs import require_writable
 from pipeline.report import status_line
 from pipeline.service import Service
 from pipeline.signals import Signals
@@ -60,6 +63,7 @@ def run_monitor(options: MonitorOptions, serve: Serve | None = None) -> None:
     options.check()
     if options.picture:
         require_rich()
+        require_writable(options.picture)
     signals = Signals(has_files=options.write is not None)
     with ExitStack() as stack:
         Monitor(options, signals, stack, serve).run()
@@ -81,11 +85,15 @@ class Monitor:
         if options.write is not None:
             workers = options.workers * len(options.interfaces)
             self._writer = Writer(options.write, self._tell, self._kernel_counts, workers)
-        self._watch = stack.enter_context(Watch(options, self._writer, lambda text: self._tell("interface", text)))
-        self.latest = self._look()
-        server = serve(options.listen, lambda: self.latest) if serve else None
-        if self._writer is not None:
-            self._writer.open()
+        for name in options.interfaces:
+            if not is_pattern(name):
+                require_interface(name)  # before anybody waits
+        with awaited_reader(options.write.path if options.write else "-", signals.stop.is_set):
+            self._watch = stack.enter_context(Watch(options, self._writer, lambda text: self._tell("interface", text)))
+            self.latest = self._look()
+            server = serve(options.listen, lambda: self.latest) if serve else None
+            if self._writer is not None:
+                self._writer.open()
         unfiltered = _harden(options)
         self._face = _face(options)
         stack.callback(self._face.close)

@@ -266,6 +266,28 @@ static void test_garbage(void)
     }
 }
 
+/* A packet block whose note says "not ready", at the end of its memory; a stage has written to its lengths since it was read. */
+static void test_note_is_cleared_within_the_block_alone(void)
+{
+    enum { BLOCK = 28 + 4 + 12 + 4 };
+    static const struct {
+        uint32_t size, caplen;
+        int is_cleared;
+    } cases[] = { { BLOCK, 4, 1 }, { BLOCK + 4, 4, 0 }, { 0x7ffffffc, 4, 0 }, { 31, 4, 0 }, { 0, 4, 0 }, { BLOCK, 0x7ffffff0, 0 },
+        { BLOCK, 0xffffffff, 0 }, { BLOCK, BLOCK - 31, 0 } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t block[BLOCK / 4] = { 6, cases[i].size, 0, 0, 0, cases[i].caplen, 4, 0xaaaaaaaa, 4u << 16 | 2, 0x202, 0, BLOCK };
+        uint8_t *memory = malloc(BLOCK);
+        memcpy(memory, block, BLOCK);
+        pp_pcapng_set_ready(memory + 28, memory, memory + BLOCK);
+        block[9] = cases[i].is_cleared ? 2 : 0x202;
+        CHECK_THAT(memcmp(memory, block, BLOCK) == 0, "case %zu", i);
+        pp_pcapng_set_ready(memory + 28, memory + 4, memory + BLOCK); /* one that began before the window */
+        CHECK_THAT(memcmp(memory, block, BLOCK) == 0, "case %zu", i);
+        free(memory);
+    }
+}
+
 int main(void)
 {
     test_byte_orders_and_resolutions();
@@ -274,5 +296,6 @@ int main(void)
     test_truncated_anywhere();
     test_absurd_caplen();
     test_garbage();
+    test_note_is_cleared_within_the_block_alone();
     return DONE;
 }

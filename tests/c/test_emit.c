@@ -170,6 +170,36 @@ static void test_note_on_another_field(pp_batch *b, uint16_t damage)
     CHECK_EQ(v.flags, damage ? 0 : 1);
 }
 
+/* As a file has it: no header before the frame, but a note that something is unfinished. */
+static void test_note_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, int finish)
+{
+    pp_vnet v;
+    pp_ledger ledger = { 0 };
+    pp_emit *e = pp_emit_new(ends[0], PACKETS, 1500, finish, 0);
+    uint8_t *f = memory[0].frame;
+    datagram(b, 0, 101);
+    put16(f + L4 + 6, add(17 + 109, f + L3 + 12, 8) ^ damage);
+    memset(memory[0].vnet, 0xee, sizeof memory[0].vnet); /* somebody else's octets */
+    b->flags[0] = flags;
+    b->vlan_tpid[0] = 0x8100;
+    b->count = 1;
+    pp_stage_verify(b, NULL);
+    pp_stage_classify(b, NULL);
+    CHECK_EQ(pp_emit_take(e, b, &ledger), 0);
+    CHECK_EQ(ledger.sent, 1);
+    pp_emit_free(e);
+    uint32_t tag = flags & PP_PKT_VLAN ? 4 : 0;
+    int is_noted = (flags & PP_PKT_NOT_READY) && !damage && !finish;
+    CHECK_EQ(next(&v), L4 + 109 + tag);
+    CHECK_EQ(v.flags, is_noted);
+    CHECK_EQ(v.csum_start, is_noted ? L4 + tag : 0);
+    CHECK_EQ(v.csum_offset, is_noted ? 6 : 0);
+    CHECK_EQ(v.gso_type | v.gso_size, 0);
+    CHECK((total(got + PP_VNET_LEN + tag, L3, 109) == 0xffff) == ((flags & PP_PKT_NOT_READY) && !damage && finish));
+    for (unsigned i = 0; i < PP_VNET_LEN; i++)
+        CHECK_EQ(memory[0].vnet[i], 0xee);
+}
+
 int main(void)
 {
     pp_batch b = columns(PACKETS);
@@ -180,6 +210,9 @@ int main(void)
         test_sums_around_segments(&b, i ? 0x0140 : 0);
         test_note_on_another_field(&b, i ? 0x55 : 0);
     }
+    for (unsigned i = 0; i < 16; i++)
+        test_note_of_a_file(&b, (uint16_t)(PP_PKT_METADATA | (i & 1 ? PP_PKT_NOT_READY : 0) | (i & 2 ? PP_PKT_VLAN : 0)), i & 4 ? 0x0140 : 0,
+                            i & 8 ? 1 : 0);
     columns_free(&b);
     close(ends[0]), close(ends[1]);
     return DONE;

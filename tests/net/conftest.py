@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from line import Line
+from sanitizing import Build
 
 from pipeline.lab.world import World
 
@@ -34,3 +36,15 @@ def make_line() -> Iterator[Callable[[int], Line]]:
     """Make lines of a chosen MTU."""
     with World() as world:
         yield lambda mtu: Line(world, mtu)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sanitized_build(request: pytest.FixtureRequest) -> Iterator[Build | None]:
+    """Begin it with the first test of this folder, if any test wants it: until that one's turn there is time enough."""
+    wanted = any("sanitized" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    if not wanted or os.geteuid() != 0 or shutil.which("gcc") is None:
+        yield None
+        return
+    build = Build()
+    yield build
+    build.close()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools import PATIENCE, until
 
 from pipeline.lab.world import Host, World, end
 
@@ -40,7 +41,9 @@ class Bridge:
         self.first_line = self.process.stderr.readline().decode()
         self.snapshots: list[dict[str, Any]] = []
         self.lines: list[dict[str, Any]] = []
+        self.said: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
@@ -62,16 +65,36 @@ class Bridge:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def told(self) -> list[str]:
-        """End it by SIGTERM; return what it said on stderr after its first line, without `pktmend: `."""
-        self.process.terminate()
+    def _listen(self) -> None:
         assert self.process.stderr is not None
-        lines = self.process.stderr.read().decode().splitlines()
-        assert self.process.wait(5) == 0, lines
-        self._reader.join(2)
-        for d in self.snapshots[-1]["directions"]:
-            assert_ledger(d)
-        return [line.removeprefix("pktmend: ") for line in lines]
+        for line in self.process.stderr:
+            self.said.append(line.decode().removesuffix("\n").removeprefix("pktmend: "))
+
+    def listen(self) -> None:
+        """Keep what it says on stderr in `said`; whoever reads stderr by himself does not call this before the end."""
+        if self._listener.ident is None:
+            self._listener.start()
+
+    def await_told(self, count: int) -> None:
+        """Wait until it has said *count* lines on stderr after its first one."""
+        self.listen()
+        until(lambda: len(self.said) >= count, f"line {count} of {self.said}")
+
+    def ended(self, code: int = 0) -> list[str]:
+        """Wait for its end; return what it said on stderr after its first line, without `pktmend: `."""
+        self.listen()
+        ended = self.process.wait(PATIENCE)
+        for thread in (self._reader, self._listener):
+            thread.join(PATIENCE)
+        assert ended == code, self.said
+        return self.said
+
+    def told(self, count: int = 0) -> list[str]:
+        """End it by SIGTERM once it has said *count* lines; return all that it said, as ended()."""
+        if count:
+            self.await_told(count)
+        self.stop()
+        return self.said
 
     @property
     def directions(self) -> list[dict[str, Any]]:
@@ -79,17 +102,13 @@ class Bridge:
         found: list[dict[str, Any]] = self.snapshots[-1]["directions"]
         return found
 
-    def stop(self, number: int = signal.SIGTERM, within: float = 5) -> list[dict[str, Any]]:
-        """End it by a signal; return the directions of the last snapshot."""
+    def stop(self, number: int = signal.SIGTERM) -> list[dict[str, Any]]:
+        """End it by a signal: it drains its ring first; return the directions of the last snapshot."""
         self.process.send_signal(number)
-        code = self.process.wait(within)
-        self._reader.join(within)
-        stderr = self.process.stderr.read().decode() if self.process.stderr else ""
-        assert code == 0, stderr
-        directions: list[dict[str, Any]] = self.snapshots[-1]["directions"]
-        for d in directions:
+        self.ended()
+        for d in self.directions:
             assert_ledger(d)
-        return directions
+        return self.directions
 
 
 def assert_ledger(d: dict[str, Any]) -> None:
@@ -186,7 +205,7 @@ def datagrams(source: Host, target: Host, sizes: list[int], *, version: int = 4)
         s = socket.socket(family, socket.SOCK_DGRAM)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         s.bind((where, 0))
-        s.settimeout(5)
+        s.settimeout(PATIENCE)
         return s
 
     receiver = target.call(lambda: bind(address))
@@ -248,7 +267,7 @@ def put(tap: socket.socket, frame: bytes) -> None:
             time.sleep(0.001)
 
 
-def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3) -> bytes:
+def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = PATIENCE) -> bytes:
     """Return the first frame that *wanted* accepts."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
@@ -257,6 +276,26 @@ def seen(tap: socket.socket, wanted: Callable[[bytes], bool], seconds: float = 3
             if wanted(frame):
                 return frame
     raise AssertionError("the frame did not arrive")
+
+
+def everything(tap: socket.socket, quiet: float = 0.2) -> list[bytes]:
+    """Return the frames that have arrived, once none has for *quiet* seconds."""
+    found = []
+    while select.select([tap], [], [], quiet)[0]:
+        found.append(tap.recv(1 << 17))
+    return found
+
+
+def await_reader(host: Host, interface: str, count: int = 1) -> None:
+    """Wait until *count* packet sockets read from that interface of *host*."""
+    number = str(host.index(interface))
+    listed = Path("/proc/thread-self/net/packet")
+
+    def readers() -> int:
+        rows = [line.split() for line in host.call(listed.read_text).splitlines()[1:]]
+        return sum(row[4] == number and row[3] != "0000" for row in rows)  # a protocol of 0: for sending
+
+    until(lambda: readers() >= count, f"a reader of {interface}")
 
 
 def states(pid: int) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ import threading
 import time
 
 from line import ADDRESSES, Line
+from tools import PATIENCE, until
 
 CHUNK = 1 << 16
 REPLY = re.compile(rb"^\[(\d+\.\d+)\] .*icmp_seq=(\d+)", re.MULTILINE)
@@ -27,10 +28,10 @@ class Stream:
         self._faults: list[BaseException] = []
         server = line.b.call(lambda: socket.create_server((ADDRESSES["b"][0], 0)))
         address = server.getsockname()
-        self._out = line.a.call(lambda: socket.create_connection(address, timeout=30))
+        self._out = line.a.call(lambda: socket.create_connection(address, timeout=PATIENCE))
         self._in, _ = server.accept()
         server.close()
-        self._in.settimeout(30)
+        self._in.settimeout(PATIENCE)
         self._threads = [threading.Thread(target=self._guard, args=[each]) for each in (self._send, self._receive)]
         for thread in self._threads:
             thread.start()
@@ -59,7 +60,7 @@ class Stream:
         """End it; all that was sent has arrived, unchanged."""
         self._is_over = True
         for thread in self._threads:
-            thread.join(40)
+            thread.join(2 * PATIENCE)
         assert not self._faults, self._faults
         assert self._sent.digest() == self._got.digest(), "the stream's octets differ"
 
@@ -85,16 +86,11 @@ class Load:
         """Time and number of every answer so far."""
         return [(float(when), int(number)) for when, number in REPLY.findall(self._seen)]
 
-    def await_reply(self, since: float, within: float = 2) -> float:
-        """Wait for an answer later than *since* (time.time()); return the seconds until it came."""
-        while time.time() < since + within + 0.3:
-            if late := [when for when, _ in self.replies() if when > since]:
-                assert late[0] - since <= within, f"service is back only after {late[0] - since:.2f} s"
-                return late[0] - since
-            time.sleep(0.01)
-        raise AssertionError(f"no answer within {within} s")
+    def await_reply(self, since: float, within: float = 10) -> None:
+        """Wait for an answer later than *since* (time.time())."""
+        until(lambda: any(when > since for when, _ in self.replies()), "an answer", within)
 
-    def await_progress(self, within: float = 10) -> None:
+    def await_progress(self, within: float = PATIENCE) -> None:
         """Wait until the stream goes on."""
         assert self.stream is not None
         before, deadline = self.stream.received, time.monotonic() + within
@@ -107,7 +103,7 @@ class Load:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._ping.terminate()
-        self._ping.wait(5)
-        self._reader.join(5)
+        self._ping.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         if self.stream is not None and kind is None:
             self.stream.finish()

@@ -11,7 +11,8 @@ import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any
 
-from tools import need
+import pytest
+from tools import PATIENCE, need, until
 
 BENCH = [sys.executable, "-m", "pipeline", "bench"]
 
@@ -77,16 +78,15 @@ def test_word_that_names_no_forwarder_is_refused() -> None:
     assert done.returncode == 2 and "abacus" in done.stderr and "kernel bridge" in done.stderr
 
 
-def test_ended_by_a_signal_it_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("later", [0, 1], ids=["while it makes its first hosts", "after a second"])
+def test_ended_by_a_signal_it_leaves_nothing_behind(later: float) -> None:
     need("iperf3", "ping")
     before = namespaces()
     program = subprocess.Popen([*BENCH, "bridge", "--quick"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     mine = f"pktmend-{program.pid}-"
-    deadline = time.monotonic() + 20
-    while not any(name.startswith(mine) for name in namespaces() - before) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
+    until(lambda: any(name.startswith(mine) for name in namespaces() - before))
+    time.sleep(later)
     program.send_signal(signal.SIGTERM)
-    program.communicate(timeout=30)
+    program.communicate(timeout=2 * PATIENCE)
     assert program.returncode == 128 + signal.SIGTERM
     assert not any(name.startswith(mine) for name in namespaces())

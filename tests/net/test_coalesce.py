@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import frames as f
 import pytest
-from line import Line, datagrams, open_tap, transfer
+from line import Line, datagrams, everything, open_tap, transfer
 from scapy.all import IP, TCP, UDP, Raw
 
 MEGABYTE = 1 << 20
@@ -51,23 +50,12 @@ def test_egress_without_segmentation_offload_gets_frames(line: Line, feature: st
 def burst(line: Line, packets: list[bytes]) -> list[bytes]:
     """Send *packets* while the bridge sleeps, so that they are one batch; what b's network sees, in order."""
     with line.bridged() as bridge, open_tap(line.a, "eth0") as out, open_tap(line.b, "eth0") as back:
-        time.sleep(0.3)
         bridge.pause()
         for packet in packets:
             out.send(packet)
         bridge.process.send_signal(signal.SIGCONT)
-        time.sleep(0.4)
-        got = []
-        back.setblocking(False)
-        while True:
-            try:
-                frame = back.recv(1 << 17)
-            except BlockingIOError:
-                break
-            if frame[:12] == packets[0][:12]:
-                got.append(frame)
         bridge.stop()
-    return got
+        return [frame for frame in everything(back) if frame[:12] == packets[0][:12]]
 
 
 def test_what_must_not_be_joined_is_not(line: Line) -> None:

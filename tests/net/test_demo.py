@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-from tools import ROOT, left, need
+from tools import PATIENCE, ROOT, left, need, until
 
 from pipeline.lab import ovs
 
@@ -21,7 +20,7 @@ def test_demo_shows_symptom_and_cure(switch: str) -> None:
     if switch == "ovs" and not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
     demo = subprocess.Popen([sys.executable, DEMO, "--switch", switch], stdout=subprocess.PIPE, text=True)
-    out, _ = demo.communicate(timeout=60)
+    out, _ = demo.communicate(timeout=4 * PATIENCE)
     assert demo.returncode == 0, out
     assert out.count("  yes  ") == 5 and "NO " not in out
     assert "repaired leaked" in out and "Connection timed out" in out
@@ -32,8 +31,11 @@ def test_demo_shows_symptom_and_cure(switch: str) -> None:
 def test_interrupted_demo_leaves_nothing(number: int) -> None:
     need("curl", "ping")
     demo = subprocess.Popen([sys.executable, DEMO, "--switch", "relay"], stdout=subprocess.PIPE, text=True)
-    time.sleep(3)
+    assert demo.stdout is not None
+    while "curl" not in demo.stdout.readline():
+        assert demo.poll() is None
+    until(lambda: len(left(demo.pid)) == 3)
     demo.send_signal(number)
-    demo.communicate(timeout=20)
+    demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 130
     assert left(demo.pid) == []

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from line import Line, open_tap, transfer
-from tools import need
+from tools import PATIENCE, need
 
 from pipeline._kernel import lib
 from pipeline.lab import ovs
@@ -28,7 +28,7 @@ Findings = list[dict[str, Any]]
 
 
 class Diagnosis:
-    """A running `pktmend diagnose --json`; results() waits for it."""
+    """A running `pktmend diagnose --json`; stop() ends it, results() waits for it."""
 
     def __init__(self, host: Host, *argv: str) -> None:
         self.process = host.spawn(sys.executable, "-m", "pipeline", "diagnose", *argv, "--json", stdout=subprocess.PIPE,
@@ -37,20 +37,25 @@ class Diagnosis:
         self.first_line = self.process.stderr.readline().decode()
         assert "watching" in self.first_line, self.first_line
 
+    def stop(self) -> Findings:
+        """End it by SIGINT; as results()."""
+        self.process.send_signal(signal.SIGINT)
+        return self.results()
+
     def results(self) -> Findings:
         """Return the findings; the exit code fits them."""
-        out, _ = self.process.communicate(timeout=30)
+        out, _ = self.process.communicate(timeout=PATIENCE)
         *found, self.summary = [json.loads(line) for line in out.splitlines()]
         findings = [one["diagnosis"] for one in found]
         assert self.process.returncode == (0 if all(one["healthy"] for one in findings) else 1), findings
         return findings
 
 
-def during(traffic: Callable[[], object], *taps: tuple[Host, tuple[str, ...]], seconds: float = 2.0) -> list[Findings]:
+def during(traffic: Callable[[], object], *taps: tuple[Host, tuple[str, ...]]) -> list[Findings]:
     """Let several diagnoses look on while *traffic* happens."""
-    running = [Diagnosis(host, *argv, "--duration", str(seconds)) for host, argv in taps]
+    running = [Diagnosis(host, *argv) for host, argv in taps]
     traffic()
-    return [each.results() for each in running]
+    return [each.stop() for each in running]
 
 
 def names(findings: Findings) -> list[str]:
@@ -65,7 +70,7 @@ def ping_and_fail(line: Line) -> None:
     """ICMP passes, TCP does not."""
     line.a.run("ping", "-c2", "-i0.2", "10.7.0.2")
     with pytest.raises(TimeoutError):
-        transfer(line.a, line.b, 1000, seconds=1.4)
+        transfer(line.a, line.b, 1000, seconds=1.6)  # the SYN is sent again after a second
 
 
 def talk(line: Line) -> None:
@@ -182,7 +187,7 @@ def test_open_vswitch_is_named_and_its_own_option_offered(line: Line) -> None:
         pytest.skip("Open vSwitch is not installed")
     line.a.offload("eth0", tso=False, gso=False)
     ovs.OpenVSwitch(line.node).ports("pa", "pb")
-    (findings,) = during(lambda: ping_and_fail(line), (line.b, ("-i", "eth0")), seconds=3)
+    (findings,) = during(lambda: ping_and_fail(line), (line.b, ("-i", "eth0")))
     assert names(findings) == ["metadata-lost"] and "ovs-vswitchd" in evidence(findings[0])
     assert any("userspace-tso-enable=true" in each["command"] for each in findings[0]["remedy"])
 
@@ -214,7 +219,7 @@ def test_tap_without_vnet_header(line: Line) -> None:
         line.a.address("tap0", "10.6.0.1/24")
         line.a.run("ip", "neigh", "add", "10.6.0.2", "lladdr", "02:00:00:00:00:02", "dev", "tap0")
         def knock() -> None:
-            line.a.run(sys.executable, "-c", "import socket; s = socket.socket(); s.settimeout(1.3);"
+            line.a.run(sys.executable, "-c", "import socket; s = socket.socket(); s.settimeout(1.6);"
                        "s.connect_ex(('10.6.0.2', 80))")
 
         (findings,) = during(knock, (line.a, ("-i", "tap0")))
@@ -257,10 +262,10 @@ def test_flagged_frame_with_another_value_is_a_bad_seed_live(line: Line) -> None
 def test_ends_by_count_and_by_signal(line: Line) -> None:
     counted = Diagnosis(line.node, "-i", "pa", "-c", "4")
     endless = Diagnosis(line.node, "-i", "pb", "--duration", "100")
-    line.a.run("ping", "-c6", "-i0.1", "-W1", "10.7.0.2", check=False)  # nothing joins pa and pb: ARP requests
+    while counted.process.poll() is None:
+        line.a.run("ping", "-c6", "-i0.1", "-W1", "10.7.0.2", check=False)  # nothing joins pa and pb: ARP requests
     assert counted.results() and counted.summary["summary"]["packets"] == 4
-    endless.process.send_signal(signal.SIGINT)
-    assert names(endless.results()) == ["nothing-wrong"]
+    assert names(endless.stop()) == ["nothing-wrong"]
 
 
 def test_missing_privilege_is_exit_3() -> None:
@@ -274,6 +279,6 @@ def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
     folder = bridged.world.folder()
     command = [sys.executable, "-m", "pipeline", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
-    assert process.wait(20) == 0 and list(folder.iterdir()) == []
+    assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []
 
 

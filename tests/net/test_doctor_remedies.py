@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from line import NO_PI, TAP, VNET_HDR, Line, open_tap_device, transfer
 from test_doctor import doctor, link, send_bad, start_relay, the
+from tools import PATIENCE
 
 from pipeline.doctor import examine, look
 from pipeline.doctor.finding import Finding
@@ -47,7 +48,7 @@ def stop(shell: subprocess.Popen[str]) -> None:
     """End what paste started: its own session, and no other."""
     if shell.poll() is None:
         os.killpg(shell.pid, signal.SIGTERM)
-    shell.wait(10)
+    shell.wait(PATIENCE)
     assert shell.stdout is not None
     shell.stdout.close()
 

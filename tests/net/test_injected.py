@@ -10,6 +10,7 @@ import frames as f
 import pytest
 from line import Bridge, Line, open_tap, seen
 from scapy.all import UDP, Dot1Q, Raw
+from tools import PATIENCE
 
 CARRIERS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.tcp / f.PAYLOAD,
             f.ether / f.ip4 / f.udp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]
@@ -39,7 +40,7 @@ def test_repaired_datagram_reaches_the_application(line: Line) -> None:
     def bind() -> socket.socket:
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         s.bind(("10.7.0.2", 5000))
-        s.settimeout(2)
+        s.settimeout(1)
         return s
 
     with line.b.call(bind) as application:
@@ -50,6 +51,7 @@ def test_repaired_datagram_reaches_the_application(line: Line) -> None:
             bridge.stop()
         assert line.b.checksum_errors() == {"UdpInCsumErrors": 1}
         with line.bridged() as bridge, open_tap(line.a, "eth0") as out:
+            application.settimeout(PATIENCE)
             out.send(f.leaked(packet))
             assert application.recv(2000) == bytes(range(101))
             bridge.stop()
@@ -87,7 +89,6 @@ def test_super_frame_with_a_wrong_seed_is_dropped_by_the_receiver(line: Line, fi
     damaged = f.put16(f.raw(packet), f.field_offset(packet), f.seed(packet) ^ 0x0100)
     with line.bridged(*finish) as bridge, open_tap(line.a, "eth0", vnet=True) as out:
         out.send(f.vnet(packet, gso_type=1, gso_size=1000) + damaged)
-        time.sleep(0.3)
         there, _ = bridge.stop()
     assert there["checks"]["tcp"] == {"bad-seed": 1} and there["split"] == 1
     assert there["sent_frames"] - there["sent"] == 2  # one became three
@@ -173,7 +174,7 @@ def test_vlan_tag_is_kept_and_the_pending_sum_stays_pending(line: Line, packet: 
 
 
 def _with_tag(tap: socket.socket, length: int) -> tuple[bytes, int]:
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         data, ancillary, _, _ = tap.recvmsg(1 << 17, 256)
         if len(data) == length:

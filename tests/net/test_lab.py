@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tools import ROOT, left, need
+from tools import PATIENCE, ROOT, left, need, until
 
 LAB = (sys.executable, "-m", "pipeline", "lab")
 EXPECTED = {
@@ -43,33 +45,58 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(name: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
-    """Run a case with --json; return what came out, and its lines."""
-    lab = subprocess.Popen([*LAB, "run", name, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    out, error = lab.communicate(timeout=120)
-    if lab.returncode == 4 and "not installed" in error:
-        pytest.skip(error.strip())
-    assert left(lab.pid) == []
-    done = subprocess.CompletedProcess(lab.args, lab.returncode, out, error)
-    return done, [json.loads(line) for line in out.splitlines()]
+@dataclass
+class Played:
+    """A case that has ended: what it said, and what it left behind."""
+
+    code: int
+    out: str
+    error: str
+    left: list[str]
+
+
+Results = dict[str, Future[Played]]
+
+
+def play(name: str, folder: Path) -> Played:
+    """Run a case with --json, its temporary files in *folder*."""
+    lab = subprocess.Popen([*LAB, "run", name, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           env={**os.environ, "TMPDIR": str(folder)})
+    try:
+        out, error = lab.communicate(timeout=4 * PATIENCE)
+    except subprocess.TimeoutExpired:
+        lab.terminate()
+        out, error = lab.communicate(timeout=PATIENCE)
+    return Played(lab.returncode, out, error, [*left(lab.pid), *(path.name for path in folder.iterdir())])
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
+    """The chosen cases: they wait more than they work, and each has its own world, so two play at a time."""
+    chosen = [item.callspec.params["name"] for item in request.session.items
+              if getattr(item, "originalname", "") == "test_case_is_seen_diagnosed_and_cured"]
+    pool = ThreadPoolExecutor(2)
+    yield {name: pool.submit(play, name, tmp_path_factory.mktemp(f"lab-{name}")) for name in chosen}
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_case_is_seen_diagnosed_and_cured(name: str, temporary: Path) -> None:
-    done, lines = run(name)
-    *steps, last = lines
+def test_case_is_seen_diagnosed_and_cured(name: str, played: Results) -> None:
+    done = played[name].result()
+    if done.code == 4 and "not installed" in done.error:
+        pytest.skip(done.error.strip())
+    *steps, last = [json.loads(line) for line in done.out.splitlines()]
     assert all(set(line) == {"step"} for line in steps)
     failed = [line["step"]["what"] for line in steps if not line["step"]["holds"]]
     assert list(last) == ["lab"]
     lab = last["lab"]
     assert set(lab) == {"name", "symptom_seen", "expected_cause", "diagnosis", "cured"}
     assert lab["name"] == name and lab["expected_cause"] == EXPECTED[name]
-    assert lab["symptom_seen"] and lab["cured"] and not failed, (failed, done.stderr)
+    assert lab["symptom_seen"] and lab["cured"] and not failed, (failed, done.error)
     assert set(lab["diagnosis"]) == {"cause", "confidence", "remedy"}
     assert lab["diagnosis"]["cause"] == EXPECTED[name], lab
     assert lab["diagnosis"]["confidence"] in ("certain", "likely", "possible")
-    assert done.returncode == 0 and done.stderr == ""
-    assert list(temporary.iterdir()) == []
+    assert done.code == 0 and done.error == "" and done.left == []
 
 
 def test_list_names_every_case() -> None:
@@ -90,13 +117,12 @@ def test_interrupted_case_leaves_nothing(number: int, temporary: Path) -> None:
     lab = subprocess.Popen([*LAB, "run", "relay"], stdout=subprocess.PIPE, text=True)
     assert lab.stdout is not None
     while "curl" not in lab.stdout.readline():
-        pass
-    time.sleep(0.3)  # curl is waiting
+        assert lab.poll() is None
+    until(lambda: len(programs(lab.pid)) >= 3)  # the relay, the web server, curl, which is waiting
     running = programs(lab.pid)
-    assert len(running) >= 3  # the relay, the web server, curl
     lab.send_signal(number)
     lab.send_signal(number)  # an impatient user does not stop the clean-up
-    lab.communicate(timeout=20)
+    lab.communicate(timeout=PATIENCE)
     assert lab.returncode == 128 + number
     assert left(lab.pid) == [] and alive(running) == [] and list(temporary.iterdir()) == []
 
@@ -104,21 +130,21 @@ def test_interrupted_case_leaves_nothing(number: int, temporary: Path) -> None:
 def test_kept_case_can_be_entered_and_removed_as_it_says(temporary: Path) -> None:
     need("curl", "ping")
     lab = subprocess.Popen([*LAB, "run", "relay", "--keep"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    out, error = lab.communicate(timeout=60)
+    out, error = lab.communicate(timeout=4 * PATIENCE)
     assert "taken down" not in out
     try:
         enter = re.findall(r"^  (ip netns exec .*) bash$", error, re.MULTILINE)
         assert len(enter) == 3
         a = enter[0].split()
-        assert subprocess.run([*a, "ping", "-c1", "-W2", "10.7.0.2"], capture_output=True, check=False).returncode == 0
+        assert subprocess.run([*a, "ping", "-c1", "-W9", "10.7.0.2"], capture_output=True, check=False).returncode == 0
         get = [*a, "curl", "-s", "--connect-timeout", "1", "http://10.7.0.2:8080/"]
         assert subprocess.run(get, capture_output=True, check=False).returncode == 28  # it is broken again, as found
     finally:
         running = programs(lab.pid)
         remove = error.split("To remove all of it:\n")[1]
         subprocess.run(["sh", "-c", remove], check=True)
-    time.sleep(0.2)
-    assert len(running) >= 2 and alive(running) == []
+    assert len(running) >= 2
+    until(lambda: alive(running) == [])
     assert left(lab.pid) == []
     assert list(temporary.iterdir()) == []
 

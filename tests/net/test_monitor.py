@@ -15,7 +15,7 @@ import frames as f
 import pytest
 from line import open_tap
 from scapy.all import UDP
-from tools import until
+from tools import PATIENCE, until
 from watching import Monitor, Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
@@ -66,9 +66,8 @@ def test_what_this_host_sends_is_pending_and_not_bad(pair: Pair) -> None:
 def test_number_of_packets_ends_it(pair: Pair) -> None:
     monitor = Monitor(pair.node, "-i", "pa", "-c", "10", "udp")
     pair.send([good()] * 25)
-    monitor.process.wait(5)
-    monitor._reader.join(5)
-    assert monitor.snapshots[-1]["directions"][0]["packets"] == 10
+    monitor.ended()
+    assert monitor.directions[0]["packets"] == 10
 
 
 def test_bad_packets_shown_and_not_shown_add_up(pair: Pair) -> None:
@@ -160,7 +159,7 @@ def test_signal_prints_the_summary_with_kernel_drops(pair: Pair, number: int) ->
     process.send_signal(signal.SIGUSR1)
     assert b"pa: " in process.stderr.readline()
     process.send_signal(number)
-    out, _ = process.communicate(timeout=5)
+    out, _ = process.communicate(timeout=PATIENCE)
     text = out.decode()
     assert process.returncode == 0
     assert "pa: 2 packets" in text and "kernel saw 2, dropped 0" in text and "leaked 1" in text
@@ -170,8 +169,9 @@ def test_signal_prints_the_summary_with_kernel_drops(pair: Pair, number: int) ->
 def test_usr1_prints_a_snapshot_and_goes_on(pair: Pair) -> None:
     monitor = Monitor(pair.node, "-i", "pa", "udp")
     pair.send([good()] * 3)
-    time.sleep(0.3)
-    before = len(monitor.snapshots)
-    monitor.process.send_signal(signal.SIGUSR1)
-    until(lambda: len(monitor.snapshots) > before, "a snapshot", 0.9)
+    began, before = time.monotonic(), len(monitor.snapshots)
+    for asked in range(10):
+        monitor.process.send_signal(signal.SIGUSR1)
+        until(lambda n=asked: len(monitor.snapshots) > before + n, "a snapshot")
+    assert time.monotonic() - began < 6  # by itself it prints one a second
     assert monitor.end()["directions"][0]["packets"] == 3

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import need, until
+from tools import PATIENCE, need, until
 from watching import Monitor, Pair, corrupt, good, leaked, run
 
 from pipeline.lab.world import World
@@ -117,10 +117,12 @@ def test_ring_of_files_has_the_names_and_sizes_of_tcpdump(pair: Pair, tmp_path: 
     monitor = Monitor(pair.node, *words, "-w", str(ours / "x"), "udp")
     pair.send([good(1400)] * 3000)
     last = monitor.end()
-    tcpdump.send_signal(signal.SIGTERM)
-    tcpdump.wait(5)
     names = {path.name for path in ours.iterdir()}
-    assert names == {path.name for path in theirs.iterdir()} >= {"x00", "x01", "x04"}
+    assert names >= {"x00", "x01", "x04"}
+    until(lambda: names <= {path.name for path in theirs.iterdir()}, "writing")
+    tcpdump.send_signal(signal.SIGTERM)
+    tcpdump.wait(PATIENCE)
+    assert names == {path.name for path in theirs.iterdir()}
     assert sum(packets_of(path) for path in ours.iterdir()) == last["file"]["written"] == 3000
     *full, _ = sorted(path.stat().st_size for path in ours.iterdir())[::-1]
     one_packet = 28 + 1442 + 2 + 12 + 4
@@ -139,10 +141,10 @@ def test_ring_begins_again_with_the_first_file(pair: Pair, tmp_path: Path) -> No
 def test_files_by_time_end_it_after_so_many(pair: Pair, tmp_path: Path) -> None:
     monitor = Monitor(pair.node, "-i", "pa", "-G", "1", "-W", "2", "-w", str(tmp_path / "%s.pcapng"), "udp")
     began = time.time()
-    while monitor.process.poll() is None and time.time() < began + 8:
+    while monitor.process.poll() is None and time.time() < began + PATIENCE:
         pair.send([good()])
         time.sleep(0.02)
-    last = monitor.ended()
+    last = monitor.last()
     files = sorted(tmp_path.iterdir())
     assert len(files) == 2 and all(began - 2 <= int(path.stem) <= time.time() for path in files)
     assert sum(packets_of(path) for path in files) == last["file"]["written"]
@@ -178,7 +180,7 @@ def test_full_disk_stops_the_writer_only(pair: Pair, tmp_path: Path) -> None:
         in_file = packets_of(path)  # whole blocks, or capinfos would fail
         run("mount", "-o", "remount,size=8m", str(disk))
         pair.send([good(1400)] * 100)
-        time.sleep(0.3)
+        monitor.await_read(600)
         monitor.process.send_signal(signal.SIGHUP)
         monitor.wait_for("writer", "opened again")
         pair.send([good(1400)] * 50)
@@ -205,7 +207,7 @@ def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
     pair.send([good()] * 5)
     process.send_signal(signal.SIGTERM)
     summary = process.stderr.read().decode()
-    assert process.wait(5) == 0
+    assert process.wait(PATIENCE) == 0
     assert "EPIPE" in summary and "pa: " in summary
 
 
@@ -218,8 +220,8 @@ def test_pipe_that_tshark_reads(pair: Pair) -> None:
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert b"watching" in process.stderr.readline()
     pair.send([good()] * 20)
-    out, _ = tshark.communicate(timeout=20)
-    assert out.split() == [b"5000"] * 20 and process.wait(5) == 0
+    out, _ = tshark.communicate(timeout=PATIENCE)
+    assert out.split() == [b"5000"] * 20 and process.wait(PATIENCE) == 0
 
 
 def test_pipe_that_nobody_reads_holds_nothing_up(pair: Pair, tmp_path: Path) -> None:
@@ -240,3 +242,20 @@ def test_pipe_that_nobody_reads_holds_nothing_up(pair: Pair, tmp_path: Path) -> 
 def test_folder_that_cannot_be_written_is_exit_4(pair: Pair) -> None:
     done = pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False)
     assert done.returncode == 4 and "/nonexistent/x" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_fifo_without_a_reader_is_waited_for_in_words_and_not_through_signals(pair: Pair, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    argv = (sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", str(pipe), "--duration", "0.5")
+    for reader in (False, True):
+        monitor = pair.node.spawn(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert monitor.stderr is not None
+        assert monitor.stderr.readline() == f"pktmend: waiting for a reader of FIFO {pipe}\n".encode()
+        if reader:
+            assert pipe.read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+        else:
+            monitor.send_signal(signal.SIGINT)
+        assert monitor.wait(5) == (0 if reader else 130)
+    done = pair.node.run(*argv[:4], "-i", "nosuch0", "-w", str(pipe), check=False)
+    assert done.returncode == 4 and "nosuch0" in done.stderr and "FIFO" not in done.stderr

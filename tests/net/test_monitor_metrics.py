@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import frames as f
 import pytest
-from tools import ROOT, need, until
+from tools import PATIENCE, ROOT, need, until
 from watching import Monitor, Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
@@ -41,13 +40,13 @@ class Watched:
         self.pair.node.spawn(
             "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{PROMETHEUS}", "--log.level=error")
-        until(lambda: self.value("up") == 1, "the first scrape", 20)
+        until(lambda: self.value("up") == 1, "the first scrape", 2 * PATIENCE)
 
     def get(self, path: str, port: int = OURS, method: str = "GET") -> tuple[int, str]:
         """Fetch from within the namespace: (status, body)."""
 
         def fetch() -> tuple[int, str]:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
             try:
                 connection.request(method, path)
                 answer = connection.getresponse()
@@ -111,7 +110,8 @@ def test_query_api_returns_the_exact_counts(watched: Watched) -> None:
     until(lambda: watched.value('sum(pktmend_packets_total{interface="pa"})') >= 235, "the scrape")
     until(lambda: watched.value("pktmend_written_packets_total") >= 168, "the scrape")
     assert {query: watched.value(query) for query in expected} == expected
-    assert watched.value('pktmend_namespace_checksum_errors_total{counter="UdpInCsumErrors"}') - before == 23
+    kernels = 'pktmend_namespace_checksum_errors_total{counter="UdpInCsumErrors"}'
+    until(lambda: watched.value(kernels) - before == 23, "the kernel's count", 20)  # looked at once a second
     until(lambda: watched.query('ALERTS{alertname="PktmendLeakedChecksums", alertstate="pending"}') != [], "the alert")
 
 
@@ -163,7 +163,7 @@ def test_slow_and_many_clients_do_not_hold_it_up(watched: Watched) -> None:
 
     idle = watched.pair.node.call(connect)
     try:
-        until(lambda: _answers(watched), "an answer", 10)
+        until(lambda: _answers(watched), "an answer")
     finally:
         for each in idle:
             each.close()
@@ -195,6 +195,5 @@ def test_port_that_is_taken_is_exit_4(watched: Watched) -> None:
 
 
 def test_last_it_ends_and_its_lines_are_valid(watched: Watched) -> None:
-    time.sleep(0.1)
     last = watched.monitor.end()
     assert last["file"]["written"] == 168 and watched.get("/healthz")[0] == 0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from line import states
-from tools import need
+from tools import PATIENCE, need
 from watching import Monitor, Pair, corrupt, good, leaked, until
 
 from pipeline.lab.world import World
@@ -64,7 +64,7 @@ def test_metrics_are_scraped_under_the_filter(pair: Pair) -> None:
 
     def scrape() -> str:
         url = "http://127.0.0.1:9477/metrics"
-        return pair.node.call(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
+        return pair.node.call(lambda: urllib.request.urlopen(url, timeout=PATIENCE).read().decode())
 
     until(lambda: 'pktmend_bad_checks_total{cause="leaked",interface="pa"} 1.0' in scrape(), "the leaked one")
     assert "process_open_fds" in scrape()
@@ -78,7 +78,6 @@ def test_files_are_turned_over_moved_and_opened_again_under_the_filter(pair: Pai
     monitor = Monitor(pair.node, "-i", "pa", "--json", "-w", str(name), "-C", "1", "-W", "3")
     for _ in range(4):
         pair.send([good(1400)] * 400)
-        time.sleep(0.2)
     until(lambda: (tmp_path / "ring.pcapng2").exists())
     assert capabilities(monitor) == DAC_OVERRIDE
     (tmp_path / "ring.pcapng2").rename(tmp_path / "moved")
@@ -157,13 +156,13 @@ def test_a_reader_that_hangs_does_not_hold_up_the_end(pair: Pair, tmp_path: Path
     monitor = Monitor(pair.node, "-i", "pa", "--json", "-w", str(pipe), *(["--duration", "2"] if duration else []))
     reader.join()
     pair.send([good(1400)] * 300)
-    until(lambda: monitor.snapshots and monitor.snapshots[-1]["directions"][0]["read"] >= 300)
+    monitor.await_read(300)
     began = time.monotonic()
-    last = monitor.ended(12) if duration else monitor.end(within=8)
+    last = monitor.last() if duration else monitor.end()
     took = time.monotonic() - began
     os.close(held[0])
     file = last["file"]
-    assert took < 7
+    assert took < 15
     assert file["buffered"] == 0 and file["not_written"].get("no reader", 0) > 200, file
     assert file["written"] + file["not_written"]["no reader"] == last["directions"][0]["read"]
     assert any("nobody reads it" in text for text in monitor.told("writer"))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tools import ROOT, need, until
+from tools import PATIENCE, ROOT, need, until
 from watching import Pair, corrupt, good, leaked
 
 from pipeline.lab.world import World
@@ -32,7 +32,7 @@ class Terminal:
 
     def _tmux(self, *argv: str) -> str:
         done = subprocess.run(["tmux", "-L", self._name, *argv], env=self._environment, capture_output=True, text=True,
-                              timeout=10, check=True)
+                              timeout=PATIENCE, check=True)
         return done.stdout
 
     def press(self, *keys: str) -> None:
@@ -56,6 +56,10 @@ class Terminal:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{found[0]}") from None
         return found[0]
+
+    def matches(self, *patterns: str) -> None:
+        """Wait until a line of the screen fits each pattern."""
+        until(lambda: all(re.search(each, self.screen(), re.MULTILINE) for each in patterns), f"seeing {patterns}")
 
     def close(self) -> None:
         """End the server that was started here."""
@@ -94,8 +98,8 @@ def test_view_shows_counts_flows_and_the_latest_bad_packet(pair: Pair, terminal:
     seen = terminal(monitor(pair, "ip"))
     seen.shows("pktmend monitor", "watching pa")
     pair.send([good()] * 40 + [leaked()] * 30 + [corrupt()] * 2)
+    seen.matches(r"^pa +\S+ +\S+ +\S+ +72 +32 +0 *$")
     screen = seen.shows("corrupt", "latest bad", "10.7.0.1:40000 > 10.7.0.2:5000", "█")
-    assert re.search(r"^pa +\S+ +\S+ +\S+ +72 +32 +0 *$", screen, re.MULTILINE), screen
     assert re.search(r"^leaked +30 +\d+ +[▁▂▃▄▅▆▇█]", screen, re.MULTILINE), screen
     assert re.search(r"^good +112 ", screen, re.MULTILINE), screen  # 72 IPv4 headers and 40 datagrams
     assert re.search(r"^pa +udp +40 +- +- +- +30 *$", screen, re.MULTILINE), screen
@@ -191,6 +195,6 @@ def test_picture_is_drawn_from_the_run(pair: Pair, tmp_path: Path) -> None:
                               str(path), "ip", stderr=subprocess.PIPE)
     assert process.stderr is not None and b"watching" in process.stderr.readline()
     pair.send([leaked()] * 6)
-    assert process.wait(8) == 0
+    assert process.wait(PATIENCE) == 0
     text = path.read_text()
     assert text.startswith("<svg") and "leaked" in text and "latest&#160;bad" in text

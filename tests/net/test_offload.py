@@ -29,9 +29,11 @@ class Offload:
         self.host = host
         self.environment = {**os.environ, "XDG_STATE_HOME": str(state)}
 
-    def __call__(self, *words: str, netns: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *words: str, interface: str = "eth0", netns: str = "", expect: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline", "offload", "-i", "eth0", "--netns", netns or self.host.namespace,
+            [sys.executable, "-m", "pipeline", "offload", "-i", interface, "--netns", netns or self.host.namespace,
              *words],
             env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == expect, done.stdout + done.stderr
@@ -132,12 +134,15 @@ def test_reached_by_process_id_and_remembered_under_the_same_key(offload: Offloa
     (["set", "tx", "maybe"], 2, "on or off"),
     (["set"], 2, "pairs"),
     (["show", "tx", "on"], 2, "takes no features"),
-    (["-i", "eth9"], 4, "no interface 'eth9'"),
-    (["--netns", "no-such"], 4, "no network namespace 'no-such'"),
 ])
 def test_refused_with_the_reason(offload: Offload, words: list[str], code: int, says: str) -> None:
     done = offload(*words, expect=code)
     assert says in done.stderr and not done.stdout
+
+
+def test_interface_or_namespace_that_there_is_not_is_exit_4(offload: Offload) -> None:
+    assert "no interface 'eth9'" in offload(interface="eth9", expect=4).stderr
+    assert "no network namespace 'no-such'" in offload(netns="no-such", expect=4).stderr
 
 
 def test_without_privilege_nothing_is_changed(offload: Offload) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import ROOT
+from tools import PATIENCE, ROOT
 
 from pipeline.lab.world import World
 
@@ -42,7 +42,7 @@ def test_a_path_of_your_own() -> None:
         receiver = b.spawn(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert receiver.stderr is not None and b"receiving" in receiver.stderr.readline()
         sent = json.loads(a.run(*PKTMEND, *words(generate), "--json").stdout.splitlines()[-1])["generated"]
-        out, _ = receiver.communicate(timeout=10)
+        out, _ = receiver.communicate(timeout=PATIENCE)
         got = json.loads(out)["received"]
     assert sent["checks"]["udp"] == got["checks"]["udp"]
     udp = got["checks"]["udp"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from line import ADDRESSES, Line, states, transfer
+from tools import PATIENCE, until
 
 from pipeline.lab.world import World
 
@@ -22,7 +23,7 @@ NOBODY = pwd.getpwnam("nobody")
                          ids=["plain", "workers", "nobody", "two threads"])
 def test_every_thread_has_given_up_everything(line: Line, options: tuple[str, ...]) -> None:
     with line.bridged(*options) as bridge:
-        line.a.run("ping", "-c1", "-W2", ADDRESSES["b"][0])
+        line.a.run("ping", "-c1", "-W9", ADDRESSES["b"][0])
         found = states(bridge.process.pid)
         assert len(found) >= 2
         for state in found:
@@ -37,7 +38,7 @@ def test_every_thread_has_given_up_everything(line: Line, options: tuple[str, ..
 
 def test_verbose_shows_what_the_kernel_says(line: Line) -> None:
     with line.bridged("-v", "--workers", "2", "--isolate", "-Z", "nobody") as bridge:
-        time.sleep(0.3)
+        bridge.await_told(5)
         truth = {(task, state["CapEff"], state["NoNewPrivs"], state["Seccomp"])
                  for state in states(bridge.process.pid) for task in [state["Pid"]]}
         told = bridge.told()
@@ -61,8 +62,7 @@ def test_everything_works_as_another_user(line: Line) -> None:
     with line.bridged("-Z", "nobody", "--ring", "v3", "--corrupt", "drop") as bridge:
         transfer(line.a, line.b, 20 << 20)
         transfer(line.b, line.a, 20 << 20, version=6)
-        time.sleep(1.1)
-        assert bridge.snapshots
+        until(lambda: bool(bridge.snapshots), "a snapshot")
         bridge.process.send_signal(signal.SIGUSR1)
         assert bridge.process.stderr is not None
         assert bridge.process.stderr.readline() == b"pa -> pb\n"
@@ -222,14 +222,13 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
         ufo = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)
         bridge = Bridge(node, "-i", "tap0", "-I", "pb", "--unidir", "-Z", "nobody")
         os.write(tap, ufo + f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 4000)))
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + PATIENCE
         while not (bridge.snapshots and bridge.directions[0]["rebuilds"]) and time.monotonic() < deadline:
             os.write(tap, bytes(10) + plain)
             time.sleep(0.02)
         before = bridge.directions[0]["sent"]
         for _ in range(20):
             os.write(tap, bytes(10) + plain)
-        time.sleep(0.3)
         (d,) = bridge.stop()
         os.close(tap)
     assert d["rebuilds"] >= 1 and d["sent"] >= before + 20

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from line import ADDRESSES, Line
-from tools import need
+from tools import PATIENCE, need
 
 from pipeline.lab.world import end
 
@@ -34,7 +34,7 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> 
         assert said, "dnsmasq ended"
     with line.bridged(*WAYS[way]) as bridge:
         done = line.a.run("env", f"LEASE={folder}/lease", "udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "5",
-                          "-T", "1", "-s", str(script), check=False, timeout=20)
+                          "-T", "2", "-s", str(script), check=False)
         assert done.returncode == 0, done.stderr
         there, back = bridge.stop()
     end(server)
@@ -51,7 +51,7 @@ def addresses(line: Line) -> dict[str, dict[str, bool]]:
 
 def settled(line: Line, address: str) -> dict[str, bool]:
     """Wait for the end of duplicate address detection."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = addresses(line)[address]
         if not found.get("tentative") or found.get("dadfailed"):
@@ -105,7 +105,7 @@ def test_spanning_tree_of_the_neighbours_sees_through(line: Line) -> None:
         return [port["linkinfo"]["info_slave_data"]["state"] for host in (line.a, line.b)
                 for port in json.loads(host.run("ip", "-j", "-d", "link", "show", "master", "br0").stdout)]
 
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 2 * PATIENCE
     while sorted(states()) != ["blocking", "forwarding", "forwarding", "forwarding"]:
         assert time.monotonic() < deadline, states()
         time.sleep(0.2)

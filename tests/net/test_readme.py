@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 
 import frames as f
-from line import Line, open_tap, seen
-from tools import ROOT
+from line import Line, await_reader, open_tap, seen
+from tools import PATIENCE, ROOT
 
 from pipeline.lab.world import World
 
@@ -23,7 +22,7 @@ def test_six_line_stage_drops_the_bad_and_passes_the_good() -> None:
         world.veth(a, "eth0", node, "veth-a")
         world.veth(b, "eth0", node, "veth-b")
         program = node.spawn(sys.executable, "-c", BLOCKS[0], stderr=subprocess.PIPE)
-        time.sleep(1)
+        await_reader(node, "veth-a")
         good = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
         with open_tap(a, "eth0") as out, open_tap(b, "eth0") as back:
             out.send(f.put16(good, 80, 0x4711))
@@ -53,7 +52,8 @@ def test_bridge_command_of_the_readme(line: Line) -> None:
     line.node.run("ip", "link", "set", "dev", "pa", "name", "port-to-switch", "up")
     line.node.run("ip", "link", "set", "dev", "pb", "name", "veth-container", "up")
     words = command[1].split()
-    bridge = line.node.spawn(sys.executable, "-m", "pipeline", *words, "--duration", "2", stderr=subprocess.PIPE)
+    bridge = line.node.spawn(sys.executable, "-m", "pipeline", *words, stderr=subprocess.PIPE)
     assert bridge.stderr is not None and b"bridging" in bridge.stderr.readline()
     line.a.run("ping", "-c1", "10.7.0.2")
-    assert bridge.wait(10) == 0
+    bridge.terminate()
+    assert bridge.wait(PATIENCE) == 0

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from line import ADDRESSES, Bridge, Line, transfer
-from tools import need
+from line import ADDRESSES, Bridge, Line, await_reader, transfer
+from tools import PATIENCE, need
 
 from pipeline.lab import ovs
 from pipeline.lab.world import World, end
@@ -81,11 +81,12 @@ def test_check_live_names_the_leak_and_exits_1(behind: Line) -> None:
     check = behind.node.spawn(sys.executable, "-m", "pipeline", "check", "-i", "px", "-c", "30", "--json",
                               stdout=subprocess.PIPE)
     assert check.stdout is not None
+    await_reader(behind.node, "px", 2)  # beside the bridge
     behind.a.spawn("ping", "-c40", "-i0.2", "10.7.0.2")
     with pytest.raises(TimeoutError):
         transfer(behind.a, behind.b, 1000, seconds=2)
     lines = [json.loads(line) for line in check.stdout]
-    assert check.wait(20) == 1
+    assert check.wait(PATIENCE) == 1
     assert lines[0]["checks"][-1]["cause"] == "leaked"
     assert lines[-1]["summary"]["packets"] == 30
     bridge.stop()

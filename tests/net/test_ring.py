@@ -12,7 +12,7 @@ import frames as f
 import pytest
 from line import NO_PI, TAP, TUN, VNET_HDR, Line, open_tap, open_tap_device
 from scapy.all import UDP, IPv6, Raw
-from tools import until
+from tools import PATIENCE, until
 
 from pipeline import Batch, ConfigError, Pipeline, Ring, StageError, count, verify
 from pipeline.lab.world import Host, World
@@ -44,7 +44,7 @@ def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, ve
         os.write(tap, UFO + big)
         until(lambda: pipeline.counters().packets >= 1)
         before = pipeline.counters().packets
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + PATIENCE
         while pipeline.counters().packets < before + 20 and time.monotonic() < deadline:
             os.write(tap, bytes(10) + PLAIN)
             time.sleep(0.02)
@@ -72,7 +72,7 @@ def test_large_frames_keep_their_octets_across_a_link_event(line: Line) -> None:
             if at == 3:
                 line.node.link("pb", state="down")
                 line.node.link("pb", state="up")
-                time.sleep(0.2)
+                until(lambda: line.b.run("cat", "/sys/class/net/eth0/operstate").stdout == "up\n", "the link")
             out.send(f.raw(f.ether / f.ip4 / f.udp / Raw(bytes([letter]) * 4000)))
         pipeline = Pipeline(ring, [verify, keep, count])
         start(pipeline)
@@ -109,7 +109,7 @@ def test_batches_go_back_even_when_the_loop_is_left(line: Line, version: int) ->
 
         for _ in range(3):
             out.send(PLAIN)
-            for batch in ring.batches(timeout=1):
+            for batch in ring.batches(timeout=PATIENCE):
                 ours += mine(batch)
                 break
         ours += sum(mine(batch) for batch in ring.batches(timeout=0.3))  # ends: nothing is held
@@ -119,7 +119,7 @@ def test_batches_go_back_even_when_the_loop_is_left(line: Line, version: int) ->
 def test_view_alive_at_release_is_a_buffererror(line: Line) -> None:
     with line.node.call(lambda: Ring("pb", outgoing=False)) as ring, open_tap(line.b, "eth0") as out:
         out.send(PLAIN)
-        batches = ring.batches(timeout=1)
+        batches = ring.batches(timeout=PATIENCE)
         kept = next(batches).frame(0)
         with pytest.raises(BufferError, match="1 view"):
             next(batches)
@@ -154,7 +154,7 @@ def test_batch_kept_by_a_failing_stage_is_empty_afterwards(line: Line) -> None:
         sender = threading.Timer(0.2, out.send, [PLAIN])
         sender.start()
         with pytest.raises(StageError):
-            pipeline.run(duration=5)
+            pipeline.run(duration=PATIENCE)
         sender.join()
     assert len(kept[0]) == 0
     with pytest.raises(IndexError):

@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from line import Line
+from tools import PATIENCE
 
 from pipeline.lab.world import end
 from pipeline.service import Service
@@ -35,7 +35,7 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
-    def wait_for(self, line: str, seconds: float = 5) -> float:
+    def wait_for(self, line: str, seconds: float = PATIENCE) -> float:
         """Read until a line begins with *line*; when that was."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
@@ -79,13 +79,13 @@ def test_life_of_a_service(line: Line, manager: Manager, argv: tuple[str, ...]) 
         manager.wait_for("READY=1")
         assert "STATUS=" in "\n".join(manager.all) and "pa" in manager.all[-1]
         if argv[0] == "bridge":  # ready means that it carries
-            line.a.run("ping", "-c1", "-W1", "10.7.0.2")
-        beats = [manager.wait_for("WATCHDOG=1", 4) for _ in range(3)]
-        assert all(later - earlier > 0.5 for earlier, later in pairwise(beats))
-        manager.wait_for("STATUS=read", 8)
+            line.a.run("ping", "-c1", "-W9", "10.7.0.2")
+        first, *_, last = [manager.wait_for("WATCHDOG=1") for _ in range(3)]
+        assert last - first > 0.7  # one a second; the first may have come late
+        manager.wait_for("STATUS=read")
         process.send_signal(signal.SIGTERM)
         manager.wait_for("STOPPING=1")
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_worker_that_hangs_gets_no_watchdog(line: Line, manager: Manager, tmp_path: Path) -> None:
@@ -107,14 +107,14 @@ def test_without_a_watchdog_none_is_fed(line: Line) -> None:
     manager = line.node.call(lambda: Manager(f"@pktmend-test-{os.getpid()}"))
     with service(line, manager, "bridge", "-i", "pa", "-I", "pb", "--duration", "1.5") as process:
         manager.wait_for("STOPPING=1")
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
     assert not any(each.startswith("WATCHDOG") for each in manager.all)
     manager.close()
 
 
 def test_failed_start_says_nothing_to_the_manager(line: Line, manager: Manager) -> None:
     with service(line, manager, "bridge", "-i", "pa", "-I", "nosuch0") as process:
-        assert process.wait(10) == 4
+        assert process.wait(PATIENCE) == 4
     with pytest.raises(AssertionError, match=r"got \[\]"):
         manager.wait_for("READY=1", 0.2)
 
@@ -137,7 +137,7 @@ def test_watchdog_of_another_process_is_not_ours(tmp_path: Path) -> None:
     time.sleep(0.01)
     ours.feed([1])
     ours.status("two\nlines")
-    manager.wait_for("STATUS=two lines", 1)
+    manager.wait_for("STATUS=two lines")
     assert manager.all == ["STATUS=two lines"]
     manager.close()
 
@@ -148,5 +148,5 @@ def test_manager_that_does_not_read_does_not_hold_us_up(tmp_path: Path) -> None:
     began = time.monotonic()
     for _ in range(1000):
         ours.status("x" * 200)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     manager.close()

@@ -15,6 +15,7 @@ import frames as f
 import pytest
 from flood import AT_ONCE, Flows
 from line import Bridge, Line, open_tap, transfer
+from tools import until
 
 from pipeline.lab.world import Host
 
@@ -43,7 +44,8 @@ def best_rate(out: socket.socket, flows: Flows, bridge: Bridge) -> float:
     began, before = time.monotonic(), bridge.directions[0]["sent"]
     while time.monotonic() - began < 1.5:
         flows.send(out, AT_ONCE)
-    time.sleep(1.2)  # the next snapshot
+    seen = len(bridge.snapshots)
+    until(lambda: len(bridge.snapshots) > seen, "the next snapshot")
     return float((bridge.directions[0]["sent"] - before) / 1.5)
 
 
@@ -68,7 +70,7 @@ def test_soak(line: Line) -> None:
     before = {(host.name, which): packets(host, which)
               for host in (line.a, line.b) for which in ("rx_packets", "tx_packets")}
     with line.bridged() as bridge, open_tap(line.a, "eth0") as out:
-        time.sleep(1.2)
+        until(lambda: bool(bridge.snapshots), "a snapshot")
         rate = best_rate(out, flows, bridge) / 2
         talk = threading.Thread(target=connections, args=[line, is_over, faults])
         talk.start()

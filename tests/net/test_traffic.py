@@ -32,7 +32,7 @@ def test_udp_and_ping_of_every_size(line: Line, ring: str) -> None:
             datagrams(line.a, line.b, UDP_SIZES, version=version)
             datagrams(line.b, line.a, UDP_SIZES, version=version)
             for size in (0, 1, 8, 56, 1472, 1473, 8000, 30000, 60000):
-                line.a.run("ping", "-c1", "-W3", "-s", str(size), ADDRESSES["b"][0 if version == 4 else 1])
+                line.a.run("ping", "-c1", "-W9", "-s", str(size), ADDRESSES["b"][0 if version == 4 else 1])
         bridge.stop()
     line.assert_no_checksum_error()
 

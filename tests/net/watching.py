@@ -46,22 +46,23 @@ class Monitor(Bridge):
         super().__init__(host, *argv, program=("monitor",))
         assert "watching" in self.first_line, self.first_line
 
-    def end(self, number: int = signal.SIGTERM, within: float = 8) -> dict[str, Any]:
+    def end(self, number: int = signal.SIGTERM) -> dict[str, Any]:
         """End it; every line fits the schema, every ledger adds up; return the last snapshot."""
         self.process.send_signal(number)
-        return self.ended(within)
+        return self.last()
 
-    def ended(self, within: float = 8) -> dict[str, Any]:
+    def last(self) -> dict[str, Any]:
         """Wait for its own end; as end()."""
-        code = self.process.wait(within)
-        self._reader.join(within)
-        assert self.process.stderr is not None
-        assert code == 0, self.process.stderr.read().decode()
+        self.ended()
         for each in self.lines:
             VALID.validate(each)
-        for d in self.snapshots[-1]["directions"]:
+        for d in self.directions:
             assert_ledger(d)
         return self.snapshots[-1]
+
+    def await_read(self, count: int) -> None:
+        """Wait until a snapshot says that it has read so many packets from its first interface."""
+        until(lambda: bool(self.snapshots) and self.directions[0]["read"] >= count, f"reading {count} packets")
 
     @property
     def bad(self) -> list[dict[str, Any]]:

@@ -153,6 +153,31 @@ def test_kernel_is_forced_by_the_environment() -> None:
     assert "portable  supported, active" in done.stdout
 
 
+def test_variable_that_names_no_kernel_is_named_itself() -> None:
+    command = Path(sys.executable).with_name("pktmend")
+    done = subprocess.run([command, "kernels"], env={**os.environ, "PKTMEND_KERNEL": "foo"}, capture_output=True,
+                          check=False)
+    text = one_line(done)
+    assert done.returncode == 2
+    assert text.startswith("pktmend: PKTMEND_KERNEL: SIMD kernel 'foo' is not known (there are: portable")
+
+
+@pytest.mark.parametrize(("argv", "option"), [
+    (("check", "-r", "a", "-r", "b"), "-r"), (("check", "-i", "a", "-i", "b"), "-i"),
+    (("diagnose", "-r", "a", "-rb"), "-r"), (("diagnose", "-i", "a", "-I", "c", "-i", "b"), "-i"),
+    (("diagnose", "-i", "x", "-I", "a", "-I", "b"), "-I"), (("diagnose", "-r", "x", "-R", "a", "-R", "b"), "-R"),
+    (("fix", "-r", "a", "-r", "b", "-w", "x"), "-r"), (("fix", "-r", "x", "-w", "a", "-w", "b"), "-w"),
+    (("monitor", "-i", "lo", "-w", "a", "-w", "b"), "-w"), (("bridge", "-i", "a", "-i", "b"), "-i"),
+    (("bridge", "-i", "x", "-I", "a", "-I", "b"), "-I"), (("offload", "-i", "a", "-i", "b"), "-i"),
+    (("offload", "-i", "x", "--netns", "a", "--netns=b"), "--netns"), (("bench", "gen", "-i", "a", "-i", "b"), "-i"),
+    (("bench", "receive", "-i", "a", "-i", "b"), "-i"),
+])
+def test_what_there_can_be_one_of_is_not_given_twice(argv: tuple[str, ...], option: str) -> None:
+    done = pktmend(*argv)
+    assert done.returncode == 2
+    assert f"takes one {option}: a and b were given" in one_line(done)
+
+
 def test_help_names_every_command() -> None:
     text = pktmend("--help").stdout.decode()
     assert all(name in text for name in ("bridge", "monitor", "check", "kernels"))

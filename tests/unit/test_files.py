@@ -18,7 +18,7 @@ import frames as f
 import pytest
 from scapy.all import RawPcapNgReader, RawPcapReader, wrpcap
 from tapes import File, read
-from tools import need, pktmend
+from tools import PATIENCE, need, pktmend
 
 import pipeline
 from pipeline import Capture, Copy, FormatError, PacketFlag, Pipeline, Status, Writer, _core, classify, count, verify
@@ -168,7 +168,7 @@ def test_slow_pipe_is_read_as_it_comes() -> None:
         frames.append(len(batch))
         arrived.set()
 
-    source = _core.CaptureSource(fd=receive)
+    source = _core.CaptureSource(receive)
     loop = _core.Loop(source, [collect], _core.NullSink())
     thread = threading.Thread(target=loop.run)
     thread.start()
@@ -176,9 +176,9 @@ def test_slow_pipe_is_read_as_it_comes() -> None:
     record = struct.pack("<IIII", 1, 2, len(GOOD), len(GOOD)) + GOOD
     os.write(send, record[:50])
     os.write(send, record[50:])
-    assert arrived.wait(3)
+    assert arrived.wait(PATIENCE)
     os.close(send)
-    thread.join(5)
+    thread.join(PATIENCE)
     assert not thread.is_alive() and sum(frames) == 1
     source.close()
     os.close(receive)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from pathlib import Path
 
 import frames as f
+import pytest
 from scapy.all import RawPcapReader, wrpcap
 from tapes import File, read
 from tools import need, pktmend
@@ -76,6 +78,37 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD] * 2000, linktype=1)
     done = pktmend("fix", "-r", str(tmp_path / "a.pcap"), "-w", "/dev/full")
     assert done.returncode == 4 and b"No space left" in done.stderr and b"Traceback" not in done.stderr
+
+
+NO_CAPTURE = {"text": b"hello world, this is not a capture", "empty": b"", "short": b"\xd4\xc3",
+              "half a header": b"\xd4\xc3\xb2\xa1\x02\x00", "section alone": b"\x0a\x0d\x0d\x0a\x1c\0\0\0",
+              "broken gzip": b"\x1f\x8bnot really", "no byte order mark": b"\x0a\x0d\x0d\x0a" + bytes(24)}
+
+
+@pytest.mark.parametrize("through_pipe", [False, True], ids=["file", "pipe"])
+@pytest.mark.parametrize("suffix", ["pcap", "pcapng", "out"])
+@pytest.mark.parametrize("name", NO_CAPTURE)
+def test_what_is_no_capture_leaves_nothing_and_destroys_nothing(
+    tmp_path: Path, name: str, suffix: str, through_pipe: bool
+) -> None:
+    source, new, old = tmp_path / "x", tmp_path / f"new.{suffix}", tmp_path / f"old.{suffix}"
+    source.write_bytes(NO_CAPTURE[name])
+    old.write_bytes(b"precious")
+    for target in (new, old):
+        done = pktmend("fix", "-r", "-" if through_pipe else str(source), "-w", str(target),
+                       stdin=NO_CAPTURE[name] if through_pipe else None)
+        assert done.returncode == 5 and done.stderr.count(b"\n") == 1, done
+    assert not new.exists() and old.read_bytes() == b"precious"
+
+
+def test_name_converts_what_comes_through_a_pipe_or_compressed(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), [GOOD, LEAKED], linktype=1)
+    octets = (tmp_path / "a.pcap").read_bytes()
+    (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(octets))
+    for argv, stdin in ((("-r", "-"), octets), (("-r", str(tmp_path / "a.pcap.gz")), None)):
+        assert pktmend("fix", *argv, "-w", str(tmp_path / "b.pcapng"), stdin=stdin).returncode == 0
+        assert (tmp_path / "b.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+        assert [x for *_, x in read(tmp_path / "b.pcapng")] == [GOOD, f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)]
 
 
 def test_packets_before_the_fault_are_kept(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_health_tells_of_an_ended_worker_and_a_hanging_loop(
     server.start()
     port = int(server.address.rpartition(":")[2].split("/")[0])
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
         assert answer.status == status and re.fullmatch(words, answer.read().decode().strip())

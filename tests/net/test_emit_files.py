@@ -1,0 +1,49 @@
+"""A capture sent out of an interface: what its file notes as unfinished arrives as such, and the kernel finishes it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import frames as f
+import pytest
+from tapes import NOTE, pcapng
+
+from pipeline import Capture, Emit, PacketFlag, Pipeline, Ring, classify, verify
+from pipeline.lab.world import Host, World
+
+PACKETS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Host, Host]]:
+    with World() as world:
+        a, b = world.host("a"), world.host("b")
+        world.veth(a, "a0", b, "b0")
+        yield a, b
+
+
+@pytest.mark.parametrize("coalesce", [False, True])
+@pytest.mark.parametrize("finish", [False, True])
+def test_note_of_a_file_leaves_with_its_packet(
+    tmp_path: Path, ends: tuple[Host, Host], coalesce: bool, finish: bool
+) -> None:
+    path = pcapng(tmp_path / "x.pcapng", [(1.0, f.leaked(packet), NOTE | 2) for packet in PACKETS])
+    wanted = [f.raw(packet) if finish else f.leaked(packet) for packet in PACKETS]
+    got: dict[bytes, tuple[bool, tuple[int, ...]]] = {}
+    with ends[1].call(lambda: Ring("b0", outgoing=False)) as ring, Capture(path) as source, ends[0].call(
+        lambda: Emit("a0", finish=finish, coalesce=coalesce)
+    ) as sink:
+        ends[0].call(lambda: Pipeline(source, [verify, classify], sink)).run()
+        for batch in ring.batches(timeout=2):
+            for i in range(len(batch)):
+                note = batch.vnet(i)
+                assert note is not None
+                place = struct.unpack("=6xHH", note)  # csum_start, csum_offset
+                got[bytes(batch.frame(i))] = bool(batch.flags[i] & PacketFlag.NOT_READY), place
+                del note
+            if all(frame in got for frame in wanted):
+                break
+    places = [(0, 0), (0, 0)] if finish else [(34, 16), (54, 6)]
+    assert [got.get(frame) for frame in wanted] == [(not finish, place) for place in places]
