@@ -36,7 +36,7 @@ def test_note_of_a_file_leaves_with_its_packet(
         lambda: Emit("a0", finish=finish, coalesce=coalesce)
     ) as sink:
         ends[0].call(lambda: Pipeline(source, [verify, classify], sink)).run()
-        for batch in ring.batches(timeout=2):
+        for batch in ring.batches(timeout=20):
             for i in range(len(batch)):
                 note = batch.vnet(i)
                 assert note is not None

@@ -43,7 +43,7 @@ def test_plain_monitor_keeps_nothing_and_tells_so(pair: Pair) -> None:
     monitor = Monitor(pair.node, "-i", "pa", "--json", "-v")
     assert capabilities(monitor) == 0
     monitor.wait_for("privileges", "Seccomp 2 (filter)")
-    assert len(monitor.told("privileges")) == len(states(monitor.process.pid))
+    until(lambda: len(monitor.told("privileges")) == len(states(monitor.process.pid)), "a line for each thread")
     pair.send([good(), leaked(), corrupt()])
     monitor.process.send_signal(signal.SIGUSR1)
     until(lambda: len(monitor.bad) == 2)

@@ -38,7 +38,7 @@ del ring, batch
 """, "print(view[-1:].tobytes().decode()); view.release(); del view; print(rings())", "x\n0"),
     "so does a generator of batches that is left in its midst": ("""
 def first():
-    for batch in ring.batches(timeout=5):
+    for batch in ring.batches(timeout=20):
         return batch.frame(0)
 send()
 view = first()

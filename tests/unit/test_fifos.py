@@ -11,7 +11,7 @@ from pathlib import Path
 import frames as f
 import pytest
 from scapy.all import wrpcap
-from tools import until
+from tools import PATIENCE, until
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 
@@ -32,6 +32,17 @@ def first_line(program: subprocess.Popen[bytes]) -> bytes:
     return program.stderr.readline()
 
 
+def holds(pid: int, path: Path) -> bool:
+    """Does the process have it open?"""
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if fd.samefile(path):
+                return True
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return False
+
+
 def fix(tmp_path: Path, fifo: Path) -> subprocess.Popen[bytes]:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD] * 100, linktype=1)
     return start("fix", "-r", tmp_path / "a.pcap", "-w", fifo)
@@ -41,14 +52,14 @@ def test_writer_tells_that_it_waits_for_a_reader(tmp_path: Path, fifo: Path) -> 
     program = fix(tmp_path, fifo)
     assert first_line(program) == f"pktmend: waiting for a reader of FIFO {fifo}\n".encode()
     assert fifo.read_bytes() == (tmp_path / "a.pcap").read_bytes()
-    assert program.wait(10) == 0
+    assert program.wait(PATIENCE) == 0
 
 
 def test_reader_that_is_there_is_not_waited_for(tmp_path: Path, fifo: Path) -> None:
     reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
     program = fix(tmp_path, fifo)
-    assert reader.communicate(timeout=10)[0] == (tmp_path / "a.pcap").read_bytes()
-    assert program.wait(10) == 0 and program.stderr is not None and program.stderr.read() == b""
+    assert reader.communicate(timeout=PATIENCE)[0] == (tmp_path / "a.pcap").read_bytes()
+    assert program.wait(PATIENCE) == 0 and program.stderr is not None and program.stderr.read() == b""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -56,15 +67,15 @@ def test_signal_ends_the_wait_for_a_reader(tmp_path: Path, fifo: Path, number: i
     program = fix(tmp_path, fifo)
     first_line(program)
     program.send_signal(number)
-    assert program.wait(5) == 130 and program.stderr is not None and not program.stderr.read().strip()
+    assert program.wait(PATIENCE) == 130 and program.stderr is not None and not program.stderr.read().strip()
 
 
 @pytest.mark.parametrize("argv", [("check", "-r"), ("diagnose", "-r"), ("fix", "-w", "/dev/null", "-r")])
 def test_signal_ends_the_wait_for_a_writer(fifo: Path, argv: tuple[str, ...]) -> None:
     program = start(*argv, fifo)
-    until(lambda: any(fd.samefile(fifo) for fd in Path(f"/proc/{program.pid}/fd").iterdir()))
+    until(lambda: holds(program.pid, fifo))
     program.send_signal(signal.SIGINT)
-    assert program.wait(5) in (0, 130)
+    assert program.wait(PATIENCE) in (0, 130)
     assert program.stderr is not None and b"Traceback" not in program.stderr.read()
 
 
@@ -72,4 +83,5 @@ def test_capture_comes_through_a_fifo(tmp_path: Path, fifo: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD] * 100, linktype=1)
     program = start("check", "-r", fifo)
     fifo.write_bytes((tmp_path / "a.pcap").read_bytes())
-    assert program.wait(10) == 0 and program.stdout is not None and program.stdout.read().startswith(b"100 packets")
+    assert program.wait(PATIENCE) == 0 and program.stdout is not None
+    assert program.stdout.read().startswith(b"100 packets")
