@@ -300,5 +300,11 @@ def await_reader(host: Host, interface: str, count: int = 1) -> None:
 
 def states(pid: int) -> list[dict[str, str]]:
     """The status file of every thread."""
-    return [dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
-            for task in Path(f"/proc/{pid}/task").iterdir()]
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            text = (task / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
+        found.append(dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line))
+    return found

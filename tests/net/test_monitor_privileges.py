@@ -30,10 +30,11 @@ def pair() -> Iterator[Pair]:
 
 
 def capabilities(monitor: Monitor) -> int:
-    """Return what every thread has kept; each is under the filter."""
+    """Return what every thread has kept, once all have been started; each is under the filter."""
+    until(lambda: len(states(monitor.process.pid)) >= 2, "the worker's thread")
+    until(lambda: {each["Seccomp"] for each in states(monitor.process.pid)} == {"2"}, "the filter on every thread")
     found = states(monitor.process.pid)
-    assert len(found) >= 2 and {each["NoNewPrivs"] for each in found} == {"1"}
-    assert {each["Seccomp"] for each in found} == {"2"}, found
+    assert {each["NoNewPrivs"] for each in found} == {"1"}
     (kept,) = {int(each["CapPrm"], 16) for each in found}
     assert {int(each["CapEff"], 16) for each in found} == {kept}
     return kept
@@ -53,8 +54,8 @@ def test_plain_monitor_keeps_nothing_and_tells_so(pair: Pair) -> None:
 
 def test_without_the_filter_the_rest_is_given_up_all_the_same(pair: Pair) -> None:
     monitor = Monitor(pair.node, "-i", "pa", "--json", "--no-seccomp")
-    assert {(each["CapEff"], each["NoNewPrivs"], each["Seccomp"]) for each in states(monitor.process.pid)} == {
-        ("0" * 16, "1", "0")}
+    want = {("0" * 16, "1", "0")}
+    until(lambda: {(s["CapEff"], s["NoNewPrivs"], s["Seccomp"]) for s in states(monitor.process.pid)} == want)
     monitor.end()
 
 
