@@ -1,8 +1,6 @@
 /* note.c - see note.h. */
 #include "note.h"
 
-#include <string.h>
-
 #define TAG 4u /* octets that a stripped VLAN tag will add to csum_start */
 
 const pp_check *pp_note_check(const pp_batch *b, uint32_t i)
@@ -14,12 +12,10 @@ const pp_check *pp_note_check(const pp_batch *b, uint32_t i)
     return NULL;
 }
 
-pp_vnet pp_note_of(const pp_batch *b, uint32_t i)
+pp_vnet pp_note_in_file(const pp_batch *b, uint32_t i)
 {
     pp_vnet v = { 0 };
-    if (b->flags[i] & PP_PKT_VNET) {
-        memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
-    } else if (b->flags[i] & PP_PKT_NOT_READY) {
+    if (b->flags[i] & PP_PKT_NOT_READY) {
         const pp_check *k = pp_note_check(b, i);
         if (k && k->status == PP_STATUS_PENDING && k->start <= UINT16_MAX - TAG)
             v = (pp_vnet){ .flags = PP_NOTE_NEEDS_CSUM, .csum_start = (uint16_t)k->start,

@@ -7,12 +7,23 @@
 #ifndef PP_NOTE_H
 #define PP_NOTE_H
 
+#include <string.h>
+
 #include "pp.h"
 
 #define PP_NOTE_NEEDS_CSUM 1u /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
 
+/* pp_note_of for a packet of a file. */
+pp_vnet pp_note_in_file(const pp_batch *batch, uint32_t i);
 /* The note of packet i, all zero if it has none.  Reads: flags, checks. */
-pp_vnet pp_note_of(const pp_batch *batch, uint32_t i);
+static inline pp_vnet pp_note_of(const pp_batch *batch, uint32_t i)
+{
+    if (!(batch->flags[i] & PP_PKT_VNET))
+        return pp_note_in_file(batch, i);
+    pp_vnet v;
+    memcpy(&v, batch->data[i] - PP_VNET_LEN, sizeof v);
+    return v;
+}
 /* The check whose field the source named as unfinished, whole within the frame; null without one. */
 const pp_check *pp_note_check(const pp_batch *batch, uint32_t i);
 /* Would a receiver that is given the note take damage for good? */

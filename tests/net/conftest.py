@@ -11,7 +11,7 @@ import pytest
 from line import Line
 from sanitizing import Build
 
-from pipeline.lab.world import World
+from pipeline.lab.world import Host, World
 
 HERE = Path(__file__).parent
 
@@ -36,6 +36,15 @@ def make_line() -> Iterator[Callable[[int], Line]]:
     """Make lines of a chosen MTU."""
     with World() as world:
         yield lambda mtu: Line(world, mtu)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Host, Host]]:
+    """Two hosts on one veth pair, eth0 each."""
+    with World() as world:
+        a, b = world.host("a"), world.host("b")
+        world.veth(a, "eth0", b, "eth0")
+        yield a, b
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -86,9 +86,11 @@ class Load:
         """Time and number of every answer so far."""
         return [(float(when), int(number)) for when, number in REPLY.findall(self._seen)]
 
-    def await_reply(self, since: float, within: float = 10) -> None:
-        """Wait for an answer later than *since* (time.time())."""
-        until(lambda: any(when > since for when, _ in self.replies()), "an answer", within)
+    def await_reply(self, since: float, within: float = 2) -> None:
+        """Wait for an answer later than *since* (time.time()); it must have come *within* so many seconds."""
+        until(lambda: any(when > since for when, _ in self.replies()), "an answer")
+        late = min(when for when, _ in self.replies() if when > since) - since
+        assert late <= within, f"service is back only after {late:.2f} s"
 
     def await_progress(self, within: float = PATIENCE) -> None:
         """Wait until the stream goes on."""

@@ -69,8 +69,9 @@ def test_failing_stage_is_passed_by(line: Line, mine: Path, ring: str) -> None:
     for raising, following in zip(stages_of(directions, "raises"), stages_of(directions, "drop_bad"), strict=True):
         assert raising["errors"] == raising["calls"] == following["calls"] > 0 == following["errors"]
         assert raising["fault"] == "ValueError: no (mine.py:9)"
-    for d in directions:  # the acknowledgements are few where many segments arrive at once
-        assert d["sent"] == d["read"] > 2, d
+    assert all(d["sent"] == d["read"] for d in directions), directions
+    there, back = (d["read"] for d in directions)
+    assert there > (20 << 20) // 65536 and back > 2  # no frame holds more; answers may be few, but not fewer
 
 
 def test_failing_stage_drops_with_a_reason_of_its_own_and_is_told_once(line: Line, mine: Path) -> None:

@@ -108,11 +108,12 @@ def test_fault_under_traffic(line: Line, name: str) -> None:
     assert tuple(told) == fault.told
     line.assert_no_checksum_error()
     there, back = bridge.directions
+    assert there["read"] > 50 and back["read"] > 50
     assert min(there["read"], back["read"]) >= len(load.replies()) > 0
     if name == "link down 5 s":
-        assert there["tx_error"]["ENETDOWN"] > 20  # of about 500 pings
+        assert there["tx_error"]["ENETDOWN"] > 100  # of about 500 pings
     if name.startswith("deleted"):
-        assert there["tx_error"]["ENXIO"] > 0
+        assert there["tx_error"]["ENXIO"] > 10
 
 
 def test_host_and_its_namespace_vanish_and_come_back(line: Line) -> None:
@@ -205,15 +206,13 @@ def test_workers_keep_flows_in_order_and_count_together(line: Line, workers: int
 @pytest.mark.parametrize("options", [(), ("--busy-poll", "2000"), ("--isolate",)],
                          ids=["plain", "busy poll", "isolated"])
 def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> None:
-    def used() -> float:
-        before = bridge.cpu_seconds()
-        time.sleep(1)
-        return bridge.cpu_seconds() - before
-
+    line.silence()  # hosts that have just got their links say something by themselves
     with line.bridged(*options) as bridge:
         line.a.run("ping", "-c1", "-W9", ADDRESSES["b"][0])
         time.sleep(0.3)
-        assert any(used() < 0.05 for _ in range(3))  # hosts that have just got their links say something by themselves
+        usage = bridge.cpu_seconds()
+        time.sleep(1)
+        assert bridge.cpu_seconds() - usage < 0.05
         bridge.stop()
 
 

@@ -295,7 +295,7 @@ def test_ring_of_two_bridges_is_survived() -> None:
         time.sleep(1)
         began = time.monotonic()
         directions = [bridge.stop() for bridge in bridges]
-        assert time.monotonic() - began < 15
-        assert sum(d["read"] for d in directions[0]) > 20  # it did go round
+        assert time.monotonic() - began < 4
+        assert directions[0][0]["read"] > 1000  # it did go round
         for bridge in bridges:
             end(bridge.process)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,8 @@ def test_life_of_a_service(line: Line, manager: Manager, argv: tuple[str, ...]) 
         assert "STATUS=" in "\n".join(manager.all) and "pa" in manager.all[-1]
         if argv[0] == "bridge":  # ready means that it carries
             line.a.run("ping", "-c1", "-W9", "10.7.0.2")
-        first, *_, last = [manager.wait_for("WATCHDOG=1") for _ in range(3)]
-        assert last - first > 0.7  # one a second; the first may have come late
+        beats = [manager.wait_for("WATCHDOG=1") for _ in range(3)]
+        assert all(later - earlier > 0.5 for earlier, later in pairwise(beats))
         manager.wait_for("STATUS=read")
         process.send_signal(signal.SIGTERM)
         manager.wait_for("STOPPING=1")
@@ -148,5 +149,5 @@ def test_manager_that_does_not_read_does_not_hold_us_up(tmp_path: Path) -> None:
     began = time.monotonic()
     for _ in range(1000):
         ours.status("x" * 200)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 1
     manager.close()
