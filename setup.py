@@ -1,5 +1,5 @@
-"""Build the extensions: pipeline._core (Cython over ext/*.c), pipeline._kernel (cffi over the kernel's headers),
-pipeline._peers (what `pktmend bench` compares with) and pipeline._traffic (what it sends and counts).
+"""Build the extensions: pktmend._core (Cython over ext/), pktmend._kernel (cffi over the kernel's headers),
+pktmend.commands.bench._peers (what `pktmend bench` compares with) and ._traffic (what it sends and counts).
 
 PKTMEND_SANITIZE=1 builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer.
 """
@@ -13,6 +13,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 EXT = ROOT / "ext"
+PACKAGE = ROOT / "pipeline" / "pktmend"
+ENGINE = ("sum", "parse", "offload", "check", "observe", "run", "io")  # folders of ext/; bench/ has extensions of its own
 
 
 class build_with_headers(build_py):
@@ -20,9 +22,10 @@ class build_with_headers(build_py):
 
     def run(self) -> None:
         super().run()
-        target = Path(self.build_lib) / "pipeline" / "include"
+        target = Path(self.build_lib) / "pktmend" / "include" / "pktmend"
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(EXT / "pp.h", target / "pp.h")
+        for header in (EXT / "include" / "pktmend").glob("*.h"):
+            shutil.copy2(header, target / header.name)
 
 
 # Without the SLP vectoriser: it loads two fields at once that were just stored one by one, which stalls the parser.
@@ -34,10 +37,11 @@ if os.environ.get("PKTMEND_SANITIZE"):
     link += sanitize
 
 core = Extension(
-    "pipeline._core",
-    sources=["pipeline/_core.pyx", *sorted(str(p.relative_to(ROOT)) for p in EXT.glob("*.c"))],
-    depends=sorted(str(p.relative_to(ROOT)) for p in (*EXT.glob("*.h"), *(ROOT / "pipeline").glob("core/*.pxi"))),
-    include_dirs=["ext"],
+    "pktmend._core",
+    sources=["pipeline/pktmend/_core.pyx",
+             *sorted(str(p.relative_to(ROOT)) for folder in ENGINE for p in (EXT / folder).glob("*.c"))],
+    depends=sorted(str(p.relative_to(ROOT)) for p in (*EXT.rglob("*.h"), *PACKAGE.glob("core/*.pxi"))),
+    include_dirs=["ext", "ext/include", "pipeline"],
     extra_compile_args=flags,
     extra_link_args=link,
     define_macros=[("CYTHON_USE_TYPE_SPECS", "0")],
@@ -45,6 +49,6 @@ core = Extension(
 
 setup(
     ext_modules=[core],
-    cffi_modules=["pipeline/_kernel_build.py:ffi", "bench/peers/build.py:ffi", "bench/traffic/build.py:ffi"],
+    cffi_modules=["pipeline/pktmend/_kernel_build.py:ffi", "ext/bench/peers_build.py:ffi", "ext/bench/traffic_build.py:ffi"],
     cmdclass={"build_py": build_with_headers},
 )

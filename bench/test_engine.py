@@ -12,9 +12,9 @@ import pytest
 from scapy.all import IP, TCP, Ether, PcapReader, Raw
 from scapy.all import checksum as scapy_checksum
 
-from pipeline import Capture, Null, Pipeline, Status, Writer, batch_of, checksum, classify, count, repair_with, verify
-from pipeline.bench.read import write_captures
-from pipeline.pcap import PCAP
+from pktmend import Capture, Null, Pipeline, Status, Writer, batch_of, checksum, classify, count, repair_with, verify
+from pktmend.commands.bench.read import write_captures
+from pktmend.packetio.capture import PCAP
 
 SIZES = [64, 576, 1500, 9000]
 FRAMES = 2000

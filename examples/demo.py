@@ -16,12 +16,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.errors import PipelineError
-from pipeline.lab import ovs
-from pipeline.lab.relay import Relay
-from pipeline.lab.show import Show
-from pipeline.lab.site import TOOLS, bridged, contact, containers
-from pipeline.lab.world import World, require_programs
+from pktmend.errors import PipelineError
+from pktmend.testbed import ovs
+from pktmend.testbed.netns import World, require_programs
+from pktmend.testbed.relay import Relay
+from pktmend.testbed.topology import TOOLS, bridged, contact, containers
+from pktmend.testbed.transcript import Show
 
 CAPTURE = Path(__file__).with_name("leaked.pcap")
 SIZE = 50 << 20
@@ -72,7 +72,7 @@ def main() -> int:
     except PipelineError as error:
         show.say(f"The live demo cannot run here: {error}")
         show.say(f"What works without: pktmend check -r {os.path.relpath(CAPTURE)}\n")
-        subprocess.run([sys.executable, "-m", "pipeline", "check", "-r", str(CAPTURE), "--at", "wire"], check=False)
+        subprocess.run([sys.executable, "-P", "-m", "pktmend", "check", "-r", str(CAPTURE), "--at", "wire"], check=False)
         return 0
     except KeyboardInterrupt:
         return 130

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import frames as f
 from scapy.all import (
     GRE,
     ICMP,
@@ -44,6 +43,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import SNAP, CookedLinuxV2
 from scapy.layers.ppp import HDLC, PPP, PPPoE
 from scapy.utils import checksum as words
+
+import frames as f
 
 ETHERNET, NULL, PPP_RAW, RAW_BSD, RAW_OPENBSD, PPP_HDLC, PPPOE, RAW, C_HDLC, LOOP, SLL, IPV4, IPV6, SLL2 = (
     1, 0, 9, 12, 14, 50, 51, 101, 104, 108, 113, 228, 229, 276)

@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tools import CAPTURES, ROOT, need
 
-import pipeline
+import pktmend
+from tools import CAPTURES, ROOT, need
 
 # An example takes as long as the machine makes it take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
-@pytest.fixture(params=[name for name, _, _ in pipeline.kernels()])
+@pytest.fixture(params=[name for name, _, _ in pktmend.kernels()])
 def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     """Force each SIMD kernel in turn."""
     name = str(request.param)
-    if not {n: supported for n, supported, _ in pipeline.kernels()}[name]:
+    if not {n: supported for n, supported, _ in pktmend.kernels()}[name]:
         pytest.skip(f"this machine has no {name}")
-    pipeline.use_kernel(name)
+    pktmend.use_kernel(name)
     yield name
-    pipeline.use_kernel(None)
+    pktmend.use_kernel(None)
 
 
 @pytest.fixture(scope="session")

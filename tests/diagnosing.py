@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import tapes
+from pktmend import Capture, Pipeline
+from pktmend.commands.diagnose import rules
+from pktmend.commands.diagnose.evidence import Tap
 from tools import ROOT
-
-from pipeline import Capture, Pipeline
-from pipeline.diagnose import rules
-from pipeline.diagnose.evidence import Tap
 
 A, B = tapes.A, tapes.B
 SERVER = "198.51.100.7"
@@ -20,7 +19,7 @@ Findings = list[dict[str, Any]]
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pipeline", "diagnose", *argv], cwd=ROOT, capture_output=True,
+    return subprocess.run([sys.executable, "-P", "-m", "pktmend", "diagnose", *argv], cwd=ROOT, capture_output=True,
                           text=True, timeout=60, check=False)
 
 

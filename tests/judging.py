@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline import Batch, Cause, Check, PacketFlag, Proto, Reason, Status, _core, batch_of, classify, verify_with
+from pktmend import Batch, Cause, Check, PacketFlag, Proto, Reason, Status, _core, batch_of, classify, verify_with
 
 LIVE = int(PacketFlag.METADATA)
 PENDING = int(PacketFlag.METADATA | PacketFlag.NOT_READY)

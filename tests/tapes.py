@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import frames as f
 from scapy.all import ICMP, IP, TCP, UDP, IPv6, Raw
 
-from pipeline import Batch, Capture, Pipeline
+import frames as f
+from pktmend import Batch, Capture, Pipeline
 
 A, B = "10.7.0.1", "10.7.0.2"
 NOTE, VALID, TSO = 1 << 9, 1 << 10, 1 << 11

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import Batch, Verdict, _core
+from pktmend import Batch, Verdict, _core
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # seconds for what takes far less: how long a busy machine may take
@@ -26,7 +26,7 @@ def need(*programs: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-def pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def run_pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """Run the command as installed."""
     command = Path(sys.executable).with_name("pktmend")
     return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)

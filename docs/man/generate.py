@@ -10,8 +10,8 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the commands that lie beside this page
 
-from pipeline.cli import pktmend
-from pipeline.names import VERSION
+from pktmend._version import VERSION
+from pktmend.cli import pktmend
 
 TARGET = Path(__file__).with_name("pktmend.1")
 HEAD = r"""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from pipeline import NativeStage, build_native
+from pktmend import NativeStage, build_native
 
 SOURCE = """
 /* Drop UDP datagrams to PORT.  Reads: protocol, l4, caplen, frames.  Writes: verdict. */

@@ -8,7 +8,7 @@ from __future__ import annotations
 from numba import cfunc
 from numpy import uint8, uint16, uint32, uintp
 
-from pipeline.jit import SIGNATURE, carray, column
+from pktmend.runtime.numba_stage import SIGNATURE, carray, column
 
 
 @cfunc(SIGNATURE)

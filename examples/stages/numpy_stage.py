@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy
 
-from pipeline import Batch, Verdict
+from pktmend import Batch, Verdict
 
 
 class DropLong:

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "pp.h"
+#include <pktmend/stage.h>
 
 static inline pp_batch columns(uint32_t capacity)
 {

@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "capture.h"
+#include "io/capture.h"
 #include "check.h"
 #include "columns.h"
 

@@ -4,9 +4,9 @@
 #include "check.h"
 #include "columns.h"
 
-#include "coalesce.h"
-#include "split.h"
-#include "verify.h"
+#include "offload/coalesce.h"
+#include "offload/split.h"
+#include "check/verify.h"
 
 enum { PACKETS = 200, ROOM = 1700, FLOWS = 5 };
 

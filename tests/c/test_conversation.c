@@ -4,7 +4,7 @@
  */
 #include "check.h"
 #include "columns.h"
-#include "conversation.h"
+#include "observe/conversation.h"
 
 enum { ROOM = 8, FRAME = 128, MS = 1000000 };
 enum { SYN = 2, RST = 4, ACK = 16 };

@@ -1,14 +1,14 @@
 /* test_emit.c - the sink on a datagram socket, each message looked at: order is kept, and no wrong sum leaves with the
  * source's note or becomes right on the way.  Sums are judged by this file's own loop (RFC 1071).
  */
-#include "emit.h"
+#include "io/emit.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "columns.h"
-#include "verify.h"
+#include "check/verify.h"
 
 enum { PACKETS = 3, L3 = 14, L4 = 34, INNER_L3 = 64, INNER_L4 = 84, PAYLOAD_AT = 104, ROOM = 2048, UDP_L4 = 5, TCPV4 = 1 };
 

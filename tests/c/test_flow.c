@@ -5,8 +5,8 @@
  */
 #include "check.h"
 #include "columns.h"
-#include "flow.h"
-#include "verify.h"
+#include "check/witness.h"
+#include "check/verify.h"
 
 enum { ROOM = 4096, FRAME = 128, TCP = 6, UDP = 17 };
 enum { SYN = 2, ACK = 16 };

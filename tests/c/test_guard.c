@@ -1,11 +1,11 @@
 /* test_guard.c - stages that fail, lie and scribble: no count is lost, nothing runs off, policies hold. */
-#include "../../ext/guard.h"
+#include "run/guard.h"
 
 #include <errno.h>
 
-#include "../../ext/coalesce.h"
-#include "../../ext/loop.h"
-#include "../../ext/verify.h"
+#include "offload/coalesce.h"
+#include "run/loop.h"
+#include "check/verify.h"
 #include "check.h"
 #include "columns.h"
 

@@ -1,5 +1,5 @@
 /* test_ring.c - a ring whose memory contradicts itself is refused; the frame that is right beside it is given out. */
-#include "ring.h"
+#include "io/ring.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>

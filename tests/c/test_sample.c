@@ -1,5 +1,5 @@
 /* test_sample.c - a few of each cause and no more; flows counted exactly, and the heaviest kept when there are too many. */
-#include "sample.h"
+#include "observe/sample.h"
 
 #include "check.h"
 #include "columns.h"

@@ -1,6 +1,6 @@
 /* test_spool.c - blocks through a small ring to a file: all of them or counted, whole ones only, a failing write included. */
 #define _GNU_SOURCE 1 /* F_SETPIPE_SZ */
-#include "spool.h"
+#include "io/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>

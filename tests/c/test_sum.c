@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "sum.h"
-#include "sum_impl.h"
+#include "sum/sum.h"
+#include "sum/sum_impl.h"
 
 enum { LENGTHS = 2048, ALIGNMENTS = 64, LANES = 70000, TURNS = (3 << 20) + 77 };
 

@@ -6,10 +6,10 @@
  *   2. Frames are malloc'ed to the octet: ASan sees one too far.
  *   3. What right and unfinished packets are found to be is known beforehand, from RFC 1071 added up here.
  */
-#include "bytes.h"
+#include "sum/bytes.h"
 #include "check.h"
 #include "columns.h"
-#include "verify.h"
+#include "check/verify.h"
 
 enum { ROUNDS = 300000, ROOM = PP_VNET_LEN, LONGEST = 300, IP = 14 };
 

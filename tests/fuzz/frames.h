@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "../../ext/pp.h"
+#include <pktmend/stage.h>
 
 enum { TCP = 6, UDP = 17, NEEDS_CSUM = 1, TCPV4 = 1, TCPV6 = 4, UDP_L4 = 5 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ext/capture.h"
+#include "io/capture.h"
 #include "../c/columns.h"
 
 enum { ROOM = 16 };

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../../ext/emit.h"
-#include "../../ext/verify.h"
+#include "io/emit.h"
+#include "check/verify.h"
 #include "../c/columns.h"
 #include "frames.h"
 

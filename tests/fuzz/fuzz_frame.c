@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ext/conversation.h"
-#include "../../ext/flow.h"
-#include "../../ext/verify.h"
+#include "observe/conversation.h"
+#include "check/witness.h"
+#include "check/verify.h"
 
 static pp_check checks[2][PP_CHECKS_PER_PACKET];
 

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ext/conversation.h"
-#include "../../ext/epb.h"
-#include "../../ext/flow.h"
-#include "../../ext/guard.h"
-#include "../../ext/sample.h"
-#include "../../ext/verify.h"
+#include "observe/conversation.h"
+#include "io/epb.h"
+#include "check/witness.h"
+#include "run/guard.h"
+#include "observe/sample.h"
+#include "check/verify.h"
 #include "../c/columns.h"
 
 enum { PACKETS = 12, LONGEST = 1600, TCP = 6, UDP = 17 };

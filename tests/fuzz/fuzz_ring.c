@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../ext/ring.h"
+#include "io/ring.h"
 #include "../c/columns.h"
 
 enum { ROOM = 64, PIECE = 1024, PIECES = 4, SLOT = 256 };

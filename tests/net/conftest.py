@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from line import Line
-from sanitizing import Build
 
-from pipeline.lab.world import Host, World
+from line import Line
+from pktmend.testbed.netns import Host, World
+from sanitizing import Build
 
 HERE = Path(__file__).parent
 

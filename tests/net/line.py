@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tools import PATIENCE, until
 
-from pipeline.lab.world import Host, World, end
+from pktmend.testbed.netns import Host, World, end
+from tools import PATIENCE, until
 
 TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = 0x0002, 0x0001, 0x1000, 0x4000, 0x01
 ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
@@ -35,7 +35,7 @@ class Bridge:
         self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), prefix: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
-        self.process = host.spawn(*prefix, sys.executable, "-m", "pipeline", *program, *argv, "--json",
+        self.process = host.spawn(*prefix, sys.executable, "-P", "-m", "pktmend", *program, *argv, "--json",
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tools import PATIENCE, need, until
 
-BENCH = [sys.executable, "-m", "pipeline", "bench"]
+BENCH = [sys.executable, "-P", "-m", "pktmend", "bench"]
 
 
 def measured(*argv: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -8,14 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
+
+import frames as f
 from line import Bridge, Line, open_tap, seen, transfer
 from tools import PATIENCE
 
 STAGES = '''
 import time
-from pipeline import Status, Verdict
+from pktmend import Status, Verdict
 
 def raises(batch):
     """Fail with its hands full."""
@@ -167,7 +168,7 @@ def test_examples_run_in_the_bridge(line: Line, stage_examples: Path, tmp_path: 
     path = f"{Path(__file__).parents[2]}:{stage_examples / 'site'}"
     environment = ["env", f"PYTHONPATH={path}", f"XDG_CACHE_HOME={tmp_path}"]
     argv += ["--stage", "drop-multicast"]
-    process = line.node.spawn(*environment, sys.executable, "-m", "pipeline", "bridge", *argv,
+    process = line.node.spawn(*environment, sys.executable, "-P", "-m", "pktmend", "bridge", *argv,
                               stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stderr is not None and b"bridging" in process.stderr.readline()
     transfer(line.a, line.b, 20 << 20)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 
-import frames as f
 import pytest
-from line import Line, datagrams, everything, open_tap, transfer
 from scapy.all import IP, TCP, UDP, Raw
+
+import frames as f
+from line import Line, datagrams, everything, open_tap, transfer
 
 MEGABYTE = 1 << 20
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tools import PATIENCE, ROOT, left, need, until
 
-from pipeline.lab import ovs
+from pktmend.testbed import ovs
+from tools import PATIENCE, ROOT, left, need, until
 
 DEMO = str(ROOT / "examples" / "demo.py")
 

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from line import Line, open_tap, transfer
-from tools import PATIENCE, need
 
-from pipeline._kernel import lib
-from pipeline.lab import ovs
-from pipeline.lab.world import Host, end
+from line import Line, open_tap, transfer
+from pktmend._kernel import lib
+from pktmend.testbed import ovs
+from pktmend.testbed.netns import Host, end
+from tools import PATIENCE, need
 
 Findings = list[dict[str, Any]]
 
@@ -31,7 +31,7 @@ class Diagnosis:
     """A running `pktmend diagnose --json`; stop() ends it, results() waits for it."""
 
     def __init__(self, host: Host, *argv: str) -> None:
-        self.process = host.spawn(sys.executable, "-m", "pipeline", "diagnose", *argv, "--json", stdout=subprocess.PIPE,
+        self.process = host.spawn(sys.executable, "-P", "-m", "pktmend", "diagnose", *argv, "--json", stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
@@ -94,7 +94,7 @@ def bridged(line: Line) -> Line:
 def relayed(line: Line) -> Iterator[int]:
     """A line joined by a copy between packet sockets; yields its process id."""
     line.a.offload("eth0", tso=False, gso=False)
-    relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "pa", "pb", stdout=subprocess.PIPE)
+    relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "pb", stdout=subprocess.PIPE)
     assert relay.stdout is not None
     relay.stdout.readline()
     yield relay.pid
@@ -231,8 +231,8 @@ def test_tap_without_vnet_header(line: Line) -> None:
 
 def test_xdp_redirect(line: Line) -> None:
     """Programs of the lab hand frames from pa to pb and back."""
-    hops = pytest.importorskip("pipeline.lab.hops")
-    bpf = pytest.importorskip("pipeline.lab.bpf")
+    hops = pytest.importorskip("pktmend.testbed.middlebox")
+    bpf = pytest.importorskip("pktmend.testbed.bpf")
     line.a.offload("eth0", tso=False, gso=False)
     hops.Hop(line.node, "pa", "pb", kind=lib.BPF_PROG_TYPE_XDP)
     for host in (line.a, line.b):  # a veth takes redirected frames only while its peer has a program, too
@@ -269,7 +269,7 @@ def test_ends_by_count_and_by_signal(line: Line) -> None:
 
 
 def test_missing_privilege_is_exit_3() -> None:
-    command = [sys.executable, "-m", "pipeline", "diagnose", "-i", "lo"]
+    command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "lo"]
     done = subprocess.run(["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command], capture_output=True,
                           text=True, timeout=30, check=False)
     assert done.returncode == 3 and "CAP_NET_RAW" in done.stderr and done.stderr.count("\n") == 1
@@ -277,7 +277,7 @@ def test_missing_privilege_is_exit_3() -> None:
 
 def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
     folder = bridged.world.folder()
-    command = [sys.executable, "-m", "pipeline", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
+    command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
     assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []
 

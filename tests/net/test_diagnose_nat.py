@@ -9,15 +9,15 @@ import re
 import socket
 from pathlib import Path
 
-import frames as f
 import pytest
+
+import frames as f
 import tapes as t
 from line import open_tap, put
+from pktmend.errors import CaptureError
+from pktmend.testbed.netns import Host, World
 from test_diagnose_live import during, evidence, names
 from tools import need
-
-from pipeline.errors import CaptureError
-from pipeline.lab.world import Host, World
 
 
 def masquerade(node: Host) -> None:

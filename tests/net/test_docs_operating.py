@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+
 from line import Line
 from test_faults import FAULTS, GONE
 from tools import ROOT
@@ -24,7 +25,7 @@ def test_bridge_command_runs(line: Line, command: str) -> None:
     if "to-hop" in command:
         for each in COMMANDS[:3]:
             line.node.run(*each.partition("#")[0].split())
-    words = command.replace("pktmend", f"{sys.executable} -m pipeline").split()
+    words = command.replace("pktmend", f"{sys.executable} -P -m pktmend").split()
     done = line.node.run(*words, "--duration", "0.3")
     said = [line for line in done.stderr.splitlines() if line.startswith("pktmend: ")]
     assert said[0].startswith("pktmend: bridging") and "kernel saw" in done.stdout
@@ -39,9 +40,9 @@ def test_bridge_command_runs(line: Line, command: str) -> None:
 
 
 def test_command_that_undoes_an_isolation_is_the_one_that_is_printed(line: Line) -> None:
-    from pipeline.hoststack import ingress
+    from pktmend.commands.bridge import tc_ingress
 
-    assert ingress.command_to_take_out("pa", ingress.HANDLE_AND_QDISC) == COMMANDS[5]
+    assert tc_ingress.command_to_take_out("pa", tc_ingress.HANDLE_AND_QDISC) == COMMANDS[5]
     line.node.run("tc", "qdisc", "add", "dev", "pa", "clsact")
     line.node.run(*COMMANDS[5].split())
 
@@ -57,7 +58,7 @@ def test_every_event_is_in_the_table() -> None:
 
 
 def test_reasons_of_drops_are_those_of_the_engine() -> None:
-    from pipeline.names import Drop
+    from pktmend.enums import Drop
 
     named = set(re.findall(r"`dropped\.([a-z-]+)`", TEXT))
     assert len(named) == 3 and named <= {str(drop) for drop in Drop}

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from line import Line
 from tools import ROOT
 
@@ -42,7 +43,7 @@ def desk(tmp_path: Path, stage_examples: Path) -> Path:
     shutil.copy(ROOT / "examples" / "leaked.pcap", folder)
     (folder / "bin").mkdir()
     for name, command in {
-        "pktmend": "$PYTHON -m pipeline",
+        "pktmend": "$PYTHON -P -m pktmend",
         "python": "$PYTHON",
         "pip": f"$PYTHON -m pip -q --disable-pip-version-check install --no-index --no-deps --target {folder}/site",
     }.items():

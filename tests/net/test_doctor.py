@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device, transfer
-from tools import PATIENCE, ROOT, need, until
 
-from pipeline.doctor import examine, look
-from pipeline.doctor.kernels import BUGS, kernel_bugs
-from pipeline.lab import ovs
-from pipeline.lab.world import Host, World, end
+from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device, transfer
+from pktmend.commands.doctor import examine, look
+from pktmend.commands.doctor.kernels import BUGS, kernel_bugs
+from pktmend.testbed import ovs
+from pktmend.testbed.netns import Host, World, end
+from tools import PATIENCE, ROOT, need, until
 
 REDIRECT = """
 typedef unsigned u32;
@@ -48,7 +48,7 @@ def world() -> Iterator[World]:
 def doctor(host: Host, *words: str, expect: int | None = None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the findings and the summary of `pktmend doctor --netns HOST`."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "doctor", "--netns", host.namespace, *words, "--json"],
+        [sys.executable, "-P", "-m", "pktmend", "doctor", "--netns", host.namespace, *words, "--json"],
         capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     *findings, summary = lines
@@ -89,7 +89,7 @@ def link(host: Host, interface: str) -> dict[str, Any]:
 
 
 def start_relay(line: Line) -> subprocess.Popen[bytes]:
-    relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "pa", "pb", stdout=subprocess.PIPE)
+    relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "pb", stdout=subprocess.PIPE)
     assert relay.stdout is not None
     relay.stdout.readline()
     return relay
@@ -100,7 +100,7 @@ def test_default_machine_gets_one_line(line: Line) -> None:
     assert found == []
     assert {i["name"]: i["peer"] and i["peer"]["namespace"] for i in summary["interfaces"] if i["name"] != "eth0"} == {
         "lo": None, "pa": line.a.namespace, "pb": line.b.namespace}
-    text = subprocess.run([sys.executable, "-m", "pipeline", "doctor", "pa", "--netns", line.node.namespace],
+    text = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", "pa", "--netns", line.node.namespace],
                           capture_output=True, text=True, check=True).stdout
     assert "nothing found" in text.splitlines()[-1] and f"other end eth0 in netns {line.a.namespace}" in text
 
@@ -126,7 +126,7 @@ def test_relay_is_found_and_the_printed_remedy_cures_it(line: Line) -> None:
 def test_who_only_watches_is_no_hop(line: Line) -> None:
     need("tcpdump")
     watchers = [line.node.spawn("tcpdump", "-Z", "root", "-i", "any", "-w", "/dev/null", stderr=subprocess.PIPE),
-                line.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", stderr=subprocess.PIPE)]
+                line.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", stderr=subprocess.PIPE)]
     for name in ("pa", "pb"):
         dump = line.node.spawn("tcpdump", "-Z", "root", "-i", name, "-w", "/dev/null", stderr=subprocess.PIPE)
         watchers.append(dump)
@@ -350,7 +350,7 @@ def test_counters_that_rise_now_are_a_problem(line: Line) -> None:
 def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
     """A mount namespace without tracefs, whatever this machine has mounted."""
     script = (f"umount /sys/kernel/tracing 2>/dev/null; umount -R /sys/kernel/debug 2>/dev/null; exec {sys.executable} "
-              f"-m pipeline doctor eth0 --netns {line.b.namespace} --watch 60 --json")
+              f"-P -m pktmend doctor eth0 --netns {line.b.namespace} --watch 60 --json")
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line.world.on_exit(lambda: end(watch))
     assert watch.stderr is not None
@@ -366,7 +366,7 @@ def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
 
 
 def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
-    script = (f"mount -t tracefs tracefs /sys/kernel/tracing && exec {sys.executable} -m pipeline doctor eth0 "
+    script = (f"mount -t tracefs tracefs /sys/kernel/tracing && exec {sys.executable} -P -m pktmend doctor eth0 "
               f"--netns {line.b.namespace} --watch 60 --json")
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line.world.on_exit(lambda: end(watch))
@@ -425,7 +425,7 @@ def test_finding_of_another_path_is_not_reported(line: Line, world: World) -> No
     (["--watch", "0"], 2, "--watch"),
 ])
 def test_refused_with_the_reason(words: list[str], code: int, says: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "pipeline", "doctor", *words], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", *words], capture_output=True, text=True,
                           check=False)
     assert done.returncode == code and says in done.stderr and not done.stdout
 
@@ -438,7 +438,7 @@ def test_commands_of_the_documentation(line: Line, tmp_path: Path) -> None:
         words = rest.replace("--netns web", f"--netns {line.a.namespace}").replace("--watch 5", "--watch 0.1").split()
         if "--netns" not in words and "eth0" in words:
             words = ["--netns", line.a.namespace, *words]
-        done = subprocess.run([sys.executable, "-m", "pipeline", command, *words], capture_output=True, text=True,
+        done = subprocess.run([sys.executable, "-P", "-m", "pktmend", command, *words], capture_output=True, text=True,
                               env={**os.environ, "XDG_STATE_HOME": str(tmp_path)}, check=False)
         # the whole machine may hold others' problems
         assert done.returncode in ((0,) if "eth0" in words else (0, 1)), done.stderr
@@ -446,6 +446,6 @@ def test_commands_of_the_documentation(line: Line, tmp_path: Path) -> None:
 
 def test_every_finding_is_documented() -> None:
     text = (ROOT / "docs" / "doctor.md").read_text()
-    source = "".join(path.read_text() for path in (ROOT / "pipeline" / "doctor").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "pipeline" / "pktmend" / "commands" / "doctor").glob("*.py"))
     found = set(re.findall(r"(?:Finding|Bug)\(\s*\"([a-z0-9-]+)\"", source))
     assert len(found) > 20 and {name for name in found if f"`{name}`" not in text} == set()

@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from line import NO_PI, TAP, VNET_HDR, Line, open_tap_device, transfer
+from pktmend.commands.doctor import examine, look
+from pktmend.commands.doctor.finding import Finding
+from pktmend.commands.doctor.hops import View
+from pktmend.host.model import Interface
+from pktmend.testbed import ovs
+from pktmend.testbed.netns import end
 from test_doctor import doctor, link, send_bad, start_relay, the
 from tools import PATIENCE
-
-from pipeline.doctor import examine, look
-from pipeline.doctor.finding import Finding
-from pipeline.doctor.hops import View
-from pipeline.lab import ovs
-from pipeline.lab.world import end
-from pipeline.machine import Interface
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `pktmend` of this environment
 RUNS_ON = ("pktmend bridge", "pktmend diagnose")  # until they are told to end
@@ -78,7 +78,7 @@ def test_the_bridges_before_a_relay(line: Line) -> None:
     shells = [paste(first, "bridging"), paste(second, "bridging")]
     try:
         end(relay)  # as the remedies say: at-hop2 in pa's place, at-hop3 in pb's
-        relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "at-hop2", "at-hop3",
+        relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "at-hop2", "at-hop3",
                                 stdout=subprocess.PIPE)
         assert relay.stdout is not None and b"ready" in relay.stdout.readline()
         assert_swift(line)
@@ -107,7 +107,7 @@ def with_guest(line: Line) -> Finding:
     """A TAP with the virtio-net header, held by us; a relay in another process reads it."""
     fd = open_tap_device(line.node, "tap0", TAP | NO_PI | VNET_HDR)
     line.world.on_exit(lambda: os.close(fd))
-    relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "pa", "tap0", stdout=subprocess.PIPE)
+    relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "tap0", stdout=subprocess.PIPE)
     assert relay.stdout is not None
     relay.stdout.readline()
     return one("userspace-hop", look())
@@ -188,10 +188,10 @@ def test_remedies_run_as_they_are_printed(line: Line, tmp_path: Path, name: str)
 
 def test_text_of_a_cure_that_is_no_command(line: Line) -> None:
     with_guest(line)
-    done = subprocess.run([sys.executable, "-m", "pipeline", "doctor", "tap0", "--netns", line.node.namespace],
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace],
                           capture_output=True, text=True, check=False)
     assert "  * in the guest behind tap0" in done.stdout and "$ ethtool -K eth0" not in done.stdout
-    shown = subprocess.run([sys.executable, "-m", "pipeline", "doctor", "tap0", "--netns", line.node.namespace,
+    shown = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace,
                             "--json"], capture_output=True, text=True, check=False)
     remedies = json.loads(shown.stdout.splitlines()[0])["finding"]["remedy"]
     assert any(r["command"] == "" and "guest" in r["effect"] for r in remedies)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import frames as f
 import pytest
-from tapes import NOTE, pcapng
 
-from pipeline import Capture, Emit, PacketFlag, Pipeline, Ring, classify, verify
-from pipeline.lab.world import Host
+import frames as f
+from pktmend import Capture, Emit, PacketFlag, Pipeline, Ring, classify, verify
+from pktmend.testbed.netns import Host
+from tapes import NOTE, pcapng
 
 PACKETS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]
 

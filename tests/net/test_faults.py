@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from line import ADDRESSES, Bridge, Line, transfer
 from load import Load
 

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
-from line import NO_PI, TAP, VNET_HDR, Bridge, Line, open_tap, open_tap_device, seen
 from scapy.all import IP, LLC, SNAP, TCP, UDP, Dot3, Ether, IPv6, Raw, in4_chksum, in6_chksum, wrpcap
 from scapy.layers.ppp import PPP, PPPoE
-from tools import need
 
-from pipeline.lab.world import end
+import frames as f
+from line import NO_PI, TAP, VNET_HDR, Bridge, Line, open_tap, open_tap_device, seen
+from pktmend.testbed.netns import end
+from tools import need
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
 PAYLOAD, SIZE = bytes(range(250)) * 4, 300

@@ -10,7 +10,7 @@ import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "leaked.pcap"
 LEAKED = EXAMPLE.read_bytes()
-PKTMEND = f"{sys.executable} -m pipeline"
+PKTMEND = f"{sys.executable} -P -m pktmend"
 
 
 def on_a_full_disk(folder: Path, command: str) -> subprocess.CompletedProcess[str]:

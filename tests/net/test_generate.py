@@ -10,16 +10,16 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import frames as f
 import pytest
-from line import Bridge, Line, open_tap
 from scapy.all import IP, TCP, UDP, Ether, IPv6
+
+import frames as f
+from line import Bridge, Line, open_tap
+from pktmend.commands.bench.sender import DAMAGES
+from pktmend.testbed.netns import Host
 from tools import PATIENCE
 
-from pipeline.bench.sender import DAMAGES
-from pipeline.lab.world import Host
-
-PKTMEND = [sys.executable, "-m", "pipeline"]
+PKTMEND = [sys.executable, "-P", "-m", "pktmend"]
 COUNT = 100_000
 KINDS = ["--mix", "imix", "--ip", "both", "--protocol", "both"]
 

@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-import frames as f
 import pytest
-from line import ADDRESSES, Bridge, Line, everything, open_tap, seen
-from tools import PATIENCE, until
 
-from pipeline.lab.world import World, end
+import frames as f
+from line import ADDRESSES, Bridge, Line, everything, open_tap, seen
+from pktmend.testbed.netns import World, end
+from tools import PATIENCE, until
 
 OWN = "10.7.0.77"  # of the node, on pa
 FOREIGN = ("tc", "filter", "add", "dev", "pa", "ingress", "pref", "7", "handle", "0x9", "bpf", "da",
@@ -35,7 +35,7 @@ def hooks(line: Line, name: str = "pa") -> str:
 
 def refused(line: Line, *argv: str) -> str:
     """The one line of a bridge that does not start, with exit code 4."""
-    done = line.node.run(sys.executable, "-m", "pipeline", "bridge", *argv, check=False, timeout=2 * PATIENCE)
+    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "bridge", *argv, check=False, timeout=2 * PATIENCE)
     assert done.returncode == 4 and done.stderr.count("\n") == 1, (done.returncode, done.stderr)
     return done.stderr
 
@@ -141,9 +141,9 @@ def test_without_the_privilege_it_says_how_to_clean_up(line: Line) -> None:
         bridge.process.terminate()
         bridge.process.wait(PATIENCE)
     raw = "-all,+net_raw"
-    line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-m", "pipeline", "bridge",
+    line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend", "bridge",
                   "-i", "pa", "-I", "pb", "--duration", "0.2")
-    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-m", "pipeline",
+    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend",
                          "bridge", "-i", "pa", "-I", "pb", "--duration", "0.2")
     commands = re.findall(r"undo it by: (tc .*)", done.stderr)
     assert len(commands) == 2
@@ -159,7 +159,7 @@ def read_line(bridge: Bridge) -> str:
 
 def test_isolation_needs_cap_net_admin(line: Line) -> None:
     raw = "-all,+net_raw"
-    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-m", "pipeline",
+    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend",
                          "bridge", "-i", "pa", "-I", "pb", "--isolate", check=False)
     assert done.returncode == 3 and "CAP_NET_ADMIN" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 

@@ -6,10 +6,11 @@ import socket
 import time
 from typing import Any
 
-import frames as f
 import pytest
-from line import Bridge, Line, open_tap, seen
 from scapy.all import UDP, Dot1Q, Raw
+
+import frames as f
+from line import Bridge, Line, open_tap, seen
 from tools import PATIENCE
 
 CARRIERS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.tcp / f.PAYLOAD,

@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dpkt
-import frames as f
 import pytest
-from carriers import CARRIERS, ETHERNET
-from line import ADDRESSES, Line, open_tap, transfer
 from scapy.all import ARP, BOOTP, DHCP, IP, LLC, STP, TCP, UDP, VXLAN, Dot1AD, Dot1Q, Ether, IPv6, Raw
 from scapy.layers.inet6 import ICMPv6MLReport2, ICMPv6ND_NA, ICMPv6ND_NS, IPv6ExtHdrFragment
-from tools import PATIENCE, need
 
-from pipeline import Emit, Pipeline, Ring, count, verify
-from pipeline.lab.world import Host
+import frames as f
+from carriers import CARRIERS, ETHERNET
+from line import ADDRESSES, Line, open_tap, transfer
+from pktmend import Emit, Pipeline, Ring, count, verify
+from pktmend.testbed.netns import Host
+from tools import PATIENCE, need
 
 ME, ALL = "02:00:00:00:00:01", "ff:ff:ff:ff:ff:ff"
 PAYLOAD = bytes(range(256)) * 4

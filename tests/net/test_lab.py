@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tools import PATIENCE, ROOT, left, need, until
 
-LAB = (sys.executable, "-m", "pipeline", "lab")
+LAB = (sys.executable, "-P", "-m", "pktmend", "lab")
 EXPECTED = {
     "veth": "offload-pending", "corrupt-veth": "vouched-for-bad", "ovs-netdev": "metadata-lost",
     "ovs-tap": "metadata-lost", "relay": "metadata-lost", "tap": "tap-without-vnet-header", "xdp": "xdp-hop",

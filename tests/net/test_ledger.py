@@ -8,14 +8,14 @@ import subprocess
 import threading
 from typing import Any
 
-import frames as f
 import numpy as np
 import pytest
+
+import frames as f
 from flood import Receiver, send_numbered
 from line import Line, open_tap
-
-from pipeline import Emit, Pipeline, Ring, count, verify
-from pipeline.lab.world import Host
+from pktmend import Emit, Pipeline, Ring, count, verify
+from pktmend.testbed.netns import Host
 
 MILLION = 1_000_000
 HEAD = f.put16(f.raw(f.ether / f.ip4 / f.udp / bytes(4))[:-4], 40, 0)  # no UDP sum: the number changes, it need not

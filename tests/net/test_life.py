@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 
-import frames as f
 import pytest
+
+import frames as f
 from flood import send_numbered
 from line import Bridge, Line, assert_ledger, open_tap, transfer
+from pktmend.testbed.netns import Host
 from tools import PATIENCE, until
-
-from pipeline.lab.world import Host
 
 BURST = 500_000
 
@@ -96,7 +96,7 @@ def test_snapshot_comes_each_second_and_duration_ends_it(line: Line) -> None:
 
 def fails(line: Line, *argv: str) -> tuple[int, str]:
     """Run pktmend in node; its exit code and its one line."""
-    done = line.node.run(sys.executable, "-m", "pipeline", *argv, check=False)
+    done = line.node.run(sys.executable, "-P", "-m", "pktmend", *argv, check=False)
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
 
@@ -114,14 +114,14 @@ def test_interfaces_that_cannot_be_bridged(line: Line) -> None:
 
 
 def test_without_cap_net_raw_it_is_exit_3(line: Line) -> None:
-    done = line.node.run("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-m", "pipeline",
+    done = line.node.run("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-P", "-m", "pktmend",
                          "bridge", "-i", "pa", "-I", "pb", check=False)
     assert done.returncode == 3 and "CAP_NET_RAW" in done.stderr
 
 
 def test_cap_net_raw_alone_is_enough(line: Line) -> None:
     caps = "-all,+net_raw"
-    argv = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", sys.executable, "-m", "pipeline", "bridge",
+    argv = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", sys.executable, "-P", "-m", "pktmend", "bridge",
             "-i", "pa", "-I", "pb"]
     process = line.node.spawn(*argv, stderr=subprocess.PIPE)
     assert process.stderr is not None and b"bridging" in process.stderr.readline()
@@ -165,7 +165,7 @@ def test_monitor_tells_pending_from_bad(line: Line) -> None:
 
 
 def test_monitor_prints_a_line_a_second_for_people(line: Line) -> None:
-    done = line.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "2.8")
+    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--duration", "2.8")
     assert sum("packets/s" in text for text in done.stdout.splitlines()) == 2
     assert json.dumps("pa")[1:-1] in done.stdout
 
@@ -192,7 +192,7 @@ def test_signal_is_heeded_at_whatever_moment_it_comes(line: Line) -> None:
 
 def test_flag_is_set_from_within_its_own_wait() -> None:
     """The handler runs on the thread that waits, at any instruction of the wait."""
-    from pipeline.signals import Flag
+    from pktmend.console.signals import Flag
 
     flag = Flag()
     hits = 0

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, inode, open_tap, open_tap_device
-from tools import need
 
-from pipeline.errors import CaptureError
-from pipeline.features import read_features
-from pipeline.lab.world import Host, World
-from pipeline.machine import Interface, Machine, Place, read_machine
-from pipeline.machine.conntrack import read_connections
-from pipeline.machine.sockets import xdp_sockets
-from pipeline.namespaces import call, find_namespace, list_namespaces
+from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, inode, open_tap, open_tap_device
+from pktmend.errors import CaptureError
+from pktmend.host.conntrack import read_connections
+from pktmend.host.ethtool import read_features
+from pktmend.host.machine import read_machine
+from pktmend.host.model import Interface, Machine, Place
+from pktmend.host.namespaces import call, find_namespace, list_namespaces
+from pktmend.host.packet_sockets import xdp_sockets
+from pktmend.testbed.netns import Host, World
+from tools import need
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def test_connections_that_nat_rewrites(world: World) -> None:
 
 
 def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> None:
-    code = ("from pipeline.machine import read_machine; m = read_machine();"
+    code = ("from pktmend.host.machine import read_machine; m = read_machine();"
             "print(sorted(i.name for i in m.places[0].interfaces)); print(m.unread); print(len(m.places))")
     with World() as world:
         world.host("a")

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import frames as f
 import pytest
-from line import open_tap
 from scapy.all import UDP
+
+import frames as f
+from line import open_tap
+from pktmend.testbed.netns import World
 from tools import PATIENCE, until
 from watching import Monitor, Pair, corrupt, good, leaked
-
-from pipeline.lab.world import World
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_interface_made_again_is_bound_again(pair: Pair) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_prints_the_summary_with_kernel_drops(pair: Pair, number: int) -> None:
-    process = pair.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "udp",
+    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "udp",
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr is not None and b"watching pa" in process.stderr.readline()
     pair.send([leaked(), good()])

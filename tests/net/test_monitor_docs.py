@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+
+from pktmend.testbed.netns import World
 from tools import ROOT, need
 from watching import Pair, good
-
-from pipeline.lab.world import World
 
 COMMANDS = re.findall(r"^    ((?:pktmend|promtool) .*)$", (ROOT / "docs" / "monitor.md").read_text(), re.MULTILINE)
 
@@ -23,7 +23,7 @@ def test_commands_of_the_document(tmp_path: Path) -> None:
     need("tshark", "promtool")
     pytest.importorskip("rich")
     assert len(COMMANDS) >= 12
-    (tmp_path / "pktmend").write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline "$@"\n')
+    (tmp_path / "pktmend").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m pktmend "$@"\n')
     (tmp_path / "pktmend").chmod(0o755)
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     path = f"{tmp_path}:{os.environ['PATH']}"

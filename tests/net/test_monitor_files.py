@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pktmend.testbed.netns import World
 from tools import PATIENCE, need, until
 from watching import Monitor, Pair, corrupt, good, leaked, run
-
-from pipeline.lab.world import World
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_full_disk_stops_the_writer_only(pair: Pair, tmp_path: Path) -> None:
 
 
 def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
-    process = pair.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", "-", "udp",
+    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "-", "udp",
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     assert b"watching" in process.stderr.readline()
@@ -213,7 +213,7 @@ def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
 
 def test_pipe_that_tshark_reads(pair: Pair) -> None:
     """`pktmend monitor -w - | tshark -r -`, live."""
-    process = pair.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", "-", "-c", "20", "udp",
+    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "-", "-c", "20", "udp",
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     tshark = subprocess.Popen(["tshark", "-r", "-", "-T", "fields", "-e", "udp.dstport"], stdin=process.stdout,
@@ -240,14 +240,14 @@ def test_pipe_that_nobody_reads_holds_nothing_up(pair: Pair, tmp_path: Path) -> 
 
 
 def test_folder_that_cannot_be_written_is_exit_4(pair: Pair) -> None:
-    done = pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False)
+    done = pair.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False)
     assert done.returncode == 4 and "/nonexistent/x" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_fifo_without_a_reader_is_waited_for_in_words_and_not_through_signals(pair: Pair, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    argv = (sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "-w", str(pipe), "--duration", "0.5")
+    argv = (sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", str(pipe), "--duration", "0.5")
     for reader in (False, True):
         monitor = pair.node.spawn(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert monitor.stderr is not None

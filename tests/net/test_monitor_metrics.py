@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
+
+import frames as f
+from pktmend.testbed.netns import World
 from tools import PATIENCE, ROOT, need, until
 from watching import Monitor, Pair, corrupt, good, leaked
-
-from pipeline.lab.world import World
 
 DEPLOY = ROOT / "deploy"
 OURS, PROMETHEUS = 9477, 9490
@@ -189,7 +189,7 @@ def test_rules_pass_promtool(command: str) -> None:
 
 
 def test_port_that_is_taken_is_exit_4(watched: Watched) -> None:
-    done = watched.pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--listen", f":{OURS}",
+    done = watched.pair.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--listen", f":{OURS}",
                                  check=False)
     assert done.returncode == 4 and f":{OURS}" in done.stderr and done.stderr.count("\n") == 1
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from line import states
+from pktmend.testbed.netns import World
 from tools import PATIENCE, need
 from watching import Monitor, Pair, corrupt, good, leaked, until
-
-from pipeline.lab.world import World
 
 NET_RAW, DAC_OVERRIDE = 1 << 13, 1 << 1
 
@@ -116,14 +116,14 @@ def test_interface_made_again_is_bound_again_under_the_filter(pair: Pair) -> Non
 def test_picture_is_drawn_under_the_filter(pair: Pair, tmp_path: Path) -> None:
     pytest.importorskip("rich")
     drawn = tmp_path / "view.svg"
-    done = pair.node.run(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "1.3",
+    done = pair.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--duration", "1.3",
                          "--picture", str(drawn))
     assert done.returncode == 0 and drawn.read_text().startswith("<svg")
 
 
 PROBES = """
 import os, socket, subprocess, sys
-from pipeline.live import options, run
+from pktmend.commands.monitor import options, run
 o = options.MonitorOptions(("lo",), listen=":0", write=options.WriteOptions("x") if sys.argv[1] == "write" else None)
 assert run._harden(o) == ""
 def number(function):

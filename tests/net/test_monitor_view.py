@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pktmend.testbed.netns import World
 from tools import PATIENCE, ROOT, need, until
 from watching import Pair, corrupt, good, leaked
-
-from pipeline.lab.world import World
 
 NUMBERS = itertools.count()
 
@@ -74,7 +74,7 @@ def pair() -> Iterator[Pair]:
         yield Pair(world)
 
 
-def monitor(pair: Pair, *argv: str, python: str = "-m pipeline") -> str:
+def monitor(pair: Pair, *argv: str, python: str = "-P -m pktmend") -> str:
     """Return the shell command of a monitor in node."""
     return shlex.join(pair.node.argv([sys.executable, *python.split(" ", 1), "monitor", "-i", "pa", *argv]))
 
@@ -179,7 +179,7 @@ def test_kernel_drops_are_red_unless_there_is_no_color(pair: Pair, terminal: typ
 
 
 def test_without_rich_it_prints_lines_and_a_hint(pair: Pair, terminal: type[Terminal]) -> None:
-    without = "-c import sys; sys.modules['rich'] = None; from pipeline.cli import main; main()"
+    without = "-c import sys; sys.modules['rich'] = None; from pktmend.cli import main; main()"
     seen = terminal(monitor(pair, "--duration", "1.5", "udp", python=without))
     seen.shows("pip install 'pktmend[monitor]'", "packets/s", "LEFT")
 
@@ -191,7 +191,7 @@ def test_dumb_terminal_gets_lines(pair: Pair, terminal: type[Terminal]) -> None:
 
 def test_picture_is_drawn_from_the_run(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "view.svg"
-    process = pair.node.spawn(sys.executable, "-m", "pipeline", "monitor", "-i", "pa", "--duration", "1.5", "--picture",
+    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--duration", "1.5", "--picture",
                               str(path), "ip", stderr=subprocess.PIPE)
     assert process.stderr is not None and b"watching" in process.stderr.readline()
     pair.send([leaked()] * 6)

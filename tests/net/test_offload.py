@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from line import inode
 
-from pipeline.lab.world import Host, World
+from line import inode
+from pktmend.testbed.netns import Host, World
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ class Offload:
         self, *words: str, interface: str = "eth0", netns: str = "", expect: int = 0
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline", "offload", "-i", interface, "--netns", netns or self.host.namespace,
+            [sys.executable, "-P", "-m", "pktmend", "offload", "-i", interface, "--netns", netns or self.host.namespace,
              *words],
             env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == expect, done.stdout + done.stderr
@@ -149,7 +149,7 @@ def test_without_privilege_nothing_is_changed(offload: Offload) -> None:
     before = offload.judge()
     state = f"XDG_STATE_HOME={offload.environment['XDG_STATE_HOME']}"
     done = offload.host.run("env", state, "setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m",
-                            "pipeline", "offload", "-i", "eth0", "set", "tx", "off", check=False)
+                            "pktmend", "offload", "-i", "eth0", "set", "tx", "off", check=False)
     assert done.returncode == 3 and "CAP_NET_ADMIN" in done.stderr
     assert offload.judge() == before
 

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import PATIENCE, ROOT
 
-from pipeline.lab.world import World
+from pktmend.testbed.netns import World
+from tools import PATIENCE, ROOT
 
 TEXT = (ROOT / "docs" / "performance.md").read_text()
 COMMANDS = re.findall(r"^    pktmend (.*)$", TEXT, re.MULTILINE)
-PKTMEND = [sys.executable, "-m", "pipeline"]
+PKTMEND = [sys.executable, "-P", "-m", "pktmend"]
 
 
 def words(command: str) -> list[str]:

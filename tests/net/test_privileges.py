@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from line import ADDRESSES, Line, states, transfer
-from tools import PATIENCE, until
 
-from pipeline.lab.world import World
+from line import ADDRESSES, Line, states, transfer
+from pktmend.testbed.netns import World
+from tools import PATIENCE, until
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -71,20 +71,20 @@ def test_everything_works_as_another_user(line: Line) -> None:
 
 
 def test_summary_for_people_is_printed_as_another_user(line: Line) -> None:
-    done = line.node.run(sys.executable, "-m", "pipeline", "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody",
+    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody",
                          "--duration", "0.5")
     assert "pa -> pb" in done.stdout and "kernel saw" in done.stdout
 
 
 def test_user_that_does_not_exist_is_exit_2(line: Line) -> None:
-    done = line.node.run(sys.executable, "-m", "pipeline", "bridge", "-i", "pa", "-I", "pb", "-Z", "nosuchuser",
+    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nosuchuser",
                          check=False)
     assert done.returncode == 2 and "nosuchuser" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_changing_the_user_without_the_privilege_is_exit_3(line: Line) -> None:
     raw = "-all,+net_raw"
-    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-m", "pipeline",
+    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend",
                          "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody", check=False)
     assert done.returncode == 3 and "CAP_SETUID" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
@@ -93,7 +93,7 @@ def test_changing_the_user_without_the_privilege_is_exit_3(line: Line) -> None:
 
 PROBES = '''
 import ctypes, os, signal, socket, subprocess, sys, threading
-from pipeline import privileges
+from pktmend.host import privileges
 libc = ctypes.CDLL(None, use_errno=True)
 path = sys.argv[1]
 assert privileges.harden(groups=["packets"]) == ""
@@ -164,7 +164,7 @@ def test_another_system_call_table_is_killed(tmp_path: Path) -> None:
     if os.uname().machine != "x86_64" or subprocess.run(
             ["cc", "-shared", "-fPIC", "-o", str(program), str(source)], capture_output=True, check=False).returncode:
         pytest.skip("no second table of system calls here, or no compiler")
-    code = ("import ctypes, sys\nfrom pipeline import privileges\nold = ctypes.CDLL(sys.argv[1]).old\n"
+    code = ("import ctypes, sys\nfrom pktmend.host import privileges\nold = ctypes.CDLL(sys.argv[1]).old\n"
             "print(old(), flush=True)\nprivileges.harden()\nold()\nprint('still here')")
     done = subprocess.run([sys.executable, "-c", code, str(program)], capture_output=True, text=True, check=False)
     if done.stdout.split()[:1] == ["-38"]:
@@ -174,7 +174,7 @@ def test_another_system_call_table_is_killed(tmp_path: Path) -> None:
 
 def test_filter_lets_packet_sockets_be_made_where_it_is_wanted() -> None:
     """For commands that open interfaces as they come: the capability stays, the filter lets it be used."""
-    code = ("import socket\nfrom pipeline import privileges\n"
+    code = ("import socket\nfrom pktmend.host import privileges\n"
             "assert privileges.harden(keep=[privileges.CAP_NET_RAW], groups=['capture']) == ''\n"
             "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n"
             "try:\n    socket.socket(socket.AF_INET6)\nexcept PermissionError:\n    print('right')\n")
@@ -184,7 +184,7 @@ def test_filter_lets_packet_sockets_be_made_where_it_is_wanted() -> None:
 
 def test_filter_lets_write_where_it_is_wanted(tmp_path: Path) -> None:
     """The group for commands that write files."""
-    code = ("import os, sys\nfrom pipeline import privileges\n"
+    code = ("import os, sys\nfrom pktmend.host import privileges\n"
             "assert privileges.harden(groups=['packets', 'serve', 'write']) == ''\n"
             "with open(sys.argv[1], 'w') as file:\n    file.write('new')\n    os.fsync(file.fileno())\n"
             "os.rename(sys.argv[1], sys.argv[1] + '.1')\n"
@@ -200,9 +200,10 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
     import fcntl
     import struct
 
+    from scapy.all import Raw
+
     import frames as f
     from line import Bridge
-    from scapy.all import Raw
 
     with World() as world:
         node, b = world.host("node"), world.host("b")

@@ -7,10 +7,10 @@ import subprocess
 import time
 
 import pytest
-from line import ADDRESSES, Line
-from tools import PATIENCE, need
 
-from pipeline.lab.world import end
+from line import ADDRESSES, Line
+from pktmend.testbed.netns import end
+from tools import PATIENCE, need
 
 LEASE = "10.8.0.50"
 WAYS = {"plain": (), "v3": ("--ring", "v3"), "finish": ("--finish", "pa", "--finish", "pb"), "isolated": ("--isolate",)}

@@ -8,9 +8,8 @@ import sys
 
 import frames as f
 from line import Line, await_reader, open_tap, seen
+from pktmend.testbed.netns import World
 from tools import PATIENCE, ROOT
-
-from pipeline.lab.world import World
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -32,7 +31,7 @@ def test_six_line_stage_drops_the_bad_and_passes_the_good() -> None:
 
 
 def test_native_stage_compiles_and_runs() -> None:
-    from pipeline import NativeStage, Verdict, batch_of, verify
+    from pktmend import NativeStage, Verdict, batch_of, verify
 
     names: dict[str, object] = {}
     exec(BLOCKS[1], names)
@@ -52,7 +51,7 @@ def test_bridge_command_of_the_readme(line: Line) -> None:
     line.node.run("ip", "link", "set", "dev", "pa", "name", "port-to-switch", "up")
     line.node.run("ip", "link", "set", "dev", "pb", "name", "veth-container", "up")
     words = command[1].split()
-    bridge = line.node.spawn(sys.executable, "-m", "pipeline", *words, stderr=subprocess.PIPE)
+    bridge = line.node.spawn(sys.executable, "-P", "-m", "pktmend", *words, stderr=subprocess.PIPE)
     assert bridge.stderr is not None and b"bridging" in bridge.stderr.readline()
     line.a.run("ping", "-c1", "10.7.0.2")
     bridge.terminate()

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from line import ADDRESSES, Bridge, Line, await_reader, transfer
-from tools import PATIENCE, need
 
-from pipeline.lab import ovs
-from pipeline.lab.world import World, end
+from line import ADDRESSES, Bridge, Line, await_reader, transfer
+from pktmend.testbed import ovs
+from pktmend.testbed.netns import World, end
+from tools import PATIENCE, need
 
 MEGABYTE = 1 << 20
 
@@ -33,7 +33,7 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
         if request.param == "ovs":
             ovs.OpenVSwitch(line.node).ports("pa", "py")
         else:
-            relay = line.node.spawn(sys.executable, "-m", "pipeline.lab.relay", "pa", "py", stdout=subprocess.PIPE)
+            relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "py", stdout=subprocess.PIPE)
             assert relay.stdout is not None
             relay.stdout.readline()
         yield line
@@ -78,7 +78,7 @@ def test_ping_passes_and_tcp_dies_without_us(behind: Line) -> None:
 
 def test_check_live_names_the_leak_and_exits_1(behind: Line) -> None:
     bridge = Bridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
-    check = behind.node.spawn(sys.executable, "-m", "pipeline", "check", "-i", "px", "-c", "30", "--json",
+    check = behind.node.spawn(sys.executable, "-P", "-m", "pktmend", "check", "-i", "px", "-c", "30", "--json",
                               stdout=subprocess.PIPE)
     assert check.stdout is not None
     await_reader(behind.node, "px", 2)  # beside the bridge

@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 
-import frames as f
 import pytest
-from line import NO_PI, TAP, TUN, VNET_HDR, Line, open_tap, open_tap_device
 from scapy.all import UDP, IPv6, Raw
-from tools import PATIENCE, until
 
-from pipeline import Batch, ConfigError, Pipeline, Ring, StageError, count, verify
-from pipeline.lab.world import Host, World
+import frames as f
+from line import NO_PI, TAP, TUN, VNET_HDR, Line, open_tap, open_tap_device
+from pktmend import Batch, ConfigError, Pipeline, Ring, StageError, count, verify
+from pktmend.testbed.netns import Host, World
+from tools import PATIENCE, until
 
 PLAIN = f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 100))
 UFO = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)  # a GSO type that packet sockets cannot express

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.lab.world import Host, World
+from pktmend.testbed.netns import Host, World
 
 HEAD = """
 import gc, socket
-from pipeline import Batch, Ring
+from pktmend import Batch, Ring
 
 def rings():
     return len(open("/proc/net/packet").readlines()) - 1

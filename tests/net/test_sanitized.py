@@ -19,11 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import dpkt
-import frames as f
 import pytest
+from scapy.all import Raw
+
+import frames as f
 from line import Bridge, Line, open_tap
 from sanitizing import Build
-from scapy.all import Raw
 from test_kinds import carried, control_plane, tiny
 from tools import CAPTURES, ROOT, need, until
 
@@ -50,7 +51,7 @@ def sanitized(sanitized_build: Build) -> Path:
     """A copy of the package with its extensions built for the sanitizers; the folder to put into PYTHONPATH."""
     need("tcpdump", "gcc")
     folder = sanitized_build.wait()
-    shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+    shutil.copytree(ROOT / "pipeline", folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"),
                     dirs_exist_ok=True)
     return folder
 

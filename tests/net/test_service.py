@@ -14,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from line import Line
-from tools import PATIENCE
 
-from pipeline.lab.world import end
-from pipeline.service import Service
+from line import Line
+from pktmend.console.systemd import Service
+from pktmend.testbed.netns import end
+from tools import PATIENCE
 
 HANGS = """
 import time
@@ -66,7 +66,7 @@ def service(line: Line, manager: Manager, *argv: str, watchdog_s: float = 0) -> 
     words = ["env", f"NOTIFY_SOCKET={manager.address}"]
     if watchdog_s:
         words.append(f"WATCHDOG_USEC={int(watchdog_s * 1e6)}")
-    process = line.node.spawn(*words, sys.executable, "-m", "pipeline", *argv, stdout=subprocess.PIPE,
+    process = line.node.spawn(*words, sys.executable, "-P", "-m", "pktmend", *argv, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE)
     try:
         yield process

@@ -11,13 +11,13 @@ import threading
 import time
 from pathlib import Path
 
-import frames as f
 import pytest
+
+import frames as f
 from flood import AT_ONCE, Flows
 from line import Bridge, Line, open_tap, transfer
+from pktmend.testbed.netns import Host
 from tools import until
-
-from pipeline.lab.world import Host
 
 SECONDS = float(os.environ.get("PKTMEND_SOAK_SECONDS", "10"))
 MEBIBYTE = 1 << 20

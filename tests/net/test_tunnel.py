@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from line import ADDRESSES, Line, transfer
 
 MEGABYTE = 1 << 20

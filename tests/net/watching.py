@@ -9,15 +9,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import frames as f
 from jsonschema import Draft202012Validator
-from line import Bridge, assert_ledger, open_tap, put
 from scapy.all import UDP, Ether
+
+import frames as f
+from line import Bridge, assert_ledger, open_tap, put
+from pktmend.testbed.netns import Host, World
 from tools import until
 
-from pipeline.lab.world import Host, World
-
-SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "schema" / "monitor-1.json"
+SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "pktmend" / "commands" / "schema" / "monitor-1.json"
 
 
 def strict(schema: Any) -> Any:

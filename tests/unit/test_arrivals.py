@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from pipeline import batch_of, verify
-from pipeline.bench.frames import TCP, UDP, Shape
-from pipeline.bench.receive import Arrivals
+from pktmend import batch_of, verify
+from pktmend.commands.bench.frames import TCP, UDP, Shape
+from pktmend.commands.bench.receive import Arrivals
 
 MARK = 0x706D
 

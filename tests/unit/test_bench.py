@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from scapy.all import TCP, UDP, Ether, PcapNgReader, PcapReader
 
-import pipeline
-from pipeline import _core
-from pipeline.bench import figures, frames, read
-from pipeline.bench import sum as bench_sum
-from pipeline.bench import verify as bench_verify
-from pipeline.bench.picture import draw
-from pipeline.bench.session import Bench, Output, run
+import pktmend
+from pktmend import _core
+from pktmend.commands.bench import figures, frames, read
+from pktmend.commands.bench import sum as bench_sum
+from pktmend.commands.bench import verify as bench_verify
+from pktmend.commands.bench.picture import draw
+from pktmend.commands.bench.session import Bench, Output, run
 
 
 def lines(capsys: pytest.CaptureFixture[str], *benches: Bench) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def lines(capsys: pytest.CaptureFixture[str], *benches: Bench) -> list[dict[str,
 
 def test_sum_prints_environment_then_a_line_per_kernel_and_size(capsys: pytest.CaptureFixture[str]) -> None:
     head, *rest = lines(capsys, bench_sum.SumBench(sizes=(20, 1500), rounds=2))
-    supported = [name for name, ok, _ in pipeline.kernels() if ok]
+    supported = [name for name, ok, _ in pktmend.kernels() if ok]
     assert head["environment"]["kernels"] == supported and head["environment"]["auto"] in supported
     assert all({"bench", "impl", "bytes", "ns"} <= set(line) and line["bench"] == "sum" for line in rest)
     assert all(0 < line["low"] <= line["ns"] <= line["high"] and line["rounds"] == 2 for line in rest)
@@ -57,19 +57,19 @@ def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("mix", ["53", "-1", "64.5", "imix", ""])
 def test_mix_that_is_none_is_refused(mix: str) -> None:
-    with pytest.raises(pipeline.ConfigError, match="IMIX"):
+    with pytest.raises(pktmend.ConfigError, match="IMIX"):
         list(bench_verify.VerifyBench(mixes=(mix,), rounds=1).measure())
 
 
 def test_wrong_sum_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_sum, "expected_sum", lambda data: 0x1234)
-    with pytest.raises(pipeline.PipelineError, match="not 0x1234"):
+    with pytest.raises(pktmend.PipelineError, match="not 0x1234"):
         list(bench_sum.SumBench(sizes=(20,), rounds=1).measure())
 
 
 def test_wrongly_judged_packet_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "complement", lambda *parts: 0x1234)
-    with pytest.raises(pipeline.PipelineError, match="judged bad"):
+    with pytest.raises(pktmend.PipelineError, match="judged bad"):
         list(bench_verify.VerifyBench(mixes=("64",), rounds=1).measure())
 
 
@@ -83,7 +83,7 @@ def test_every_supported_kernel_has_an_address(kernel: str) -> None:
 
 
 def test_unknown_kernel_has_none() -> None:
-    with pytest.raises(pipeline.ConfigError, match="abacus"):
+    with pytest.raises(pktmend.ConfigError, match="abacus"):
         _core.kernel_address("abacus")
 
 
@@ -128,7 +128,7 @@ def test_read_notices_a_wrong_checksum(program: read.Program, tmp_path: Path) ->
     octets = bytearray(path.read_bytes())
     octets[-1] ^= 0x40  # the last frame's payload
     path.write_bytes(octets)
-    with pytest.raises(pipeline.PipelineError, match=program.name):
+    with pytest.raises(pktmend.PipelineError, match=program.name):
         read._run(program, path, 30, tmp_path / "out")
 
 
@@ -187,14 +187,14 @@ def test_saved_results_are_loaded_and_compared(tmp_path: Path, capsys: pytest.Ca
 def test_what_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "no.ndjson"
     path.write_text(text)
-    with pytest.raises(pipeline.FormatError, match="result"):
+    with pytest.raises(pktmend.FormatError, match="result"):
         figures.load(str(path))
 
 
 def test_exit_codes_of_compare(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("?")
     for name, code in (("missing", 4), ("bad", 5)):
-        done = subprocess.run([sys.executable, "-m", "pipeline", "bench", "sum", "--quick", "--compare",
+        done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "bench", "sum", "--quick", "--compare",
                                str(tmp_path / name)], capture_output=True, text=True, check=False)
         assert done.returncode == code and str(tmp_path / name) in done.stderr and not done.stdout
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import Batch, Capture, Cause, Check, Pipeline, Proto, Reason, Status, classify
-from pipeline.stages import verify_with
+from pktmend import Batch, Capture, Cause, Check, Pipeline, Proto, Reason, Status, classify
+from pktmend.runtime.stages import verify_with
 
 NOT_COVERED = {"eigrp"}
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import frames as f
 import pytest
-from carriers import CARRIERS, inner, over4, over6, tcp4, tcp6
-from judging import FIRST, LIVE, PENDING, judge, verdicts
 from scapy.all import ICMP, IP, TCP, UDP, VXLAN, Raw, in4_chksum
 from scapy.contrib.igmp import IGMP
 from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.utils import checksum as words
-from tools import ROOT
 
-from pipeline import Cause, CheckFlag, PacketFlag, Reason, Status
+import frames as f
+from carriers import CARRIERS, inner, over4, over6, tcp4, tcp6
+from judging import FIRST, LIVE, PENDING, judge, verdicts
+from pktmend import Cause, CheckFlag, PacketFlag, Reason, Status
+from tools import ROOT
 
 
 @pytest.mark.parametrize("packet", [f.ether / tcp4 / FIRST, f.ether / tcp6 / FIRST, over4 / ICMP() / FIRST,

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import frames as f
 import pytest
 from scapy.all import wrpcap
+
+import frames as f
 from tapes import File
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
@@ -16,7 +17,7 @@ GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 # what another process does to the file once the first packets of it are seen
 CHECK = """
 import os, sys
-from pipeline import check
+from pktmend.commands import check
 
 def stage(batch, seen=[]):
     if not seen:
@@ -24,9 +25,9 @@ def stage(batch, seen=[]):
         {change}
 
 path = sys.argv[1]
-check.userstages.load = lambda text: lambda: stage
+check.stage_loader.load = lambda text: lambda: stage
 sys.argv = ["pktmend", "check", "-r", path, "--stage", "x"]
-from pipeline.cli import main
+from pktmend.cli import main
 main()
 """
 
@@ -71,8 +72,8 @@ def test_lengths_that_change_after_they_were_checked_are_not_used(tmp_path: Path
     path.write_bytes(file.octets)
     program = f"""
 import os, sys
-from pipeline import Capture, Copy, Pipeline, classify, verify
-from pipeline.stages import repair_with
+from pktmend import Capture, classify, Copy, Pipeline, verify
+from pktmend.runtime.stages import repair_with
 def change(batch):
     with open({str(path)!r}, "r+b") as file:
         file.seek({before} + 4)

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import frames as f
 import pytest
 from scapy.all import wrpcap
-from tools import ROOT, pktmend
+
+import frames as f
+from tools import ROOT, run_pktmend
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
 
@@ -25,13 +26,13 @@ def one_line(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def test_check_calls_a_senders_capture_fine() -> None:
-    done = pktmend("check", "-r", str(LEAKED))
+    done = run_pktmend("check", "-r", str(LEAKED))
     assert done.returncode == 0
     assert b"pending 4" in done.stdout and b"bad" not in done.stdout
 
 
 def test_check_at_wire_shows_each_leaked_packet() -> None:
-    done = pktmend("check", "-r", str(LEAKED), "--at", "wire")
+    done = run_pktmend("check", "-r", str(LEAKED), "--at", "wire")
     assert done.returncode == 1
     assert done.stdout.count(b"is bad (leaked): stored 143f") == 4
 
@@ -41,7 +42,7 @@ def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
     path = tmp_path / "x.pcap"
     wrpcap(str(path), [f.raw(packet), f.leaked(packet), f.put16(f.raw(packet), 90, 0x4711)], linktype=1)
     right = f.raw(packet)[50:52].hex()
-    done = pktmend("check", "-r", str(path), "--json", "--all", "--at", "wire")
+    done = run_pktmend("check", "-r", str(path), "--json", "--all", "--at", "wire")
     assert done.returncode == 1
     *packets, summary = map(json.loads, done.stdout.splitlines())
     assert [p["n"] for p in packets] == [1, 2, 3]
@@ -56,7 +57,7 @@ def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
 
 
 def test_check_reads_standard_input() -> None:
-    done = pktmend("check", "-r", "-", stdin=LEAKED.read_bytes())
+    done = run_pktmend("check", "-r", "-", stdin=LEAKED.read_bytes())
     assert done.returncode == 0 and b"11 packets" in done.stdout
 
 
@@ -66,7 +67,7 @@ def test_check_reads_standard_input() -> None:
 def test_what_is_no_capture_is_exit_5_and_says_where(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(content)
-    done = pktmend("check", "-r", str(path))
+    done = run_pktmend("check", "-r", str(path))
     assert done.returncode == 5
     assert words in one_line(done)
 
@@ -74,30 +75,30 @@ def test_what_is_no_capture_is_exit_5_and_says_where(tmp_path: Path, content: by
 def test_truncated_capture_still_reports_what_came_before(tmp_path: Path) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(LEAKED.read_bytes()[:-3])
-    assert b"10 packets" in pktmend("check", "-r", str(path)).stdout
+    assert b"10 packets" in run_pktmend("check", "-r", str(path)).stdout
 
 
 @pytest.mark.parametrize("command", ["check", "diagnose"])
 def test_a_source_without_its_option_is_understood(tmp_path: Path, command: str) -> None:
     (tmp_path / "x.pcap").write_bytes(LEAKED.read_bytes())
-    done = pktmend(command, str(tmp_path / "x.pcap"))
+    done = run_pktmend(command, str(tmp_path / "x.pcap"))
     assert done.returncode == 2 and f"did you mean -r {tmp_path}/x.pcap?" in one_line(done)
-    assert "did you mean -i lo?" in one_line(pktmend(command, "lo"))
-    assert "not both" in one_line(pktmend(command, "-i", "lo", "-r", "x"))
-    assert "did you mean" not in one_line(pktmend(command, "tcp", "port", "80"))
+    assert "did you mean -i lo?" in one_line(run_pktmend(command, "lo"))
+    assert "not both" in one_line(run_pktmend(command, "-i", "lo", "-r", "x"))
+    assert "did you mean" not in one_line(run_pktmend(command, "tcp", "port", "80"))
 
 
 @pytest.mark.parametrize("argv", [("check",), ("diagnose",), ("fix", "-w", "out.pcap")])
 def test_nothing_is_reported_of_what_is_no_capture(tmp_path: Path, argv: tuple[str, ...]) -> None:
     (tmp_path / "x").write_text("hello world, this is not a capture")
     out = [str(tmp_path / word) if word == "out.pcap" else word for word in argv[1:]]
-    done = pktmend(argv[0], "-r", str(tmp_path / "x"), *out)
+    done = run_pktmend(argv[0], "-r", str(tmp_path / "x"), *out)
     assert done.returncode == 5 and not done.stdout and "not a capture" in one_line(done)
 
 
 def test_missing_file_and_interface_are_exit_4() -> None:
-    assert "/nonexistent" in one_line(done := pktmend("check", "-r", "/nonexistent")) and done.returncode == 4
-    done = pktmend("monitor", "-i", "nosuch0")
+    assert "/nonexistent" in one_line(done := run_pktmend("check", "-r", "/nonexistent")) and done.returncode == 4
+    done = run_pktmend("monitor", "-i", "nosuch0")
     names = [name for _, name in socket.if_nameindex()]
     text = one_line(done)
     assert done.returncode == 4 and "nosuch0" in text and all(name in text for name in names)
@@ -123,16 +124,16 @@ def test_missing_file_and_interface_are_exit_4() -> None:
     ("nonsense",),
 ])
 def test_misuse_is_exit_2_without_a_traceback(argv: tuple[str, ...]) -> None:
-    done = pktmend(*argv)
+    done = run_pktmend(*argv)
     assert done.returncode == 2
     assert done.stderr and b"Traceback" not in done.stderr
 
 
 def test_missing_privilege_is_exit_3_and_names_the_capability() -> None:
     if os.geteuid() != 0:
-        done = pktmend("monitor", "-i", "lo", "--duration", "1")
+        done = run_pktmend("monitor", "-i", "lo", "--duration", "1")
     else:  # drop everything; the interpreter may lie where only root can look, so keep its directory open to us
-        command = [sys.executable, "-m", "pipeline", "monitor", "-i", "lo", "--duration", "1"]
+        command = [sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "lo", "--duration", "1"]
         done = subprocess.run(
             ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command],
             capture_output=True, timeout=60, check=False)
@@ -141,7 +142,7 @@ def test_missing_privilege_is_exit_3_and_names_the_capability() -> None:
 
 
 def test_kernels_lists_portable_and_one_active() -> None:
-    rows = [json.loads(line) for line in pktmend("kernels", "--json").stdout.splitlines()]
+    rows = [json.loads(line) for line in run_pktmend("kernels", "--json").stdout.splitlines()]
     assert rows[0]["kernel"] == "portable" and rows[0]["supported"]
     assert sum(row["active"] for row in rows) == 1
 
@@ -173,25 +174,25 @@ def test_variable_that_names_no_kernel_is_named_itself() -> None:
     (("bench", "receive", "-i", "a", "-i", "b"), "-i"),
 ])
 def test_what_there_can_be_one_of_is_not_given_twice(argv: tuple[str, ...], option: str) -> None:
-    done = pktmend(*argv)
+    done = run_pktmend(*argv)
     assert done.returncode == 2
     assert f"takes one {option}: a and b were given" in one_line(done)
 
 
 def test_help_names_every_command() -> None:
-    text = pktmend("--help").stdout.decode()
+    text = run_pktmend("--help").stdout.decode()
     assert all(name in text for name in ("bridge", "monitor", "check", "kernels"))
 
 
 def test_check_all_calls_good_what_is_good() -> None:
-    done = pktmend("check", "-r", str(LEAKED), "--all", "--at", "wire")
+    done = run_pktmend("check", "-r", str(LEAKED), "--all", "--at", "wire")
     assert b"ip checksum at octet 24 is good: stored" in done.stdout
     assert done.stdout.count(b" is bad (") == 4
 
 
 @pytest.mark.parametrize("argv", [("check",), ("diagnose",)])
 def test_two_sources_are_one_too_many(argv: tuple[str, ...]) -> None:
-    done = pktmend(*argv, "-r", str(LEAKED), "-i", "lo")
+    done = run_pktmend(*argv, "-r", str(LEAKED), "-i", "lo")
     assert done.returncode == 2
     assert "not both" in one_line(done)
 
@@ -199,7 +200,7 @@ def test_two_sources_are_one_too_many(argv: tuple[str, ...]) -> None:
 def test_diagnose_says_nothing_of_what_is_no_capture(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"root:x:0:0:root:/root:/bin/bash\n")
-    done = pktmend("diagnose", "-r", str(path))
+    done = run_pktmend("diagnose", "-r", str(path))
     assert done.returncode == 5
     assert done.stdout == b""
     assert str(path) in one_line(done)
@@ -208,7 +209,7 @@ def test_diagnose_says_nothing_of_what_is_no_capture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("argv", [("check", "-r", str(LEAKED)), ("kernels",), ("schema", "monitor")])
 def test_full_disk_behind_standard_output_is_one_line(argv: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-m", "pipeline", *argv], stdout=full, stderr=subprocess.PIPE,
+        done = subprocess.run([sys.executable, "-P", "-m", "pktmend", *argv], stdout=full, stderr=subprocess.PIPE,
                               check=False)
     assert done.returncode == 4
     assert done.stderr == b"pktmend: writing standard output: No space left on device\n"

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tools import ROOT, need, pktmend
+
+from tools import ROOT, need, run_pktmend
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
 COMMAND = Path(sys.executable).with_name("pktmend")
@@ -65,7 +66,7 @@ def test_output_in_a_folder_that_may_not_be_searched_is_exit_4(tmp_path: Path) -
 @pytest.mark.parametrize("option", ["--save", "--markdown", "--picture"])
 def test_bench_looks_where_it_will_write_before_it_measures(tmp_path: Path, option: str) -> None:
     for path, words in ((tmp_path, "Is a directory"), (tmp_path / "no" / "x.svg", "No such file or directory")):
-        done = pktmend("bench", "sum", "--quick", option, str(path))
+        done = run_pktmend("bench", "sum", "--quick", option, str(path))
         assert (done.returncode, done.stdout) == (4, b"")
         assert done.stderr == f"pktmend: cannot write {path}: {words}\n".encode()
 
@@ -73,6 +74,6 @@ def test_bench_looks_where_it_will_write_before_it_measures(tmp_path: Path, opti
 def test_monitor_looks_where_it_will_draw_before_it_watches(tmp_path: Path) -> None:
     pytest.importorskip("rich")
     began = time.monotonic()
-    done = pktmend("monitor", "-i", "lo", "--duration", "60", "--picture", str(tmp_path / "no" / "x.svg"))
+    done = run_pktmend("monitor", "-i", "lo", "--duration", "60", "--picture", str(tmp_path / "no" / "x.svg"))
     assert done.returncode == 4 and time.monotonic() - began < 30
     assert done.stderr == f"pktmend: cannot write {tmp_path}/no/x.svg: No such file or directory\n".encode()

@@ -7,14 +7,14 @@ import random
 import re
 from pathlib import Path
 
-import frames as f
 import pytest
+from scapy.all import IP, TCP, UDP, VXLAN, Ether, IPv6, Raw, in4_chksum
+
+import frames as f
 import tapes as t
 from diagnosing import SERVER, A, B, diagnose, evidence, named, run
-from scapy.all import IP, TCP, UDP, VXLAN, Ether, IPv6, Raw, in4_chksum
+from pktmend.commands.diagnose.causes import CAUSES
 from tools import ROOT
-
-from pipeline.diagnose.causes import CAUSES
 
 # --- wrong --------------------------------------------------------------------------------------------------------
 

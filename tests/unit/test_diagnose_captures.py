@@ -9,10 +9,10 @@ import pytest
 from scapy.all import IP, TCP, IPv6, PcapReader
 from test_captures import verdicts
 
-from pipeline import Capture, Pipeline
-from pipeline.diagnose import rules
-from pipeline.diagnose.evidence import Tap
-from pipeline.diagnose.finding import Finding
+from pktmend import Capture, Pipeline
+from pktmend.commands.diagnose import rules
+from pktmend.commands.diagnose.evidence import Tap
+from pktmend.commands.diagnose.finding import Finding
 
 FINE = ("good", "unverified", "not_present")
 

@@ -6,11 +6,12 @@ import random
 import struct
 from pathlib import Path
 
-import frames as f
 import pytest
+from scapy.all import IP, TCP, UDP, VXLAN, Ether
+
+import frames as f
 import tapes as t
 from diagnosing import SERVER, A, B, diagnose, evidence, named
-from scapy.all import IP, TCP, UDP, VXLAN, Ether
 
 
 def test_metadata_lost_when_sent_again_in_vain_while_icmp_passes(tmp_path: Path) -> None:

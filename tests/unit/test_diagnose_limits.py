@@ -6,10 +6,11 @@ import json
 import struct
 from pathlib import Path
 
-import frames as f
-import tapes as t
 from scapy.all import ICMP, UDP, Raw
 from test_diagnose import SERVER, A, B, diagnose, evidence, named, run
+
+import frames as f
+import tapes as t
 
 
 def test_a_capture_that_is_cut_off_is_never_certain(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import frames as f
-import tapes as t
-from diagnosing import SERVER, A, B, diagnose, evidence, named
 from scapy.all import BOOTP, DHCP, ICMP, IP, SCTP, UDP, Raw
 from scapy.layers.sctp import SCTPChunkData
 from scapy.utils import checksum
 
-from pipeline import Capture, Cause, PacketFlag, Pipeline, batch_of
-from pipeline.diagnose import special
-from pipeline.diagnose.case import Case
-from pipeline.diagnose.evidence import Tap
+import frames as f
+import tapes as t
+from diagnosing import SERVER, A, B, diagnose, evidence, named
+from pktmend import Capture, Cause, PacketFlag, Pipeline, batch_of
+from pktmend.commands.diagnose import rules_protocols
+from pktmend.commands.diagnose.case import Case
+from pktmend.commands.diagnose.evidence import Tap
 
 
 def test_vouched_for_bad(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:
         pipeline = Pipeline(source)
         pipeline.run()
         tap.close(pipeline.counters())
-    found = special.flagged(Case(tap, None))
+    found = rules_protocols.flagged(Case(tap, None))
     assert [(one.name, one.confidence) for one in found] == [("double-completion", "certain")]
     assert "finished and right, and still flagged" in found[0].evidence[0]
 

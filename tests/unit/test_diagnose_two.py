@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scapy.all import ICMP, TCP, UDP, VXLAN, Dot1Q, Ether, Raw
+
 import frames as f
 import tapes as t
 from diagnosing import A, B, evidence, named
-from scapy.all import ICMP, TCP, UDP, VXLAN, Dot1Q, Ether, Raw
+from pktmend import batch_of, verify
+from pktmend.commands.diagnose import match
 from tools import ROOT
-
-from pipeline import batch_of, verify
-from pipeline.diagnose import match
 
 NOISE = random.Random(11)
 
@@ -24,7 +24,7 @@ NOISE = random.Random(11)
 def two(tmp_path: Path, before: list[t.Timed], behind: list[t.Timed], *argv: str) -> list[dict[str, Any]]:
     """Return the findings."""
     paths = t.pcap(tmp_path / "before", before), t.pcap(tmp_path / "behind", behind)
-    command = [sys.executable, "-m", "pipeline", "diagnose", "-r", str(paths[0]), "-R", str(paths[1]), "--json", *argv]
+    command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-r", str(paths[0]), "-R", str(paths[1]), "--json", *argv]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == "", done.stderr
     *found, summary = [json.loads(line) for line in done.stdout.splitlines()]
@@ -72,7 +72,7 @@ def test_metadata_lost_with_the_note_in_the_first_capture(tmp_path: Path) -> Non
     packets = stream(3)
     before = t.pcapng(tmp_path / "n", [(time, frame, t.NOTE) for time, frame in at([f.leaked(p) for p in packets])])
     behind = t.pcap(tmp_path / "b", later(at([f.leaked(p) for p in packets])))
-    done = subprocess.run([sys.executable, "-m", "pipeline", "diagnose", "-r", str(before), "-R", str(behind), "--at",
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "diagnose", "-r", str(before), "-R", str(behind), "--at",
                            "wire", "--json"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert json.loads(done.stdout.splitlines()[0])["diagnosis"]["confidence"] == "certain"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 import pytest
-from tools import ROOT
 
-from pipeline.cli import COMMANDS, pktmend
+from pktmend.cli import COMMANDS, pktmend
+from tools import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(
     page for folder in ("docs", "bench") for page in sorted((ROOT / folder).glob("*.md")))]

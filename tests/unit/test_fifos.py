@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import frames as f
 import pytest
 from scapy.all import wrpcap
+
+import frames as f
 from tools import PATIENCE, until
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)

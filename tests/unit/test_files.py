@@ -14,15 +14,15 @@ import sys
 import threading
 from pathlib import Path
 
-import frames as f
 import pytest
 from scapy.all import RawPcapNgReader, RawPcapReader, wrpcap
-from tapes import File, read
-from tools import PATIENCE, need, pktmend
 
-import pipeline
-from pipeline import Capture, Copy, FormatError, PacketFlag, Pipeline, Status, Writer, _core, classify, count, verify
-from pipeline.pcap import PCAP, PCAPNG
+import frames as f
+import pktmend
+from pktmend import Capture, Copy, FormatError, PacketFlag, Pipeline, Status, Writer, _core, classify, count, verify
+from pktmend.packetio.capture import PCAP, PCAPNG
+from tapes import File, read
+from tools import PATIENCE, need, run_pktmend
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 LEAKED = f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD)
@@ -80,7 +80,7 @@ def test_epb_flags_say_what_the_kernel_knew(tmp_path: Path) -> None:
     file.packet(GOOD, file.option(2, file.pack("I", 1 << 10)))
     path = tmp_path / "x.pcapng"
     path.write_bytes(file.octets)
-    done = pktmend("check", "-r", str(path), "--json", "--all")
+    done = run_pktmend("check", "-r", str(path), "--json", "--all")
     checks = [json.loads(line)["checks"][-1] for line in done.stdout.splitlines()[:-1]]
     assert [c["status"] for c in checks] == ["pending", "pending", "bad", "good"]
     assert [c.get("reason") for c in checks] == ["no-metadata", None, None, None]
@@ -154,7 +154,7 @@ def test_compressed_files(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(gzip.compress(plain) if suffix == "gz" else pytest.importorskip("zstandard").compress(plain))
     assert len(read(path)) == 10000
     path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2])
-    done = pktmend("check", "-r", str(path))
+    done = run_pktmend("check", "-r", str(path))
     assert done.returncode == 5 and done.stderr.count(b"\n") == 1
 
 
@@ -164,7 +164,7 @@ def test_slow_pipe_is_read_as_it_comes() -> None:
     frames: list[int] = []
     arrived = threading.Event()
 
-    def collect(batch: pipeline.Batch) -> None:
+    def collect(batch: pktmend.Batch) -> None:
         frames.append(len(batch))
         arrived.set()
 
@@ -186,10 +186,10 @@ def test_slow_pipe_is_read_as_it_comes() -> None:
 
 def test_filter_expression_selects_packets_and_keeps_their_numbers(tmp_path: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD, LEAKED, GOOD, LEAKED], linktype=1)
-    done = pktmend("check", "-r", str(tmp_path / "a.pcap"), "--json", "--all", "udp", "and", "ip6")
+    done = run_pktmend("check", "-r", str(tmp_path / "a.pcap"), "--json", "--all", "udp", "and", "ip6")
     *packets, summary = map(json.loads, done.stdout.splitlines())
     assert [p["n"] for p in packets] == [2, 4] and summary["summary"]["packets"] == 2
-    done = pktmend("check", "-r", str(tmp_path / "a.pcap"), "udp", "andd")
+    done = run_pktmend("check", "-r", str(tmp_path / "a.pcap"), "udp", "andd")
     assert done.returncode == 2 and b"andd" in done.stderr
 
 
@@ -217,7 +217,7 @@ def test_hostile_lengths_are_named_with_their_octet(tmp_path: Path, name: str) -
     with Capture(path) as source, pytest.raises(FormatError) as caught:
         Pipeline(source, [verify, classify, count]).run()
     assert caught.value.offset == offset, caught.value
-    done = pktmend("check", "-r", str(path))
+    done = run_pktmend("check", "-r", str(path))
     assert done.returncode == 5 and f"octet {offset}".encode() in done.stderr
 
 
@@ -229,7 +229,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
             for _ in range(frames // 1000):
                 file.write(record * 1000)
-        program = ("import resource, sys; from pipeline.check import run_check; run_check(path=sys.argv[1],"
+        program = ("import resource, sys; from pktmend.commands.check import run_check; run_check(path=sys.argv[1],"
                    " interface=None, packets=0, json=True, every=False, at_wire=False);"
                    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
         done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)

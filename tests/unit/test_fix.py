@@ -6,11 +6,12 @@ import gzip
 import subprocess
 from pathlib import Path
 
-import frames as f
 import pytest
 from scapy.all import RawPcapReader, wrpcap
+
+import frames as f
 from tapes import File, read
-from tools import need, pktmend
+from tools import need, run_pktmend
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 LEAKED = f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD)
@@ -22,7 +23,7 @@ def test_fix_changes_checksum_fields_only_and_clears_not_ready(tmp_path: Path) -
     file.block(0xABCD, b"unknown")
     source, target = tmp_path / "a.pcapng", tmp_path / "b.pcapng"
     source.write_bytes(file.octets)
-    assert pktmend("fix", "-r", str(source), "-w", str(target)).returncode == 0
+    assert run_pktmend("fix", "-r", str(source), "-w", str(target)).returncode == 0
     right = f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)
     want = file.octets.replace(LEAKED, right).replace(
         file.option(2, file.pack("I", 1 << 9 | 2)), file.option(2, file.pack("I", 2)))
@@ -40,7 +41,7 @@ def test_fix_all_equals_tcprewrite_packet_for_packet(tmp_path: Path) -> None:
             damaged.append(f.put16(damaged[-1], 24, 0xABCD) if packet[0].type == 0x800 else damaged[-1])
     path = tmp_path / "a.pcap"
     wrpcap(str(path), damaged, linktype=1)
-    assert pktmend("fix", "-r", str(path), "-w", str(tmp_path / "b.pcap"), "--repair", "all").returncode == 0
+    assert run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "b.pcap"), "--repair", "all").returncode == 0
     subprocess.run(["tcprewrite", "--fixcsum", "-i", str(path), "-o", str(tmp_path / "c.pcap")], check=True,
                    capture_output=True)
     ours = [bytes(p) for p, _ in RawPcapReader(str(tmp_path / "b.pcap"))]
@@ -53,7 +54,7 @@ def test_fix_all_equals_tcprewrite_packet_for_packet(tmp_path: Path) -> None:
 def test_fix_twice_is_fix_once(tmp_path: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD, LEAKED, f.put16(GOOD, 80, 1)], linktype=1)
     for one, two in (("a", "b"), ("b", "c")):
-        pktmend("fix", "-r", str(tmp_path / f"{one}.pcap"), "-w", str(tmp_path / f"{two}.pcap"))
+        run_pktmend("fix", "-r", str(tmp_path / f"{one}.pcap"), "-w", str(tmp_path / f"{two}.pcap"))
     assert (tmp_path / "b.pcap").read_bytes() == (tmp_path / "c.pcap").read_bytes()
     assert (tmp_path / "b.pcap").read_bytes() != (tmp_path / "a.pcap").read_bytes()
 
@@ -62,13 +63,13 @@ def test_fix_refuses_to_write_over_its_input(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     wrpcap(str(path), [GOOD], linktype=1)
     before = path.read_bytes()
-    done = pktmend("fix", "-r", str(path), "-w", str(path))
+    done = run_pktmend("fix", "-r", str(path), "-w", str(path))
     assert done.returncode == 2 and path.read_bytes() == before
 
 
 def test_fix_through_pipes(tmp_path: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [LEAKED] * 3000, linktype=1)
-    done = pktmend("fix", "-r", "-", "-w", "-", stdin=(tmp_path / "a.pcap").read_bytes())
+    done = run_pktmend("fix", "-r", "-", "-w", "-", stdin=(tmp_path / "a.pcap").read_bytes())
     assert done.returncode == 0 and b"pending 3000" in done.stderr
     (tmp_path / "b.pcap").write_bytes(done.stdout)
     assert [x for *_, x in read(tmp_path / "b.pcap")] == [f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)] * 3000
@@ -76,7 +77,7 @@ def test_fix_through_pipes(tmp_path: Path) -> None:
 
 def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD] * 2000, linktype=1)
-    done = pktmend("fix", "-r", str(tmp_path / "a.pcap"), "-w", "/dev/full")
+    done = run_pktmend("fix", "-r", str(tmp_path / "a.pcap"), "-w", "/dev/full")
     assert done.returncode == 4 and b"No space left" in done.stderr and b"Traceback" not in done.stderr
 
 
@@ -95,7 +96,7 @@ def test_what_is_no_capture_leaves_nothing_and_destroys_nothing(
     source.write_bytes(NO_CAPTURE[name])
     old.write_bytes(b"precious")
     for target in (new, old):
-        done = pktmend("fix", "-r", "-" if through_pipe else str(source), "-w", str(target),
+        done = run_pktmend("fix", "-r", "-" if through_pipe else str(source), "-w", str(target),
                        stdin=NO_CAPTURE[name] if through_pipe else None)
         assert done.returncode == 5 and done.stderr.count(b"\n") == 1, done
     assert not new.exists() and old.read_bytes() == b"precious"
@@ -106,7 +107,7 @@ def test_name_converts_what_comes_through_a_pipe_or_compressed(tmp_path: Path) -
     octets = (tmp_path / "a.pcap").read_bytes()
     (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(octets))
     for argv, stdin in ((("-r", "-"), octets), (("-r", str(tmp_path / "a.pcap.gz")), None)):
-        assert pktmend("fix", *argv, "-w", str(tmp_path / "b.pcapng"), stdin=stdin).returncode == 0
+        assert run_pktmend("fix", *argv, "-w", str(tmp_path / "b.pcapng"), stdin=stdin).returncode == 0
         assert (tmp_path / "b.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
         assert [x for *_, x in read(tmp_path / "b.pcapng")] == [GOOD, f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)]
 
@@ -115,6 +116,6 @@ def test_packets_before_the_fault_are_kept(tmp_path: Path) -> None:
     file = File().section().interface().packet(GOOD).packet(GOOD)
     path = tmp_path / "x.pcapng"
     path.write_bytes(file.octets + b"\x06\0\0\0\x01\0\0\0garbage!")
-    done = pktmend("fix", "-r", str(path), "-w", str(tmp_path / "y.pcapng"))
+    done = run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "y.pcapng"))
     assert done.returncode == 5 and b"2 packets" in done.stdout
     assert (tmp_path / "y.pcapng").read_bytes() == file.octets

@@ -1,4 +1,7 @@
-"""DESIGN section 6: each module imports only from the layers above its own."""
+"""The floors of docs/architecture.md, from the ground: each folder includes or imports only what lies below it.
+
+Both directions are checked: nothing imports upward, and every folder that exists has its floor here.
+"""
 
 from __future__ import annotations
 
@@ -7,77 +10,114 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tools import ROOT
 
-LAYERS = [
-    {"names", "errors", "include", "wording"},
-    {"features"},
-    {"_core", "_kernel", "_kernel_build", "interfaces"},
-    {"afpacket", "pcap", "stages", "filters", "share"},
-    {"counters", "loop"},
-    {"report", "signals", "fifo", "outputs", "progress", "privileges", "keeper", "namespaces", "machine", "load",
-     "snapshot", "hoststack",
-     "trust", "userstages", "stagewatch", "service", "jit"},
-    {"live", "metrics", "bridge", "check", "fix", "diagnose", "doctor", "offload", "settings", "schema",
-     "stagelist", "lab"},
-    {"__init__"},
-    {"bench"},
+PACKAGE = ROOT / "pipeline" / "pktmend"
+EXT = ROOT / "ext"
+
+# Python: from the ground.  Folders of one floor do not know each other.
+FLOORS = (
+    {"_version", "enums", "errors"},
+    {"_core", "_kernel", "_kernel_build", "include"},
+    {"host"},
+    {"packetio", "runtime", "testbed"},
+    {"console"},
+    {"commands"},
     {"cli"},
     {"__main__"},
-]
-# what may import others of its own layer: what the commands share, and who uses them whole
-SHARED = LAYERS[5] | {"counters", "loop"}
-LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
+)
+LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}
+LAZY = "__init__"  # the public names: from every floor below the commands, imported at their first use
+COMMANDS_THAT_KNOW_OTHERS = {("bench", "bridge")}  # bench measures the bridge
+
+# C: from the ground.
+C_FLOORS = (
+    {"include"},
+    {"sum", "run"},
+    {"parse"},
+    {"offload"},
+    {"check", "observe", "io"},
+    {"bench"},
+)
+C_LEVEL = {name: level for level, floor in enumerate(C_FLOORS) for name in floor}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+C_FILES = sorted(path for path in EXT.rglob("*.[ch]"))
 
 
-def imports(path: Path) -> set[str]:
-    """Return the names of this package's modules that *path* imports."""
-    found = set()
+def imports(path: Path) -> set[tuple[str, ...]]:
+    """Return the modules of this package that *path* imports, as paths from the package: ("host", "netlink")."""
+    found: set[tuple[str, ...]] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            parts = node.module.split(".")
-            if parts[0] == "pipeline":
-                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "pktmend":
+            base = tuple(node.module.split(".")[1:])
+            found |= {base} if base else {(alias.name,) for alias in node.names}
+            if base:
+                found |= {(*base, alias.name) for alias in node.names if is_module((*base, alias.name))}
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("pipeline.")}
-    return {name if name in LEVEL else "__init__" for name in found}
+            found |= {tuple(a.name.split(".")[1:]) or (LAZY,) for a in node.names if a.name.split(".")[0] == "pktmend"}
+    return {each if each[0] in LEVEL else (LAZY,) for each in found}
 
 
-PACKAGE = ROOT / "pipeline"
-MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+def is_module(parts: tuple[str, ...]) -> bool:
+    where = PACKAGE.joinpath(*parts)
+    return where.is_dir() or where.with_suffix(".py").exists()
 
 
-def module_of(path: Path) -> str:
-    """Return the module or subpackage right under the package that *path* belongs to."""
+def room(path: Path) -> str:
+    """Return the module or folder right under the package that *path* belongs to."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def test_every_module_has_a_layer() -> None:
-    assert {module_of(path) for path in MODULES} <= set(LEVEL)
+def test_every_module_has_a_floor() -> None:
+    there = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"
+             and any(path.rglob("*.p*"))} | {path.stem for path in PACKAGE.glob("*.py")}
+    assert there - {LAZY, "core"} <= set(LEVEL)
+    assert {name for floor in FLOORS for name in floor if not name.startswith("_")} <= there, "a floor without a room"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_only_upwards(path: Path) -> None:
-    module = module_of(path)
-    own = LEVEL[module]
-    for name in imports(path) - {module}:
-        assert LEVEL[name] < own or (LEVEL[name] == own and name in SHARED), (
-            f"{module} (layer {own}) imports {name} (layer {LEVEL[name]})")
+def test_imports_only_from_floors_below(path: Path) -> None:
+    own = room(path)
+    level = LEVEL.get(own, LEVEL["commands"])  # the package itself: below the commands
+    for name, *_ in imports(path):
+        if name == own:
+            continue
+        below = LEVEL["commands"] if name == LAZY else LEVEL[name]
+        assert below < level or (name == LAZY and level == below), (
+            f"{own} (floor {level}) imports {name} (floor {below})")
 
 
-def test_sources_and_stages_never_import_each_other() -> None:
-    sources_and_stages = next(layer for layer in LAYERS if "stages" in layer)
-    for name in sources_and_stages:
-        assert not imports(ROOT / "pipeline" / f"{name}.py") & sources_and_stages
+@pytest.mark.parametrize("path", sorted((PACKAGE / "commands").rglob("*.py")),
+                         ids=lambda p: str(p.relative_to(PACKAGE / "commands")))
+def test_no_command_imports_another(path: Path) -> None:
+    own = path.relative_to(PACKAGE / "commands").with_suffix("").parts[0]
+    others = {each[1] for each in imports(path) if each[0] == "commands" and len(each) > 1} - {own}
+    assert all((own, other) in COMMANDS_THAT_KNOW_OTHERS for other in others), f"{own} imports {others}"
 
 
-def test_loop_does_not_know_packet_sockets() -> None:
-    assert "afpacket" not in imports(ROOT / "pipeline" / "loop.py")
+def test_sources_do_not_know_each_other() -> None:
+    for own, other in (("afpacket", "capture"), ("capture", "afpacket")):
+        assert ("packetio", other) not in imports(PACKAGE / "packetio" / f"{own}.py")
 
 
-def test_engine_knows_no_python() -> None:
-    for path in (ROOT / "ext").iterdir():
-        assert not re.search(r"#\s*include\s*[<\"]Python.h", path.read_text()), path.name
+def test_every_folder_of_the_engine_has_a_floor() -> None:
+    assert {path.name for path in EXT.iterdir()} == set(C_LEVEL)
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda p: str(p.relative_to(EXT)))
+def test_engine_includes_only_from_floors_below(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"#\s*include\s*[<\"]Python.h", text)
+    own = path.relative_to(EXT).parts[0]
+    for included in re.findall(r'#\s*include\s*"([^"]+)"', text):
+        where = EXT / included
+        if not where.exists():
+            where = path.parent / included  # ext/bench is built on its own
+        assert where.exists(), f"{included} is not in ext/"
+        folder = where.relative_to(EXT).parts[0]
+        assert folder == own or C_LEVEL[folder] < C_LEVEL[own], f"{own} includes {included}"
 
 
 def test_every_part_of_the_core_is_in_its_table_of_contents() -> None:

@@ -10,15 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import frames as f
 import pytest
 from scapy.all import wrpcap
+
+import frames as f
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 
 HEAD = """
 import gc, sys, weakref
-from pipeline import Capture, Pipeline, StageError, _core
+from pktmend import _core, Capture, Pipeline, StageError
 
 path = sys.argv[1]
 kept = []

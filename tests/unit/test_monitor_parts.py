@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import ConfigError
-from pipeline.counters import OUTCOMES, Direction
-from pipeline.live.bad import EXPLAINED, Picker
-from pipeline.live.file import name_of
-from pipeline.live.history import ASCII_BARS, History, sparkline
-from pipeline.live.lines import rate_line
-from pipeline.live.options import MonitorOptions, WriteOptions
-from pipeline.metrics.server import Server, parse_address
-from pipeline.names import Cause, Proto, Reason, Status
-from pipeline.report import rfc3339
-from pipeline.schema import names, text_of
-from pipeline.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot, Talk
+from pktmend import ConfigError
+from pktmend.commands.monitor.bad_packets import EXPLAINED, Picker
+from pktmend.commands.monitor.file import name_of
+from pktmend.commands.monitor.history import ASCII_BARS, History, sparkline
+from pktmend.commands.monitor.metrics_server import Server, parse_address
+from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
+from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot, Talk
+from pktmend.commands.monitor.text_lines import rate_line
+from pktmend.commands.schema import names, text_of
+from pktmend.console.report import rfc3339
+from pktmend.enums import Cause, Proto, Reason, Status
+from pktmend.runtime.counters import OUTCOMES, Direction
 
 EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
 NOTHING = Direction(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Direction)})
@@ -141,7 +141,7 @@ def test_schema_has_the_words_of_the_program() -> None:
 
 
 def test_schema_command_prints_it() -> None:
-    done = subprocess.run([sys.executable, "-m", "pipeline", "schema", "monitor"], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "schema", "monitor"], capture_output=True, text=True,
                           check=True)
     assert json.loads(done.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert "monitor" in names()
@@ -170,7 +170,7 @@ def test_view_is_never_wider_or_higher_than_the_terminal(
     pytest.importorskip("rich")
     from rich.console import Console
 
-    from pipeline.live.view import State, view
+    from pktmend.commands.monitor.view import State, view
 
     snapshot = Snapshot(1, tuple(seen), tuple(bad), file=FileCounts("x", False, 1, 2, 1, 0, {"ENOSPC": 5}))
     history = History()

@@ -1,4 +1,4 @@
-"""The words in Python carry the numbers of ext/pp.h."""
+"""The words in Python carry the numbers of ext/include/pktmend/stage.h."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import _core, include_dir, names
+from pktmend import _core, enums, include_dir
 
-HEADER = (Path(include_dir()) / "pp.h").read_text()
+HEADER = (Path(include_dir()) / "pktmend" / "stage.h").read_text()
 
 
 def c_enum(name: str) -> dict[str, int]:
@@ -29,10 +29,10 @@ def c_enum(name: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("c_name", "prefix", "python"), [
-    ("pp_status", "PP_STATUS_", names.Status), ("pp_cause", "PP_CAUSE_", names.Cause),
-    ("pp_reason", "PP_REASON_", names.Reason), ("pp_proto", "PP_PROTO_", names.Proto),
-    ("pp_verdict", "PP_VERDICT_", names.Verdict), ("pp_drop", "PP_DROP_", names.Drop),
-    ("pp_packet_flag", "PP_PKT_", names.PacketFlag), ("pp_check_flag", "PP_CHECK_", names.CheckFlag),
+    ("pp_status", "PP_STATUS_", enums.Status), ("pp_cause", "PP_CAUSE_", enums.Cause),
+    ("pp_reason", "PP_REASON_", enums.Reason), ("pp_proto", "PP_PROTO_", enums.Proto),
+    ("pp_verdict", "PP_VERDICT_", enums.Verdict), ("pp_drop", "PP_DROP_", enums.Drop),
+    ("pp_packet_flag", "PP_PKT_", enums.PacketFlag), ("pp_check_flag", "PP_CHECK_", enums.CheckFlag),
 ])
 def test_numbers_agree(c_name: str, prefix: str, python: type[enum.IntEnum]) -> None:
     ours = {prefix + member.name: member.value for member in python}
@@ -41,6 +41,6 @@ def test_numbers_agree(c_name: str, prefix: str, python: type[enum.IntEnum]) -> 
 
 
 def test_sizes_agree() -> None:
-    assert _core.SIZES["causes"] == len(names.Cause) and _core.SIZES["protos"] == len(names.Proto)
-    assert _core.SIZES["statuses"] == len(names.Status) and _core.SIZES["drops"] == len(names.Drop)
-    assert _core.SIZES["reasons"] == len(names.Reason)
+    assert _core.SIZES["causes"] == len(enums.Cause) and _core.SIZES["protos"] == len(enums.Proto)
+    assert _core.SIZES["statuses"] == len(enums.Status) and _core.SIZES["drops"] == len(enums.Drop)
+    assert _core.SIZES["reasons"] == len(enums.Reason)

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
-from carriers import over4
-from judging import FIRST, LIVE, SECOND, verdicts
 from scapy.all import ICMP, IP, TCP, UDP, VXLAN, Ether, IPv6, Raw, wrpcap
 
-from pipeline import Batch, Capture, Cause, Pipeline, batch_of, classify, verify
+import frames as f
+from carriers import over4
+from judging import FIRST, LIVE, SECOND, verdicts
+from pktmend import Batch, Capture, Cause, Pipeline, batch_of, classify, verify
 
 A, B, D = "10.7.0.1", "203.0.113.9", "198.51.100.7"
 A6, B6, D6 = "fd07::1", "2001:db8::9", "2001:db8:1::7"

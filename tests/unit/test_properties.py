@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
-from carriers import CARRIERS
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from judging import LIVE, judged
 
-import pipeline
-from pipeline import (
+import frames as f
+import pktmend
+from carriers import CARRIERS
+from judging import LIVE, judged
+from pktmend import (
     Batch,
     Capture,
     CheckFlag,
@@ -34,7 +34,7 @@ from pipeline import (
     repair_with,
 )
 
-KERNELS = [name for name, supported, _ in pipeline.kernels() if supported]
+KERNELS = [name for name, supported, _ in pktmend.kernels() if supported]
 LINKS = [0, 1, 9, 12, 14, 50, 51, 101, 104, 108, 113, 228, 229, 276, 147, 65535]
 SOURCE_FLAGS = [0, LIVE, LIVE | int(PacketFlag.NOT_READY), LIVE | int(PacketFlag.CLAIMED_VALID),
                 LIVE | int(PacketFlag.SUPER_FRAME), LIVE | int(PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME)]
@@ -52,11 +52,11 @@ def total(data: bytes) -> int:
 @contextmanager
 def forced(name: str) -> Iterator[None]:
     """Force a SIMD kernel."""
-    pipeline.use_kernel(name)
+    pktmend.use_kernel(name)
     try:
         yield
     finally:
-        pipeline.use_kernel(None)
+        pktmend.use_kernel(None)
 
 
 # long and short, smooth and rough: random octets, and octets that make the carries run

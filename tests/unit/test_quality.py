@@ -11,10 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tools import CAPTURES, ROOT, need
 
-from pipeline import Batch, Capture, Pipeline, verify
-from pipeline.names import Proto
+from pktmend import Batch, Capture, Pipeline, verify
+from pktmend.enums import Proto
+from tools import CAPTURES, ROOT, need
 
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
 PARTS = {"fuzz_frame": 1, "fuzz_capture": 1, "fuzz_split": 2}  # by what SECONDS are divided; 3 for the others
@@ -125,5 +125,5 @@ def test_mypy_strict() -> None:
 
 
 def test_stubs_describe_the_extension() -> None:
-    run(sys.executable, "-m", "mypy.stubtest", "pipeline._core", "--ignore-disjoint-bases",
+    run(sys.executable, "-m", "mypy.stubtest", "pktmend._core", "--ignore-disjoint-bases",
         "--allowlist", "tests/stubtest-allow.txt", "--ignore-unused-allowlist")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 
-import frames as f
 import pytest
-from judging import PENDING, judged
 from scapy.all import GRE, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChunkData, fragment, in4_chksum
 
-from pipeline import Batch, Cause, PacketFlag, Proto, Status, repair_with
+import frames as f
+from judging import PENDING, judged
+from pktmend import Batch, Cause, PacketFlag, Proto, Status, repair_with
 
 INNER = Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02") / IP(src="10.9.0.1", dst="10.9.0.2") / TCP(
     sport=1, dport=80, flags="PA") / Raw(bytes(range(90)))

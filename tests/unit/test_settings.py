@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 import pytest
-from tools import ROOT
 
-from pipeline import settings
-from pipeline.cli import COMMANDS
+from pktmend.cli import COMMANDS
+from pktmend.console import settings
+from tools import ROOT
 
 CONFIGURABLE = ("bridge", "monitor")
 FILE = """\
@@ -29,8 +29,8 @@ no-coalesce = true
 """
 
 
-def pktmend(*argv: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([sys.executable, "-m", "pipeline", *argv], capture_output=True, text=True, timeout=60,
+def run_pktmend(*argv: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", *argv], capture_output=True, text=True, timeout=60,
                           check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
     assert "Traceback" not in done.stderr, done.stderr
     return done
@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_command_line_beats_environment_beats_file(file: Path) -> None:
-    done = pktmend("bridge", "--config", str(file), "--check-config", "--repair", "none", PKTMEND_REPAIR="leaked",
+    done = run_pktmend("bridge", "--config", str(file), "--check-config", "--repair", "none", PKTMEND_REPAIR="leaked",
                    PKTMEND_BUSY_POLL="70", PKTMEND_FINISH="pa pb")
     assert done.returncode == 0
     assert tomllib.loads(done.stdout).items() >= {
@@ -61,24 +61,24 @@ def test_command_line_beats_environment_beats_file(file: Path) -> None:
 
 
 def test_what_check_config_shows_is_a_file_that_says_the_same(file: Path) -> None:
-    shown = pktmend("bridge", "--config", str(file), "--check-config").stdout
+    shown = run_pktmend("bridge", "--config", str(file), "--check-config").stdout
     file.write_text(shown)
-    again = pktmend("bridge", "--config", str(file), "--check-config").stdout
+    again = run_pktmend("bridge", "--config", str(file), "--check-config").stdout
     assert tomllib.loads(again) == tomllib.loads(shown)
 
 
 def test_config_itself_comes_from_the_environment(file: Path) -> None:
-    assert 'a = "pa"' in pktmend("bridge", "--check-config", PKTMEND_CONFIG=str(file)).stdout
+    assert 'a = "pa"' in run_pktmend("bridge", "--check-config", PKTMEND_CONFIG=str(file)).stdout
 
 
 def test_values_reach_the_command(file: Path) -> None:
     """The bridge says which interface is missing: the one of the file."""
     file.write_text('a = "nosuch0"\nb = "nosuch1"\n')
-    assert "nosuch0" in refused(pktmend("bridge", "--config", str(file)), 4)
-    assert "nosuch2" in refused(pktmend("bridge", "--config", str(file), PKTMEND_A="nosuch2"), 4)
-    assert "nosuch3" in refused(pktmend("bridge", "--config", str(file), "-i", "nosuch3", PKTMEND_A="nosuch2"), 4)
+    assert "nosuch0" in refused(run_pktmend("bridge", "--config", str(file)), 4)
+    assert "nosuch2" in refused(run_pktmend("bridge", "--config", str(file), PKTMEND_A="nosuch2"), 4)
+    assert "nosuch3" in refused(run_pktmend("bridge", "--config", str(file), "-i", "nosuch3", PKTMEND_A="nosuch2"), 4)
     file.write_text('interfaces = ["nosuch0"]\n')
-    assert "nosuch0" in refused(pktmend("monitor", "--config", str(file)), 4)
+    assert "nosuch0" in refused(run_pktmend("monitor", "--config", str(file)), 4)
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -98,33 +98,33 @@ def test_values_reach_the_command(file: Path) -> None:
 def test_mistakes_are_named_with_their_place(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
-    said = refused(pktmend("bridge", "--config", str(path), "--check-config"))
+    said = refused(run_pktmend("bridge", "--config", str(path), "--check-config"))
     assert said.startswith(f"pktmend: {path}") and words in said, said
 
 
 def test_file_that_cannot_be_read_is_exit_4(tmp_path: Path) -> None:
-    assert "nosuch.toml: No such file" in refused(pktmend("bridge", "--config", f"{tmp_path}/nosuch.toml"), 4)
-    assert "Is a directory" in refused(pktmend("bridge", "--config", str(tmp_path)), 4)
+    assert "nosuch.toml: No such file" in refused(run_pktmend("bridge", "--config", f"{tmp_path}/nosuch.toml"), 4)
+    assert "Is a directory" in refused(run_pktmend("bridge", "--config", str(tmp_path)), 4)
     (tmp_path / "binary").write_bytes(b"a = '\xff'")
-    assert "octet 5 is not UTF-8" in refused(pktmend("bridge", "--config", f"{tmp_path}/binary"))
+    assert "octet 5 is not UTF-8" in refused(run_pktmend("bridge", "--config", f"{tmp_path}/binary"))
 
 
 def test_environment_is_checked_as_the_command_line_is() -> None:
-    done = pktmend("bridge", "-i", "x", "-I", "y", "--check-config", PKTMEND_WORKERS="many")
+    done = run_pktmend("bridge", "-i", "x", "-I", "y", "--check-config", PKTMEND_WORKERS="many")
     assert done.returncode == 2 and "--workers" in done.stderr and "many" in done.stderr
 
 
 def test_file_that_names_code_must_be_trusted(file: Path) -> None:
     file.chmod(0o666)
-    assert pktmend("bridge", "--config", str(file), "--check-config").returncode == 0
+    assert run_pktmend("bridge", "--config", str(file), "--check-config").returncode == 0
     file.write_text(FILE + 'stage = ["json:loads"]\n')
-    assert "names code: everybody may write to" in refused(pktmend("bridge", "--config", str(file), "--check-config"))
+    assert "names code: everybody may write to" in refused(run_pktmend("bridge", "--config", str(file), "--check-config"))
     file.chmod(0o644)
-    assert "json:loads" in pktmend("bridge", "--config", str(file), "--check-config").stdout
+    assert "json:loads" in run_pktmend("bridge", "--config", str(file), "--check-config").stdout
 
 
 def commands() -> list[click.Command]:
-    return [getattr(importlib.import_module(f"pipeline.cli.{COMMANDS[name][0]}"), name) for name in CONFIGURABLE]
+    return [getattr(importlib.import_module(f"pktmend.cli.{COMMANDS[name][0]}"), name) for name in CONFIGURABLE]
 
 
 @pytest.mark.parametrize("command", commands(), ids=CONFIGURABLE)
@@ -158,7 +158,7 @@ def test_every_option_has_a_key_that_its_own_type_takes(command: click.Command, 
 def test_interface_names_with_digits_stay_text(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text('a = "10"\nb = "true"\n')
-    shown = pktmend("bridge", "--config", str(path), "--check-config").stdout
+    shown = run_pktmend("bridge", "--config", str(path), "--check-config").stdout
     assert 'a = "10"' in shown and 'b = "true"' in shown
 
 
@@ -168,7 +168,7 @@ def test_interface_names_with_digits_stay_text(tmp_path: Path) -> None:
 ])
 def test_a_wrong_setting_of_the_environment_is_named_as_such(variable: str, value: str, option: str) -> None:
     words = ["-I", "lo"] if option == "-i" else ["-i", "lo", "-I", "eth9"]
-    done = subprocess.run([sys.executable, "-m", "pipeline", "bridge", *words], env={**os.environ, variable: value},
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "bridge", *words], env={**os.environ, variable: value},
                           capture_output=True, text=True, check=False)
     assert done.returncode in (2, 4) and value in done.stderr
     assert f"'{option}' (set by {variable})" in done.stderr or f"{option} was set by {variable})" in done.stderr
@@ -177,7 +177,7 @@ def test_a_wrong_setting_of_the_environment_is_named_as_such(variable: str, valu
 def test_a_wrong_setting_of_the_file_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text("duration = -3.0\nworkers = 2\n")
-    command = [sys.executable, "-m", "pipeline", "bridge", "-i", "lo", "-I", "eth9", "--config", str(path)]
+    command = [sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "lo", "-I", "eth9", "--config", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and f"--duration was set by {path})" in done.stderr and "--workers" not in done.stderr
     stronger = subprocess.run([*command, "--duration", "-4"], capture_output=True, text=True, check=False)

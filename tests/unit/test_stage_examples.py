@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import cffi
-import frames as f
 import pytest
 from scapy.all import IP, UDP, Ether, IPv6
-from tools import ROOT
 
-import pipeline
-from pipeline import PacketFlag, Status, Verdict, batch_of, native, verify
-from pipeline.userstages import load
+import frames as f
+import pktmend
+from pktmend import PacketFlag, Status, Verdict, batch_of, native, verify
+from pktmend.runtime.stage_loader import load
+from tools import ROOT
 
 TCP = f.raw(f.ether / f.ip4 / f.tcp)
 UDP_5000 = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
@@ -60,28 +60,28 @@ def test_cffi_stage_drops_one_port(stage_examples: Path) -> None:
 def test_numba_stage_drops_the_last_hop(stage_examples: Path) -> None:
     pytest.importorskip("numba")
     stage = load(f"{stage_examples}/numba_stage.py:drop_last_hop")()
-    assert isinstance(stage, pipeline.NativeStage)
+    assert isinstance(stage, pktmend.NativeStage)
     assert kept(stage, TCP, LAST_HOP, HOPS_6, LAST_HOP[:30]) == [True, False, True, True]
 
 
 def test_numba_function_of_another_type_is_refused() -> None:
     numba = pytest.importorskip("numba")
     wrong = numba.cfunc("int32(int32)")(lambda a: a)
-    with pytest.raises(pipeline.ConfigError, match=r"a native stage is int \(\*\)\(pp_batch \*, void \*\), not"):
+    with pytest.raises(pktmend.ConfigError, match=r"a native stage is int \(\*\)\(pp_batch \*, void \*\), not"):
         native(wrong)
 
 
 def test_numbas_view_of_the_batch_is_the_compilers(tmp_path: Path) -> None:
-    """Offsets as a C compiler has them, against those that pipeline.jit works out."""
+    """Offsets as a C compiler has them, against those that pktmend.runtime.numba_stage works out."""
     pytest.importorskip("numba")
-    from pipeline.jit import BATCH
+    from pktmend.runtime.numba_stage import BATCH
 
     names = list(BATCH.fields)
     ffi = cffi.FFI()
     ffi.cdef("extern const size_t offsets[]; extern const size_t size;")
     rows = ", ".join(f"offsetof(pp_batch, {name})" for name in names)
-    ffi.set_source("_offsets", f'#include "pp.h"\nconst size_t offsets[] = {{ {rows} }};'
-                               "\nconst size_t size = sizeof(pp_batch);", include_dirs=[pipeline.include_dir()])
+    ffi.set_source("_offsets", f'#include <pktmend/stage.h>\nconst size_t offsets[] = {{ {rows} }};'
+                               "\nconst size_t size = sizeof(pp_batch);", include_dirs=[pktmend.include_dir()])
     built = Path(ffi.compile(tmpdir=str(tmp_path)))
     program = f"import _offsets; o = _offsets.lib; print(o.size, *[o.offsets[i] for i in range({len(names)})])"
     out = subprocess.run([sys.executable, "-c", program], cwd=built.parent, capture_output=True, text=True, check=True)
@@ -108,7 +108,7 @@ def test_cython_stage_washes_dscp_and_keeps_the_sum_right(stage_examples: Path) 
 
 def test_package_offers_its_capsule_as_an_entry_point(stage_examples: Path) -> None:
     program = (f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-               "from pipeline.userstages import load\nimport test_stage_examples as t\n"
+               "from pktmend.runtime.stage_loader import load\nimport test_stage_examples as t\n"
                "stage = load('drop-multicast')()\n"
                "print(stage, t.kept(stage, t.TCP, t.MULTICAST, t.BROADCAST, t.MULTICAST[:5]))")
     path = f"{ROOT}:{stage_examples / 'site'}:{ROOT / 'tests' / 'unit'}:{ROOT / 'tests'}"
@@ -120,5 +120,5 @@ def test_package_offers_its_capsule_as_an_entry_point(stage_examples: Path) -> N
 def test_capsule_of_another_kind_is_refused() -> None:
     import datetime
 
-    with pytest.raises(pipeline.ConfigError, match=r"not 'datetime\.datetime_CAPI'"):
+    with pytest.raises(pktmend.ConfigError, match=r"not 'datetime\.datetime_CAPI'"):
         native(datetime.datetime_CAPI)  # type: ignore[attr-defined]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cffi
-import frames as f
 import numpy
 import pytest
 from scapy.all import ICMP, UDP, VXLAN, Ether, wrpcap
-from tools import Collect
 
-import pipeline
-from pipeline import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, classify, count, verify
+import frames as f
+import pktmend
+from pktmend import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, classify, count, verify
+from tools import Collect
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 CORRUPT = f.put16(GOOD, 90, 0x4711)
@@ -101,14 +101,14 @@ def test_stage_that_raises_is_named_with_its_cause(capture: str) -> None:
     def broken(batch: Batch) -> None:
         raise KeyError("nothing")
 
-    with Capture(capture) as source, pytest.raises(pipeline.StageError, match=r"broken.*KeyError") as caught:
+    with Capture(capture) as source, pytest.raises(pktmend.StageError, match=r"broken.*KeyError") as caught:
         Pipeline(source, [verify, broken], Null()).run()
     assert caught.value.stage == "broken"
     assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_stage_that_cannot_be_called_is_refused(capture: str) -> None:
-    with Capture(capture) as source, pytest.raises(pipeline.ConfigError, match="stage 1 is 'verify'"):
+    with Capture(capture) as source, pytest.raises(pktmend.ConfigError, match="stage 1 is 'verify'"):
         Pipeline(source, [verify, "verify"])  # type: ignore[list-item]
 
 
@@ -137,7 +137,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def test_native_stage_written_in_c_runs(capture: str) -> None:
-    stage = pipeline.build_native(NATIVE, "drop_tall")
+    stage = pktmend.build_native(NATIVE, "drop_tall")
     with Capture(capture) as source:
         p = Pipeline(source, [verify, stage, count], Collect())
         p.run()
@@ -147,27 +147,27 @@ def test_native_stage_written_in_c_runs(capture: str) -> None:
 def test_native_stage_of_another_type_is_refused() -> None:
     ffi = cffi.FFI()
     callback = ffi.callback("int(int)", lambda a: a)
-    with pytest.raises(pipeline.ConfigError, match=r"int \(\*\)\(pp_batch \*, void \*\)"):
-        pipeline.native(callback)
-    with pytest.raises(pipeline.ConfigError, match="neither"):
-        pipeline.native(print)
+    with pytest.raises(pktmend.ConfigError, match=r"int \(\*\)\(pp_batch \*, void \*\)"):
+        pktmend.native(callback)
+    with pytest.raises(pktmend.ConfigError, match="neither"):
+        pktmend.native(print)
 
 
 def test_native_stage_that_fails_is_named(capture: str) -> None:
-    stage = pipeline.build_native(NATIVE, "fails", name="mine")
-    with Capture(capture) as source, pytest.raises(pipeline.StageError, match="mine failed: Argument list too long"):
+    stage = pktmend.build_native(NATIVE, "fails", name="mine")
+    with Capture(capture) as source, pytest.raises(pktmend.StageError, match="mine failed: Argument list too long"):
         Pipeline(source, [stage]).run()
 
 
 def test_native_stage_that_does_not_compile_says_why() -> None:
-    with pytest.raises(pipeline.StageError, match="nonsense"):
-        pipeline.build_native("int nonsense(", "nonsense")
+    with pytest.raises(pktmend.StageError, match="nonsense"):
+        pktmend.build_native("int nonsense(", "nonsense")
 
 
 def test_repair_all_makes_scapys_sum_and_changes_nothing_else(capture: str, kernel: str) -> None:
     sink = Collect()
     with Capture(capture) as source:
-        p = Pipeline(source, [verify, classify, pipeline.repair_with("all")], sink)
+        p = Pipeline(source, [verify, classify, pktmend.repair_with("all")], sink)
         p.run()
     damaged = sink.frames[1]
     assert [i for i in range(len(damaged)) if damaged[i] != CORRUPT[i]] in ([50, 51], [50], [51])
@@ -179,7 +179,7 @@ def test_repair_all_makes_scapys_sum_and_changes_nothing_else(capture: str, kern
 def test_repair_leaves_the_corrupt_one_alone(capture: str, policy: str) -> None:
     sink = Collect()
     with Capture(capture) as source:
-        stages = [pipeline.verify_with(at_wire=True), classify, pipeline.repair_with(policy)]
+        stages = [pktmend.verify_with(at_wire=True), classify, pktmend.repair_with(policy)]
         Pipeline(source, stages, sink).run()
     assert sink.frames[1] == CORRUPT
     repaired = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
@@ -187,8 +187,8 @@ def test_repair_leaves_the_corrupt_one_alone(capture: str, policy: str) -> None:
 
 
 def test_unknown_policy_lists_the_known() -> None:
-    with pytest.raises(pipeline.ConfigError, match="leaked"):
-        pipeline.repair_with("everything")
+    with pytest.raises(pktmend.ConfigError, match="leaked"):
+        pktmend.repair_with("everything")
 
 
 def test_where_finds_a_port_of_tcp_and_udp_and_layers_are_those_of_scapy() -> None:
@@ -196,7 +196,7 @@ def test_where_finds_a_port_of_tcp_and_udp_and_layers_are_those_of_scapy() -> No
     other[UDP].sport, other[UDP].dport = 53, 9
     inner = Ether() / f.ip6 / f.tcp
     tunnel = f.ether / f.ip4 / UDP(sport=9, dport=4789) / VXLAN() / inner
-    batch = pipeline.batch_of([GOOD, f.raw(other), PING, f.raw(tunnel), f.raw(other)[:35]])
+    batch = pktmend.batch_of([GOOD, f.raw(other), PING, f.raw(tunnel), f.raw(other)[:35]])
     verify(batch)
     assert batch.where(port=80) == [0]  # the tunnel's inner one is not meant
     assert batch.where(port=53) == [1] and batch.where(port=9) == [1, 3] and batch.where(port=9, protocol=6) == []

@@ -11,15 +11,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
-from carriers import CARRIERS, dccp, inner, nested, over4, over6, tcp4, udp_lite
-from judging import FIRST, LIVE, PENDING, SECOND, judge, verdicts
 from scapy.all import GRE, ICMP, IP, TCP, UDP, VXLAN, Raw, fragment, fragment6, wrpcap
 from scapy.layers.inet6 import MIP6MH_BRR, ICMPv6DestUnreach, IPv6ExtHdrFragment
-from tools import need
 
-from pipeline import CheckFlag, PacketFlag, Proto, Status, _core
+import frames as f
+from carriers import CARRIERS, dccp, inner, nested, over4, over6, tcp4, udp_lite
+from judging import FIRST, LIVE, PENDING, SECOND, judge, verdicts
+from pktmend import CheckFlag, PacketFlag, Proto, Status, _core
+from tools import need
 
 # --- good and bad, wherever a sum may lie ---------------------------------------------------------
 

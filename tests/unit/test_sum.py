@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pipeline
-from pipeline import checksum, crc32c
+import pktmend
+from pktmend import checksum, crc32c
 
 
 def oracle(data: bytes) -> int:
@@ -69,11 +69,11 @@ def test_lengths_equal_the_oracle(kernel: str, length: int) -> None:
 
 @given(st.binary(max_size=600), st.integers(0, 63))
 def test_any_alignment_equals_the_oracle(data: bytes, shift: int) -> None:
-    for name, supported, _ in pipeline.kernels():
+    for name, supported, _ in pktmend.kernels():
         if supported:
-            pipeline.use_kernel(name)
+            pktmend.use_kernel(name)
             assert checksum(memoryview(bytes(shift) + data)[shift:]) == oracle(data)
-    pipeline.use_kernel(None)
+    pktmend.use_kernel(None)
 
 
 def test_lanes_do_not_overflow(kernel: str) -> None:
@@ -89,7 +89,7 @@ def test_initial_continues_a_sum(kernel: str) -> None:
 
 
 def test_negative_initial_is_refused() -> None:
-    with pytest.raises(pipeline.ConfigError, match="-1"):
+    with pytest.raises(pktmend.ConfigError, match="-1"):
         checksum(b"", initial=-1)
 
 
@@ -115,5 +115,5 @@ def test_crc32c_continues() -> None:
 
 
 def test_unknown_kernel_is_refused() -> None:
-    with pytest.raises(pipeline.ConfigError, match="portable"):
-        pipeline.use_kernel("mmx")
+    with pytest.raises(pktmend.ConfigError, match="portable"):
+        pktmend.use_kernel("mmx")

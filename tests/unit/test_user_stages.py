@@ -10,17 +10,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import frames as f
 import numpy
 import pytest
 from scapy.all import wrpcap
-from tools import ROOT, Collect
 
-import pipeline
-from pipeline import Batch, Capture, OnError, Pipeline, Status, Verdict, classify, count, verify
-from pipeline.counters import Direction
-from pipeline.stagewatch import StageWatch
-from pipeline.userstages import load
+import frames as f
+import pktmend
+from pktmend import Batch, Capture, OnError, Pipeline, Status, Verdict, classify, count, verify
+from pktmend.runtime.counters import Direction
+from pktmend.runtime.stage_health import StageWatch
+from pktmend.runtime.stage_loader import load
+from tools import ROOT, Collect
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 CORRUPT = f.put16(GOOD, 90, 0x4711)
@@ -81,7 +81,7 @@ def test_verdict_that_there_is_not_is_a_failure(capture: str, policy: OnError) -
         numpy.asarray(batch.verdict)[:] = 77
 
     if policy is OnError.END:
-        with pytest.raises(pipeline.StageError, match="nonsense failed: wrote a value that there is not"):
+        with pytest.raises(pktmend.StageError, match="nonsense failed: wrote a value that there is not"):
             run(capture, nonsense, on_error=policy)
         return
     d, passed = run(capture, nonsense, on_error=policy)
@@ -145,14 +145,14 @@ def test_what_a_stage_edited_is_verified_again(capture: str) -> None:
 def test_stage_that_only_looks_costs_no_second_verify(capture: str) -> None:
     causes: list[int] = []
     run(capture, lambda batch: list(batch.status), lambda batch: causes.extend(batch.cause), on_error=OnError.END)
-    assert causes == [0, pipeline.Cause.CORRUPT, 0] * (PACKETS // 3)  # classify ran before: verify alone names none
+    assert causes == [0, pktmend.Cause.CORRUPT, 0] * (PACKETS // 3)  # classify ran before: verify alone names none
 
 
 def test_native_stage_that_fails_is_counted_with_its_errno(capture: str, tmp_path: Path,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = "static int f(pp_batch *b, void *c) { (void)c; b->status[0] = 99; b->count = 0; return -16; }"
-    d, passed = run(capture, pipeline.build_native(source, "f", name="busy"))
+    d, passed = run(capture, pktmend.build_native(source, "f", name="busy"))
     assert len(passed) == PACKETS
     assert (d.stages[0].name, d.stages[0].fault) == ("busy", "Device or resource busy")
     assert d.stages[0].errors == d.stages[0].calls > 0
@@ -255,7 +255,7 @@ def test_arguments_are_json_or_text(module: Path) -> None:
     (":f", "neither a file nor a module"),
 ])
 def test_what_cannot_be_loaded_says_why(module: Path, text: str, words: str) -> None:
-    with pytest.raises(pipeline.ConfigError, match="--stage") as caught:
+    with pytest.raises(pktmend.ConfigError, match="--stage") as caught:
         load(text.format(module))()
     assert words in str(caught.value)
 
@@ -267,40 +267,40 @@ def test_what_cannot_be_loaded_says_why(module: Path, text: str, words: str) -> 
 def test_module_that_fails_names_its_line(tmp_path: Path, source: str, words: str) -> None:
     path = tmp_path / "bad.py"
     path.write_text(f"\n{source}\n")
-    with pytest.raises(pipeline.ConfigError) as caught:
+    with pytest.raises(pktmend.ConfigError) as caught:
         load(f"{path}:f")
     assert words in str(caught.value)
 
 
 def test_missing_file_is_exit_4(tmp_path: Path) -> None:
-    with pytest.raises(pipeline.CaptureError, match=r"nosuch\.py: No such file") as caught:
+    with pytest.raises(pktmend.CaptureError, match=r"nosuch\.py: No such file") as caught:
         load(f"{tmp_path}/nosuch.py:f")
     assert caught.value.exit_code == 4
 
 
 def test_what_everybody_can_write_to_is_not_loaded(module: Path) -> None:
     module.chmod(0o666)
-    with pytest.raises(pipeline.ConfigError, match=r"everybody may write to .*mine\.py \(mode 0666\)"):
+    with pytest.raises(pktmend.ConfigError, match=r"everybody may write to .*mine\.py \(mode 0666\)"):
         load(f"{module}:plain")
     module.chmod(0o644)
     module.parent.chmod(0o777)
-    with pytest.raises(pipeline.ConfigError, match="everybody may write to"):
+    with pytest.raises(pktmend.ConfigError, match="everybody may write to"):
         load(f"{module}:plain")
     link = module.parent.parent / "link.py"
     link.symlink_to(module)
-    with pytest.raises(pipeline.ConfigError, match="everybody may write to"):
+    with pytest.raises(pktmend.ConfigError, match="everybody may write to"):
         load(f"{link}:plain")
     module.parent.chmod(0o1777)  # as /tmp: what is ours in there, only we can replace
     load(f"{module}:plain")
     if os.geteuid() == 0:
         os.chown(module, 12345, 12345)
-        with pytest.raises(pipeline.ConfigError, match="everybody may write to"):
+        with pytest.raises(pktmend.ConfigError, match="everybody may write to"):
             load(f"{module}:plain")
 
 
 def bridge(*argv: str, cwd: Path, **environment: str) -> str:
     """Run `pktmend bridge` on interfaces that are not there; what it says."""
-    command = [sys.executable, "-m", "pipeline", "bridge", "-i", "nosuch0", "-I", "nosuch1", *argv]
+    command = [sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "nosuch0", "-I", "nosuch1", *argv]
     done = subprocess.run(command, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                           capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr, done.stderr
@@ -327,7 +327,7 @@ def test_stages_command_lists_builtin_ones_and_entry_points(tmp_path: Path) -> N
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pktmend.stages]\nnothing = some_module:f\n")
     (tmp_path / "some_module.py").write_text('def f(batch):\n    """Do nothing."""\n')
-    done = subprocess.run([sys.executable, "-m", "pipeline", "stages", "--json"], cwd="/", capture_output=True,
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "stages", "--json"], cwd="/", capture_output=True,
                           text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, timeout=60, check=True)
     rows = {row["stage"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert set(rows) >= {"verify", "classify", "count", "repair", "drop_corrupt", "nothing"}

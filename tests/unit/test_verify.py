@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import frames as f
 import pytest
-from judging import LIVE, PENDING
 from scapy.all import ICMP, IP, TCP, UDP, IPv6, Raw, fragment
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, PadN
 
-from pipeline import Cause, Check, PacketFlag, Proto, Reason, Status, _core
+import frames as f
+from judging import LIVE, PENDING
+from pktmend import Cause, Check, PacketFlag, Proto, Reason, Status, _core
 
 CARRIERS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.tcp / f.PAYLOAD,
             f.ether / f.ip4 / f.udp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]

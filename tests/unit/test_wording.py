@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import frames as f
 import pytest
-import tapes as t
 
-from pipeline.bench.receive import run_line
-from pipeline.wording import quantity
+import frames as f
+import tapes as t
+from pktmend.commands.bench.receive import run_line
+from pktmend.console.plural import quantity
 
 # "1 packets", "1 ip checksums"; "1 ip, 1 tcp checksums" are two
 WRONG = re.compile(
@@ -46,7 +46,7 @@ def test_the_pattern_finds_what_it_should() -> None:
                                      ("fix", "-w", "fixed.pcap")], ids=" ".join)
 def test_one_packet_is_one(tmp_path: Path, spoil: Callable[[Any], bytes], command: tuple[str, ...]) -> None:
     path = t.pcap(tmp_path / "x.pcap", [(1.0, spoil(f.ether / f.ip4 / f.tcp / f.PAYLOAD))])
-    done = subprocess.run([sys.executable, "-m", "pipeline", command[0], "-r", str(path), *command[1:]], cwd=tmp_path,
+    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", command[0], "-r", str(path), *command[1:]], cwd=tmp_path,
                           capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1) and "1 packet" in done.stdout
     assert not WRONG.search(done.stdout), done.stdout

@@ -3,9 +3,9 @@
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-import pipeline
+import pktmend
 
 setup(
     name="wash",
-    ext_modules=cythonize([Extension("wash", ["wash.pyx"], include_dirs=[pipeline.include_dir()])], quiet=True),
+    ext_modules=cythonize([Extension("wash", ["wash.pyx"], include_dirs=[pktmend.include_dir()])], quiet=True),
 )

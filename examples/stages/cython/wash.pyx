@@ -7,7 +7,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from pipeline.pp cimport PP_PKT_EDITED, pp_batch
+from pktmend.stage cimport PP_PKT_EDITED, pp_batch
 
 
 cdef api int wash_dscp(pp_batch *b, void *context) noexcept nogil:

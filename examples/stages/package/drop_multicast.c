@@ -4,7 +4,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "pp.h"
+#include <pktmend/stage.h>
 
 /* Drop Ethernet frames to a group address, broadcast excepted.  Reads: link, caplen, frames.  Writes: verdict. */
 static int drop_multicast(pp_batch *b, void *context)

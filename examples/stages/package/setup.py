@@ -1,7 +1,7 @@
-"""The extension module of the package; pktmend says where pp.h is."""
+"""The extension module of the package; pktmend says where <pktmend/stage.h> is."""
 
 from setuptools import Extension, setup
 
-import pipeline
+import pktmend
 
-setup(ext_modules=[Extension("pktmend_drop_multicast", ["drop_multicast.c"], include_dirs=[pipeline.include_dir()])])
+setup(ext_modules=[Extension("pktmend_drop_multicast", ["drop_multicast.c"], include_dirs=[pktmend.include_dir()])])

@@ -1,0 +1,196 @@
+/* repair.c - complete what is provably unfinished, in place, innermost first; and the verdict for what stays bad.
+ *
+ * Does: write checksum fields of packets that still pass.
+ * Does not: touch a malformed, truncated, fragmented or quoted packet; change any octet but the field;
+ *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
+ */
+#include "sum/bytes.h"
+#include "check/verify.h"
+
+static int may_repair(const pp_check *k, uint32_t policy)
+{
+    if (!(k->flags & PP_CHECK_HAS_EXPECTED) || (k->flags & (PP_CHECK_QUOTED | PP_CHECK_NO_FIELD)))
+        return 0;
+    if (k->cause == PP_CAUSE_INNER_PENDING)
+        return 0; /* right once the inner one is: writing it now would make it wrong then */
+    if (k->status == PP_STATUS_PENDING)
+        return policy == PP_REPAIR_UNFINISHED || policy == PP_REPAIR_ALL;
+    if (k->status != PP_STATUS_BAD)
+        return 0;
+    return policy == PP_REPAIR_ALL || k->cause == PP_CAUSE_LEAKED;
+}
+
+static void store(uint8_t *data, pp_check *k)
+{
+    if (k->flags & PP_CHECK_CRC32C) {
+        pp_put16(data + k->offset, (uint16_t)(k->expected >> 16));
+        pp_put16(data + k->offset + 2, (uint16_t)k->expected);
+    } else {
+        pp_put16(data + k->offset, (uint16_t)k->expected);
+    }
+}
+
+/* Judge again what covers a field that was just rewritten; keeps what the source had said of it.  What was right over
+ * the unfinished field and is not any more follows it: it verified before our own write, so nothing is laundered. */
+static void judge_again(uint8_t *data, pp_check *k, pp_sum_fn *sum, pp_tally *tally)
+{
+    uint8_t status = k->status;
+    if (status != PP_STATUS_BAD && status != PP_STATUS_GOOD && status != PP_STATUS_PENDING)
+        return;
+    pp_judge(data, k, sum);
+    if (status == PP_STATUS_GOOD && k->status == PP_STATUS_BAD) {
+        store(data, k);
+        k->status = PP_STATUS_GOOD;
+        k->flags |= PP_CHECK_REPAIRED;
+        if (tally)
+            tally->repaired[PP_CAUSE_INNER_PENDING]++;
+        return;
+    }
+    if (k->status == PP_STATUS_BAD && status == PP_STATUS_PENDING && k->stored == k->seed)
+        k->status = PP_STATUS_PENDING;
+    else if (k->status == PP_STATUS_GOOD && status != PP_STATUS_GOOD)
+        k->flags |= PP_CHECK_REPAIRED;
+}
+
+static int covers(const pp_check *outer, const pp_check *inner)
+{
+    return inner->offset >= outer->start && inner->offset < outer->start + outer->length;
+}
+
+/* Does checks[index] cover a field that someone else is still going to write? */
+static int covers_unfinished(const pp_check *checks, unsigned count, unsigned index)
+{
+    for (unsigned j = index + 1; j < count; j++)
+        if ((checks[j].flags & PP_CHECK_FLAGGED) && !(checks[j].flags & PP_CHECK_REPAIRED) && covers(&checks[index], &checks[j]))
+            return 1;
+    return 0;
+}
+
+/* Was what checks[index] covers damaged on the way, by what a sum around it says? */
+static int is_within_damage(const pp_check *checks, unsigned index)
+{
+    for (unsigned j = 0; j < index; j++)
+        if (checks[j].status == PP_STATUS_BAD && (checks[j].cause == PP_CAUSE_CORRUPT || checks[j].cause == PP_CAUSE_BIT_FLIP) &&
+            covers(&checks[j], &checks[index]))
+            return 1;
+    return 0;
+}
+
+/* The source said that this field is unfinished.  Either it is complete from now on and the note goes, or, in a
+ * super-frame, whose segments each get their own, the seed is what belongs there. */
+static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
+{
+    if (*flags & PP_PKT_VNET) { /* a file's note is changed by who writes the file */
+        pp_vnet v;
+        memcpy(&v, data - PP_VNET_LEN, sizeof v);
+        if (v.gso_type) {
+            k->expected = k->seed;
+            return;
+        }
+        v.flags &= (uint8_t)~1u; /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
+        memcpy(data - PP_VNET_LEN, &v, sizeof v);
+        *flags &= (uint16_t)~PP_PKT_NOT_READY;
+    }
+}
+
+static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t policy, pp_sum_fn *sum,
+                         pp_tally *tally)
+{
+    int changed = 0;
+    for (unsigned i = count; i-- > 0;) {
+        pp_check *k = &checks[i];
+        for (unsigned j = i + 1; j < count; j++)
+            if ((checks[j].flags & PP_CHECK_REPAIRED) && covers(k, &checks[j])) {
+                judge_again(data, k, sum, tally);
+                break;
+            }
+        if (!may_repair(k, policy) || covers_unfinished(checks, count, i))
+            continue;
+        if (policy != PP_REPAIR_ALL && is_within_damage(checks, i))
+            continue; /* behind the tunnel nobody would see it any more */
+        if (k->flags & PP_CHECK_FLAGGED)
+            release_flag(data, flags, k);
+        store(data, k);
+        k->status = PP_STATUS_GOOD;
+        k->flags |= PP_CHECK_REPAIRED;
+        changed = 1;
+        if (tally)
+            tally->repaired[k->cause]++;
+    }
+    return changed;
+}
+
+int pp_stage_repair(pp_batch *b, void *context)
+{
+    uint32_t policy = context ? *(const uint32_t *)context : PP_REPAIR_LEAKED;
+    if (policy == PP_REPAIR_NONE)
+        return 0;
+    pp_sum_fn *sum = pp_kernel_active()->sum;
+    uint8_t least = policy == PP_REPAIR_LEAKED ? PP_STATUS_BAD : PP_STATUS_PENDING;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->status[i] < least || b->verdict[i] != PP_VERDICT_PASS ||
+            (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT)))
+            continue;
+        pp_check *checks = b->checks + b->check_first[i];
+        unsigned count = b->check_count[i];
+        for (unsigned j = 0; j < count; j++) /* cheap, and a pipeline without classify still repairs */
+            if (checks[j].status == PP_STATUS_BAD && checks[j].cause == PP_CAUSE_NONE)
+                pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+        if (!repair_packet(b->data[i], &b->flags[i], checks, count, policy, sum, b->tally))
+            continue;
+        b->flags[i] |= PP_PKT_REPAIRED;
+        b->status[i] = PP_STATUS_NONE;
+        b->cause[i] = PP_CAUSE_NONE;
+        for (unsigned j = 0; j < count; j++) {
+            if (checks[j].status > b->status[i] && !(checks[j].flags & PP_CHECK_QUOTED))
+                b->status[i] = checks[j].status;
+            if (b->cause[i] == PP_CAUSE_NONE && checks[j].status == PP_STATUS_BAD)
+                b->cause[i] = checks[j].cause;
+        }
+    }
+    return 0;
+}
+
+int pp_stage_drop_corrupt(pp_batch *b, void *context)
+{
+    (void)context;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->status[i] == PP_STATUS_BAD && b->verdict[i] == PP_VERDICT_PASS) {
+            b->verdict[i] = PP_VERDICT_DROP;
+            b->drop[i] = PP_DROP_CORRUPT;
+        }
+    return 0;
+}
+
+int pp_stage_count(pp_batch *b, void *context)
+{
+    (void)context;
+    pp_tally *t = b->tally;
+    if (!t)
+        return 0;
+    uint64_t octets = 0;
+    uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint16_t flags = b->flags[i];
+        octets += b->wirelen[i];
+        truncated += (flags & PP_PKT_TRUNCATED) != 0;
+        malformed += (flags & PP_PKT_MALFORMED) != 0;
+        super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        t->status[b->status[i]]++;
+        const pp_check *k = b->checks + b->check_first[i];
+        for (unsigned j = 0; j < b->check_count[i]; j++, k++) {
+            size_t outcome = k->status == PP_STATUS_BAD ? (size_t)PP_STATUS_BAD + k->cause : k->status;
+            t->checks[k->proto][outcome]++;
+            claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
+        }
+    }
+    t->octets += octets;
+    t->truncated += truncated;
+    t->malformed += malformed;
+    t->super_frames += super_frames;
+    t->claimed_valid += claimed_valid;
+    t->packets += b->count;
+    return 0;
+}

@@ -1,0 +1,67 @@
+/* capture_internal.h - what the readers of the two formats share. */
+#ifndef PP_CAPTURE_INTERNAL_H
+#define PP_CAPTURE_INTERNAL_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "io/capture.h"
+
+#define PP_MAX_CAPLEN (256u << 20) /* no frame is longer; a record that claims more is broken */
+
+static inline uint32_t pp_file32(const pp_capture *c, const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return c->swapped ? __builtin_bswap32(v) : v;
+}
+
+static inline uint16_t pp_file16(const pp_capture *c, const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return c->swapped ? __builtin_bswap16(v) : v;
+}
+
+/* Note what is wrong at octet at of the window; returns rc. */
+static inline int pp_fault(pp_capture *c, size_t at, const char *what, int rc)
+{
+    c->error = what;
+    c->error_offset = c->offset + at;
+    return rc;
+}
+
+/* Add a packet that begins at data.  fcs: octets of frame check sequence at its end: not part of the frame we judge. */
+static inline void pp_capture_add(pp_capture *c, pp_batch *b, uint8_t *data, uint32_t caplen, uint32_t wirelen, uint32_t fcs,
+                                  uint64_t time_ns, uint16_t flags, uint32_t interface)
+{
+    uint16_t link = c->interfaces[interface].link;
+    if (fcs && wirelen >= fcs) {
+        wirelen -= fcs;
+        if (caplen > wirelen)
+            caplen = wirelen;
+    }
+    c->records++;
+    if (c->filter && !c->filter(c->filter_context, link, data, wirelen, caplen))
+        return;
+    uint32_t i = b->count++;
+    b->data[i] = data;
+    b->caplen[i] = caplen;
+    b->wirelen[i] = wirelen;
+    b->time_ns[i] = time_ns;
+    b->number[i] = c->records;
+    b->flags[i] = (uint16_t)(flags | (caplen < wirelen ? PP_PKT_TRUNCATED : 0));
+    b->link[i] = link;
+    b->vlan_tpid[i] = b->vlan_tci[i] = 0;
+    b->interface[i] = c->interface_base + interface;
+}
+
+/* Make room for one interface more: 0 or -ENOMEM. */
+int pp_capture_grow(pp_capture *capture);
+
+/* The next record or block at w[0..length), `at` octets into the window: octets it takes (packets are added to batch), 0 if it
+ * is not all here yet, or a negative errno with the fault noted. */
+int64_t pp_pcap_record(pp_capture *c, uint8_t *w, size_t length, size_t at, int final, pp_batch *b);
+int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int final, pp_batch *b);
+
+#endif

@@ -1,0 +1,135 @@
+/* reader.c - see reader.h. */
+#define _GNU_SOURCE
+#include "io/reader.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE (1u << 20)
+
+int pp_reader_init(pp_reader *r, int fd)
+{
+    memset(r, 0, sizeof *r);
+    pp_capture_init(&r->capture);
+    r->fd = fd;
+    r->room = PIECE;
+    r->data = malloc(r->room);
+    return r->data ? 0 : -ENOMEM;
+}
+
+void pp_reader_free(pp_reader *r)
+{
+    pp_capture_free(&r->capture);
+    free(r->data);
+    r->data = NULL;
+    r->length = r->at = r->room = r->copied = 0;
+}
+
+/* Move what is left to the front and read behind it: 1 something came, 0 nothing now, or -errno.  The end sets final. */
+static int refill(pp_reader *r)
+{
+    struct pollfd p = { .fd = r->fd, .events = POLLIN };
+    int n = poll(&p, 1, 0);
+    if (n <= 0)
+        return n == 0 || errno == EINTR ? 0 : -errno;
+    size_t left = r->length - r->at;
+    if (r->at) {
+        memmove(r->data, r->data + r->at, left);
+        r->copied -= r->copied < r->at ? r->copied : r->at;
+        r->at = 0;
+        r->length = left;
+    }
+    if (left == r->room) {
+        uint8_t *more = realloc(r->data, r->room * 2);
+        if (!more)
+            return -ENOMEM;
+        r->data = more;
+        r->room *= 2;
+    }
+    ssize_t got = read(r->fd, r->data + left, r->room - left);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    r->length += (size_t)got;
+    r->final = got == 0;
+    return 1;
+}
+
+int pp_reader_begin(pp_reader *r)
+{
+    pp_batch none = { .capacity = 0 }; /* nothing beyond the file header is looked at */
+    while (r->data) {
+        size_t consumed = 0;
+        int n = pp_capture_next(&r->capture, r->data + r->at, r->length - r->at, r->final, &none, &consumed);
+        r->at += consumed;
+        if (n < 0 || r->capture.format != PP_CAPTURE_UNKNOWN)
+            return n < 0 ? n : r->capture.format;
+        n = refill(r);
+        if (n <= 0)
+            return n;
+    }
+    return -EBADF;
+}
+
+int pp_reader_next(void *context, pp_batch *b)
+{
+    pp_reader *r = context;
+    if (!r->data)
+        return -EBADF;
+    for (;;) {
+        size_t consumed = 0;
+        int n = pp_capture_next(&r->capture, r->data + r->at, r->length - r->at, r->final, b, &consumed);
+        r->at += consumed;
+        if (n != 0)
+            return n;
+        if (consumed)
+            return 0; /* a stretch without packets */
+        if (r->final)
+            return -ENODATA;
+        n = refill(r);
+        if (n <= 0)
+            return n;
+    }
+}
+
+void pp_reader_release(void *context) { (void)context; }
+
+int pp_write_all(int fd, const void *data, size_t length)
+{
+    const uint8_t *p = data;
+    while (length) {
+        ssize_t n = write(fd, p, length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+int pp_copy_finish(pp_copy *copy)
+{
+    pp_reader *r = copy->reader;
+    int rc = pp_write_all(copy->fd, r->data + r->copied, r->at - r->copied);
+    r->copied = r->at;
+    return rc;
+}
+
+int pp_copy_take(void *context, pp_batch *b, pp_ledger *ledger)
+{
+    pp_copy *copy = context;
+    if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)
+        for (uint32_t i = 0; i < b->count; i++) /* finished now: the note "not ready" goes */
+            if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) && b->status[i] != PP_STATUS_PENDING)
+                pp_pcapng_set_ready(b->data[i], copy->reader->data, copy->reader->data + copy->reader->at);
+    int rc = pp_copy_finish(copy);
+    if (rc < 0)
+        return rc;
+    ledger->sent += b->count;
+    ledger->sent_frames += b->count;
+    return 0;
+}

@@ -1,0 +1,154 @@
+/* spool.c - see spool.h. */
+#include "io/spool.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/epb.h"
+
+#define PIECE (4u << 20) /* octets a drain writes at most: between two the owner looks at clock and signals */
+#define LOOK_MS 100      /* how long a writer that waits for a reader may go on when it is told not to */
+
+int pp_spool_init(pp_spool *s, uint64_t size)
+{
+    memset(s, 0, sizeof *s);
+    if (size < 4096 || (size & (size - 1)))
+        return -EINVAL;
+    s->size = size;
+    s->ring = malloc(size); /* touched only as far as it is used */
+    return s->ring ? 0 : -ENOMEM;
+}
+
+void pp_spool_free(pp_spool *s)
+{
+    free(s->ring);
+    s->ring = NULL;
+}
+
+static void copy_in(pp_spool *s, uint64_t at, const struct iovec *part)
+{
+    uint64_t from = at & (s->size - 1), first = s->size - from < part->iov_len ? s->size - from : part->iov_len;
+    if (part->iov_len == 0)
+        return;
+    memcpy(s->ring + from, part->iov_base, first);
+    memcpy(s->ring, (const uint8_t *)part->iov_base + first, part->iov_len - first);
+}
+
+int pp_stage_spool(pp_batch *b, void *context)
+{
+    pp_spool *s = context;
+    uint64_t head = s->head, put = s->put, full = s->full, stopped = s->stopped;
+    uint64_t end = __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE) + s->size;
+    int is_stopped = __atomic_load_n(&s->is_stopped, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (s->only_bad && b->status[i] != PP_STATUS_BAD)
+            continue;
+        if (is_stopped) {
+            stopped++;
+            continue;
+        }
+        pp_epb e;
+        pp_epb_make(&e, b, i, s->interface, s->snaplen);
+        if (e.length > end - head) {
+            end = __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE) + s->size;
+            if (e.length > end - head) {
+                full++;
+                continue;
+            }
+        }
+        for (unsigned p = 0; p < e.parts; p++) {
+            copy_in(s, head, &e.part[p]);
+            head += e.part[p].iov_len;
+        }
+        put++;
+    }
+    __atomic_store_n(&s->head, head, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->put, put, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->full, full, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->stopped, stopped, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* Walk whole blocks from the tail until `limit` octets are reached or passed, or, if `within`, before they would be. */
+static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int within)
+{
+    pp_spooled found = { 0, 0 };
+    while (s->tail + found.octets < head && found.octets < limit) {
+        uint32_t length; /* blocks and ring are multiples of 4: this never lies across the end */
+        memcpy(&length, s->ring + ((s->tail + found.octets + 4) & (s->size - 1)), sizeof length);
+        if (within && found.octets + length > limit)
+            break;
+        found.octets += length;
+        found.packets++;
+    }
+    return found;
+}
+
+/* Wait until there is somebody to take what is written: 0, or -ETIMEDOUT once the owner has given up. */
+static int wait_for_reader(const pp_spool *s, int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    while (poll(&p, 1, LOOK_MS) <= 0)
+        if (__atomic_load_n(&s->has_given_up, __ATOMIC_ACQUIRE))
+            return -ETIMEDOUT;
+    return 0;
+}
+
+/* A pipe that is ready takes PIPE_BUF octets at once (pipe(7)); more could wait for ever for a reader that hangs. */
+static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t length, int is_file)
+{
+    if (!is_file && length > PIPE_BUF)
+        length = PIPE_BUF;
+    uint64_t from = at & (s->size - 1), first = s->size - from < length ? s->size - from : length;
+    struct iovec part[2] = { { s->ring + from, first }, { s->ring, length - first } };
+    for (;;) {
+        int rc = is_file ? 0 : wait_for_reader(s, fd);
+        if (rc < 0)
+            return rc;
+        ssize_t n = writev(fd, part, length > first ? 2 : 1);
+        if (n >= 0)
+            return n;
+        if (errno != EINTR && errno != EAGAIN) /* EAGAIN: somebody made it non-blocking, and it has less room than that */
+            return -errno;
+    }
+}
+
+int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
+{
+    pp_spooled wanted = walk(s, __atomic_load_n(&s->head, __ATOMIC_ACQUIRE), limit < PIECE ? limit : PIECE, 0);
+    struct stat status;
+    int is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    uint64_t written = 0;
+    int rc = 0;
+    while (written < wanted.octets && rc == 0) {
+        ssize_t n = write_from(s, fd, s->tail + written, wanted.octets - written, is_file);
+        if (n < 0)
+            rc = (int)n;
+        else if (n == 0)
+            rc = -EIO; /* a device that takes nothing must not spin */
+        else
+            written += (uint64_t)n;
+    }
+    *done = rc == 0 ? wanted : walk(s, s->tail + wanted.octets, written, 1);
+    __atomic_store_n(&s->tail, s->tail + done->octets, __ATOMIC_RELEASE);
+    return rc;
+}
+
+uint64_t pp_spool_pending(const pp_spool *s) { return __atomic_load_n(&s->head, __ATOMIC_ACQUIRE) - s->tail; }
+
+uint64_t pp_spool_discard(pp_spool *s)
+{
+    uint64_t head = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE);
+    pp_spooled all = walk(s, head, UINT64_MAX, 0);
+    __atomic_store_n(&s->tail, head, __ATOMIC_RELEASE);
+    return all.packets;
+}
+
+void pp_spool_give_up(pp_spool *s) { __atomic_store_n(&s->has_given_up, 1, __ATOMIC_RELEASE); }
+
+void pp_spool_stop(pp_spool *s, int stopped) { __atomic_store_n(&s->is_stopped, stopped, __ATOMIC_RELEASE); }

@@ -1,0 +1,203 @@
+/* writer.c - see writer.h. */
+#include "io/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/epb.h"
+#include "io/reader.h"
+
+#define ROOM (1u << 20)
+
+int pp_writer_init(pp_writer *w, int fd, int format)
+{
+    memset(w, 0, sizeof *w);
+    w->fd = fd;
+    w->format = format;
+    w->buffer = malloc(ROOM);
+    return w->buffer ? 0 : -ENOMEM;
+}
+
+void pp_writer_free(pp_writer *w)
+{
+    free(w->buffer);
+    w->buffer = NULL;
+}
+
+int pp_writer_flush(pp_writer *w)
+{
+    int rc = w->used ? pp_write_all(w->fd, w->buffer, w->used) : 0;
+    w->used = 0;
+    return rc;
+}
+
+static int put(pp_writer *w, const void *data, size_t length)
+{
+    w->octets += length;
+    if (length > ROOM - w->used) {
+        int rc = pp_writer_flush(w);
+        if (rc < 0)
+            return rc;
+        if (length > ROOM)
+            return pp_write_all(w->fd, data, length);
+    }
+    if (length)
+        memcpy(w->buffer + w->used, data, length);
+    w->used += length;
+    return 0;
+}
+
+static void set32(uint8_t *at, uint32_t v) { memcpy(at, &v, sizeof v); } /* files are written in this machine's byte order */
+static void set16(uint8_t *at, uint16_t v) { memcpy(at, &v, sizeof v); }
+
+/* Append an option, padded; returns where the next goes. */
+static uint8_t *option(uint8_t *at, uint16_t code, const void *value, uint16_t length)
+{
+    set16(at, code);
+    set16(at + 2, length);
+    memset(at + 4, 0, (length + 3u) & ~3u);
+    if (length)
+        memcpy(at + 4, value, length);
+    return at + 4 + ((length + 3u) & ~3u);
+}
+
+/* Close a block that ends at `end` and append it. */
+static int block(pp_writer *w, uint8_t *start, uint8_t *end, uint32_t type)
+{
+    uint32_t length = (uint32_t)(end - start) + 4;
+    set32(start, type);
+    set32(start + 4, length);
+    set32(end, length);
+    return put(w, start, length);
+}
+
+static int pcap_header(pp_writer *w, uint16_t link)
+{
+    uint8_t h[24] = { 0 };
+    set32(h, 0xa1b23c4d); /* nanoseconds */
+    set16(h + 4, 2);
+    set16(h + 6, 4);
+    set32(h + 16, 262144);
+    set32(h + 20, link);
+    return put(w, h, sizeof h);
+}
+
+static int section(pp_writer *w)
+{
+    uint8_t b[64];
+    set32(b + 8, 0x1a2b3c4d);
+    set16(b + 12, 1);
+    set16(b + 14, 0);
+    memset(b + 16, 0xff, 8); /* length of the section: not known */
+    uint8_t *end = option(b + 24, 4, "pktmend", 7);
+    return block(w, b, option(end, 0, NULL, 0), 0x0a0d0d0a);
+}
+
+int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char *name)
+{
+    int rc = 0;
+    if (w->interfaces == PP_WRITER_INTERFACES)
+        return -EMFILE;
+    if (w->format == PP_CAPTURE_PCAP) {
+        if (w->interfaces == 0 && (rc = pcap_header(w, link)) < 0)
+            return rc;
+        if (w->interfaces && w->link[0] != link)
+            return -EXDEV;
+    } else {
+        uint8_t b[128], nano = 9, *end = b + 16;
+        if (w->interfaces == 0 && (rc = section(w)) < 0)
+            return rc;
+        set16(b + 8, link);
+        set16(b + 10, 0);
+        set32(b + 12, 0);
+        if (name)
+            end = option(end, 2, name, (uint16_t)strnlen(name, 64));
+        end = option(end, 9, &nano, 1);
+        if ((rc = block(w, b, option(end, 0, NULL, 0), 1)) < 0)
+            return rc;
+    }
+    w->number[w->interfaces] = number;
+    w->link[w->interfaces++] = link;
+    return 0;
+}
+
+/* The number in this file of an interface (and its link type): found, or described now. */
+static int interface_of(pp_writer *w, uint32_t number, uint16_t link)
+{
+    for (uint32_t i = 0; i < w->interfaces; i++)
+        if (w->number[i] == number && w->link[i] == link)
+            return (int)i;
+    int rc = pp_writer_interface(w, number, link, NULL);
+    return rc < 0 ? rc : (int)w->interfaces - 1;
+}
+
+static int put_parts(pp_writer *w, const struct iovec *part, unsigned parts)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < parts && rc == 0; i++)
+        rc = put(w, part[i].iov_base, part[i].iov_len);
+    return rc;
+}
+
+static int put_packet(pp_writer *w, const pp_batch *b, uint32_t i)
+{
+    int rc, interface = interface_of(w, b->interface[i], b->link[i]);
+    if (interface < 0)
+        return interface;
+    if (w->format == PP_CAPTURE_PCAPNG) {
+        pp_epb e;
+        pp_epb_make(&e, b, i, (uint32_t)interface, w->snaplen);
+        return put_parts(w, e.part, e.parts);
+    }
+    uint8_t h[16], tag[4];
+    struct iovec part[3];
+    uint32_t wirelen, caplen = pp_frame_length(b, i, w->snaplen, &wirelen);
+    set32(h, (uint32_t)(b->time_ns[i] / 1000000000u));
+    set32(h + 4, (uint32_t)(b->time_ns[i] % 1000000000u));
+    set32(h + 8, caplen);
+    set32(h + 12, wirelen);
+    if ((rc = put(w, h, sizeof h)) < 0)
+        return rc;
+    return put_parts(w, part, pp_frame_parts(b, i, caplen, tag, part));
+}
+
+int pp_writer_take(void *context, pp_batch *b, pp_ledger *ledger)
+{
+    pp_writer *w = context;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->verdict[i] != PP_VERDICT_PASS) {
+            pp_account_unsent(b, i, ledger);
+            continue;
+        }
+        if (!w->only_bad || b->status[i] == PP_STATUS_BAD) {
+            int rc = put_packet(w, b, i);
+            if (rc < 0)
+                return rc;
+            w->packets++;
+            ledger->sent_frames++;
+        }
+        ledger->sent++; /* truncated ones too: a file may hold them */
+    }
+    return pp_writer_flush(w); /* a file is complete up to here whenever the writing ends */
+}
+
+int pp_writer_statistics(pp_writer *w, uint32_t number, uint64_t time_ns, uint64_t received, uint64_t dropped)
+{
+    uint8_t b[96];
+    int interface = -1;
+    for (uint32_t i = 0; i < w->interfaces; i++)
+        if (w->number[i] == number)
+            interface = (int)i;
+    if (w->format == PP_CAPTURE_PCAPNG && interface >= 0) {
+        set32(b + 8, (uint32_t)interface);
+        set32(b + 12, (uint32_t)(time_ns >> 32));
+        set32(b + 16, (uint32_t)time_ns);
+        uint8_t *end = option(b + 20, 4, &received, 8);
+        end = option(end, 5, &dropped, 8);
+        int rc = block(w, b, option(end, 0, NULL, 0), 5);
+        if (rc < 0)
+            return rc;
+    }
+    return pp_writer_flush(w);
+}

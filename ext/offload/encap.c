@@ -1,0 +1,204 @@
+/* encap.c - see encap.h. */
+#include "offload/encap.h"
+
+#include <errno.h>
+
+#include "sum/bytes.h"
+#include "sum/sum.h"
+
+enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47 };
+enum { OPTION_JUMBO = 0xc2 }; /* RFC 2675 */
+enum { GRE_CHECKSUM = 0x8000, GRE_UNSUPPORTED = 0x5007 }; /* routing, sequence number, version */
+
+uint16_t pp_ip4_difference(const uint8_t *ip)
+{
+    /* a right header sums to 0xffff, field included; what it has more or less is the field's error */
+    uint16_t sum = pp_fold(pp_sum_portable(ip, (ip[0] & 15u) * 4));
+    return sum == 0xffff ? 0 : sum;
+}
+
+void pp_ip4_write(uint8_t *ip, uint32_t length, uint32_t index, uint16_t difference)
+{
+    pp_put16(ip + 2, (uint16_t)length);
+    pp_put16(ip + 4, (uint16_t)(pp_get16(ip + 4) + index));
+    memset(ip + 10, 0, 2);
+    uint16_t sum = (uint16_t)~pp_fold(pp_sum_portable(ip, (ip[0] & 15u) * 4));
+    if (difference)
+        sum = pp_fold((uint64_t)sum + difference);
+    memcpy(ip + 10, &sum, sizeof sum);
+}
+
+int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4, uint8_t *protocol, uint8_t *has_jumbo)
+{
+    uint8_t next = frame[l3 + 6];
+    uint32_t at = l3 + 40;
+    *has_jumbo = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        if (next != 0 && next != 43 && next != 60) {
+            *l4 = at;
+            *protocol = next;
+            return 0;
+        }
+        uint32_t size = at + 8 <= length ? 8u + frame[at + 1] * 8u : UINT32_MAX;
+        if (size > length - at)
+            return -EINVAL;
+        if (next == 0 && pp_ip6_option(frame + at, size, OPTION_JUMBO, 4)) {
+            if (i != 0 || size != PP_JUMBO)
+                return -EOPNOTSUPP;
+            *has_jumbo = 1;
+        }
+        next = frame[at];
+        at += size;
+    }
+    return -EINVAL;
+}
+
+/* What the sum of a tunnel's header is off by: 0 if it is the seed, right, or right once the inner field is finished.
+ * start, field: of the inner one. */
+static uint16_t sum_difference(const uint8_t *frame, const pp_check *k, uint32_t start, uint32_t field)
+{
+    uint64_t inner = (uint16_t)~pp_load16(frame + field), seed = pp_wire16(k->seed);
+    if (pp_wire16(pp_load16(frame + k->offset)) == k->seed)
+        return 0;
+    if ((start - k->start) & 1)
+        inner = pp_swap16((uint16_t)inner);
+    uint16_t sum = pp_fold(pp_sum_portable(frame + k->start, start - k->start) + inner + seed);
+    if (sum == 0xffff || pp_fold(pp_kernel_active()->sum(frame + k->start, k->length) + seed) == 0xffff)
+        return 0;
+    return sum;
+}
+
+static const pp_check *check_at(const pp_packet *p, uint32_t offset)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->checks[i].offset == offset)
+            return &p->checks[i];
+    return NULL;
+}
+
+/* Does the parser take a datagram between these ports for GTP-U?  Another tunnel's destination goes first. */
+static int is_gtpu(uint16_t source, uint16_t destination)
+{
+    return destination == TUNNEL_GTPU || (source == TUNNEL_GTPU && !pp_is_tunnel(0, destination));
+}
+
+static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, const pp_layer *from, const pp_packet *p,
+                    uint32_t start, uint32_t field)
+{
+    const pp_check *k;
+    *to = (pp_encap_layer){ .l3 = from->l3, .l4 = from->l4, .version = from->version, .protocol = from->protocol };
+    if (to->version == 4) {
+        to->difference = pp_ip4_difference(frame + to->l3);
+    } else {
+        uint32_t l4;
+        uint8_t protocol;
+        int rc = pp_ip6_walk(frame, length, to->l3, &l4, &protocol, &to->has_jumbo);
+        if (rc < 0 || l4 != to->l4) /* an authentication header between, say */
+            return -EOPNOTSUPP;
+    }
+    switch (to->protocol) {
+    case PROTO_IP4: case PROTO_IP6:
+        return 0;
+    case PROTO_GRE:
+        if (length - to->l4 < 8 || (pp_get16(frame + to->l4) & GRE_UNSUPPORTED))
+            return -EOPNOTSUPP;
+        if (!(pp_get16(frame + to->l4) & GRE_CHECKSUM))
+            return 0;
+        if (!(k = check_at(p, to->l4 + 4)))
+            return -EINVAL;
+        to->has_sum = 1;
+        to->sum_difference = sum_difference(frame, k, start, field);
+        return 0;
+    case PROTO_UDP:
+        if (length - to->l4 < 8 || is_gtpu(pp_get16(frame + to->l4), pp_get16(frame + to->l4 + 2)))
+            return -EOPNOTSUPP; /* has a length of its own */
+        if (pp_get16(frame + to->l4 + 6) == 0)
+            return 0;
+        if (!(k = check_at(p, to->l4 + 6)))
+            return -EINVAL;
+        to->has_sum = 1;
+        to->seed = pp_fold((uint64_t)pp_wire16(k->seed) + (uint16_t)~pp_wire16((uint16_t)k->length) +
+                           (uint16_t)~pp_wire16((uint16_t)(k->length >> 16)));
+        to->sum_difference = sum_difference(frame, k, start, field);
+        return 0;
+    default:
+        return -EINVAL; /* no tunnel */
+    }
+}
+
+/* Keep those around the IP packet at l3. */
+static int keep_framings(pp_encap *e, const pp_packet *p, uint32_t l3)
+{
+    e->framing_count = 0;
+    if (p->framing_count > PP_MAX_FRAMINGS)
+        return -EOPNOTSUPP;
+    while (e->framing_count < p->framing_count && p->framings[e->framing_count].from <= l3) {
+        e->framings[e->framing_count] = p->framings[e->framing_count];
+        e->framing_count++;
+    }
+    return 0;
+}
+
+int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l4, uint32_t field)
+{
+    pp_layer layers[PP_MAX_DEPTH];
+    pp_framing framings[PP_MAX_FRAMINGS];
+    pp_check checks[PP_CHECKS_PER_PACKET];
+    pp_packet p = { .data = frame, .cap = length, .wire = length, .link = PP_LINK_ETHERNET,
+                    .flags = PP_PKT_SUPER_FRAME | PP_PKT_METADATA, .layers = layers, .framings = framings, .checks = checks };
+    pp_parse(&p);
+    e->count = 0;
+    if (field + 2 > length || (p.flags & (PP_PKT_FRAGMENT | PP_PKT_MALFORMED)))
+        return -EINVAL;
+    for (unsigned i = 0; i < p.layer_count; i++) {
+        if (layers[i].l4 == l4) {
+            int rc = keep_framings(e, &p, layers[i].l3);
+            return rc < 0 ? rc : (int)layers[i].l3;
+        }
+        if (layers[i].l4 > l4)
+            return -EINVAL; /* the note points before the tunnel's own header, into another one */
+        if (e->count == PP_ENCAP_LAYERS)
+            return -EOPNOTSUPP;
+        int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p, l4, field);
+        if (rc < 0)
+            return rc;
+    }
+    return -EINVAL;
+}
+
+/* The checksum field at head + field over everything from head + start on, seed included. */
+static void write_sum(uint8_t *head, uint32_t start, uint32_t field, uint32_t head_length, uint16_t payload_sum, uint64_t seed,
+                      uint16_t difference, int is_udp)
+{
+    memset(head + field, 0, 2);
+    if ((head_length - start) & 1)
+        payload_sum = pp_swap16(payload_sum);
+    uint16_t sum = (uint16_t)~pp_fold(seed + pp_sum_portable(head + start, head_length - start) + payload_sum);
+    if (difference)
+        sum = pp_fold((uint64_t)sum + difference);
+    if (sum == 0 && is_udp)
+        sum = 0xffff; /* RFC 768 */
+    memcpy(head + field, &sum, sizeof sum);
+}
+
+void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum, uint32_t index)
+{
+    for (uint32_t i = 0; i < e->framing_count; i++)
+        pp_put16(head + e->framings[i].field, (uint16_t)(head_length - e->framings[i].from + payload));
+    for (uint32_t i = e->count; i-- > 0;) { /* inside out: an outer sum covers the inner one */
+        const pp_encap_layer *o = &e->layers[i];
+        uint32_t datagram = head_length - o->l4 + payload;
+        if (o->protocol == PROTO_UDP) {
+            pp_put16(head + o->l4 + 4, (uint16_t)datagram);
+            if (o->has_sum)
+                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum, (uint64_t)o->seed + pp_wire16((uint16_t)datagram),
+                          o->sum_difference, 1);
+        } else if (o->protocol == PROTO_GRE && o->has_sum) {
+            write_sum(head, o->l4, o->l4 + 4, head_length, payload_sum, 0, o->sum_difference, 0);
+        }
+        if (o->version == 4)
+            pp_ip4_write(head + o->l3, head_length - o->l3 + payload, index, o->difference);
+        else
+            pp_put16(head + o->l3 + 4, (uint16_t)(head_length - o->l3 - 40 + payload));
+    }
+}

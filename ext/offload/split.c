@@ -1,0 +1,257 @@
+/* split.c - see split.h. */
+#include "offload/split.h"
+
+#include <errno.h>
+#include <linux/virtio_net.h>
+
+#include "sum/bytes.h"
+#include "sum/sum.h"
+
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
+enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
+
+int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
+{
+    uint32_t field = (uint32_t)v->csum_start + v->csum_offset;
+    if (v->csum_start >= length || field + 2 > length)
+        return -EINVAL;
+    uint16_t sum = (uint16_t)~pp_fold(pp_kernel_active()->sum(frame + v->csum_start, length - v->csum_start));
+    if (sum == 0 && v->csum_offset == 6)
+        sum = 0xffff;
+    memcpy(frame + field, &sum, sizeof sum);
+    return 0;
+}
+
+int pp_complete_crc32c(uint8_t *frame, const pp_check *k)
+{
+    if (!(k->flags & PP_CHECK_CRC32C) || k->length < k->offset - k->start + 4)
+        return -EINVAL;
+    uint32_t crc = pp_crc32c_around(frame + k->start, k->length, k->offset - k->start);
+    pp_put16(frame + k->offset, (uint16_t)(crc >> 16));
+    pp_put16(frame + k->offset + 2, (uint16_t)crc);
+    return 0;
+}
+
+/* Does the pending checksum lie in a packet inside the outermost one?  IPv6 extension headers decide by being walked. */
+static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t csum_start)
+{
+    uint32_t l4 = 0;
+    uint8_t protocol, has_jumbo;
+    if (frame[l3] >> 4 == 4)
+        return csum_start != l3 + (frame[l3] & 15u) * 4;
+    if (frame[l3] >> 4 != 6 || length - l3 < 40)
+        return 0;
+    return pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo) < 0 || l4 != csum_start;
+}
+
+/* Find what lies around the IP packet that is to be split, which begins at the offset returned; l3: of the outermost. */
+static int find_around(pp_encap *e, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3)
+{
+    int has_note = v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, inside = has_note && is_inside(frame, length, l3, v->csum_start);
+    if (!inside && pp_is_plain(frame, l3))
+        return (int)l3;
+    uint32_t l4 = has_note ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a note: UDP over IPv4 */
+    int found = pp_encap_find(e, frame, length, l4, l4 + (has_note ? v->csum_offset : 6u));
+    if (found >= 0 && l3 != (e->count ? e->layers[0].l3 : (uint32_t)found))
+        return -EINVAL;
+    return found;
+}
+
+/* Do the lengths outside IP cover the packet that ends at end, and no more than the frame? */
+static int are_framings_right(const pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t end)
+{
+    for (uint32_t i = 0; i < e->framing_count; i++) {
+        uint32_t to = e->framings[i].from + pp_get16(frame + e->framings[i].field);
+        if (to < end || to > length)
+            return 0;
+    }
+    return 1;
+}
+
+/* Where an octet of the frame's header lies in a segment's. */
+static uint32_t moved(const pp_split *s, uint32_t at)
+{
+    uint32_t cuts = 0;
+    while (cuts < s->cut_count && s->cuts[cuts] < at)
+        cuts++;
+    return at - cuts * PP_JUMBO;
+}
+
+/* Segments go without the jumbo payload headers (net/ipv6 ipv6_hopopt_jumbo_remove): turn offsets in the frame into a
+ * segment's. */
+static void leave_jumbo_headers_out(pp_split *s, int has_jumbo)
+{
+    pp_encap *e = &s->encap;
+    for (uint32_t i = 0; i < e->count; i++)
+        if (e->layers[i].has_jumbo)
+            s->cuts[s->cut_count++] = e->layers[i].l3 + 40;
+    if (has_jumbo)
+        s->cuts[s->cut_count++] = s->l3 + 40;
+    for (uint32_t i = 0; i < e->count; i++) {
+        e->layers[i].l3 = moved(s, e->layers[i].l3);
+        e->layers[i].l4 = moved(s, e->layers[i].l4);
+    }
+    for (uint32_t i = 0; i < e->framing_count; i++) {
+        e->framings[i].field = moved(s, e->framings[i].field);
+        e->framings[i].from = moved(s, e->framings[i].from);
+    }
+    s->l3 = moved(s, s->l3);
+    s->l4 = moved(s, s->l4);
+    s->head_length = moved(s, s->head_length);
+}
+
+/* Could every length field say how long a segment with payload octets is? */
+static int is_sayable(const pp_split *s, uint32_t outermost, uint32_t payload)
+{
+    uint32_t counted = s->head_length - outermost - (s->frame[outermost] >> 4 == 6 ? 40 : 0);
+    for (uint32_t i = 0; i < s->encap.framing_count; i++)
+        if (s->head_length - s->encap.framings[i].from + payload > s->encap.framings[i].most)
+            return 0;
+    return counted + payload <= 0xffff;
+}
+
+/* The frame's header without the jumbo payload headers; each IPv6 header before one names what that one named. */
+static void copy_head(const pp_split *s, uint8_t *head)
+{
+    uint32_t from = 0, to = 0;
+    for (uint32_t i = 0; i < s->cut_count; i++) {
+        memcpy(head + to, s->frame + from, s->cuts[i] - from);
+        to += s->cuts[i] - from;
+        from = s->cuts[i] + PP_JUMBO;
+        head[to - 40 + 6] = s->frame[s->cuts[i]];
+    }
+    memcpy(head + to, s->frame + from, s->head_length - to);
+}
+
+int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu)
+{
+    uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN, protocol = 0;
+    uint32_t l4 = 0, end = length, header;
+    uint8_t has_jumbo = 0;
+    *s = (pp_split){ .frame = frame };
+    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 && type != VIRTIO_NET_HDR_GSO_UDP_L4)
+        return -EOPNOTSUPP;
+    if (v->gso_size == 0 || l3 > length || length - l3 < 20)
+        return -EINVAL;
+    uint32_t outermost = l3, network = pp_after_tags(frame, l3);
+    int found = find_around(&s->encap, frame, length, v, l3);
+    if (found < 0)
+        return found;
+    l3 = (uint32_t)found;
+    s->version = frame[l3] >> 4;
+    if (s->version == 4) {
+        uint32_t total = pp_get16(frame + l3 + 2), size = (frame[l3] & 15u) * 4;
+        if (size < 20 || size > length - l3 || (pp_get16(frame + l3 + 6) & 0x3fff))
+            return -EINVAL;
+        if (total) { /* 0: beyond 64 KiB, the frame says how long it is */
+            if (total > length - l3)
+                return -EINVAL;
+            end = l3 + total;
+        }
+        s->difference = pp_ip4_difference(frame + l3);
+        l4 = l3 + size;
+        protocol = frame[l3 + 9];
+    } else if (s->version == 6 && length - l3 >= 40) {
+        uint32_t payload = pp_get16(frame + l3 + 4);
+        int rc = pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo);
+        if (rc < 0)
+            return rc;
+        if (payload == 0 && has_jumbo)
+            payload = pp_get32(frame + l3 + 44);
+        if (payload) {
+            if (payload > length - l3 - 40)
+                return -EINVAL;
+            end = l3 + 40 + payload;
+        }
+    } else {
+        return -EINVAL;
+    }
+    s->is_udp = protocol == 17;
+    if ((type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp || (!s->is_udp && protocol != 6) ||
+        (type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) || (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) ||
+        l4 > end || end - l4 < (s->is_udp ? 8u : 20u) || !are_framings_right(&s->encap, frame, length, end))
+        return -EINVAL;
+    header = s->is_udp ? 8 : (frame[l4 + 12] >> 4) * 4u;
+    if (header < 8 || (!s->is_udp && header < 20) || header >= end - l4)
+        return -EINVAL;
+    uint32_t field = l4 + (s->is_udp ? 6 : 16);
+    if (v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        if (v->csum_start != l4 || v->csum_start + v->csum_offset != field)
+            return -EINVAL;
+    } else if (s->is_udp && s->version == 4 && pp_get16(frame + field) == 0) {
+        s->no_sum = 1;
+    } else {
+        return -EINVAL; /* a complete sum over the whole: nothing to derive the segments' from */
+    }
+    s->l3 = l3;
+    s->l4 = l4;
+    s->head_length = l4 + header;
+    s->payload_at = l4 + header;
+    s->payload = end - s->payload_at;
+    s->payload_size = v->gso_size;
+    leave_jumbo_headers_out(s, has_jumbo);
+    if (s->head_length > PP_SPLIT_HEAD)
+        return -EMSGSIZE;
+    uint32_t room = s->head_length - network;
+    if (!s->is_udp && mtu > room && s->payload_size > mtu - room)
+        s->payload_size = mtu - room;
+    uint32_t largest = s->payload < s->payload_size ? s->payload : s->payload_size;
+    if (!is_sayable(s, outermost, largest))
+        return -EINVAL;
+    /* the seed holds the length of the whole datagram; each segment has its own */
+    uint32_t whole = end - l4;
+    s->seed = pp_fold((uint64_t)pp_load16(frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
+                      (uint16_t)~pp_wire16((uint16_t)(whole >> 16)));
+    s->count = (s->payload + s->payload_size - 1) / s->payload_size;
+    return (int)s->count;
+}
+
+int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
+{
+    if (s->next >= s->payload)
+        return 0;
+    uint32_t size = s->payload - s->next < s->payload_size ? s->payload - s->next : s->payload_size;
+    int last = s->next + size == s->payload;
+    const uint8_t *payload = s->frame + s->payload_at + s->next;
+    copy_head(s, head);
+    uint8_t *transport = head + s->l4;
+    uint32_t datagram = s->head_length - s->l4 + size;
+    if (s->version == 4)
+        pp_ip4_write(head + s->l3, s->head_length - s->l3 + size, s->index, s->difference);
+    else
+        pp_put16(head + s->l3 + 4, (uint16_t)(s->head_length - s->l3 - 40 + size));
+    uint32_t field = 16;
+    if (s->is_udp) {
+        pp_put16(transport + 4, (uint16_t)datagram);
+        field = 6;
+    } else {
+        uint32_t sequence = pp_get32(transport + 4) + s->next;
+        pp_put16(transport + 4, (uint16_t)(sequence >> 16));
+        pp_put16(transport + 6, (uint16_t)sequence);
+        if (!last)
+            transport[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+        if (s->index)
+            transport[13] &= (uint8_t)~TCP_CWR;
+    }
+    uint16_t payload_sum = 0;
+    if (!s->no_sum || s->encap.count)
+        payload_sum = pp_fold(pp_kernel_active()->sum(payload, size));
+    if (!s->no_sum) {
+        memset(transport + field, 0, 2);
+        uint64_t sum = (uint64_t)s->seed + pp_wire16((uint16_t)datagram) + pp_sum_portable(transport, s->head_length - s->l4) +
+                       payload_sum;
+        uint16_t check = (uint16_t)~pp_fold(sum);
+        if (check == 0 && s->is_udp)
+            check = 0xffff; /* RFC 768 */
+        memcpy(transport + field, &check, sizeof check);
+    }
+    if (s->encap.count || s->encap.framing_count)
+        pp_encap_write(&s->encap, head, s->head_length, size, payload_sum, s->index);
+    *segment = (pp_segment){ head, s->head_length, payload, size };
+    s->next += size;
+    s->index++;
+    return 1;
+}

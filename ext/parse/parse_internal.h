@@ -1,0 +1,178 @@
+/* parse_internal.h - what parse.c and parse_transport.c share: the cursor and its bounds. */
+#ifndef PP_PARSE_INTERNAL_H
+#define PP_PARSE_INTERNAL_H
+
+#include "sum/bytes.h"
+#include "parse/parse.h"
+#include "sum/sum.h"
+
+#define ETHERTYPE_IP4 0x0800
+#define ETHERTYPE_IP6 0x86dd
+
+/* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
+typedef struct pp_cursor {
+    uint32_t at;    /* next octet */
+    uint32_t limit; /* octets that may be read: min(end, captured) */
+    uint32_t end;   /* where the innermost enclosing length says the packet ends */
+    uint64_t pseudo; /* sum of the addresses, host order */
+    uint8_t version; /* of the IP header just left */
+    uint8_t depth;
+    uint8_t fragment;      /* part of a datagram: sums cover more than is here */
+    uint8_t quoted;        /* inside an ICMP error */
+    uint8_t cut;           /* may legitimately end early: quoted, or inside a first fragment */
+    uint8_t contradiction; /* an enclosing header claims more than there is */
+} pp_cursor;
+
+/* May n octets be read at the cursor? */
+static inline int pp_within(const pp_cursor *c, uint32_t n)
+{
+    return c->at <= c->limit && n <= c->limit - c->at;
+}
+
+static inline void pp_malformed(pp_packet *p, const pp_cursor *c)
+{
+    if (!c->cut)
+        p->flags |= PP_PKT_MALFORMED;
+}
+
+/* The same; a packet that its own lengths leave too short is malformed, one that the capture cut is not. */
+static inline int pp_need(pp_packet *p, const pp_cursor *c, uint32_t n)
+{
+    if (__builtin_expect(pp_within(c, n), 1))
+        return 1;
+    if (c->at > c->end || n > c->end - c->at)
+        pp_malformed(p, c);
+    return 0;
+}
+
+/* Record an IP packet whose transport header begins at the cursor. */
+static inline void pp_add_layer(pp_packet *p, const pp_cursor *c, uint32_t l3, uint8_t protocol)
+{
+    if (__builtin_expect(p->layers != NULL, 0) && p->layer_count < PP_MAX_DEPTH && !c->quoted)
+        p->layers[p->layer_count++] = (pp_layer){ l3, c->at, c->version, protocol };
+}
+
+static inline void pp_add_framing(pp_packet *p, const pp_cursor *c, uint32_t field, uint32_t from, uint32_t most)
+{
+    if (p->framings == NULL || p->framing_count > PP_MAX_FRAMINGS || c->quoted)
+        return;
+    if (p->framing_count < PP_MAX_FRAMINGS)
+        p->framings[p->framing_count] = (pp_framing){ field, from, most };
+    p->framing_count++;
+}
+
+/* A fragment, unless an ICMP error quotes one. */
+static inline void pp_fragment(pp_packet *p, const pp_cursor *c)
+{
+    if (!c->quoted)
+        p->flags |= PP_PKT_FRAGMENT;
+}
+
+/* Narrow the cursor to end (never widens it). */
+static inline void pp_bound(const pp_packet *p, pp_cursor *c, uint32_t end)
+{
+    if (end < c->end)
+        c->end = end;
+    c->limit = c->end < p->cap ? c->end : p->cap;
+}
+
+static inline void pp_unchecked(pp_check *k, uint8_t reason)
+{
+    k->status = PP_STATUS_UNCHECKED;
+    k->reason = reason;
+}
+
+/* Fields one by one: gcc clears a literal of this size with `rep stos`, which costs more than a whole header. */
+static inline void pp_set_check(pp_check *k, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
+                                uint32_t length)
+{
+    k->offset = offset;
+    k->start = start;
+    k->length = length;
+    k->stored = 0;
+    k->expected = 0;
+    k->seed = 0;
+    k->proto = proto;
+    k->status = PP_STATUS_NONE;
+    k->cause = PP_CAUSE_NONE;
+    k->reason = PP_REASON_NONE;
+    k->flags = c->quoted ? PP_CHECK_QUOTED : 0;
+    k->depth = c->depth;
+}
+
+/* Append a check whose field lies within the captured octets; null if there is no room or the field is not captured. */
+static inline pp_check *pp_add_check(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
+                                     uint32_t length)
+{
+    if (p->count == PP_CHECKS_PER_PACKET || offset + 2 > p->cap)
+        return NULL;
+    pp_check *k = &p->checks[p->count++];
+    pp_set_check(k, c, proto, offset, start, length);
+    k->stored = pp_get16(p->data + offset);
+    return k;
+}
+
+/* Add a check over [start, start + length) with its field at offset; protocol >= 0: with a pseudo header whose length is
+ * pseudo_length. */
+static inline pp_check *pp_cover(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
+                                 uint32_t length, int protocol, uint32_t pseudo_length)
+{
+    pp_check *k = pp_add_check(p, c, proto, offset, start, length);
+    if (!k)
+        return NULL;
+    if (protocol >= 0) {
+        uint64_t sum = c->pseudo + pp_wire16((uint16_t)protocol) + pp_wire16((uint16_t)pseudo_length) +
+                       pp_wire16((uint16_t)(pseudo_length >> 16));
+        k->flags |= PP_CHECK_HAS_PSEUDO;
+        k->seed = pp_wire16(pp_fold(sum));
+    }
+    int whole = start + length <= p->cap;
+    if (__builtin_expect(c->quoted | c->fragment | c->contradiction | !whole, 0)) {
+        if (c->quoted) {
+            if (c->fragment || c->contradiction || !whole)
+                pp_unchecked(k, PP_REASON_QUOTED); /* not even its arithmetic can be done */
+        } else {
+            pp_unchecked(k, c->fragment ? PP_REASON_FRAGMENT : c->contradiction ? PP_REASON_LENGTH : PP_REASON_TRUNCATED);
+        }
+    }
+    return k;
+}
+
+/* A contradiction within the transport header: the packet is malformed, its check not judged. */
+static inline void pp_contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
+{
+    pp_malformed(p, c);
+    if (k && !(k->flags & PP_CHECK_QUOTED) && k->reason != PP_REASON_FRAGMENT)
+        pp_unchecked(k, PP_REASON_LENGTH);
+    else if (k && (k->flags & PP_CHECK_QUOTED))
+        pp_unchecked(k, PP_REASON_QUOTED);
+}
+
+/* The one transport header of most packets: inlined where IP ends, for a call costs as much as the header. */
+static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
+{
+    uint32_t length = c->end - c->at;
+    if (length < 20) {
+        pp_malformed(p, c);
+        if (length < 18)
+            return;
+    }
+    pp_check *k = pp_cover(p, c, PP_PROTO_TCP, c->at + 16, c->at, length, 6, length);
+    if (pp_within(c, 13)) {
+        uint32_t header = (p->data[c->at + 12] >> 4) * 4u;
+        if (header < 20 || header > length)
+            pp_contradict(p, c, k);
+    }
+}
+
+/* What follows at the cursor, which is theirs to move. */
+void pp_parse_ethernet(pp_packet *p, pp_cursor *c);
+void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type);
+void pp_parse_mpls(pp_packet *p, pp_cursor *c);
+void pp_parse_ppp(pp_packet *p, pp_cursor *c);
+void pp_parse_ip4(pp_packet *p, pp_cursor *c);
+void pp_parse_ip6(pp_packet *p, pp_cursor *c);
+/* From a transport header on; c->pseudo holds the address sum. */
+void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
+
+#endif

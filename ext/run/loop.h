@@ -1,0 +1,101 @@
+/* loop.h - one worker: source, stages, sink, and the ledger in which every frame ends exactly once.
+ *
+ * Rules:
+ *   1. kernel_seen = read + kernel_drops once the ring is drained;
+ *      read = sent + dropped[] + truncated + tx_error[] + held, always.
+ *   2. Counters are 64-bit and belong to the worker; others read the published copy.
+ *   3. pp_loops_run blocks; it needs no lock of the caller's, and pp_loop_stop may be called from any thread or signal.
+ */
+#ifndef PP_LOOP_H
+#define PP_LOOP_H
+
+#include <pthread.h>
+
+#include <pktmend/stage.h>
+
+#define PP_ERRNOS 160u
+#define PP_MAX_STAGES 32u
+#define PP_MAX_LOOPS 8u /* on one thread */
+
+typedef struct pp_ledger {
+    uint64_t kernel_seen, kernel_drops; /* PACKET_STATISTICS, summed; seen includes drops */
+    uint64_t read;
+    uint64_t sent;        /* frames as read; a super-frame that left as 45 segments counts once */
+    uint64_t sent_frames; /* frames as sent */
+    uint64_t truncated;   /* cut by a ring too small: never sent on */
+    uint64_t held;        /* read, and not yet (or never) anything of the others */
+    uint64_t dropped[PP_DROPS];
+    uint64_t tx_error[PP_ERRNOS];
+} pp_ledger;
+
+/* Where batches come from. */
+typedef struct pp_source {
+    int (*next)(void *context, pp_batch *batch); /* packets, 0 none now, -ENODATA no more ever, or -errno */
+    void (*release)(void *context);
+    int (*rebuild)(void *context); /* may be null: make a source work again that lost its way (see pp_ring_rebuild) */
+    void *context;
+    int fd; /* to poll for input and ask for PACKET_STATISTICS; -1: next never has to wait */
+} pp_source;
+
+/* Where they go: accounts for every packet of the batch in the ledger.  Returns 0 or -errno. */
+typedef struct pp_sink {
+    int (*take)(void *context, pp_batch *batch, pp_ledger *ledger);
+    void *context;
+} pp_sink;
+
+typedef struct pp_stage {
+    pp_stage_fn *run;
+    void *context;
+} pp_stage;
+
+/* Many short frames, or octets in large ones. */
+enum { PP_LOAD_NONE, PP_LOAD_FRAMES, PP_LOAD_BULK };
+
+typedef struct pp_loop {
+    pp_source source;
+    pp_sink sink;
+    pp_stage stages[PP_MAX_STAGES];
+    uint32_t stage_count;
+    pp_batch *batch;
+    int wake_fd;        /* eventfd */
+    int failed_stage;   /* after a negative return: which stage, or -1 */
+    int sink_failed;    /* after a negative return: it came from the sink */
+    uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
+    uint64_t busy_ns;   /* look again without sleeping for so long after the last packet; 0: sleep at once */
+    uint64_t rest_ns;   /* under load, look again after so long instead of being woken for each frame; 0: be woken */
+    unsigned look_every; /* batches between two looks at the clock; 1 where a stage may be slow */
+    uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
+    uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
+    /* private */
+    volatile int stopping;
+    int has_ended, rc;
+    unsigned turns;
+    uint8_t new_load;   /* PP_LOAD_*: what came since the last look at the load */
+    uint8_t load;       /* what came last, at load_ns */
+    uint64_t load_ns;
+    uint64_t last_packet_ns;
+    pp_ledger ledger;
+    pp_tally tally;
+    pthread_mutex_t lock;
+    pp_ledger published_ledger;
+    pp_tally published_tally;
+    uint64_t published_ns;
+    uint64_t idle_read, idle_drops; /* at the last publication */
+    unsigned wedged;                /* publications in a row at which only drops had risen */
+} pp_loop;
+
+int pp_loop_init(pp_loop *loop); /* 0 or -errno; source, sink, stages and batch are the caller's to fill */
+void pp_loop_destroy(pp_loop *loop);
+/* Run them on this thread, in turn, each until it is stopped, its source ends or something fails; on stop its ring is drained
+ * first.  Returns 0 when the last has ended; loop->rc is then 0 or -errno for each. */
+int pp_loops_run(pp_loop *const *loops, unsigned count);
+void pp_loop_stop(pp_loop *loop);
+/* Copy the counters as last published (at each quiet moment, at least five times a second, and at the end). */
+void pp_loop_snapshot(pp_loop *loop, pp_ledger *ledger, pp_tally *tally);
+
+/* A sink that keeps nothing: counts truncated and dropped as any other, the rest as dropped[NO_SINK]. */
+int pp_null_take(void *context, pp_batch *batch, pp_ledger *ledger);
+/* Account for one packet that is not to be sent: 1 if so. */
+int pp_account_unsent(const pp_batch *batch, uint32_t i, pp_ledger *ledger);
+
+#endif

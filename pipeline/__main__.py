@@ -1,5 +1,0 @@
-"""python -m pipeline: the command line."""
-
-from pipeline.cli import main
-
-main()

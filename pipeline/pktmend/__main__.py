@@ -1,0 +1,5 @@
+"""python -P -m pktmend: the command line."""
+
+from pktmend.cli import main
+
+main()

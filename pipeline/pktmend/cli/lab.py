@@ -1,0 +1,35 @@
+"""`pktmend lab`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.group()
+def lab() -> None:
+    """Reproduce known causes of wrong checksums in throw-away network namespaces, and cure them."""
+
+
+@lab.command("list")
+@click.option("--json", is_flag=True, help="One object a line.")
+def list_(json: bool) -> None:
+    """List the cases."""
+    from pktmend.commands.lab.run import list_cases
+
+    list_cases(as_json=json)
+
+
+@lab.command(short_help="Reproduce a case, diagnose it, cure it.")
+@click.argument("name")
+@click.option("--keep", is_flag=True, help="Leave the broken set-up in place, and say how to enter and remove it.")
+@click.option("--json", is_flag=True, help="Steps and the outcome as NDJSON.")
+def run(name: str, keep: bool, json: bool) -> None:
+    """Play the case NAME (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
+
+    Exit code 0: symptom seen, diagnosed as expected and cured; 1: not so; 4: a program is not installed.
+    """
+    from pktmend.commands.lab.run import run_cases
+
+    sys.exit(run_cases(name, keep=keep, as_json=json))

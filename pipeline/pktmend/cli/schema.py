@@ -1,0 +1,14 @@
+"""`pktmend schema`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[COMMAND]")
+def schema(name: str | None) -> None:
+    """Print the JSON Schema of what COMMAND prints with --json; without COMMAND, which there are."""
+    from pktmend.commands.schema import names, text_of
+
+    click.echo(text_of(name) if name else "\n".join(names()), nl=not name)

@@ -1,0 +1,14 @@
+"""Stages that do nothing: what `pktmend bench stage` loads, as --stage pktmend.commands.bench.nothing:in_python."""
+
+from __future__ import annotations
+
+from pktmend._core import Batch
+from pktmend.commands.bench._traffic import ffi, lib
+from pktmend.runtime.stages import native
+
+
+def in_python(batch: Batch) -> None:
+    """Do nothing.  Reads: nothing.  Writes: nothing."""
+
+
+in_c = native(ffi.addressof(lib, "traffic_nothing"), name="in_c")

@@ -1,0 +1,36 @@
+"""The empty walker of `pktmend bench monitor` as a program:   python -m pktmend.commands.bench.walk IFACE
+
+Reads a TPACKET_V3 ring of the monitor's geometry without looking at frames (bench/peers/walker.c); at SIGTERM it prints
+{"packets": ..., "drops": ...}.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pktmend.commands.bench._peers import ffi, lib
+from pktmend.console.report import print_json
+from pktmend.console.signals import Signals
+from pktmend.errors import CaptureError
+
+BLOCK_SIZE, BLOCKS = 1 << 20, 32  # of afpacket.Ring
+SLICE_MS = 200
+
+
+def walk(interface: str) -> None:
+    """Count until a signal comes."""
+    signals = Signals()
+    walker = ffi.new("peer_walker *")
+    rc = lib.peer_walker_open(walker, interface.encode(), BLOCK_SIZE, BLOCKS)
+    if rc < 0:
+        raise CaptureError(f"a ring on {interface!r}: {os.strerror(-rc)}", "", -rc, interface)
+    print("walking", file=sys.stderr, flush=True)
+    while not signals.stop.is_set():
+        lib.peer_walker_run(walker, SLICE_MS)
+    drops = lib.peer_walker_close(walker)
+    print_json({"packets": walker.packets, "drops": drops})
+
+
+if __name__ == "__main__":
+    walk(sys.argv[1])

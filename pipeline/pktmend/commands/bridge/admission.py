@@ -1,0 +1,65 @@
+"""Before two interfaces are bridged: nobody else carries their frames, and the host stack is told of, or kept out."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from pktmend.commands.bridge.host_use import host_use, require_apart, require_free
+from pktmend.commands.bridge.isolation import Isolation, clean_up
+from pktmend.errors import CaptureError
+from pktmend.packetio.interface_lock import Claim
+
+
+class Admission:
+    """What a bridge of *a* and *b* has taken; a context manager.
+
+    sources:  those of them that are read: two readers of one interface would carry each frame twice.
+    isolate:  keep the host stack away from both.     force: go on where somebody else has one, with a warning.
+    claims:   by interface.     warnings: what a person should know, and no reason to refuse.
+    Raises CaptureError for what is refused.
+    """
+
+    def __init__(self, a: str, b: str, *, sources: Sequence[str], isolate: bool = False, force: bool = False) -> None:
+        self.claims: dict[str, Claim] = {}
+        self.warnings: list[str] = []
+        self._isolation: Isolation | None = None
+        self._is_lost = False
+        with ExitStack() as stack:
+            uses = [host_use(name) for name in (a, b)]
+            require_apart(*uses)
+            for use in uses:
+                try:
+                    require_free(use)
+                    if use.name in sources:
+                        claim = Claim("bridge", socket.if_nametoindex(use.name), use.name)
+                        self.claims[use.name] = stack.enter_context(claim)
+                except CaptureError as error:
+                    if not force:
+                        raise
+                    self.warnings.append(f"{error.detail}: frames may be carried twice (--force)")
+                self.warnings += use.warnings(isolate)
+                if not isolate:
+                    clean_up(use.name, self.warnings.append)
+            if isolate:
+                self._isolation = stack.enter_context(Isolation(a, b))
+            self._held = stack.pop_all()
+
+    @property
+    def helper(self) -> int:
+        """The process that holds the isolation, 0 without."""
+        return self._isolation.pid if self._isolation else 0
+
+    def look(self, tell: Callable[[str], None]) -> None:
+        """Tell, once, if the process that holds the isolation is gone."""
+        if self._isolation is not None and not self._is_lost and not self._isolation.is_held():
+            self._is_lost = True
+            for command in self._isolation.commands_to_end():
+                tell(f"the process that isolates the interfaces is gone; they stay so until: {command}")
+
+    def __enter__(self) -> Admission:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()

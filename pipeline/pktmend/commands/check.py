@@ -1,0 +1,106 @@
+"""`pktmend check`: every checksum of a capture, or of the next packets of an interface, and each bad packet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pktmend._core import Batch
+from pktmend.console.plural import quantity
+from pktmend.console.read_to_end import run_to_end
+from pktmend.console.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
+from pktmend.console.signals import Signals
+from pktmend.enums import Drop, Status
+from pktmend.errors import EXIT_PROBLEMS, FormatError, StageError
+from pktmend.packetio.afpacket import Ring
+from pktmend.packetio.capture import Capture
+from pktmend.runtime import stage_loader
+from pktmend.runtime.pipeline import Pipeline, Stage
+from pktmend.runtime.stages import classify, count, verify_with
+
+
+class Printer:
+    """A stage that prints bad packets, or all of them.  Reads: status, checks.  Writes: nothing."""
+
+    name = "print"
+
+    def __init__(self, *, json: bool, every: bool) -> None:
+        self._json = json
+        self._every = every
+
+    def __call__(self, batch: Batch) -> None:
+        """Print what the batch holds."""
+        indices = range(len(batch)) if self._every else batch.where(status=Status.BAD)
+        for i in indices:
+            n, checks = batch.number[i], batch.checks_of(i)
+            if self._json:
+                print_json(packet_json(n, batch.time_ns[i], batch.caplen[i], batch.wirelen[i], checks))
+            else:
+                for k in checks:
+                    if k.status == Status.BAD or self._every:
+                        print(check_line(n, k))
+
+
+def run_check(
+    *,
+    path: str | None,
+    interface: str | None,
+    packets: int,
+    json: bool,
+    every: bool,
+    at_wire: bool,
+    expression: str = "",
+    promiscuous: bool = True,
+    stages: tuple[str, ...] = (),
+) -> int:
+    """Check *path*, or *packets* packets of *interface*; return the exit code: 1 if any check is bad.
+
+    stages: users' stages to try, as stage_loader.load takes them; bad packets that they drop are not shown.
+    """
+    mine = [stage_loader.load(text)() for text in stages]
+    signals = Signals()
+    with _open(path, interface or "", expression, promiscuous) as source:
+        return _run(source, signals, mine, packets=packets, json=json, every=every, at_wire=at_wire)
+
+
+def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
+    from pktmend.packetio import bpf_filter
+
+    if path is not None:
+        return Capture(path, filter=bpf_filter.for_files(expression) if expression else None)
+    program = bpf_filter.for_interface(expression, interface) if expression else b""
+    return Ring(interface, program=program, promiscuous=promiscuous)
+
+
+def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, packets: int, json: bool, every: bool,
+         at_wire: bool) -> int:
+    printer = Printer(json=json, every=every)
+    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, *mine, printer]
+    pipeline = Pipeline(source, stages, limit=packets)
+    fault: FormatError | None = None
+    try:
+        run_to_end(pipeline, source, signals)
+    except FormatError as error:  # what came before it counts
+        fault = error
+    except StageError as error:  # standard output is no stage of the user's
+        if error.stage == printer.name and isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise
+    d = pipeline.counters()
+    if fault is not None and not d.packets:
+        raise fault  # nothing was read, so nothing can be said
+    dropped = {reason: n for reason, n in d.dropped.items() if reason != str(Drop.NO_SINK)}
+    if json:
+        summary = {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed, "checks": d.checks}
+        tried = {"dropped": dropped, "stages": d.stages[:-1]} if mine else {}
+        print_json({"summary": summary | tried})
+    else:
+        print(f"{quantity(d.packets, 'packet')}, {d.truncated} truncated, {d.malformed} malformed; by status: "
+              f"{words(d.status)}")
+        print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
+        if mine:
+            print(f"  dropped {words(dropped)}")
+    if fault is not None:
+        sys.stdout.flush()
+        raise fault
+    return EXIT_PROBLEMS if bad_of(d.checks) else 0

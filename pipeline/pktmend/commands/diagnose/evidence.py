@@ -1,0 +1,209 @@
+"""Evidence: everything that one tap, live or a file, has to say.
+
+Rules of this file:
+1. The healthy majority costs C: statuses are counted and conversations are followed by the engine.
+2. Python looks at packets that are bad, at a few of those that are pending, at DHCP and at ICMP errors, and of each
+   kind at so many and no more.
+3. Nothing is concluded here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+from pktmend import _core
+from pktmend.commands.diagnose.conversations import Way, ways_of
+from pktmend.commands.diagnose.samples import Sample, addresses_of, take
+from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
+from pktmend.runtime.counters import Direction
+from pktmend.runtime.pipeline import Stage
+from pktmend.runtime.stages import classify, count, verify_with
+
+PER_CAUSE: Final = 512  # bad packets that are looked at, of each cause
+WHOLE: Final = 64  # of them so many are kept whole
+HEAD: Final = 128  # of the others, octets
+LONGEST: Final = 9234  # octets of a frame that is kept whole: the largest jumbo frame
+PENDING: Final = 16
+MESSAGES: Final = 1000  # of DHCP, and as many ICMP errors
+ICMP_LOOKS: Final = 20_000
+ICMP_ERRORS: Final = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}
+BOOTP_REPLY: Final = 2
+DHCP_COOKIE: Final = b"\x63\x82\x53\x63"
+
+
+@dataclass(frozen=True, slots=True)
+class Dhcp:
+    """A DHCP message: number, whether a reply, the client's hardware address, type (1 DISCOVER, 2 OFFER, 3 REQUEST, "
+      "...; 0 unknown)."""
+
+    n: int
+    is_reply: bool
+    client: bytes
+    kind: int
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """An ICMP error: to whom it went, and what it quotes; sample is its own sum, quoted that of the IP header in it."""
+
+    n: int
+    target: str
+    quoted_source: str
+    quoted_target: str
+    sample: Sample
+    quoted: Sample | None
+
+    @property
+    def is_whole(self) -> bool:
+        """What it quotes is an IP packet, and its IPv4 header has not been damaged."""
+        k = self.quoted
+        if k is None or k.expected is None or k.proto != Proto.IP:
+            return True
+        return k.delta == 0 or self.quoted_source == self.target
+
+
+@dataclass
+class Tap:
+    """What one tap saw.
+
+    name:    of the interface or file.           is_live: the kernel told what it knew of each checksum.
+    at_wire: the user says that it was taken beyond the sender.
+    seeded:  numbers of bad packets that carry an unfinished checksum beside the bad one.
+    is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
+    """
+
+    name: str
+    is_live: bool
+    at_wire: bool = False
+    bad: dict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    pending: list[Sample] = field(default_factory=list)
+    seeded: set[int] = field(default_factory=set)
+    is_cut: bool = False
+    dhcp: list[Dhcp] = field(default_factory=list)
+    icmp_errors: list[IcmpError] = field(default_factory=list)
+    icmp_seen: int = 0
+    has_metadata: bool = False
+    table: _core.Conversations = field(default_factory=_core.Conversations)
+    counted: Direction | None = None
+    ways: list[Way] = field(default_factory=list)
+
+    def stages(self) -> list[Stage]:
+        """Return what a pipeline needs to fill this."""
+        return [verify_with(at_wire=self.at_wire), classify, count, self.table.stage(), self.look]
+
+    def close(self, counted: Direction) -> None:
+        """Note the totals; the pipeline has ended."""
+        self.counted, self.ways = counted, ways_of(self.table)
+
+    @property
+    def counters(self) -> Direction:
+        """The totals."""
+        if self.counted is None:
+            raise RuntimeError("the tap is still open")
+        return self.counted
+
+    @property
+    def checks(self) -> dict[str, dict[str, int]]:
+        """{protocol: {status or cause: checks}}."""
+        return self.counters.checks
+
+    def total(self, *outcomes: str) -> int:
+        """How many checks have one of these statuses or causes."""
+        return sum(found.get(outcome, 0) for found in self.checks.values() for outcome in outcomes)
+
+    def samples(self) -> list[Sample]:
+        """All bad checks that were looked at, in the order of their packets."""
+        return sorted((s for found in self.bad.values() for s in found), key=lambda s: (s.n, s.offset))
+
+    def look(self, batch: _core.Batch) -> None:
+        """Reads: status, cause, flags, checks, frames.  Writes: nothing."""
+        if len(batch) and not self.has_metadata:
+            self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
+        self._look_at_bad(batch)
+        if len(self.pending) < PENDING:
+            self._look_at_pending(batch)
+        if len(self.dhcp) < MESSAGES:
+            for i in batch.where(protocol=17, port=68):
+                self._look_at_dhcp(batch, i)
+        for protocol in ICMP_ERRORS:
+            if self.icmp_seen < ICMP_LOOKS and len(self.icmp_errors) < MESSAGES:
+                found = batch.where(protocol=protocol)
+                self.icmp_seen += len(found)
+                for i in found:
+                    self._look_at_icmp(batch, i, protocol)
+
+    def _look_at_bad(self, batch: _core.Batch) -> None:
+        found = batch.where(status=Status.BAD)
+        if not found:
+            return
+        causes = bytes(batch.cause)
+        for i in found:
+            kept = self.bad[causes[i]]
+            if len(kept) < PER_CAUSE:
+                checks = [k for k in batch.checks_of(i) if k.status == Status.BAD]
+                kept.extend(take(batch, i, checks, LONGEST if len(kept) < WHOLE else HEAD))
+                if any(k.status == Status.PENDING for k in batch.checks_of(i)):
+                    self.seeded.add(batch.number[i])
+                    self._take_pending(batch, i)
+
+    def _look_at_pending(self, batch: _core.Batch) -> None:
+        for i in batch.where(status=Status.PENDING)[: PENDING - len(self.pending)]:
+            self._take_pending(batch, i)
+
+    def _take_pending(self, batch: _core.Batch, i: int) -> None:
+        if len(self.pending) < PENDING:
+            checks = [k for k in batch.checks_of(i) if k.status == Status.PENDING]
+            self.pending.extend(with_expected(s) for s in take(batch, i, checks, 1 << 17))
+
+    def _look_at_dhcp(self, batch: _core.Batch, i: int) -> None:
+        checks = [k for k in batch.checks_of(i) if k.start == batch.l4[i]]
+        message = batch.octets(i)[batch.l4[i] + 8 :]
+        if not checks or len(message) < 240:
+            return
+        sample = with_expected(take(batch, i, checks, LONGEST)[0])
+        self.dhcp.append(Dhcp(batch.number[i], message[0] == BOOTP_REPLY, message[28:34], _dhcp_type(message), sample))
+
+    def _look_at_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
+        octets, l4 = batch.octets(i), batch.l4[i]
+        if l4 >= len(octets) or octets[l4] not in ICMP_ERRORS[protocol]:
+            return
+        checks = batch.checks_of(i)
+        own = [k for k in checks if k.start == l4]
+        inner = [k for k in checks if k.flags & CheckFlag.QUOTED and k.start == l4 + 8]
+        version = 4 if protocol == 1 else 6
+        source, target = addresses_of(octets, l4 + 8, version)
+        if not own or not source or octets[l4 + 8] >> 4 != version:
+            return
+        sample = take(batch, i, own, LONGEST)[0]
+        quoted = take(batch, i, inner, LONGEST)[0] if inner else None
+        self.icmp_errors.append(IcmpError(batch.number[i], sample.target, source, target, sample, quoted))
+
+
+def with_expected(s: Sample) -> Sample:
+    """Return the sample with what its field should hold; the engine leaves that out for pending checks."""
+    from dataclasses import replace
+
+    if s.expected is not None or len(s.frame) < s.wirelen:
+        return s
+    for k in _core.inspect(s.frame, link=s.link)[2]:
+        if k.offset == s.offset and k.flags & CheckFlag.HAS_EXPECTED:
+            return replace(s, expected=k.expected)
+    return s
+
+
+def _dhcp_type(message: bytes) -> int:
+    """Return option 53 (RFC 2132 section 9.6), 0 where there is none."""
+    at = 240
+    if message[236:240] != DHCP_COOKIE:
+        return 0
+    while at + 1 < len(message) and message[at] != 255:
+        if message[at] == 0:
+            at += 1
+            continue
+        if message[at] == 53 and at + 2 < len(message):
+            return message[at + 2]
+        at += 2 + message[at + 1]
+    return 0

@@ -1,0 +1,110 @@
+"""The namespaces' error counters, and whether this machine lets pktmend do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from pktmend.commands.doctor.finding import FEW, Finding, Remedy, Severity
+from pktmend.commands.doctor.hops import View
+from pktmend.console.plural import quantity
+from pktmend.host.model import Place
+from pktmend.host.snmp import checksum_errors
+
+RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+ENOUGH_RECEIVE: Final = 1 << 20
+RECEIVED: Final = {"TcpInCsumErrors": "TcpInSegs", "UdpInCsumErrors": "UdpInDatagrams",
+                   "IcmpInCsumErrors": "IcmpInMsgs", "Udp6InCsumErrors": "Udp6InDatagrams"}
+
+
+def counters(view: View) -> Iterator[Finding]:
+    """Namespaces whose stack has dropped packets for their checksum: ever, and while we looked."""
+    for spot in view.machine.places:
+        rise = view.rise.counters.get(spot.namespace.inode, {})
+        rose = checksum_errors(rise)
+        errors = checksum_errors(spot.counters)
+        errors = {name: errors.get(name, 0) + rose.get(name, 0) for name in {**errors, **rose}}
+        if not errors:
+            continue
+        is_rare = _are_few(errors, spot.counters)
+        severity = (Severity.PROBLEM if not _are_few(rose, rise) else
+                    Severity.INFO if is_rare else Severity.WARNING)
+        where = "" if spot.namespace.is_own else f" ({spot.namespace.label})"
+        now = f"{sum(rose.values()) or 'none'} of them within the last {view.rise.seconds:.1f} s"
+        diagnose = spot.namespace.command(f"pktmend diagnose -i {quote(_busiest(spot))}")
+        yield Finding(
+            "checksum-errors", severity,
+            f"the kernel has dropped {quantity(sum(errors.values()), 'packet')} for a wrong checksum, {now}{where}",
+            "These counters run since the namespace was made, the first one's since boot. " + (
+                "A few in millions are normal on the Internet." if severity is Severity.INFO else
+                "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
+                if rose else
+                "None is rising now: the cause may be gone, or its traffic idle. `diagnose` tells while traffic runs."),
+            tuple(f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(spot, name)
+                  for name, n in errors.items()),
+            () if severity is Severity.INFO else (Remedy(diagnose, "names the cause while traffic runs"),),
+            namespaces=(spot.namespace,))
+
+
+def _are_few(errors: dict[str, int], counters: dict[str, int]) -> bool:
+    """No more than the Internet makes, measured by what was received."""
+    return all(n <= max(FEW, counters.get(RECEIVED.get(name, ""), 0) // 100_000) for name, n in errors.items())
+
+
+def _received(spot: Place, name: str) -> str:
+    good = spot.counters.get(RECEIVED.get(name, ""), 0)
+    return f", {good} received" if good else ""
+
+
+def _busiest(spot: Place) -> str:
+    """The interface with most packets received, loopback aside."""
+    candidates = [i for i in spot.interfaces if i.kind != "loopback"] or list(spot.interfaces)
+    return max(candidates, key=lambda i: i.statistics.get("rx_packets", 0)).name
+
+
+def capabilities(view: View) -> Iterator[Finding]:
+    """What this process may not do."""
+    effective = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+    rmem = view.machine.places[0].settings.get("net.core.rmem_max", ENOUGH_RECEIVE)
+    if not effective >> CAP_NET_RAW & 1:
+        yield Finding(
+            "no-net-raw", Severity.INFO, "this user may not read or send packets",
+            "bridge, monitor and live check need CAP_NET_RAW; capture files need nothing.",
+            remedies=(Remedy("", "run it by sudo, or give it CAP_NET_RAW: bridge gives its privileges up once its "
+                                 "sockets exist"),))
+    elif not effective >> CAP_NET_ADMIN & 1 and rmem < ENOUGH_RECEIVE:
+        yield Finding(
+            "small-receive-buffer", Severity.INFO,
+            f"without CAP_NET_ADMIN a socket's receive buffer is limited to {rmem} octets",
+            "Super-frames wait there before they are read; a burst of them may be dropped (and counted).",
+            remedies=(Remedy(f"sysctl -w net.core.rmem_max={8 << 20}", "room for bursts", "more kernel memory"),))
+
+
+def memory(view: View) -> Iterator[Finding]:
+    """Is there room for the rings?"""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) << 10
+            if free < 2 * RING_OCTETS:
+                yield Finding(
+                    "little-memory", Severity.WARNING,
+                    f"{free >> 20} MiB of memory are available; the rings of a bridge take {RING_OCTETS >> 20}",
+                    "Rings are locked kernel memory: they may not be granted, or push others out.",
+                    remedies=(Remedy("", "run one bridge at a time, with one worker (the default)"),))
+
+
+def simd(view: View) -> Iterator[Finding]:
+    """A faster kernel of the sum is here but not in use."""
+    from pktmend._core import kernels
+
+    known = kernels()
+    active = next(name for name, _, is_active in known if is_active)
+    better = [name for name, supported, _ in known if supported and name != "portable"]
+    if active == "portable" and better:
+        yield Finding(
+            "slow-sum", Severity.INFO, f"the portable sum is forced, although {', '.join(better)} would run here",
+            "Checksums cost several times more CPU.", ("PKTMEND_KERNEL is set",),
+            (Remedy("unset PKTMEND_KERNEL", "the fastest is chosen again"),))

@@ -1,0 +1,129 @@
+"""Incident of 2016: data that a hop has damaged reaches the application, because the kernel is told not to look.
+
+Two ways into a modern kernel, both without any error counted:
+
+1. Verified too early.  A port's GRO verifies each frame and marks it so; a program behind it flips bits; the mark goes
+   on through the veth, and the receiver believes it.  A tap sees CSUM_VALID over a sum that is wrong: the mark of the
+   veth of 2016, which said so of every frame.
+2. Said to be unfinished.  Whoever sends a damaged frame with NEEDS_CSUM makes the receiver take its sum for one that is
+   still to be computed.  Seen only where the field is not the seed that such a frame must have.  (A damaged frame whose
+   field is the seed cannot be told from a healthy one by anybody: there is no checksum in it yet.)
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from pktmend._kernel import lib
+from pktmend.testbed import middlebox
+from pktmend.testbed.middlebox import Hop
+from pktmend.testbed.netns import World
+from pktmend.testbed.topology import (
+    CLIENT,
+    TOOLS,
+    Contact,
+    Site,
+    bridged,
+    contact,
+    containers,
+    offload_off,
+    remedied,
+    show_diagnosis,
+)
+from pktmend.testbed.transcript import Case, Show
+
+UDP_PORT = 5000
+MESSAGE = b"pay 100 to Alice"
+NEEDS_CSUM = struct.pack("=BBHHHH", lib.VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, 34, 6)  # of UDP over IPv4
+
+
+def play(world: World, show: Show) -> None:
+    """Let damaged data reach an application in both ways; stop it."""
+    site = containers(world)
+    flip = middlebox.flip_bits(one_in=64)
+    hop = Hop(site.node, "port-a", "port-b", back=flip)
+    show.act("A link flips bits of what b sends; the receiver verifies, TCP sends again, the file arrives intact")
+    with offload_off(show, (site.a, "eth0"), (site.b, "eth0")):  # frames are finished, as those of a NIC are
+        found = contact(show, site)
+        show.symptom("where the receiver verifies, damage is dropped", found.same and found.errors > 0)
+
+        show.act("The same link behind a port whose GRO has verified the frames: the receiver trusts that mark")
+        # merged frames would go on as unfinished ones, which is the second way
+        show.run(site.node, "ip", "link", "set", "dev", "port-b", "gro_max_size", "1", check=True)
+        show.run(site.node, "ethtool", "-K", "port-b", "gro", "on", check=True)
+        found = fetch_and_compare(show, site)
+        show.symptom("curl succeeds, and what it has got is not what was sent", found.fetches and not found.same)
+        show.symptom("no checksum error is counted", found.errors == 0)
+
+        show_diagnosis(show, site, site.a, "-i", "eth0")
+
+        show.act("Cure 1, as diagnosed: nobody vouches, the receiver verifies by itself")
+        with remedied(show, site.a):
+            show.cure("gro off at the port that vouched", fetch_and_compare(show, site).same)
+
+        show.act("Cure 2: pktmend bridge in between; it passes damaged frames, but not the claim that they are good")
+        hop.join("uplink", "port-b", back=flip)
+        with bridged(show, site.node, "port-a", "port-u") as summary:
+            show.cure("pktmend bridge", fetch_and_compare(show, site).same)
+        show.cure("and it repairs none of them", "repaired -" in summary.text.split("port-u -> port-a")[1])
+
+        show.act("Cure 3: the same with --corrupt drop; the receiver never sees the damage")
+        with bridged(show, site.node, "port-a", "port-u", "--corrupt", "drop"):
+            found = fetch_and_compare(show, site)
+            show.cure("pktmend bridge --corrupt drop", found.same and not found.errors)
+        hop.join("port-a", "port-b", back=flip)
+
+        show.act("The second way: one datagram, damaged, sent on with NEEDS_CSUM")
+        got = injected(show, site, hop)
+        show.symptom("a damaged datagram with NEEDS_CSUM reaches the application", got == "damaged")
+        with bridged(show, site.node, "port-a", "port-u", "--corrupt", "drop") as summary:
+            show.cure("pktmend bridge --corrupt drop stops it", injected(show, site, hop, out="uplink") == "nothing")
+        show.cure("because the field is not the seed (bad-seed)", "bad-seed 1" in summary.text)
+        hop.join("port-a", "port-b", back=flip)
+
+
+def fetch_and_compare(show: Show, site: Site) -> Contact:
+    """Let a fetch the file and show the digests of what was sent and what was got."""
+    found = contact(show, site)
+    for name in ("file", "got"):
+        show.answer(f"sha256 {site.digest(name)[:32]}...  {'sent by b' if name == 'file' else 'got by a'}")
+    return found
+
+
+def injected(show: Show, site: Site, hop: Hop, out: str = "port-a") -> str:
+    """Let b send a datagram; damage it at port-b, send it out of *out* with NEEDS_CSUM: what does a get?"""
+    hop.part(*hop.ports)
+
+    def tap(interface: str, protocol: int) -> socket.socket:
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        s.setsockopt(lib.SOL_PACKET, lib.PACKET_VNET_HDR, 1)
+        s.bind((interface, protocol))
+        s.settimeout(2)
+        return s
+
+    def listen() -> socket.socket:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((CLIENT, UDP_PORT))
+        s.settimeout(1)
+        return s
+
+    with (site.a.call(listen) as application, site.node.call(lambda: tap("port-b", lib.ETH_P_ALL)) as heard,
+          site.node.call(lambda: tap(out, 0)) as injector,
+          site.b.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender):
+        site.b.neighbour("eth0", CLIENT, site.a.hardware_address("eth0"))
+        sender.sendto(MESSAGE, (CLIENT, UDP_PORT))
+        while MESSAGE not in (frame := heard.recv(4096)):
+            pass
+        damaged = frame[10:].replace(b"100", b"900")
+        injector.send(NEEDS_CSUM + damaged)
+        try:
+            got = application.recv(100)
+        except TimeoutError:
+            got = b""
+    show.say(f"  b sent {MESSAGE.decode()!r}; the application in a got {repr(got.decode()) if got else 'nothing'}")
+    return "nothing" if not got else "sent" if got == MESSAGE else "damaged"
+
+
+CASE = Case("corrupt-veth", "damaged data reaches the application: the kernel vouches for it", "vouched-for-bad", play,
+            needs=TOOLS)

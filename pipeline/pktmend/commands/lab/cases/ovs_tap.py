@@ -1,0 +1,47 @@
+"""Incident: an instance (VM) on a TAP behind Open vSwitch's userspace datapath; its transmit offload leaks."""
+
+from __future__ import annotations
+
+from pktmend.testbed.netns import World
+from pktmend.testbed.ovs import PROGRAMS, OpenVSwitch
+from pktmend.testbed.tap import SEGMENTS, copy, open_tap
+from pktmend.testbed.topology import (
+    CLIENT,
+    SERVER,
+    TOOLS,
+    Site,
+    cure_as_diagnosed,
+    cure_by_bridge,
+    serve,
+    show_incident,
+)
+from pktmend.testbed.transcript import Case, Show
+
+
+def play(world: World, show: Show) -> None:
+    """Break TCP by the switch; cure it in the instance, then by a bridge at its TAP."""
+    a, b, node = world.host("a"), world.host("b"), world.host("node")
+    world.veth(b, "eth0", node, "port-b")
+    world.veth(node, "uplink", node, "port-u")
+    b.address("eth0", f"{SERVER}/24")
+    b.offload("eth0", tx=False)  # the fault shown is the instance's alone
+    site = Site(a, b, node, serve(b))
+    show.act("Instance a: its eth0 and the node's tap0 are joined by a hypervisor that passes checksum offload on,\n"
+             "as QEMU does; tap0 and container b (tx off) are ports of Open vSwitch (datapath_type=netdev)")
+    inside = open_tap(a, "eth0", header=True, offload=SEGMENTS)
+    a.address("eth0", f"{CLIENT}/24")
+    copy(node, inside, open_tap(node, "tap0", header=True, offload=SEGMENTS))
+    switch = OpenVSwitch(node)
+    switch.ports("tap0", "port-b")
+    show_incident(show, site, node, "-i", "tap0", "-I", "port-b")
+
+    cure_as_diagnosed(show, site, node, "transmit checksum offload off in the instance")
+
+    show.act("Cure 2: pktmend bridge between the TAP and the switch; offloads untouched")
+    switch.ports("uplink", "port-b")
+    cure_by_bridge(show, site, "tap0", "port-u", "--finish", "port-u")
+    switch.ports("tap0", "port-b")
+
+
+CASE = Case("ovs-tap", "an instance on a TAP behind Open vSwitch's userspace datapath: ping works, TCP dies",
+            "metadata-lost", play, needs=(*PROGRAMS, *TOOLS))

@@ -1,0 +1,72 @@
+"""`pktmend lab`: list the cases, or play one in a throw-away world."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+from types import FrameType
+
+from pktmend.commands.lab import cases
+from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, CaptureError
+from pktmend.testbed.netns import World, require_programs, require_root
+from pktmend.testbed.transcript import Case, Show
+
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not everybody's PATH has them (su)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def list_cases(*, as_json: bool) -> None:
+    """Print a line for each case."""
+    for case in cases.every():
+        if as_json:
+            print(json.dumps({"name": case.name, "title": case.title, "cause": case.cause, "needs": case.needs}))
+        else:
+            print(f"{case.name:13} {case.title}")
+
+
+def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
+    """Play a case, or all; return the exit code: 0 as it should be, 1 not, 4 something is not installed."""
+    chosen = list(cases.every()) if name == "all" else [cases.find(name)]
+    require_root()
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
+    if importlib.util.find_spec("pyroute2") is None:
+        raise CaptureError("pyroute2 is not installed", "pip install 'pktmend[lab]'")
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+    code = 0
+    for case in chosen:
+        try:
+            require_programs(case.needs)
+            if not run_case(case, keep=keep, as_json=as_json):
+                code = EXIT_PROBLEMS
+        except CaptureError as error:
+            if len(chosen) == 1:
+                raise
+            print(f"pktmend: {case.name}: {error}", file=sys.stderr)
+            code = code or EXIT_MISSING
+    return code
+
+
+def run_case(case: Case, *, keep: bool, as_json: bool) -> bool:
+    """Play one case and take its world down, or keep it; is everything as it should be?"""
+    show = Show(json=as_json)
+    show.say(f"{case.name}: {case.title}")
+    with World(keep=keep) as world:
+        case.play(world, show)
+        show.say()
+        good = show.outcome(case)
+    if keep:
+        print(world.how_to_remove(), file=sys.stderr)
+    else:
+        show.say("\nEverything made for it is taken down again.")
+    return good
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End by the first signal; the clean-up that follows is not to be interrupted."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)

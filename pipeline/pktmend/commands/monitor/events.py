@@ -1,0 +1,62 @@
+"""For programs: NDJSON as pktmend/commands/schema/monitor-1.json describes it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pktmend._version import VERSION
+from pktmend.commands.monitor.snapshot import SCHEMA, BadPacket, Snapshot
+from pktmend.console.report import print_json, rfc3339
+
+
+class Events:
+    """Prints a snapshot a second, bad packets and events to standard output; events also to stderr."""
+
+    def __init__(self) -> None:
+        self._accounted: dict[str, int] = {}  # bad packets shown or told as not shown, by interface
+        self._has_begun = False
+
+    def bad(self, packets: Sequence[BadPacket], snapshot: Snapshot) -> None:
+        """Print them; each says how many of its interface since the one before were not shown."""
+        total = {d.from_: d.status.get("bad", 0) for d in snapshot.directions}
+        left = dict.fromkeys((packet.interface for packet in packets), 0)
+        for packet in packets:
+            left[packet.interface] += 1
+        for packet in packets:
+            name = packet.interface
+            before = self._accounted.get(name, 0)
+            hidden = max(0, total.get(name, 0) - before - left[name])
+            left[name] -= 1
+            self._accounted[name] = before + hidden + 1
+            print_json({"bad": {**packet.as_json(), "not_shown": hidden}})
+
+    def event(self, kind: str, text: str) -> None:
+        """Print it; the first says what is printed here."""
+        event: dict[str, Any] = {"time": rfc3339(time.time_ns()), "kind": kind, "text": text}
+        if not self._has_begun:
+            self._has_begun = True
+            event |= {"schema": SCHEMA, "version": VERSION}
+        print_json({"event": event})
+        print(f"pktmend: {text}", file=sys.stderr, flush=True)
+
+    def second(self, before: Snapshot, now: Snapshot) -> None:
+        """Print the snapshot."""
+        print_json({"snapshot": now.as_json()})
+
+    def report(self, snapshot: Snapshot) -> None:
+        """Print the snapshot at once (SIGUSR1)."""
+        print_json({"snapshot": snapshot.as_json()})
+
+    def tick(self, snapshot: Snapshot) -> bool:
+        """Nobody presses keys here."""
+        return True
+
+    def end(self, snapshot: Snapshot) -> None:
+        """Print the last snapshot."""
+        print_json({"snapshot": snapshot.as_json()})
+
+    def close(self) -> None:
+        """Nothing to give back."""

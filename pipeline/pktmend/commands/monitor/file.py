@@ -1,0 +1,116 @@
+"""One pcapng file being written: sections of whole blocks, and what tcpdump would call it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
+
+from pktmend import _core
+from pktmend.commands.monitor.options import WriteOptions
+from pktmend.errors import CaptureError
+from pktmend.packetio.capture import PCAPNG, standard_output
+
+
+def name_of(options: WriteOptions, now: float, number: int) -> str:
+    """Return the name of file *number* begun at *now*, as tcpdump's MakeFilename has it."""
+    path = time.strftime(options.path, time.localtime(now)) if options.seconds else options.path
+    digits = len(str(options.files - 1)) if options.files > 1 else 0
+    if not options.megabytes or (number == 0 and digits == 0):
+        return path
+    return f"{path}{number:0{digits}d}"
+
+
+class File:
+    """A file with a section of ours, begun anew or (append) behind what is there.  "-" is standard output.
+
+    size:   octets of whole blocks in it.      added: of those, by us.
+    Raises CaptureError: from __init__ with nothing left behind, from the others with the file closed after its last
+    whole block.
+    """
+
+    def __init__(self, path: str, interfaces: Sequence[tuple[str, int]], *, append: bool) -> None:
+        self.path = path
+        self.size = self.added = 0
+        self._described = 0
+        try:
+            self._file: IO[bytes] = standard_output() if path == "-" else open(  # noqa: PTH123, SIM115 - see close()
+                path, "ab" if append else "wb", buffering=0)
+        except CaptureError:
+            raise
+        except OSError as error:
+            raise CaptureError(f"cannot write {path}: {error.strerror}", "", error.errno or 0) from error
+        status = os.fstat(self._file.fileno())
+        self._is_regular = stat.S_ISREG(status.st_mode)
+        self.size = status.st_size if self._is_regular else 0
+        self._section = _core.WriterSink(self._file.fileno(), PCAPNG)
+        self.describe(interfaces)
+
+    def describe(self, interfaces: Sequence[tuple[str, int]]) -> None:
+        """Add the blocks of those (name, link type) that are not in it yet; their numbers are their places."""
+        if self._described == len(interfaces):
+            return
+        before = self._section.octets
+        with self._cut_on_error():
+            for number in range(self._described, len(interfaces)):
+                name, link = interfaces[number]
+                self._section.interface(number, link, name)
+            self._section.finish()
+        self._described = len(interfaces)
+        self._add(self._section.octets - before)
+
+    def drain(self, spool: _core.Spool, limit: int) -> int:
+        """Write what *spool* holds, until *limit* octets are reached or passed; return the packets written."""
+        octets, packets, number = spool.drain(self._file.fileno(), limit)
+        self._add(octets)
+        if number:
+            self.cut()
+            raise WriteError(packets, f"{self.path}: {os.strerror(number)}", "", number)
+        return packets
+
+    def finish(self, interfaces: Sequence[tuple[str, int]], counts: Mapping[str, tuple[int, int]]) -> None:
+        """Add what the kernel saw and dropped of each interface, and close."""
+        before = self._section.octets
+        with self._cut_on_error():
+            for number, (name, _) in enumerate(interfaces[: self._described]):
+                if name in counts:
+                    seen, dropped = counts[name]
+                    self._section.finish(time.time_ns(), seen, dropped, interface=number)
+            self._section.finish()
+        self._add(self._section.octets - before)
+        self._close()
+
+    def cut(self) -> None:
+        """Close it; a regular file ends with its last whole block."""
+        if self._is_regular:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), self.size)
+        self._close()
+
+    def _add(self, octets: int) -> None:
+        self.size += octets
+        self.added += octets
+
+    @contextlib.contextmanager
+    def _cut_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except CaptureError as error:
+            self.cut()
+            number = error.errno or 0
+            raise CaptureError(f"{self.path}: {os.strerror(number)}", "", number) from error
+
+    def _close(self) -> None:
+        if self.path != "-":
+            self._file.close()
+
+
+class WriteError(CaptureError):
+    """A write failed after so many packets."""
+
+    def __init__(self, packets: int, detail: str, hint: str, error: int) -> None:
+        super().__init__(detail, hint, error)
+        self.packets = packets

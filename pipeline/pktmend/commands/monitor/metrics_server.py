@@ -1,0 +1,150 @@
+"""HTTP for two paths: /metrics and /healthz.
+
+Rules of this file:
+1. Without a host it listens on 127.0.0.1; every other address has to be named.
+2. A client that is slow, or too many, costs only itself: a request has two seconds, and few are served at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from pktmend.commands.monitor.snapshot import Snapshot
+from pktmend.errors import CaptureError, ConfigError
+
+LOOPBACK: Final = "127.0.0.1"
+STALE_SECONDS: Final = 10.0
+REQUEST_SECONDS: Final = 2.0
+AT_ONCE: Final = 16
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`, `[V6]:PORT` or `:PORT`, which is loopback.  ConfigError if it is none."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"--listen {text!r}", "HOST:PORT, or :PORT for 127.0.0.1")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"--listen {text!r}", f"an IPv6 address in brackets: [{host}]:{port}")
+    return host or LOOPBACK, int(port)
+
+
+class Server:
+    """Serves the snapshot that *latest* returns.  Bound when made; start() begins, close() ends."""
+
+    def __init__(self, listen: str, latest: Callable[[], Snapshot]) -> None:
+        try:
+            from prometheus_client import CollectorRegistry, ProcessCollector
+        except ImportError:
+            raise ConfigError("--listen needs prometheus_client", "pip install 'pktmend[monitor]'") from None
+        from pktmend.commands.monitor.metrics import Collector
+
+        host, port = parse_address(listen)
+        registry = CollectorRegistry()
+        registry.register(Collector(latest))
+        ProcessCollector(registry=registry)
+        self._thread: threading.Thread | None = None
+        try:
+            self._http = _Http(host, port, registry, latest)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CaptureError(f"cannot listen on {listen}: {reason}", "", error.errno or 0) from error
+        bound = self._http.server_address
+        shown = f"[{bound[0]!s}]" if ":" in str(bound[0]) else str(bound[0])
+        self.address = f"http://{shown}:{bound[1]}/metrics"
+        if not ipaddress.ip_address(str(bound[0])).is_loopback:
+            self.address += " (not only from this host)"
+
+    def start(self) -> None:
+        """Begin to serve, on a thread of its own."""
+        self._thread = threading.Thread(target=self._http.serve_forever, name="pktmend-http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it."""
+        if self._thread is not None:
+            self._http.shutdown()
+            self._thread.join()
+        self._http.server_close()
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int, registry: Any, latest: Callable[[], Snapshot]) -> None:
+        self.registry = registry
+        self.latest = latest
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        super().__init__((host, port), _Request)
+
+    def server_bind(self) -> None:
+        """Bind, without asking the resolver for a name as the parent does."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address[:2])
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve it on a thread, unless too many are being served."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that went away is its own affair."""
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: _Http
+    timeout = REQUEST_SECONDS
+    server_version = "pktmend"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            from prometheus_client.exposition import choose_encoder
+
+            encode, kind = choose_encoder(self.headers.get("Accept", ""))
+            self._answer(200, kind, encode(self.server.registry))
+        elif path == "/healthz":
+            snapshot = self.server.latest()
+            age = time.monotonic() - snapshot.taken
+            is_well = snapshot.is_running and age < STALE_SECONDS
+            words = "ok" if is_well else "a worker has ended" if not snapshot.is_running else f"no news for {age:.0f} s"
+            self._answer(200 if is_well else 503, "text/plain; charset=utf-8", f"{words}\n".encode())
+        else:
+            self._answer(404, "text/plain; charset=utf-8", b"there is /metrics and /healthz\n")
+
+    do_HEAD = do_GET
+
+    def _answer(self, code: int, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing."""

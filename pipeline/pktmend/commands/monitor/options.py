@@ -1,0 +1,100 @@
+"""What `pktmend monitor` was told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from pktmend.errors import ConfigError
+
+BUFFER_KIB: Final = 32 << 10  # of one ring
+ALL_BUFFERS_KIB: Final = 256 << 10  # of all rings together, where none was asked for
+LEAST_KIB: Final = 2 << 10
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """Where packets are written, as tcpdump's -w, -C, -G and -W have it.
+
+    path:      of the file; with seconds it may hold strftime's %-letters; "-" is standard output.
+    only_bad:  bad packets only.           snaplen: octets of each packet at most, 0 all.
+    megabytes: a new file beyond so many millions of octets, named path1, path2, ...; 0 never.
+    seconds:   a new file after so many seconds; 0 never.
+    files:     with megabytes: begin again with the first after so many; with seconds: end after so many; 0 no limit.
+    """
+
+    path: str
+    only_bad: bool = False
+    snaplen: int = 0
+    megabytes: int = 0
+    seconds: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class MonitorOptions:
+    """All of it.
+
+    interfaces: names, or patterns such as `veth*`, which interfaces that come later join.
+    direction:  in, out or inout.          buffer_kib: of each ring; 0 chooses.
+    packets:    end after so many; 0 never (one interface and one worker only).
+    duration:   end after so many seconds. workers: threads for each interface, sharing its flows.
+    expression: in tcpdump's language.     bad_limit: bad packets told one by one per second, interface and cause.
+    listen:     HOST:PORT of the metrics; empty: none.
+    plain:      a line a second, also on a terminal.       picture: an SVG file of the last view.
+    seccomp:    filter system calls once it runs.          verbose: tell what every thread may still do.
+    """
+
+    interfaces: tuple[str, ...]
+    direction: str = "inout"
+    promiscuous: bool = True
+    buffer_kib: int = 0
+    packets: int = 0
+    duration: float | None = None
+    workers: int = 1
+    expression: str = ""
+    json: bool = False
+    plain: bool = False
+    bad_limit: int = 5
+    write: WriteOptions | None = None
+    listen: str = ""
+    picture: str = ""
+    seccomp: bool = True
+    verbose: bool = False
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot work."""
+        if len(set(self.interfaces)) != len(self.interfaces):
+            raise ConfigError(f"an interface is named twice: {', '.join(self.interfaces)}")
+        if self.duration is not None and not 0 < self.duration < math.inf:
+            raise ConfigError(f"--duration {self.duration}", "seconds above 0")
+        if self.packets and (len(self.interfaces) > 1 or self.workers > 1 or self.has_patterns):
+            raise ConfigError("-c counts the packets of one interface with one worker")
+        if self.write is None:
+            return
+        if self.write.path == "-" and self.json:
+            raise ConfigError("-w - and --json both want standard output", "write to a file or a named pipe")
+        if self.write.files and not (self.write.megabytes or self.write.seconds):
+            raise ConfigError("-W counts files", "with -C or -G")
+        if self.write.path == "-" and (self.write.megabytes or self.write.seconds):
+            raise ConfigError("-C and -G need files", "-w FILE")
+
+    @property
+    def has_patterns(self) -> bool:
+        """Is an interface given as a pattern?"""
+        return any(is_pattern(name) for name in self.interfaces)
+
+    @property
+    def may_change(self) -> bool:
+        """Are rings made and closed as interfaces come and go?  Those of a fanout group cannot be bound again."""
+        return self.has_patterns or self.workers > 1
+
+    def ring_kib(self, rings: int) -> int:
+        """Return the size of each of so many rings."""
+        return self.buffer_kib or max(LEAST_KIB, min(BUFFER_KIB, ALL_BUFFERS_KIB // max(1, rings)))
+
+
+def is_pattern(name: str) -> bool:
+    """Is it a pattern rather than an interface's name?"""
+    return any(letter in name for letter in "*?[")

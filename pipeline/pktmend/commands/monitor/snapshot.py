@@ -1,0 +1,151 @@
+"""What a monitor knows at one moment, frozen: for the live view, the events and the metrics, which see nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pktmend._core import Check
+from pktmend.console.report import check_json, rfc3339
+from pktmend.enums import Cause, Status
+from pktmend.runtime.counters import Direction
+
+SCHEMA: Final = "urn:pktmend:schema:monitor:1"  # of what as_json() returns and `monitor --json` prints
+TRANSPORTS: Final = {1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre",
+                     58: "icmpv6", 132: "sctp", 136: "udplite"}
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Who talks to whom, by the outermost IP header; ports are 0 where there are none."""
+
+    version: int
+    protocol: int
+    source: bytes
+    target: bytes
+    source_port: int
+    target_port: int
+
+    def __str__(self) -> str:
+        """`10.0.0.1:1234 > 10.0.0.2:80`, `[fd00::1]:1234 > [fd00::2]:80`, `10.0.0.1 > 10.0.0.2`."""
+        if self.version not in (4, 6):
+            return "not IP"
+        return f"{self._end(self.source, self.source_port)} > {self._end(self.target, self.target_port)}"
+
+    def _end(self, address: bytes, port: int) -> str:
+        text = str(ipaddress.ip_address(address))
+        if not (self.source_port or self.target_port):
+            return text
+        return f"[{text}]:{port}" if self.version == 6 else f"{text}:{port}"
+
+    @property
+    def transport(self) -> str:
+        """The protocol behind the IP header."""
+        return TRANSPORTS.get(self.protocol, f"protocol {self.protocol}") if self.version else "-"
+
+
+@dataclass(frozen=True, slots=True)
+class BadFlow:
+    """A flow with bad packets.  packets may be too high by up to *over* where very many flows are bad."""
+
+    interface: str
+    talk: Talk
+    packets: int
+    over: int
+    last_ns: int
+    cause: Cause
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object that `--json` prints."""
+        return {"interface": self.interface, "flow": str(self.talk), "transport": self.talk.transport,
+                "packets": self.packets, "over": self.over, "last": rfc3339(self.last_ns), "cause": str(self.cause)}
+
+
+@dataclass(frozen=True, slots=True)
+class BadPacket:
+    """One bad packet, of those that were kept."""
+
+    interface: str
+    talk: Talk
+    time_ns: int
+    caplen: int
+    wirelen: int
+    cause: Cause
+    checks: tuple[Check, ...]
+
+    @property
+    def worst(self) -> Check:
+        """Its first bad check, outermost first."""
+        return next((k for k in self.checks if k.status == Status.BAD), self.checks[0])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object that `--json` prints."""
+        return {"time": rfc3339(self.time_ns), "interface": self.interface, "flow": str(self.talk),
+                "transport": self.talk.transport, "caplen": self.caplen, "wirelen": self.wirelen,
+                "cause": str(self.cause), "checks": [check_json(k) for k in self.checks]}
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """What became of the packets meant for the file: written, still buffered, or not written, by reason."""
+
+    path: str
+    is_writing: bool
+    written: int
+    octets: int
+    files: int
+    buffered: int
+    not_written: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object that `--json` prints."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of it.
+
+    directions: one for each interface.       flows: with most bad packets first.
+    kernel:     the namespace's own *InCsumErrors, named as nstat names them; kernel_start: when the monitor began.
+    shown:      bad packets that were shown one by one.
+    is_running: do all workers still run?     taken: when, on the clock that nobody sets.
+    """
+
+    time_ns: int
+    directions: tuple[Direction, ...]
+    flows: tuple[BadFlow, ...] = ()
+    kernel: dict[str, int] = field(default_factory=dict)
+    kernel_start: dict[str, int] = field(default_factory=dict)
+    file: FileCounts | None = None
+    shown: int = 0
+    is_running: bool = True
+    taken: float = field(default_factory=time.monotonic)
+
+    @property
+    def bad(self) -> int:
+        """Bad packets so far."""
+        return sum(d.status.get("bad", 0) for d in self.directions)
+
+    @property
+    def kernel_errors(self) -> dict[str, int]:
+        """The checksum errors that the kernel itself has counted since the monitor began."""
+        return {name: n - self.kernel_start.get(name, 0) for name, n in self.kernel.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object that `--json` prints."""
+        out: dict[str, Any] = {"time": rfc3339(self.time_ns), "directions": [d.as_json() for d in self.directions]}
+        out["bad"] = {"packets": self.bad, "shown": self.shown, "not_shown": max(0, self.bad - self.shown)}
+        out["flows"] = [flow.as_json() for flow in self.flows]
+        out["kernel"] = self.kernel_errors
+        if self.file is not None:
+            out["file"] = self.file.as_json()
+        return out
+
+
+def heaviest(flows: Sequence[BadFlow], most: int) -> tuple[BadFlow, ...]:
+    """Return the *most* flows with most bad packets."""
+    return tuple(sorted(flows, key=lambda flow: -flow.packets)[:most])

@@ -1,0 +1,107 @@
+"""For people without a terminal: a line a second for each interface, and the summary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from pktmend.commands.monitor.bad_packets import explain
+from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
+from pktmend.console.report import check_lines, words
+from pktmend.runtime.counters import Direction
+
+SUMMARY_FLOWS = 5
+
+
+def outcomes(d: Direction) -> dict[str, int]:
+    """Return statuses and causes of all checks, whatever the protocol."""
+    found: dict[str, int] = {}
+    for each in d.checks.values():
+        for outcome, n in each.items():
+            found[outcome] = found.get(outcome, 0) + n
+    return found
+
+
+def by_name(snapshot: Snapshot) -> dict[str, Direction]:
+    """Return each interface's direction."""
+    return {d.from_: d for d in snapshot.directions}
+
+
+def rate_line(before: Direction | None, now: Direction, seconds: float) -> str:
+    """Return what changed per second: packets, bits, statuses and causes of checks, kernel drops."""
+    earlier = outcomes(before) if before else {}
+    found = {outcome: n - earlier.get(outcome, 0) for outcome, n in outcomes(now).items()}
+    parts = [f"{outcome} {n / seconds:.0f}/s" for outcome, n in found.items() if n > 0]
+    drops = now.kernel_drops - (before.kernel_drops if before else 0)
+    if drops > 0:
+        parts.append(f"KERNEL DROPS {drops / seconds:.0f}/s")
+    packets = (now.packets - (before.packets if before else 0)) / seconds
+    bits = (now.octets - (before.octets if before else 0)) * 8 / seconds
+    return f"{now.from_}  {packets:.0f} packets/s  {bits / 1e6:.2f} Mbit/s  {', '.join(parts) or '-'}"
+
+
+def summary_lines(snapshot: Snapshot) -> list[str]:
+    """Return what was seen in all."""
+    lines = []
+    for d in snapshot.directions:
+        lines.append(f"{d.from_}: {d.packets} packets, {d.octets} octets; kernel saw {d.kernel_seen},"
+                     f" dropped {d.kernel_drops}")
+        lines += check_lines(d.checks)
+        for n, what in ((d.malformed, "malformed packets"), (d.truncated, "truncated packets"),
+                        (d.claimed_valid, "bad although the kernel vouched for it")):
+            if n:
+                lines.append(f"  {what}: {n}")
+    if snapshot.flows:
+        lines.append("most bad packets:")
+        lines += [f"  {f.interface} {f.talk}  {f.talk.transport}  {f.packets}  {f.cause}"
+                  for f in snapshot.flows[:SUMMARY_FLOWS]]
+    if counted := {name: n for name, n in snapshot.kernel_errors.items() if n}:
+        lines.append(f"the kernel itself counted: {words(counted)}")
+    if (file := snapshot.file) is not None:
+        lines.append(f"{file.path}: {file.written} packets written, {file.octets} octets in {file.files} files;"
+                     f" not written: {words(file.not_written)}")
+        if file.buffered:
+            lines[-1] += f"; left in the buffer: {file.buffered}"
+    return lines
+
+
+class Lines:
+    """Prints to *file*, standard output if not told otherwise; events go to stderr."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file or sys.stdout
+        self._latest: BadPacket | None = None
+
+    def bad(self, packets: Sequence[BadPacket], snapshot: Snapshot) -> None:
+        """Remember the latest one."""
+        self._latest = packets[-1]
+
+    def event(self, kind: str, text: str) -> None:
+        """Say it."""
+        print(f"pktmend: {text}", file=sys.stderr, flush=True)
+
+    def second(self, before: Snapshot, now: Snapshot) -> None:
+        """Print a line for each interface."""
+        earlier = by_name(before)
+        seconds = (now.time_ns - before.time_ns) / 1e9
+        for d in now.directions:
+            print(rate_line(earlier.get(d.from_), d, seconds), file=self._file, flush=True)
+
+    def report(self, snapshot: Snapshot) -> None:
+        """Print the statistics so far to stderr (SIGUSR1)."""
+        print("\n".join(summary_lines(snapshot)), file=sys.stderr, flush=True)
+
+    def tick(self, snapshot: Snapshot) -> bool:
+        """Nobody presses keys here."""
+        return True
+
+    def end(self, snapshot: Snapshot) -> None:
+        """Print the summary."""
+        print("\n".join(summary_lines(snapshot)), file=self._file)
+        if self._latest is not None:
+            print(f"latest bad packet: {explain(self._latest)}", file=self._file)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,195 @@
+"""The live view as something rich can draw: made of a snapshot and a history, for a width and a height.
+
+Nothing here knows of terminals or keys.  What matters is said by words, colour only helps: NO_COLOR loses nothing.
+No cell is a str: rich would take the brackets of an address for markup.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pktmend.commands.monitor.bad_packets import explain
+from pktmend.commands.monitor.history import ASCII_BARS, BARS, History, sparkline, totals
+from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Snapshot
+from pktmend.console.report import words
+from pktmend.enums import Status
+
+LATEST_LINES: Final = 3
+NARROW: Final = 78  # columns below which the less important ones go
+FINE: Final = tuple(str(s) for s in (Status.GOOD, Status.PENDING, Status.ABSENT, Status.UNCHECKED))
+STYLES: Final = {"good": "green", "pending": "cyan", "absent": "blue", "unchecked": "yellow"}
+BAD_STYLE: Final = "red"
+ALARM: Final = "bold white on red"
+ORDERS: Final[dict[str, Callable[[BadFlow], object]]] = {
+    "packets": lambda flow: -flow.packets,
+    "latest": lambda flow: -flow.last_ns,
+    "cause": lambda flow: (str(flow.cause), -flow.packets),
+}
+
+
+@dataclass
+class State:
+    """What is to be seen."""
+
+    snapshot: Snapshot
+    history: History = field(default_factory=History)
+    latest: BadPacket | None = None
+    told: str = ""
+    order: str = "packets"
+    is_paused: bool = False
+    seconds: float = 0.0
+
+
+def scaled(value: float) -> str:
+    """Return a number in at most five characters: 999, 12.3k, 4.56M."""
+    for unit in ("", "k", "M", "G", "T"):
+        if value < 999.5:
+            digits = 0 if not unit or value >= 99.95 else 1 if value >= 9.995 else 2
+            return f"{value:.{digits}f}{unit}"
+        value /= 1000
+    return f"{value:.0f}P"
+
+
+def view(state: State, width: int, height: int, *, is_ascii: bool = False) -> RenderableType:
+    """Return the whole view, no wider and no higher than told."""
+    bars = ASCII_BARS if is_ascii else BARS
+    head: list[RenderableType] = [_title(state, width, bars), _interfaces(state, width)]
+    foot: list[RenderableType] = [Text(_cut(line, width), style=style) for line, style in _footer(state, width)]
+    rows = len(state.snapshot.directions)
+    left = height - 2 - rows - len(foot) - 1  # title, heading of the interfaces
+    body: list[RenderableType] = []
+    for part in (_outcomes(state, width, bars), _protocols(state, width), _flows(state, width)):
+        if part.row_count and left > 3:
+            shown = _shortened(part, left - 2)
+            body += [Text(""), shown]
+            left -= shown.row_count + 2
+    return Group(*head, *body, Text(""), *foot)
+
+
+def _shortened(table: Table, rows: int) -> Table:
+    """Cut a table to so many rows."""
+    for column in table.columns:
+        del column._cells[max(0, rows):]
+    del table.rows[max(0, rows):]
+    return table
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _title(state: State, width: int, bars: str) -> Text:
+    title = Text("pktmend monitor", style="bold")
+    title.append(f"  {_clock(state.seconds)}", style="not bold")
+    total = sum(rate.packets for rate in state.history.rates.values())
+    title.append(f"  {scaled(total)} packets/s ", style="not bold")
+    if state.is_paused:
+        title.append(" PAUSED ", style="reverse")
+    room = width - len(title) - 1
+    if room > 8:
+        title.append(" " + sparkline(state.history.packets, min(60, room), bars), style="not bold")
+    title.truncate(width)
+    return title
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _interfaces(state: State, width: int) -> Table:
+    is_narrow = width < NARROW
+    names = ["interface", "packets/s", "Mbit/s", "bad/s", "drops"]
+    table = _table(*names) if is_narrow else _table(*names[:4], "packets", "bad", "kernel drops")
+    for d in state.snapshot.directions:
+        rate = state.history.rates.get(d.from_)
+        bad, drops = d.status.get("bad", 0), d.kernel_drops
+        cells = [Text(d.from_), Text(scaled(rate.packets) if rate else "-"),
+                 Text(f"{rate.bits / 1e6:.1f}" if rate else "-"),
+                 Text(scaled(rate.bad) if rate else "-", style=BAD_STYLE if rate and rate.bad else "")]
+        if not is_narrow:
+            cells += [Text(str(d.packets)), Text(str(bad), style=BAD_STYLE if bad else "")]
+        cells.append(Text(str(drops) if not (rate and rate.drops) else f"{drops} +{scaled(rate.drops)}/s",
+                          style=ALARM if drops else ""))
+        table.add_row(*cells)
+    return table
+
+
+def _outcomes(state: State, width: int, bars: str) -> Table:
+    """Statuses, then causes: total, rate, the last minute or two."""
+    table = _table("checks", "total", "per s", "")
+    table.columns[3].justify = "left"
+    found = totals(state.snapshot)
+    bad = sorted((name for name in found if name not in FINE), key=lambda name: -found[name])
+    room = max(10, min(60, width - 40))
+    for name in (*bad, *(name for name in FINE if name in found)):
+        past = state.history.outcomes.get(name)
+        style = STYLES.get(name, BAD_STYLE)
+        table.add_row(Text(name, style=style), Text(str(found[name])), Text(scaled(past[-1]) if past else "-"),
+                      Text(sparkline(past or (), room, bars), style=style))
+    return table
+
+
+def _protocols(state: State, width: int) -> Table:
+    """By interface and protocol."""
+    columns = ("good", "pending", "absent", "unchecked", "bad") if width >= NARROW else ("good", "pending", "bad")
+    table = _table("interface", "protocol", *columns)
+    table.columns[1].justify = "left"
+    for d in state.snapshot.directions:
+        for proto, found in d.checks.items():
+            counts = {**found, "bad": sum(n for name, n in found.items() if name not in FINE)}
+            table.add_row(Text(d.from_), Text(proto), *(_count(name, counts.get(name, 0)) for name in columns))
+    return table
+
+
+def _count(status: str, n: int) -> Text:
+    return Text(str(n), style=STYLES.get(status, BAD_STYLE)) if n else Text("-", style="dim")
+
+
+def _flows(state: State, width: int) -> Table:
+    """The flows with bad packets."""
+    is_narrow = width < NARROW
+    table = _table("worst flows", "bad", "cause") if is_narrow else _table(
+        "worst flows", "bad", "cause", "protocol", "interface")
+    for column in table.columns[2:]:
+        column.justify = "left"
+    table.columns[0].ratio = 1
+    for flow in sorted(state.snapshot.flows, key=ORDERS[state.order])[:50]:  # type: ignore[arg-type]
+        cells = [Text(str(flow.talk)), Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
+        table.add_row(*cells, *([] if is_narrow else [Text(flow.talk.transport), Text(flow.interface)]))
+    return table
+
+
+def _footer(state: State, width: int) -> list[tuple[str, str]]:
+    """Return lines and their styles: the latest bad packet, the kernel's word, the file, what was told, keys."""
+    lines: list[tuple[str, str]] = []
+    if state.latest is not None:
+        text = f"latest bad: {explain(state.latest)}"
+        lines += [(line, BAD_STYLE) for line in textwrap.wrap(text, max(10, width))[:LATEST_LINES]]
+    counted = {name: n for name, n in state.snapshot.kernel_errors.items() if n}
+    if counted:
+        lines.append((f"the kernel itself counted: {words(counted)}", "yellow"))
+    if (file := state.snapshot.file) is not None:
+        text = f"{file.path}: {file.written} packets written"
+        if file.not_written:
+            text += f", NOT WRITTEN {words(file.not_written)}"
+        lines.append((text, ALARM if file.not_written else ""))
+    if state.told:
+        lines.append((state.told, ""))
+    keys = f"p {'go on' if state.is_paused else 'pause'}   s sort flows (by {state.order})   q quit"
+    lines.append((keys if width >= len(keys) else "p pause  s sort  q quit", "dim"))
+    return lines

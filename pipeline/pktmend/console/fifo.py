@@ -1,0 +1,47 @@
+"""A FIFO to write to: its open() waits until somebody reads, lets no signal of ours through, and says nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pktmend.console.signals import NOTICED_WITHIN
+
+
+@contextmanager
+def awaited_reader(path: str, is_stopped: Callable[[], bool]) -> Iterator[None]:
+    """Wait until the FIFO *path* has a reader, so that opening it in the block does not wait; nothing for other files.
+
+    Standard error is told, once.  Raises KeyboardInterrupt when *is_stopped*.
+    """
+    fd = _wait(path, is_stopped)
+    try:
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _wait(path: str, is_stopped: Callable[[], bool]) -> int:
+    """Return a descriptor that keeps the reader from an end of file, -1 where nobody has to be waited for."""
+    is_told = False
+    while True:
+        try:
+            if path == "-" or not stat.S_ISFIFO(Path(path).stat().st_mode):
+                return -1
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                return -1  # the open() that follows says what is wrong
+        if not is_told:
+            print(f"pktmend: waiting for a reader of FIFO {path}", file=sys.stderr, flush=True)
+            is_told = True
+        if is_stopped():
+            raise KeyboardInterrupt
+        time.sleep(NOTICED_WITHIN)

@@ -1,0 +1,23 @@
+"""Files that are written at the end of something long: whether they can be is found out at its beginning."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from pktmend.errors import CaptureError
+
+
+def require_writable(path: str) -> None:
+    """Raise CaptureError if *path* could not be written now; nothing is made or changed."""
+    file = Path(path)
+    if file.is_dir():
+        number = errno.EISDIR
+    elif not file.parent.is_dir():
+        number = errno.ENOENT
+    elif not os.access(file if file.exists() else file.parent, os.W_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise CaptureError(f"cannot write {path}: {os.strerror(number)}", error=number)

@@ -1,0 +1,135 @@
+"""Text and JSON of what was counted and found.  stdout is data, stderr is talk; nothing here decides anything."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from pktmend._core import Check
+from pktmend.console.plural import quantity
+from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status
+from pktmend.runtime.counters import Direction, StageCount
+
+
+def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
+    """Print one NDJSON line, to standard output if not told otherwise."""
+    import msgspec
+
+    file = file or sys.stdout
+    file.write(msgspec.json.encode(value).decode() + "\n")
+    file.flush()
+
+
+def rfc3339(time_ns: int) -> str:
+    """Return a time since the epoch as RFC 3339 has it, in UTC, to the nanosecond."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+
+
+def words(counts: Mapping[str, int]) -> str:
+    """`leaked 3, corrupt 1`, or `-`."""
+    return ", ".join(f"{name} {n}" for name, n in counts.items()) or "-"
+
+
+def direction_lines(d: Direction) -> list[str]:
+    """Return the summary of one direction, a line each."""
+    lines = [
+        f"{d.from_} -> {d.to or '(nothing)'}",
+        f"  kernel saw {d.kernel_seen}, dropped {d.kernel_drops}; read {d.read}",
+        f"  sent {d.sent} (as {quantity(d.sent_frames, 'frame')}), dropped {words(d.dropped)}, truncated {d.truncated},"
+        f" send errors {words(d.tx_error)}, held {d.held}",
+        f"  repaired {words(d.repaired)}; finished {d.finished} (super-frames split {d.split})",
+    ]
+    lines += check_lines(d.checks)
+    if d.claimed_valid:
+        lines.append(f"  bad although the kernel vouched for it: {d.claimed_valid}")
+    if d.malformed:
+        lines.append(f"  malformed packets, passed untouched: {d.malformed}")
+    return lines + [stage_line(stage, d.packets) for stage in d.stages]
+
+
+def stage_line(s: StageCount, packets: int) -> str:
+    """One line on a user's stage: what it cost, and what went wrong with it."""
+    cost = f", {s.ns / packets:.0f} ns a packet" if packets else ""
+    failed = f", failed {quantity(s.errors, 'time')}, first: {s.fault}" if s.errors else ""
+    own = f"; {words(s.counters)}" if s.counters else ""
+    return f"  stage {s.name}: {quantity(s.calls, 'call')}, {s.ns / 1e9:.3f} s{cost}{failed}{own}"
+
+
+def status_line(directions: Sequence[Direction]) -> str:
+    """One line for a service manager: what was read and sent, what was repaired, what was lost."""
+    repaired = sum(n for d in directions for n in d.repaired.values())
+    dropped = sum(n for d in directions for n in d.dropped.values())
+    lost = sum(d.kernel_drops for d in directions)
+    return (
+        f"read {sum(d.read for d in directions)}, sent {sum(d.sent for d in directions)}, repaired {repaired},"
+        f" bad {bad_of(merge_checks(directions))}, dropped {dropped}, lost by the kernel {lost}"
+    )
+
+
+def check_lines(checks: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return a line per protocol: its statuses and causes."""
+    return [f"  {proto:7} {words(found)}" for proto, found in checks.items()]
+
+
+def merge_checks(directions: Iterable[Direction]) -> dict[str, dict[str, int]]:
+    """Add the checks of several directions."""
+    total: dict[str, dict[str, int]] = {}
+    for d in directions:
+        for proto, found in d.checks.items():
+            into = total.setdefault(proto, {})
+            for outcome, n in found.items():
+                into[outcome] = into.get(outcome, 0) + n
+    return total
+
+
+def bad_of(checks: Mapping[str, Mapping[str, int]]) -> int:
+    """How many checks are bad, whatever the cause."""
+    fine = {str(s) for s in Status if s is not Status.BAD}
+    return sum(n for found in checks.values() for outcome, n in found.items() if outcome not in fine)
+
+
+def check_json(k: Check) -> dict[str, Any]:
+    """Return a check as `check --json` prints it."""
+    out: dict[str, Any] = {"proto": str(Proto(k.proto)), "offset": k.offset, "status": str(Status(k.status))}
+    if k.cause:
+        out["cause"] = str(Cause(k.cause))
+    if k.reason:
+        out["reason"] = str(Reason(k.reason))
+    if not k.flags & CheckFlag.NO_FIELD:
+        digits = k.width * 2
+        out["stored"] = f"{k.stored:0{digits}x}"
+        if k.flags & CheckFlag.HAS_EXPECTED:
+            out["expected"] = f"{k.expected:0{digits}x}"
+    if k.flags & CheckFlag.QUOTED:
+        out["quoted"] = True
+    if k.flags & CheckFlag.CLAIMED_VALID:
+        out["claimed_valid"] = True
+    if k.depth:
+        out["depth"] = k.depth
+    return out
+
+
+def packet_json(n: int, time_ns: int, caplen: int, wirelen: int, checks: Iterable[Check]) -> dict[str, Any]:
+    """Return a packet as `check --json` prints it; n counts from 1."""
+    return {
+        "n": n,
+        "time": time_ns / 1e9,
+        "caplen": caplen,
+        "wirelen": wirelen,
+        "checks": [check_json(k) for k in checks],
+    }
+
+
+def check_line(n: int, k: Check) -> str:
+    """One line on a check, for people."""
+    width = k.width * 2
+    expected = f", expected {k.expected:0{width}x}" if k.flags & CheckFlag.HAS_EXPECTED else ""
+    verdict = str(Status(k.status)) + (f" ({Cause(k.cause)})" if k.cause else "")
+    vouched = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
+    return (
+        f"packet {n}: {Proto(k.proto)} checksum at octet {k.offset} is {verdict}:"
+        f" stored {k.stored:0{width}x}{expected}{vouched}"
+    )

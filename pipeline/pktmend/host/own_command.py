@@ -1,0 +1,21 @@
+"""How pktmend starts itself as a child: with the interpreter that runs it, and never out of the current folder.
+
+`python -m` takes the current folder first; run as root in somebody's folder it would execute what lies there.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+PYTHON: Final = (sys.executable, "-P")  # -P: the current folder and the script's are not on the path
+
+
+def own_command(*argv: str) -> list[str]:
+    """Return `pktmend` with these arguments."""
+    return own_module("pktmend", *argv)
+
+
+def own_module(module: str, *argv: str) -> list[str]:
+    """Return one of our modules as a program."""
+    return [*PYTHON, "-m", module, *argv]

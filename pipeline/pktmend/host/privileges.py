@@ -1,0 +1,130 @@
+"""Give up what is not needed once sockets and rings exist: moving frames, and binding again, take no capability.
+
+harden() is the whole of it, for a command that has made its sockets and has not started a thread yet.
+
+Source: capabilities(7), capset(2), prctl(2), seccomp(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pktmend.errors import CaptureError, ConfigError, PrivilegeError
+
+CAPABILITY_VERSION_3: Final = 0x20080522
+PR_SET_NO_NEW_PRIVS: Final = 38
+CAP_DAC_OVERRIDE: Final = 1
+CAP_NET_ADMIN: Final = 12
+CAP_NET_RAW: Final = 13
+
+
+def find_user(name: str) -> pwd.struct_passwd:
+    """Return the account that -Z names; ConfigError if there is none."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise ConfigError(f"there is no user {name!r}", "-Z takes a name that `getent passwd` knows") from None
+
+
+def become(user: pwd.struct_passwd) -> None:
+    """Change to *user* and its groups, for good.  Raises PrivilegeError."""
+    if os.getresuid() == (user.pw_uid,) * 3:
+        return
+    try:
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    except PermissionError as error:
+        raise PrivilegeError(f"changing to user {user.pw_name!r} needs CAP_SETUID and CAP_SETGID", "run as root",
+                             error.errno or 0) from error
+
+
+def drop(*keep: int) -> None:
+    """Drop the capabilities of the calling thread but those in *keep*, for good.
+
+    Threads that it starts later have no others either.  What it does not have is not gained.
+    """
+    wanted = sum(1 << bit for bit in keep) & _permitted()
+    low, high = wanted & 0xFFFFFFFF, wanted >> 32
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    sets = struct.pack("=6I", low, low, 0, high, high, 0)  # effective, permitted, inheritable; low and high halves
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.capset(header, sets):
+        error = ctypes.get_errno()
+        raise CaptureError(f"dropping privileges: {os.strerror(error)}", "", error)
+
+
+def _permitted() -> int:
+    """Return the permitted capabilities of this thread, a bit each."""
+    for line in Path("/proc/thread-self/status").read_text().splitlines():
+        if line.startswith("CapPrm:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def _sets(capabilities: int) -> bytes:
+    """Return two struct __user_cap_data: effective and permitted as given, nothing inheritable."""
+    low, high = capabilities & 0xFFFFFFFF, capabilities >> 32
+    return struct.pack("=6I", low, low, 0, high, high, 0)
+
+
+def harden(
+    *, user: str = "", keep: Sequence[int] = (), seccomp: bool = True, groups: Sequence[str] = ()
+) -> str:
+    """Change to *user*, drop capabilities, and put the seccomp filter on; return why there is no filter, or "".
+
+    keep:   capabilities that stay; without any if *user* is another one.
+    groups: what the filter allows beside living and reading files: see pktmend.host.seccomp.GROUPS.
+    Call it before the first thread: capabilities belong to threads.  What is imported afterwards must be readable by
+    *user*.  Raises PrivilegeError, ConfigError.
+    """
+    from pktmend.host import seccomp as filters
+
+    if user:
+        become(find_user(user))
+    drop(*keep)
+    if not seccomp:
+        return ""
+    try:
+        filters.install(groups)
+    except OSError as error:
+        return f"no seccomp filter: {error.strerror}"
+    return ""
+
+
+@dataclass(frozen=True)
+class ThreadState:
+    """What one thread may do, as /proc/PID/task/TID/status says.
+
+    cap_eff: 16 hex digits.    no_new_privs: 0 or 1.    seccomp: 0 off, 1 strict, 2 filter.    user: effective id.
+    """
+
+    id: int
+    name: str
+    user: int
+    cap_eff: str
+    no_new_privs: int
+    seccomp: int
+
+    def __str__(self) -> str:
+        mode = {0: "off", 1: "strict", 2: "filter"}.get(self.seccomp, "unknown")
+        return (f"thread {self.id} ({self.name}): uid {self.user}, CapEff {self.cap_eff},"
+                f" NoNewPrivs {self.no_new_privs}, Seccomp {self.seccomp} ({mode})")
+
+
+def thread_states(pid: int | str = "self") -> list[ThreadState]:
+    """Return the state of every thread of a process, ours if not told otherwise."""
+    found = []
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name)):
+        lines = (line.split(":", 1) for line in (task / "status").read_text().splitlines())
+        fields = {words[0]: words[1].strip() for words in lines if len(words) == 2}
+        found.append(ThreadState(int(task.name), fields["Name"], int(fields["Uid"].split()[1]), fields["CapEff"],
+                                 int(fields.get("NoNewPrivs", "0")), int(fields.get("Seccomp", "0"))))
+    return found

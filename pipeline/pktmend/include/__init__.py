@@ -1,0 +1,1 @@
+"""The public C header pktmend/stage.h, for native stages (see pktmend.include_dir)."""

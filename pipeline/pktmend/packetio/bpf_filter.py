@@ -1,0 +1,104 @@
+"""Capture filters in tcpdump's language, compiled by libpcap, which is loaded only when one is used.
+
+For files the program runs in libpcap's interpreter, once per packet and before anything else looks at it; on an
+interface the kernel runs it.  Source: pcap-filter(7), pcap_compile(3PCAP).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from pktmend import _core
+from pktmend.errors import ConfigError
+
+LIBRARIES: Final = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
+SNAPLEN: Final = 262144
+NETMASK_UNKNOWN: Final = 0xFFFFFFFF
+# LINKTYPE_* of files to the DLT_* that libpcap compiles for; they differ for raw IP only
+LINKS: Final = {1: 1, 0: 0, 9: 9, 12: 12, 14: 12, 50: 50, 51: 51, 101: 12, 104: 104, 108: 108, 113: 113, 228: 228,
+                229: 229, 276: 276}
+
+def _instruction(code: int, jump_true: int, jump_false: int, k: int) -> bytes:
+    """Return one struct sock_filter."""
+    return struct.pack("=HBBI", code, jump_true, jump_false, k)
+
+
+NOTHING: Final = _instruction(0x06, 0, 0, 0)  # ret #0
+EVERYTHING: Final = _instruction(0x06, 0, 0, 0xFFFFFFFF)
+# ldb [SKF_AD_OFF + SKF_AD_PKTTYPE]; jeq #PACKET_OUTGOING, 1, 0; ret #0
+_OUTGOING: Final = _instruction(0x30, 0, 0, 0xFFFFF004) + _instruction(0x15, 1, 0, 4) + NOTHING
+
+DECLARATIONS: Final = """
+typedef struct pcap pcap_t;
+struct bpf_insn { unsigned short code; unsigned char jt, jf; unsigned int k; };
+struct bpf_program { unsigned int bf_len; struct bpf_insn *bf_insns; };
+pcap_t *pcap_open_dead(int, int);
+pcap_t *pcap_create(const char *, char *);
+int pcap_activate(pcap_t *);
+void pcap_close(pcap_t *);
+char *pcap_geterr(pcap_t *);
+int pcap_compile(pcap_t *, struct bpf_program *, const char *, int, unsigned int);
+void pcap_freecode(struct bpf_program *);
+unsigned int bpf_filter(const struct bpf_insn *, const unsigned char *, unsigned int, unsigned int);
+"""
+
+
+def _libpcap() -> tuple[Any, Any]:
+    """Return cffi's view of libpcap."""
+    import cffi
+
+    ffi = cffi.FFI()
+    ffi.cdef(DECLARATIONS)
+    for name in LIBRARIES:
+        try:
+            return ffi, ffi.dlopen(name)
+        except OSError:
+            continue
+    raise ConfigError("a filter expression needs libpcap, which is not installed", "apt install libpcap0.8")
+
+
+def _compile(ffi: Any, lib: Any, handle: Any, expression: str) -> Any:
+    """Return a compiled struct bpf_program, freed with its owner, or the words of libpcap's refusal."""
+    program = ffi.gc(ffi.new("struct bpf_program *"), lib.pcap_freecode)
+    if lib.pcap_compile(handle, program, expression.encode(), 1, NETMASK_UNKNOWN) < 0:
+        return ffi.string(lib.pcap_geterr(handle)).decode(errors="replace")
+    return program
+
+
+def for_files(expression: str) -> _core.PacketFilter:
+    """Compile *expression* for every link type that files are read of.  ConfigError if it is not a filter."""
+    ffi, lib = _libpcap()
+    programs, keep, refusal = [], [lib], ""
+    for link, dlt in LINKS.items():
+        handle = ffi.gc(lib.pcap_open_dead(dlt, SNAPLEN), lib.pcap_close)
+        program = _compile(ffi, lib, handle, expression)
+        if isinstance(program, str):  # such as `ether host` on raw IP: nothing there can match
+            refusal = refusal or program
+            continue
+        programs.append((link, int(ffi.cast("uintptr_t", program.bf_insns))))
+        keep.append(program)
+    if not programs:
+        raise ConfigError(f"filter {expression!r}: {refusal}", "see pcap-filter(7)")
+    return _core.PacketFilter(int(ffi.cast("uintptr_t", ffi.addressof(lib, "bpf_filter"))), programs, keep)
+
+
+def for_interface(expression: str, interface: str) -> bytes:
+    """Compile *expression* for packet sockets on *interface*; return the instructions (struct sock_filter each).
+
+    A live handle lets libpcap use what the kernel knows of stripped VLAN tags.  ConfigError if it is not a filter.
+    """
+    ffi, lib = _libpcap()
+    words = ffi.new("char[256]")
+    handle = ffi.gc(lib.pcap_create(interface.encode(), words), lib.pcap_close)
+    if not handle or lib.pcap_activate(handle) < 0:
+        handle = ffi.gc(lib.pcap_open_dead(1, SNAPLEN), lib.pcap_close)
+    program = _compile(ffi, lib, handle, expression)
+    if isinstance(program, str):
+        raise ConfigError(f"filter {expression!r}: {program}", "see pcap-filter(7)")
+    return bytes(ffi.buffer(program.bf_insns, program.bf_len * ffi.sizeof("struct bpf_insn")))
+
+
+def outgoing_only(program: bytes) -> bytes:
+    """Return *program* behind a test that the frame leaves this host, for packet sockets."""
+    return _OUTGOING + program

@@ -1,0 +1,282 @@
+"""Capture files: Capture (a source), Copy and Writer (sinks).
+
+Files and pipes are read piece by piece: a repair in place changes our copy, never the file, and who writes to the file
+meanwhile changes nothing that was checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import select
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final
+
+from pktmend import _core
+from pktmend.errors import CaptureError, ConfigError, FormatError
+
+PCAP: Final = 1
+PCAPNG: Final = 2
+GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+PIECE: Final = 1 << 20
+LOOK_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
+
+
+def _open(path: str, mode: str) -> IO[bytes]:
+    if path == "-":
+        return standard_input() if mode == "rb" else standard_output()
+    try:
+        return open(path, mode, opener=_open_at_once if mode == "rb" else None)
+    except OSError as error:
+        verb = "read" if mode == "rb" else "write"
+        raise CaptureError(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0) from error
+
+
+def standard_input() -> IO[bytes]:
+    """Return it, or raise CaptureError where whoever started us has closed it."""
+    if sys.stdin is None:
+        raise CaptureError("cannot read -: standard input is closed", "", errno.EBADF)
+    return sys.stdin.buffer
+
+
+def standard_output() -> IO[bytes]:
+    """Return it, or raise CaptureError where whoever started us has closed it."""
+    if sys.stdout is None:
+        raise CaptureError("cannot write -: standard output is closed", "", errno.EBADF)
+    return sys.stdout.buffer
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a FIFO without waiting for a writer, which would let no signal through: who reads it polls."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
+
+
+def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
+    """Return a readable of what *file* holds compressed, or None if it is not."""
+    if magic.startswith(GZIP_MAGIC):
+        import gzip
+
+        return gzip.GzipFile(fileobj=file)
+    if magic == ZSTD_MAGIC:
+        try:
+            import zstandard
+        except ImportError:
+            raise ConfigError(f"{path} is compressed with zstd", "pip install zstandard") from None
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), PIECE)
+    return None
+
+
+class _Feed:
+    """Decompresses on a thread of its own into a pipe."""
+
+    def __init__(self, readable: Any) -> None:
+        self.fd, self._in = os.pipe()
+        self.error: Exception | None = None
+        self._readable = readable
+        self._thread = threading.Thread(target=self._run, name="pktmend-decompress", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while piece := self._readable.read1(PIECE):
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(self._in, view) :]
+        except BrokenPipeError:
+            pass
+        except Exception as error:  # whatever a decompressor says of broken input
+            self.error = error
+        finally:
+            os.close(self._in)
+
+    def close(self) -> None:
+        os.close(self.fd)
+        self._thread.join()
+
+
+class Capture:
+    """A capture file (classic pcap, pcapng, either of them compressed with gzip or zstd) as a source; "-" is stdin.
+
+    filter: packets to read (see pktmend.packetio.bpf_filter.for_files); others are passed over.
+
+    Raises CaptureError if it cannot be opened, FormatError (with the octet offset) when it is not a capture or is
+    broken: while reading, after the packets before the fault.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, filter: _core.PacketFilter | None = None) -> None:
+        self.path = os.fspath(path)
+        self.interface = self.path  # names the source in the counters
+        self.size = 0  # octets of the file; 0 of a pipe
+        self.format = 0  # PCAP or PCAPNG, once it is known
+        self._feed: _Feed | None = None
+        self._file = _open(self.path, "rb")
+        try:
+            self.source = self._source(filter)
+        except BaseException:
+            self._close_file()
+            raise
+
+    def _source(self, filter: _core.PacketFilter | None) -> _core.CaptureSource:
+        mode = os.fstat(self._file.fileno())
+        if stat.S_ISDIR(mode.st_mode):
+            raise CaptureError(f"{self.path} is a directory, not a capture")
+        if not stat.S_ISREG(mode.st_mode):
+            return _core.CaptureSource(self._file.fileno(), filter=filter)
+        if mode.st_size == 0:
+            raise FormatError(f"{self.path} is empty", "not a capture file")
+        magic = os.pread(self._file.fileno(), 4, 0)
+        readable = _decompressor(self.path, self._file, magic)
+        if readable is not None:
+            self._feed = _Feed(readable)
+            return _core.CaptureSource(self._feed.fd, filter=filter)
+        self.size = mode.st_size
+        self.format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
+        return _core.CaptureSource(self._file.fileno(), filter=filter)
+
+    def fileno(self) -> int:
+        """Return the file's descriptor."""
+        return self._file.fileno()
+
+    def recognise(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until it is known to be a capture; False if *is_stopped* came first.  FormatError if it is none.
+
+        For whoever must not touch anything else before: reading needs no call of this.
+        """
+        poll = select.poll()
+        poll.register(self._feed.fd if self._feed else self._file.fileno(), select.POLLIN)
+        try:
+            while not (format := self.source.begin()):
+                if is_stopped():
+                    return False
+                poll.poll(LOOK_MS)
+        except FormatError as error:
+            raise self.explain(error) from error
+        self.format = format
+        return True
+
+    def explain(self, error: FormatError) -> FormatError:
+        """Return an error of reading with the name of this file in it, or the fault behind the fault."""
+        try:
+            self.require_intact()
+        except FormatError as behind:
+            return behind
+        return FormatError(f"{self.path}: {error.detail}", error.hint, error.offset)
+
+    def require_intact(self) -> None:
+        """Raise FormatError if decompression failed, or if a file ended before the size that it began with."""
+        if self._feed is not None and self._feed.error is not None:
+            raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
+        ended_at = self.source.ended_at
+        if ended_at is not None and ended_at < self.size:
+            raise FormatError(f"{self.path} was truncated while it was read",
+                              f"{ended_at} octets were left of {self.size}", ended_at)
+
+    def _close_file(self) -> None:
+        if self.path != "-":
+            self._file.close()
+
+    def close(self) -> None:
+        """Close.  Idempotent.  BufferError while a view of a batch is alive."""
+        self.source.close()
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+        self._close_file()
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Output:
+    """An output file; "-" is standard output."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.interface = self.path
+        self._file = _open(self.path, "wb")
+
+    def explain(self, error: CaptureError) -> CaptureError:
+        """Return an error of writing with the name of this file in it; the engine does not know it."""
+        if not error.detail.startswith("writing"):
+            return error
+        name = "standard output" if self.path == "-" else self.path
+        return CaptureError(f"writing {name}: {error.strerror}", error.hint, error.errno or 0, self.path)
+
+    def _finish(self, finish: Callable[[], None]) -> None:
+        """Write what is left and close, whatever happens."""
+        try:
+            finish()
+        except CaptureError as error:
+            raise self.explain(error) from error
+        finally:
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self.path != "-":
+            self._file.close()
+
+
+class Copy(_Output):
+    """A sink: a copy of *capture* in its own format, repaired packets included, everything else octet for octet."""
+
+    def __init__(self, path: str | os.PathLike[str], capture: Capture) -> None:
+        name = os.fspath(path)
+        with contextlib.suppress(OSError):  # whatever it is, opening it says so
+            if name != "-" and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
+                raise ConfigError(f"{path} is the file that is read", "write to another")
+        super().__init__(path)
+        self._sink = _core.CopySink(capture.source, self._file.fileno())
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
+        return self._sink
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        self._finish(self._sink.finish)
+
+
+class Writer(_Output):
+    """A sink: a new capture file, pcapng or (format=PCAP) classic with nanoseconds.
+
+    only_bad: write bad packets only.      snaplen: octets of each packet at most, 0 all.
+    pcapng keeps what the source knew of the checksum (epb_flags bits 9 to 11); classic pcap cannot.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, format: int = PCAPNG, only_bad: bool = False, snaplen: int = 0
+    ) -> None:
+        super().__init__(path)
+        self._sink = _core.WriterSink(self._file.fileno(), format, only_bad=only_bad, snaplen=snaplen)
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
+        return self._sink
+
+    def describe(self, name: str, link: int = 1) -> None:
+        """Name interface 0 before its first packet."""
+        self._sink.interface(0, link, name)
+
+    def close(self, *, time_ns: int = 0, received: int | None = None, dropped: int = 0) -> None:
+        """Write the kernel's counts where they are given, and what is left; close."""
+        self._finish(lambda: self._sink.finish(time_ns, received, dropped))
+
+
+def format_of(path: str) -> int:
+    """Return the format that a file name asks for: PCAPNG, PCAP, or 0 for no opinion."""
+    return {".pcapng": PCAPNG, ".pcap": PCAP, ".cap": PCAP}.get(Path(path).suffix.lower(), 0)

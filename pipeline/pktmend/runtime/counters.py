@@ -1,0 +1,129 @@
+"""Frozen snapshots of what a worker counted, in the words of DESIGN decision 9.
+
+kernel_seen = read + kernel_drops once the ring is drained (before that, the rest waits in the ring);
+read = sent + dropped + truncated + tx_error + held, always.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pktmend.enums import Cause, Drop, Proto, Status
+
+OUTCOMES: tuple[str, ...] = (*map(str, Status), *map(str, list(Cause)[1:]))  # bad checks are counted by cause
+
+
+def _outcomes(counts: list[int]) -> dict[str, int]:
+    """Name the nonzero outcomes of one protocol's checks.  A bad check that no one classified is plain `bad`."""
+    return {OUTCOMES[i]: n for i, n in enumerate(counts) if n}
+
+
+def _add(values: Sequence[Any]) -> Any:
+    """Add numbers, or dictionaries and tuples of them place by place; names are all the same."""
+    first = values[0]
+    if isinstance(first, int):
+        return sum(values)
+    if isinstance(first, tuple):
+        return tuple(_add(each) for each in zip(*values, strict=True))
+    if isinstance(first, StageCount):
+        return first.plus(values[1:])
+    if isinstance(first, dict):
+        keys = dict.fromkeys(key for each in values for key in each)
+        return {key: _add([each[key] for each in values if key in each]) for key in keys}
+    return first
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """What a user's stage did: calls, how many of them failed, ns in all; fault: the first failure in words.
+
+    counters: what the stage's own counters() says, if it has that.
+    """
+
+    name: str
+    calls: int
+    errors: int
+    ns: int
+    fault: str | None
+    counters: dict[str, int]
+
+    def plus(self, others: Sequence[StageCount]) -> StageCount:
+        """Add the same stage of other workers."""
+        each = (self, *others)
+        return StageCount(self.name, sum(s.calls for s in each), sum(s.errors for s in each), sum(s.ns for s in each),
+                          next((s.fault for s in each if s.fault), None), _add([s.counters for s in each]))
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What one worker counted; all 64-bit totals since its start."""
+
+    from_: str
+    to: str | None
+    kernel_seen: int
+    kernel_drops: int
+    read: int
+    sent: int
+    sent_frames: int
+    dropped: dict[str, int]
+    truncated: int
+    tx_error: dict[str, int]
+    held: int
+    rebuilds: int
+    link_events: int
+    packets: int
+    octets: int
+    malformed: int
+    super_frames: int
+    repaired: dict[str, int]
+    finished: int
+    split: int
+    claimed_valid: int
+    status: dict[str, int]
+    checks: dict[str, dict[str, int]]
+    stages: tuple[StageCount, ...]
+
+    @classmethod
+    def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Direction:
+        """Name the engine's numbers."""
+        return cls(
+            from_=from_,
+            to=to,
+            kernel_seen=ledger["kernel_seen"],
+            kernel_drops=ledger["kernel_drops"],
+            read=ledger["read"],
+            sent=ledger["sent"],
+            sent_frames=ledger["sent_frames"],
+            dropped={str(Drop(i)): n for i, n in enumerate(ledger["dropped"]) if n},
+            truncated=ledger["truncated"],
+            tx_error={errno.errorcode.get(i, str(i)): n for i, n in ledger["tx_error"].items()},
+            held=ledger["held"],
+            rebuilds=ledger["rebuilds"],
+            link_events=ledger["link_events"],
+            packets=tally["packets"],
+            octets=tally["octets"],
+            malformed=tally["malformed"],
+            super_frames=tally["super_frames"],
+            repaired={str(Cause(i)) if i else str(Status.PENDING): n for i, n in enumerate(tally["repaired"]) if n},
+            finished=tally["finished"],
+            split=tally["split"],
+            claimed_valid=tally["claimed_valid"],
+            status={str(Status(i)): n for i, n in enumerate(tally["status"]) if n},
+            checks={str(Proto(p)): named for p, row in enumerate(tally["checks"]) if (named := _outcomes(row))},
+            stages=tuple(StageCount(**each) for each in ledger["stages"]),
+        )
+
+    @classmethod
+    def sum(cls, parts: Sequence[Direction]) -> Direction:
+        """Add up the workers of one direction."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{name: _add([getattr(part, name) for part in parts]) for name in cls.__slots__})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object that `--json` prints."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {"from": fields.pop("from_"), **fields}

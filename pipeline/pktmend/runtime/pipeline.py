@@ -1,0 +1,170 @@
+"""Pipeline: a source, stages and a sink on a worker thread of their own.
+
+Sees what sources and sinks offer, not what they are: no packet sockets here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from pktmend import _core
+from pktmend.enums import OnError
+from pktmend.errors import CaptureError, ConfigError, StageError
+from pktmend.runtime.counters import Direction
+
+Stage = Callable[[_core.Batch], Any]
+
+
+class HasSource(Protocol):
+    """A source: Ring, a capture file."""
+
+    @property
+    def source(self) -> _core.Source: ...
+
+
+class HasSink(Protocol):
+    """A sink: Emit, Null, a capture writer.  One with explain(error) says which file an error of writing is about."""
+
+    def sink(self, capacity: int) -> _core.Sink: ...
+
+
+class Null:
+    """A sink that keeps nothing: packets are counted and forgotten."""
+
+    def sink(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
+        return _core.NullSink()
+
+
+class Pipeline:
+    """Read batches from *source*, call each stage, hand them to *sink*.
+
+    stages: built-in ones run without the GIL; a Python callable takes it once per batch.
+    sink:   None means Null().
+    limit:  packets to read at most; 0 for no limit.
+    busy_poll_us: look again without sleeping for so long after the last packet: less delay, more CPU.
+    rest_us: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
+    on_error: when a stage of yours fails (raises, keeps a view of the batch, writes a value that there is not):
+        OnError.END ends the pipeline with StageError, its exception as __cause__ (ViewError for a view);
+        PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
+
+    A stage may have `name`, `counters()` (names and numbers, shown with the others) and `close()`, called at the end.
+
+    run() blocks; start(), stop() and wait() are for several at once.
+    """
+
+    def __init__(
+        self, source: HasSource, stages: Sequence[Stage] = (), sink: HasSink | None = None, *, limit: int = 0,
+        busy_poll_us: int = 0, rest_us: int = 0, on_error: OnError = OnError.END,
+    ) -> None:
+        if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
+            raise ConfigError(f"stages is a list, not {stages!r}")
+        self.source = source
+        self.sink = sink if sink is not None else Null()
+        self._loop = _core.Loop(source.source, list(stages), self.sink.sink(source.source.capacity), limit,
+                                busy_poll_us * 1000, rest_us * 1000, on_error)
+        self._stages = list(stages)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+
+    def _ended(self, fault: BaseException | None) -> None:
+        try:
+            if fault is None:
+                self._loop.check()
+        except CaptureError as error:
+            fault = getattr(self.sink, "explain", lambda error: error)(error)
+        except BaseException as error:
+            fault = error
+        for stage in self._stages:
+            try:
+                getattr(stage, "close", lambda: None)()
+            except Exception as error:
+                fault = fault or StageError(f"closing a stage: {type(error).__name__}: {error}")
+        self._error = fault
+        self._done.set()
+
+    def start(self) -> None:
+        """Begin, on a thread of its own."""
+        start_together([self])
+
+    def stop(self) -> None:
+        """Ask it to drain its source and end; returns at once."""
+        self._loop.stop()
+
+    def is_done(self) -> bool:
+        """Has it ended, by itself, by stop() or by an error?"""
+        return self._done.is_set() or self._loop.has_ended
+
+    def beats(self) -> int:
+        """Return a number that rises as long as the worker works or waits for packets, and stands still if it hangs."""
+        return self._loop.beats()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; False after *timeout* seconds.  Raises what ended it."""
+        if not self._done.wait(timeout):
+            return False
+        if self._thread is not None:
+            self._thread.join()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return True
+
+    def run(self, duration: float | None = None) -> None:
+        """Run until the source ends, stop() is called, or *duration* seconds have passed.  SIGINT stops it."""
+        self.start()
+        deadline = None if duration is None else time.monotonic() + duration
+        try:
+            while not self.wait(0.2):  # short, so that signals are seen
+                if deadline is not None and time.monotonic() >= deadline:
+                    self.stop()
+                    deadline = None
+        except KeyboardInterrupt:
+            self.stop()
+            self.wait()
+            raise
+
+    def counters(self) -> Direction:
+        """Return the counters as last published: at least five times a second, and exact once it has ended."""
+        ledger, tally = self._loop.snapshot()
+        return Direction.of(
+            ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None)
+        )
+
+
+def start_together(pipelines: Sequence[Pipeline]) -> None:
+    """Begin several pipelines on one thread, which serves them in turn: the two directions of a bridge on few CPUs."""
+    if any(pipeline._thread is not None for pipeline in pipelines):
+        raise ConfigError("a pipeline runs once")
+
+    def run() -> None:
+        fault: BaseException | None = None
+        try:
+            _core.run_together([pipeline._loop for pipeline in pipelines])
+        except BaseException as error:
+            fault = error
+        for pipeline in pipelines:
+            pipeline._ended(fault)
+
+    thread = threading.Thread(target=run, name="pktmend", daemon=True)
+    for pipeline in pipelines:
+        pipeline._thread = thread
+    thread.start()
+
+
+def stop_all(pipelines: Sequence[Pipeline]) -> None:
+    """Stop all of them and wait until the last has ended; then raise what ended the first that failed."""
+    errors: list[Exception] = []
+    for pipeline in pipelines:
+        pipeline.stop()
+    for pipeline in pipelines:
+        try:
+            pipeline.wait()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -1,0 +1,162 @@
+"""Load the stages that a user names on the command line.
+
+    FILE.py:NAME  ./FILE.so:NAME    a file
+    package.module:NAME             an installed module
+    NAME                            what an installed package offers as an entry point of the group `pktmend.stages`
+
+each with `,argument=value` behind it, as often as needed.  Code comes from trusted places only (see trust), and never
+from the current directory unless a path says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pktmend._core import NativeStage
+from pktmend.errors import ConfigError, PipelineError
+from pktmend.host.trusted_path import require_trusted
+from pktmend.runtime.pipeline import Stage
+from pktmend.runtime.stages import native
+
+GROUP = "pktmend.stages"
+_ARGUMENT = re.compile(r'\s*([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
+
+
+def load(text: str) -> Callable[[], Stage]:
+    """Return what makes the stage *text* names, once for each worker.
+
+    A class, and whatever is given arguments, is called for each worker, so that no two share its state; anything else
+    is the stage itself.
+    Raises: ConfigError that says what is wrong with which stage.
+    """
+    what = f"--stage {text}"
+    target, _, tail = text.partition(",")
+    arguments = _arguments(tail, what)
+    place, colon, name = target.rpartition(":")
+    label = name
+    if not colon:
+        place, name = _entry_point(target, what)
+    try:
+        found = _attribute(_module(place, what), name, what)
+    except PipelineError:
+        raise
+    except BaseException as error:  # it is the user's code: SystemExit ends nothing here
+        raise ConfigError(f"{what}: {_words(error)}") from error
+
+    def make() -> Stage:
+        if not isinstance(found, type) and not arguments:
+            return _as_stage(found, label, what)
+        try:
+            made = found(**arguments)
+        except Exception as error:
+            raise ConfigError(f"{what}: {_words(error)}") from error
+        return _as_stage(made, label, what)
+
+    return make
+
+
+def entry_points() -> list[importlib.metadata.EntryPoint]:
+    """Return what installed packages offer, by name."""
+    return sorted(importlib.metadata.entry_points(group=GROUP), key=lambda each: each.name)
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong, and where in the user's code."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _arguments(text: str, what: str) -> dict[str, Any]:
+    """`port=80,name=x` as a dictionary: a value is JSON if it can be, else text."""
+    found: dict[str, Any] = {}
+    at = 0
+    while at < len(text):
+        argument = _ARGUMENT.match(text, at)
+        if argument is None:
+            raise ConfigError(f"{what}: {text[at:]!r} is no argument", "name=value, separated by commas")
+        name, value = argument[1], argument[2]
+        if name in found:
+            raise ConfigError(f"{what}: argument {name!r} is given twice")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+        at = argument.end()
+    return found
+
+
+def _entry_point(name: str, what: str) -> tuple[str, str]:
+    known = entry_points()
+    found = {(each.module, each.attr) for each in known if each.name == name}
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        raise ConfigError(f"{what}: several packages offer a stage of that name", "say package.module:name")
+    names = ", ".join(each.name for each in known) or "none"
+    raise ConfigError(f"{what}: no installed package offers such a stage", f"there are: {names}; or say module:name")
+
+
+def _module(place: str, what: str) -> ModuleType:
+    if "/" in place or place.endswith((".py", ".so")):
+        return _from_file(require_trusted(Path(place).expanduser(), what))
+    names = place.split(".")
+    if not all(name.isidentifier() for name in names):
+        raise ConfigError(f"{what}: {place!r} is neither a file nor a module")
+    for end in range(1, len(names) + 1):  # each package before what is in it
+        name = ".".join(names[:end])
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            raise ConfigError(f"{what}: no module {name!r} is installed", "a file is named by its path: ./x.py:stage")
+        if spec.has_location and spec.origin:
+            require_trusted(Path(spec.origin), what)
+        importlib.import_module(name)
+    return sys.modules[place]
+
+
+def _from_file(path: Path) -> ModuleType:
+    name = f"pktmend_stage_of_{re.sub(r'[^A-Za-z0-9]', '_', str(path.parent))}.{path.name.split('.')[0]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python module", "a .py file or an extension module")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _attribute(module: ModuleType, name: str, what: str) -> Any:
+    exported: dict[str, Any] = getattr(module, "__pyx_capi__", {})  # functions of a Cython module
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part) and part not in exported:
+            there = ", ".join(sorted({*exported, *(n for n in vars(module) if not n.startswith("_"))})) or "nothing"
+            raise ConfigError(f"{what}: there is no {name!r} in {module.__file__}", f"there are: {there}")
+        found = getattr(found, part) if hasattr(found, part) else exported[part]
+    return found
+
+
+def _as_stage(found: Any, name: str, what: str) -> Stage:
+    kind = type(found)
+    if kind.__name__ == "PyCapsule" or kind.__module__.partition(".")[0] in ("numba", "_cffi_backend"):
+        return native(found, name=name)
+    if isinstance(found, NativeStage) or callable(found):
+        stage: Stage = found
+        return stage
+    raise ConfigError(f"{what}: {found!r} cannot be called with a batch")

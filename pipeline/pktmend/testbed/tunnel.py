@@ -1,0 +1,24 @@
+"""A VXLAN between the containers of a site."""
+
+from __future__ import annotations
+
+from pktmend.testbed.topology import CLIENT, SERVER, Site
+from pktmend.testbed.transcript import Show
+
+OUTER = "10.9.0.1"
+INNER = "10.9.0.2"  # b, through the tunnel
+
+
+def tunnel(show: Show, site: Site, checksums: str, *, remote: str = SERVER) -> None:
+    """Put vxlan0 in a and b, over eth0; they know each other's MAC addresses, as overlays tell them.
+
+    checksums: udpcsum or noudpcsum, of the outer UDP header.
+    remote:    where a sends to.
+    """
+    for host, target, address in ((site.a, remote, OUTER), (site.b, CLIENT, INNER)):
+        show.run(host, "ip", "link", "add", "vxlan0", "type", "vxlan", "id", "7", "remote", target, "dstport", "4789",
+                 "dev", "eth0", checksums, check=True)
+        host.link("vxlan0", state="up")
+        host.address("vxlan0", f"{address}/24")
+    site.a.neighbour("vxlan0", INNER, site.b.hardware_address("vxlan0"))
+    site.b.neighbour("vxlan0", OUTER, site.a.hardware_address("vxlan0"))
