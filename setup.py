@@ -14,7 +14,15 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 EXT = ROOT / "ext"
 PACKAGE = ROOT / "pipeline" / "pktmend"
-ENGINE = ("sum", "parse", "offload", "check", "observe", "run", "io")  # folders of ext/; bench/ has extensions of its own
+ENGINE = (
+    "sum",
+    "parse",
+    "offload",
+    "check",
+    "observe",
+    "run",
+    "io",
+)  # folders of ext/; bench/ has extensions of its own
 
 
 class build_with_headers(build_py):
@@ -38,8 +46,10 @@ if os.environ.get("PKTMEND_SANITIZE"):
 
 core = Extension(
     "pktmend._core",
-    sources=["pipeline/pktmend/_core.pyx",
-             *sorted(str(p.relative_to(ROOT)) for folder in ENGINE for p in (EXT / folder).glob("*.c"))],
+    sources=[
+        "pipeline/pktmend/_core.pyx",
+        *sorted(str(p.relative_to(ROOT)) for folder in ENGINE for p in (EXT / folder).glob("*.c")),
+    ],
     depends=sorted(str(p.relative_to(ROOT)) for p in (*EXT.rglob("*.h"), *PACKAGE.glob("core/*.pxi"))),
     include_dirs=["ext", "ext/include", "pipeline"],
     extra_compile_args=flags,
@@ -49,6 +59,10 @@ core = Extension(
 
 setup(
     ext_modules=[core],
-    cffi_modules=["pipeline/pktmend/_kernel_build.py:ffi", "ext/bench/peers_build.py:ffi", "ext/bench/traffic_build.py:ffi"],
+    cffi_modules=[
+        "pipeline/pktmend/_kernel_build.py:ffi",
+        "ext/bench/peers_build.py:ffi",
+        "ext/bench/traffic_build.py:ffi",
+    ],
     cmdclass={"build_py": build_with_headers},
 )

@@ -23,8 +23,12 @@ FRAMES = 2000
 def frames(size: int, many: int = 256) -> list[bytes]:
     """Return TCP frames of *size* octets with scapy's checksums; one is made, the others differ in payload order."""
     noise = random.Random(size).randbytes(size - 54)
-    made = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src="10.7.0.1", dst="10.7.0.2")
-                 / TCP(sport=1, dport=2) / Raw(noise))
+    made = bytes(
+        Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+        / IP(src="10.7.0.1", dst="10.7.0.2")
+        / TCP(sport=1, dport=2)
+        / Raw(noise)
+    )
     words = struct.unpack(f"<{(size - 54) // 2}H", noise)  # a permutation of words keeps the sum
     shuffle = random.Random(1)
     return [made[:54] + struct.pack(f"<{len(words)}H", *shuffle.sample(words, len(words))) for _ in range(many)]

@@ -72,7 +72,9 @@ def main() -> int:
     except PipelineError as error:
         show.say(f"The live demo cannot run here: {error}")
         show.say(f"What works without: pktmend check -r {os.path.relpath(CAPTURE)}\n")
-        subprocess.run([sys.executable, "-P", "-m", "pktmend", "check", "-r", str(CAPTURE), "--at", "wire"], check=False)
+        subprocess.run(
+            [sys.executable, "-P", "-m", "pktmend", "check", "-r", str(CAPTURE), "--at", "wire"], check=False
+        )
         return 0
     except KeyboardInterrupt:
         return 130

@@ -47,7 +47,21 @@ from scapy.utils import checksum as words
 import frames as f
 
 ETHERNET, NULL, PPP_RAW, RAW_BSD, RAW_OPENBSD, PPP_HDLC, PPPOE, RAW, C_HDLC, LOOP, SLL, IPV4, IPV6, SLL2 = (
-    1, 0, 9, 12, 14, 50, 51, 101, 104, 108, 113, 228, 229, 276)
+    1,
+    0,
+    9,
+    12,
+    14,
+    50,
+    51,
+    101,
+    104,
+    108,
+    113,
+    228,
+    229,
+    276,
+)
 HOME, ROUTE = "fd07::99", ["fd07::11", "fd07::22"]
 
 tcp4, tcp6 = f.ip4 / f.tcp, f.ip6 / f.tcp
@@ -129,8 +143,12 @@ def snap(p: bytes) -> bytes:
 def jumbogram(p: bytes) -> bytes:
     """RFC 2675: more than 65,535 octets, the length in an option, 0 in the header."""
     segment = f.raw(f.tcp / (p * 1025))
-    packet = f.raw(IPv6(src="fd07::1", dst="fd07::2", plen=0) / IPv6ExtHdrHopByHop(
-        options=[Jumbo(jumboplen=8 + len(segment))]) / f.tcp / (p * 1025))
+    packet = f.raw(
+        IPv6(src="fd07::1", dst="fd07::2", plen=0)
+        / IPv6ExtHdrHopByHop(options=[Jumbo(jumboplen=8 + len(segment))])
+        / f.tcp
+        / (p * 1025)
+    )
     assert len(packet) > 65_600
     return f.raw(f.ether)[:12] + b"\x86\xdd" + packet
 
@@ -169,14 +187,32 @@ CARRIERS: dict[str, tuple[int, str, Build]] = {
     "IPv4 options": (ETHERNET, "ip udp", lambda p: f.ether / IP(options=[b"\x94\x04\0\0", b"\1"]) / f.udp / p),
     "IPv4 strict source route": (ETHERNET, "ip tcp", lambda p: source_routed(p, 137)),
     "IPv4 loose source route": (ETHERNET, "ip tcp", lambda p: source_routed(p, 131)),
-    "IPv6 options": (ETHERNET, "udp", lambda p: over6 / IPv6ExtHdrHopByHop(options=PadN(optdata=b"\0" * 4))
-                     / IPv6ExtHdrDestOpt(options=PadN(optdata=b"\0" * 4)) / f.udp / p),
-    "IPv6 routing type 0": (ETHERNET, "tcp", lambda p: over6 / IPv6ExtHdrRouting(addresses=ROUTE, segleft=2)
-                            / f.tcp / p),
-    "IPv6 routing type 2": (ETHERNET, "tcp", lambda p: over6 / IPv6ExtHdrRouting(type=2, addresses=ROUTE[:1], segleft=1)
-                            / f.tcp / p),
-    "IPv6 routing used up": (ETHERNET, "tcp", lambda p: over6 / IPv6ExtHdrRouting(addresses=ROUTE, segleft=0)
-                             / f.tcp / p),
+    "IPv6 options": (
+        ETHERNET,
+        "udp",
+        lambda p: (
+            over6
+            / IPv6ExtHdrHopByHop(options=PadN(optdata=b"\0" * 4))
+            / IPv6ExtHdrDestOpt(options=PadN(optdata=b"\0" * 4))
+            / f.udp
+            / p
+        ),
+    ),
+    "IPv6 routing type 0": (
+        ETHERNET,
+        "tcp",
+        lambda p: over6 / IPv6ExtHdrRouting(addresses=ROUTE, segleft=2) / f.tcp / p,
+    ),
+    "IPv6 routing type 2": (
+        ETHERNET,
+        "tcp",
+        lambda p: over6 / IPv6ExtHdrRouting(type=2, addresses=ROUTE[:1], segleft=1) / f.tcp / p,
+    ),
+    "IPv6 routing used up": (
+        ETHERNET,
+        "tcp",
+        lambda p: over6 / IPv6ExtHdrRouting(addresses=ROUTE, segleft=0) / f.tcp / p,
+    ),
     "IPv6 segment routing": (ETHERNET, "tcp", srv6),
     "IPv6 RPL source route": (ETHERNET, "tcp", rpl),
     "IPv6 home address": (ETHERNET, "tcp", lambda p: over6 / IPv6ExtHdrDestOpt(options=HAO(hoa=HOME)) / f.tcp / p),
@@ -200,13 +236,24 @@ CARRIERS: dict[str, tuple[int, str, Build]] = {
     "GRE with a sum": (ETHERNET, "ip gre ip1 tcp1", lambda p: over4 / GRE(chksum_present=1) / tcp4 / p),
     # tunnels
     "VXLAN": (ETHERNET, "ip udp ip1 tcp1", lambda p: over4 / UDP(sport=9, dport=4789) / VXLAN() / inner / p),
-    "VXLAN on Linux's port": (ETHERNET, "ip udp ip1 tcp1", lambda p: over4 / UDP(sport=9, dport=8472) / VXLAN()
-                              / inner / p),
-    "VXLAN-GPE": (ETHERNET, "ip udp tcp1", lambda p: over4 / UDP(sport=9, dport=4790)
-                  / Raw(b"\x0c\0\0\2\0\0\7\0" + f.raw(tcp6 / p))),
+    "VXLAN on Linux's port": (
+        ETHERNET,
+        "ip udp ip1 tcp1",
+        lambda p: over4 / UDP(sport=9, dport=8472) / VXLAN() / inner / p,
+    ),
+    "VXLAN-GPE": (
+        ETHERNET,
+        "ip udp tcp1",
+        lambda p: over4 / UDP(sport=9, dport=4790) / Raw(b"\x0c\0\0\2\0\0\7\0" + f.raw(tcp6 / p)),
+    ),
     "Geneve": (ETHERNET, "udp ip1 tcp1", lambda p: over6 / UDP(sport=9, dport=6081) / GENEVE(proto=0x6558) / inner / p),
-    "Geneve with options": (ETHERNET, "ip udp ip1 tcp1", lambda p: over4 / UDP(sport=9, dport=6081)
-                            / Raw(b"\2\0\x65\x58\0\0\7\0" + b"\1\2\3\1" + bytes(4) + f.raw(inner / p))),
+    "Geneve with options": (
+        ETHERNET,
+        "ip udp ip1 tcp1",
+        lambda p: (
+            over4 / UDP(sport=9, dport=6081) / Raw(b"\2\0\x65\x58\0\0\7\0" + b"\1\2\3\1" + bytes(4) + f.raw(inner / p))
+        ),
+    ),
     "GRE": (ETHERNET, "ip gre ip1 tcp1", lambda p: over4 / GRE() / tcp4 / p),
     "NVGRE": (ETHERNET, "ip gre ip1 tcp1", lambda p: over4 / GRE(key_present=1, proto=0x6558) / inner / p),
     "GRE over IPv6": (ETHERNET, "gre tcp1", lambda p: over6 / GRE(proto=0x86DD) / tcp6 / p),
@@ -217,14 +264,37 @@ CARRIERS: dict[str, tuple[int, str, Build]] = {
     "6in4": (ETHERNET, "ip tcp1", lambda p: over4 / tcp6 / p),
     "4in6": (ETHERNET, "ip1 tcp1", lambda p: over6 / tcp4 / p),
     "6in6": (ETHERNET, "tcp1", lambda p: over6 / tcp6 / p),
-    "GTP-U": (ETHERNET, "ip udp ip1 tcp1", lambda p: over4 / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1)
-              / tcp4 / p),
-    "GTP-U with an extension": (ETHERNET, "ip udp ip1 tcp1", lambda p: over4 / UDP(sport=2152, dport=2152) / Raw(
-        struct.pack("!BBHI", 0x34, 255, len(f.raw(tcp4 / p)) + 8, 1) + b"\0\0\0\x85" + b"\1\0\7\0" + f.raw(tcp4 / p))),
+    "GTP-U": (
+        ETHERNET,
+        "ip udp ip1 tcp1",
+        lambda p: over4 / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1) / tcp4 / p,
+    ),
+    "GTP-U with an extension": (
+        ETHERNET,
+        "ip udp ip1 tcp1",
+        lambda p: (
+            over4
+            / UDP(sport=2152, dport=2152)
+            / Raw(
+                struct.pack("!BBHI", 0x34, 255, len(f.raw(tcp4 / p)) + 8, 1)
+                + b"\0\0\0\x85"
+                + b"\1\0\7\0"
+                + f.raw(tcp4 / p)
+            )
+        ),
+    ),
     "Teredo": (ETHERNET, "ip udp tcp1", teredo),
-    "Teredo with indications": (ETHERNET, "ip udp tcp1", lambda p: teredo(
-        p, b"\0\1\0\0" + bytes(9) + b"\0\0" + bytes(6))),
-    "VXLAN in VXLAN": (ETHERNET, "ip udp ip1 udp1 ip2 tcp2", lambda p: over4 / UDP(sport=9, dport=4789) / VXLAN()
-                       / Ether() / IP() / UDP(sport=9, dport=4789) / VXLAN() / inner / p),
+    "Teredo with indications": (
+        ETHERNET,
+        "ip udp tcp1",
+        lambda p: teredo(p, b"\0\1\0\0" + bytes(9) + b"\0\0" + bytes(6)),
+    ),
+    "VXLAN in VXLAN": (
+        ETHERNET,
+        "ip udp ip1 udp1 ip2 tcp2",
+        lambda p: (
+            over4 / UDP(sport=9, dport=4789) / VXLAN() / Ether() / IP() / UDP(sport=9, dport=4789) / VXLAN() / inner / p
+        ),
+    ),
     "eight IPv4 headers": (ETHERNET, "ip ip1 ip2 ip3 ip4 ip5 ip6 ip7 tcp7", lambda p: nested(8, p)),
 }

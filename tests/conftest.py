@@ -48,10 +48,30 @@ def stage_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for directory, command in (
         ("cython", ["setup.py", "-q", "build_ext", "--inplace"]),
-        ("package", ["-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--no-index", "--target",
-                     str(folder / "site"), "."]),
+        (
+            "package",
+            [
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--no-build-isolation",
+                "--no-deps",
+                "--no-index",
+                "--target",
+                str(folder / "site"),
+                ".",
+            ],
+        ),
     ):
-        done = subprocess.run([sys.executable, *command], cwd=folder / directory, env=environment, capture_output=True,
-                              text=True, check=False, timeout=120)
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=folder / directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stderr
     return folder

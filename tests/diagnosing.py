@@ -19,8 +19,14 @@ Findings = list[dict[str, Any]]
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-P", "-m", "pktmend", "diagnose", *argv], cwd=ROOT, capture_output=True,
-                          text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "diagnose", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def diagnose(path: Path, *, at_wire: bool = False) -> Findings:

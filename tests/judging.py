@@ -17,7 +17,12 @@ def judge(frame: bytes, **options: Any) -> list[Check]:
 
 
 def judged(
-    frame: bytes, *, link: int = 1, flags: int = LIVE, wirelen: int | None = None, vnet: bytes | None = None,
+    frame: bytes,
+    *,
+    link: int = 1,
+    flags: int = LIVE,
+    wirelen: int | None = None,
+    vnet: bytes | None = None,
     expected: bool = False,
 ) -> Batch:
     """Return the frame as a judged batch of one."""

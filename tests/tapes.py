@@ -53,8 +53,13 @@ class File:
 
     def packet(self, frame: bytes, *options: bytes, interface: int = 0, time: int = 0, wirelen: int = 0) -> File:
         padding = bytes(-len(frame) % 4)
-        return self.block(6, self.pack("IIIII", interface, time >> 32, time & 0xFFFFFFFF, len(frame),
-                                       wirelen or len(frame)) + frame + padding + b"".join(options))
+        return self.block(
+            6,
+            self.pack("IIIII", interface, time >> 32, time & 0xFFFFFFFF, len(frame), wirelen or len(frame))
+            + frame
+            + padding
+            + b"".join(options),
+        )
 
 
 def pcapng(path: Path, packets: Iterable[tuple[float, bytes, int]]) -> Path:
@@ -83,8 +88,10 @@ def ip(source: str, target: str, **fields: Any) -> Any:
     """Return the IP header of these addresses on Ethernet, each host with a MAC address of its own."""
     kind = IPv6 if ":" in source else IP
     ether = f.ether.copy()
-    ether.src, ether.dst = (f"02:00:00:00:00:{int(x.rpartition(':' if ':' in x else '.')[2] or '0', 16) & 255:02x}"
-                            for x in (source, target))
+    ether.src, ether.dst = (
+        f"02:00:00:00:00:{int(x.rpartition(':' if ':' in x else '.')[2] or '0', 16) & 255:02x}"
+        for x in (source, target)
+    )
     return ether / kind(src=source, dst=target, **fields)
 
 
@@ -100,8 +107,11 @@ def udp(source: str, target: str, sport: int, dport: int, payload: bytes) -> Any
 
 def echo(a: str, b: str, start: float, count: int = 3) -> list[Timed]:
     """Return a ping from a to b with its replies."""
-    return [(start + n / 10 + delay, f.raw(ip(*ends) / ICMP(type=kind, id=77, seq=n) / Raw(bytes(48))))
-            for n in range(count) for ends, kind, delay in (((a, b), 8, 0), ((b, a), 0, 0.001))]
+    return [
+        (start + n / 10 + delay, f.raw(ip(*ends) / ICMP(type=kind, id=77, seq=n) / Raw(bytes(48))))
+        for n in range(count)
+        for ends, kind, delay in (((a, b), 8, 0), ((b, a), 0, 0.001))
+    ]
 
 
 def syns(source: str, target: str, start: float, count: int, *, sport: int = 40000, good: bool = False) -> list[Timed]:
@@ -112,12 +122,22 @@ def syns(source: str, target: str, start: float, count: int, *, sport: int = 400
 
 def conversation(source: str, target: str, start: float, *, sport: int = 40000) -> list[Timed]:
     """Return a connection as seen on *source*: what it sends is unfinished, what it receives is good."""
-    mine = [tcp(source, target, sport, 80, 1000, 0, "S"), tcp(source, target, sport, 80, 1001, 5001, "A"),
-            tcp(source, target, sport, 80, 1001, 5001, "PA", b"GET / HTTP/1.0\r\n\r\n")]
-    theirs = [tcp(target, source, 80, sport, 5000, 1001, "SA"),
-              tcp(target, source, 80, sport, 5001, 1019, "PA", b"HTTP/1.0 200 OK\r\n\r\n")]
-    order: Sequence[tuple[Any, bool]] = ((mine[0], True), (theirs[0], False), (mine[1], True), (mine[2], True),
-                                         (theirs[1], False))
+    mine = [
+        tcp(source, target, sport, 80, 1000, 0, "S"),
+        tcp(source, target, sport, 80, 1001, 5001, "A"),
+        tcp(source, target, sport, 80, 1001, 5001, "PA", b"GET / HTTP/1.0\r\n\r\n"),
+    ]
+    theirs = [
+        tcp(target, source, 80, sport, 5000, 1001, "SA"),
+        tcp(target, source, 80, sport, 5001, 1019, "PA", b"HTTP/1.0 200 OK\r\n\r\n"),
+    ]
+    order: Sequence[tuple[Any, bool]] = (
+        (mine[0], True),
+        (theirs[0], False),
+        (mine[1], True),
+        (mine[2], True),
+        (theirs[1], False),
+    )
     return [(start + n / 1000, f.leaked(packet) if left else f.raw(packet)) for n, (packet, left) in enumerate(order)]
 
 

@@ -1,6 +1,6 @@
 """A stage in C, compiled by cffi when it is first used and kept in ~/.cache/pktmend; runs without the GIL.
 
-    pktmend bridge -i A -I B --stage ./cffi_stage.py:drop_port,port=5000
+pktmend bridge -i A -I B --stage ./cffi_stage.py:drop_port,port=5000
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A stage compiled by Numba: Python's syntax at the speed of C, without the GIL.  Needs numba.
 
-    pktmend bridge -i A -I B --stage ./numba_stage.py:drop_last_hop
+pktmend bridge -i A -I B --stage ./numba_stage.py:drop_last_hop
 """
 
 from __future__ import annotations

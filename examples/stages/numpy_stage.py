@@ -1,6 +1,6 @@
 """A stage with NumPy: columns are arrays without a copy, so a rule over a whole batch is one expression.
 
-    pktmend bridge -i A -I B --stage ./numpy_stage.py:DropLong,limit=1400
+pktmend bridge -i A -I B --stage ./numpy_stage.py:DropLong,limit=1400
 """
 
 from __future__ import annotations

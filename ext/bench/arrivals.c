@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-static uint32_t get32(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+static uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 static traffic_run *run_of(traffic_arrivals *a, uint32_t id)
 {
@@ -76,7 +79,8 @@ int traffic_note(pp_batch *b, void *context)
         int known = 0;
         for (; at && at + 8 <= b->caplen[i]; at += stride) {
             const uint8_t *p = b->data[i] + at;
-            traffic_run *r = (uint32_t)(p[0] << 8 | p[1]) == TRAFFIC_MARK ? run_of(a, (uint32_t)(p[2] << 8 | p[3])) : NULL;
+            traffic_run *r =
+                (uint32_t)(p[0] << 8 | p[1]) == TRAFFIC_MARK ? run_of(a, (uint32_t)(p[2] << 8 | p[3])) : NULL;
             if (!r)
                 break;
             note(r, get32(p + 4));

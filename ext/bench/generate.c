@@ -33,8 +33,9 @@ struct traffic {
 };
 
 static const char *const outcomes[TRAFFIC_OUTCOMES] = {
-    "good", "absent", "pending", "leaked", "never-filled", "illegal-zero", "bad-seed", "not-complemented", "byte-swapped",
-    "length", "header-delta", "bit-flip", "corrupt",
+    "good",         "absent",   "pending",          "leaked",       "never-filled",
+    "illegal-zero", "bad-seed", "not-complemented", "byte-swapped", "length",
+    "header-delta", "bit-flip", "corrupt",
 };
 static const char *const damages[TRAFFIC_DAMAGES] = {
     "leaked", "zero", "not-complemented", "byte-swapped", "length", "header-delta", "bit-flip", "corrupt", "bad-seed",
@@ -152,7 +153,9 @@ static int damage(const traffic_template *t, uint8_t *head, pp_vnet *vnet, uint6
         break;
     case TRAFFIC_ZERO:
         stored = 0;
-        wanted = t->protocol != UDP ? TRAFFIC_IS_NEVER_FILLED : t->version == 4 ? TRAFFIC_IS_ABSENT : TRAFFIC_IS_ILLEGAL_ZERO;
+        wanted = t->protocol != UDP ? TRAFFIC_IS_NEVER_FILLED
+                 : t->version == 4  ? TRAFFIC_IS_ABSENT
+                                    : TRAFFIC_IS_ILLEGAL_ZERO;
         break;
     case TRAFFIC_NOT_COMPLEMENTED:
         stored = (uint16_t)~right, wanted = TRAFFIC_IS_NOT_COMPLEMENTED;

@@ -24,10 +24,12 @@ uint64_t peer_dpdk16(const void *data, size_t length)
 #if defined(__x86_64__)
 
 /* sum += the five words at p, end-around carry. */
-#define ADD_40(sum, p)                                                                                                \
+#define ADD_40(sum, p)                                                                                                 \
     __asm__("addq 0*8(%1), %0\n\tadcq 1*8(%1), %0\n\tadcq 2*8(%1), %0\n\tadcq 3*8(%1), %0\n\tadcq 4*8(%1), %0\n\t"     \
             "adcq $0, %0"                                                                                              \
-            : "+r"(sum) : "r"(p), "m"(*(const uint8_t(*)[40])(p)) : "cc")
+            : "+r"(sum)                                                                                                \
+            : "r"(p), "m"(*(const uint8_t (*)[40])(p))                                                                 \
+            : "cc")
 
 static inline uint64_t add_carry(uint64_t sum, uint64_t word)
 {
@@ -35,7 +37,12 @@ static inline uint64_t add_carry(uint64_t sum, uint64_t word)
     return sum;
 }
 
-static inline uint64_t load64(const uint8_t *p) { uint64_t w; memcpy(&w, p, sizeof w); return w; }
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
 
 uint64_t peer_adc2(const void *data, size_t length)
 {
@@ -97,29 +104,29 @@ static inline uint64_t load_few(const uint8_t *p, size_t length)
     return or_octets(all | w);
 }
 
-#define LOAD(octets, isa)                                                                                             \
-    typedef uint64_t vector##octets __attribute__((vector_size(octets), aligned(1), may_alias));                      \
-    TARGET(isa) uint64_t peer_load##octets(const void *data, size_t length)                                           \
+#define LOAD(octets, isa)                                                                                              \
+    typedef uint64_t vector##octets __attribute__((vector_size(octets), aligned(1), may_alias));                       \
+    TARGET(isa) uint64_t peer_load##octets(const void *data, size_t length)                                            \
     {                                                                                                                  \
-        typedef vector##octets v;                                                                                     \
-        const uint8_t *p = data;                                                                                      \
-        if (length < octets)                                                                                          \
-            return load_few(p, length);                                                                               \
-        v a = *(const v *)(p + length - octets), b = a, c = a, d = a;                                                 \
-        for (; length >= 4 * octets; p += 4 * octets, length -= 4 * octets) {                                         \
-            a |= *(const v *)p;                                                                                       \
-            b |= *(const v *)(p + octets);                                                                            \
-            c |= *(const v *)(p + 2 * octets);                                                                        \
-            d |= *(const v *)(p + 3 * octets);                                                                        \
+        typedef vector##octets v;                                                                                      \
+        const uint8_t *p = data;                                                                                       \
+        if (length < octets)                                                                                           \
+            return load_few(p, length);                                                                                \
+        v a = *(const v *)(p + length - octets), b = a, c = a, d = a;                                                  \
+        for (; length >= 4 * octets; p += 4 * octets, length -= 4 * octets) {                                          \
+            a |= *(const v *)p;                                                                                        \
+            b |= *(const v *)(p + octets);                                                                             \
+            c |= *(const v *)(p + 2 * octets);                                                                         \
+            d |= *(const v *)(p + 3 * octets);                                                                         \
         }                                                                                                              \
-        for (; length >= octets; p += octets, length -= octets)                                                       \
-            a |= *(const v *)p;                                                                                       \
-        a |= b | c | d;                                                                                               \
-        uint64_t lanes[octets / 8], all = 0;                                                                          \
-        memcpy(lanes, &a, sizeof lanes);                                                                              \
-        for (unsigned i = 0; i < octets / 8; i++)                                                                     \
-            all |= lanes[i];                                                                                          \
-        return or_octets(all);                                                                                        \
+        for (; length >= octets; p += octets, length -= octets)                                                        \
+            a |= *(const v *)p;                                                                                        \
+        a |= b | c | d;                                                                                                \
+        uint64_t lanes[octets / 8], all = 0;                                                                           \
+        memcpy(lanes, &a, sizeof lanes);                                                                               \
+        for (unsigned i = 0; i < octets / 8; i++)                                                                      \
+            all |= lanes[i];                                                                                           \
+        return or_octets(all);                                                                                         \
     }
 
 LOAD(16, "sse2")

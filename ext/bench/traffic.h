@@ -26,16 +26,33 @@
 
 /* What can be done to a frame. */
 enum traffic_damage {
-    TRAFFIC_LEAKED, TRAFFIC_ZERO, TRAFFIC_NOT_COMPLEMENTED, TRAFFIC_BYTE_SWAPPED, TRAFFIC_LENGTH, TRAFFIC_HEADER_DELTA,
-    TRAFFIC_BIT_FLIP, TRAFFIC_CORRUPT, TRAFFIC_BAD_SEED,
+    TRAFFIC_LEAKED,
+    TRAFFIC_ZERO,
+    TRAFFIC_NOT_COMPLEMENTED,
+    TRAFFIC_BYTE_SWAPPED,
+    TRAFFIC_LENGTH,
+    TRAFFIC_HEADER_DELTA,
+    TRAFFIC_BIT_FLIP,
+    TRAFFIC_CORRUPT,
+    TRAFFIC_BAD_SEED,
     TRAFFIC_DAMAGES
 };
 
 /* What a checksum then is; traffic_outcome_name() has the words. */
 enum traffic_outcome {
-    TRAFFIC_IS_GOOD, TRAFFIC_IS_ABSENT, TRAFFIC_IS_PENDING, TRAFFIC_IS_LEAKED, TRAFFIC_IS_NEVER_FILLED,
-    TRAFFIC_IS_ILLEGAL_ZERO, TRAFFIC_IS_BAD_SEED, TRAFFIC_IS_NOT_COMPLEMENTED, TRAFFIC_IS_BYTE_SWAPPED, TRAFFIC_IS_LENGTH,
-    TRAFFIC_IS_HEADER_DELTA, TRAFFIC_IS_BIT_FLIP, TRAFFIC_IS_CORRUPT,
+    TRAFFIC_IS_GOOD,
+    TRAFFIC_IS_ABSENT,
+    TRAFFIC_IS_PENDING,
+    TRAFFIC_IS_LEAKED,
+    TRAFFIC_IS_NEVER_FILLED,
+    TRAFFIC_IS_ILLEGAL_ZERO,
+    TRAFFIC_IS_BAD_SEED,
+    TRAFFIC_IS_NOT_COMPLEMENTED,
+    TRAFFIC_IS_BYTE_SWAPPED,
+    TRAFFIC_IS_LENGTH,
+    TRAFFIC_IS_HEADER_DELTA,
+    TRAFFIC_IS_BIT_FLIP,
+    TRAFFIC_IS_CORRUPT,
     TRAFFIC_OUTCOMES
 };
 
@@ -49,8 +66,8 @@ typedef struct traffic_template {
     uint8_t version, protocol;
     uint32_t payload;  /* octets */
     uint16_t gso_size; /* 0, or of the segments of a super-frame, which then leaves unfinished and whole */
-    uint32_t seed; /* S, folded */
-    uint32_t rest; /* P, folded, with number, port and sequence number 0 */
+    uint32_t seed;     /* S, folded */
+    uint32_t rest;     /* P, folded, with number, port and sequence number 0 */
 } traffic_template;
 
 typedef struct traffic traffic;
@@ -72,10 +89,10 @@ const char *traffic_damage_name(uint32_t damage);
 /* One run of a sender as it arrives.  A super-frame that a sender made carries one number, one that a bridge joined several. */
 typedef struct traffic_run {
     uint32_t id, used;
-    uint64_t received;          /* distinct numbers */
+    uint64_t received; /* distinct numbers */
     uint64_t duplicates;
-    uint64_t reordered;         /* after a higher number */
-    uint64_t late;              /* too long after to say whether it is a duplicate; not in received */
+    uint64_t reordered; /* after a higher number */
+    uint64_t late;      /* too long after to say whether it is a duplicate; not in received */
     uint64_t octets;
     uint32_t lowest, highest;
     uint64_t seen[TRAFFIC_WINDOW / 64];

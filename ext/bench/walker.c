@@ -18,7 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RETIRE_MS 20 /* as the monitor has it: a shorter one costs a wake-up for every block that is handed over half full */
+#define RETIRE_MS                                                                                                      \
+    20 /* as the monitor has it: a shorter one costs a wake-up for every block that is handed over half full */
 
 static uint64_t now_ms(void)
 {
@@ -30,8 +31,11 @@ static uint64_t now_ms(void)
 int peer_walker_open(peer_walker *w, const char *interface, uint32_t block_size, uint32_t blocks)
 {
     int version = TPACKET_V3, rc;
-    struct tpacket_req3 request = { .tp_block_size = block_size, .tp_block_nr = blocks, .tp_frame_size = block_size,
-                                    .tp_frame_nr = blocks, .tp_retire_blk_tov = RETIRE_MS };
+    struct tpacket_req3 request = { .tp_block_size = block_size,
+                                    .tp_block_nr = blocks,
+                                    .tp_frame_size = block_size,
+                                    .tp_frame_nr = blocks,
+                                    .tp_retire_blk_tov = RETIRE_MS };
     struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
     struct packet_mreq member = { .mr_type = PACKET_MR_PROMISC };
     memset(w, 0, sizeof *w);
@@ -41,7 +45,8 @@ int peer_walker_open(peer_walker *w, const char *interface, uint32_t block_size,
         return -errno;
     if (setsockopt(w->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) < 0 ||
         setsockopt(w->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0 ||
-        (w->map = mmap(NULL, (size_t)block_size * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, w->fd, 0)) == MAP_FAILED ||
+        (w->map = mmap(NULL, (size_t)block_size * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, w->fd, 0)) ==
+            MAP_FAILED ||
         bind(w->fd, (struct sockaddr *)&to, sizeof to) < 0 ||
         setsockopt(w->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &member, sizeof member) < 0) {
         rc = -errno;

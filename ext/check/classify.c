@@ -57,7 +57,8 @@ static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
         return 0;
     }
     if (k->flags & PP_CHECK_HAS_PSEUDO) {
-        uint64_t no_length = seed + (uint16_t)~pp_wire16((uint16_t)k->length) + (uint16_t)~pp_wire16((uint16_t)(k->length >> 16));
+        uint64_t no_length =
+            seed + (uint16_t)~pp_wire16((uint16_t)k->length) + (uint16_t)~pp_wire16((uint16_t)(k->length >> 16));
         if (right_for(sum(data + k->start, k->length) + without + no_length) == k->stored)
             return 1;
         if (to_end > k->length &&
@@ -90,7 +91,8 @@ static int is_inner_pending(const pp_check *checks, unsigned count, unsigned ind
     return found && difference((uint16_t)k->stored, expected) % 0xffff == 0;
 }
 
-void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count, unsigned index)
+void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count,
+                       unsigned index)
 {
     pp_check *k = &checks[index];
     (void)flags;

@@ -61,7 +61,8 @@ static int covers(const pp_check *outer, const pp_check *inner)
 static int covers_unfinished(const pp_check *checks, unsigned count, unsigned index)
 {
     for (unsigned j = index + 1; j < count; j++)
-        if ((checks[j].flags & PP_CHECK_FLAGGED) && !(checks[j].flags & PP_CHECK_REPAIRED) && covers(&checks[index], &checks[j]))
+        if ((checks[j].flags & PP_CHECK_FLAGGED) && !(checks[j].flags & PP_CHECK_REPAIRED) &&
+            covers(&checks[index], &checks[j]))
             return 1;
     return 0;
 }
@@ -70,7 +71,8 @@ static int covers_unfinished(const pp_check *checks, unsigned count, unsigned in
 static int is_within_damage(const pp_check *checks, unsigned index)
 {
     for (unsigned j = 0; j < index; j++)
-        if (checks[j].status == PP_STATUS_BAD && (checks[j].cause == PP_CAUSE_CORRUPT || checks[j].cause == PP_CAUSE_BIT_FLIP) &&
+        if (checks[j].status == PP_STATUS_BAD &&
+            (checks[j].cause == PP_CAUSE_CORRUPT || checks[j].cause == PP_CAUSE_BIT_FLIP) &&
             covers(&checks[j], &checks[index]))
             return 1;
     return 0;
@@ -93,8 +95,8 @@ static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
     }
 }
 
-static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t policy, pp_sum_fn *sum,
-                         pp_tally *tally)
+static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t policy,
+                         pp_sum_fn *sum, pp_tally *tally)
 {
     int changed = 0;
     for (unsigned i = count; i-- > 0;) {

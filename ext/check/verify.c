@@ -109,7 +109,8 @@ static void judge_flagged(const uint8_t *data, pp_check *k, pp_sum_fn *sum, uint
 
 /* An outer sum written while the inner one is unfinished (local checksum offload): the octets from csum_start on will sum
  * to the complement of the inner seed once the inner field is complete. */
-static int is_right_once_finished(const uint8_t *data, const pp_check *k, uint32_t start, uint32_t field, pp_sum_fn *sum)
+static int is_right_once_finished(const uint8_t *data, const pp_check *k, uint32_t start, uint32_t field,
+                                  pp_sum_fn *sum)
 {
     uint64_t inner = (uint16_t)~pp_load16(data + field);
     if ((start - k->start) & 1)
@@ -122,8 +123,8 @@ static void judge_over_unfinished(const uint8_t *data, pp_check *k, uint32_t sta
 {
     pp_judge(data, k, sum);
     /* over a super-frame each segment will get an outer sum of its own: until then the seed is all there is */
-    if (k->status == PP_STATUS_BAD && ((is_super_frame && k->stored == k->seed) ||
-                                       is_right_once_finished(data, k, start, field, sum))) {
+    if (k->status == PP_STATUS_BAD &&
+        ((is_super_frame && k->stored == k->seed) || is_right_once_finished(data, k, start, field, sum))) {
         k->status = PP_STATUS_PENDING;
         k->cause = PP_CAUSE_INNER_PENDING;
     }
@@ -218,8 +219,8 @@ static inline uint32_t common_ip4(const uint8_t *data, uint32_t cap)
         return 0;
     const uint8_t *ip = data + L3;
     uint32_t total = pp_get16(ip + 2), length = total - IP4_HEADER;
-    int is_common = (ip[0] == 0x45) & ((pp_load16(ip + 6) & pp_wire16(0x3fff)) == 0) & (total <= cap - L3) &
-                    (total > IP4_HEADER);
+    int is_common =
+        (ip[0] == 0x45) & ((pp_load16(ip + 6) & pp_wire16(0x3fff)) == 0) & (total <= cap - L3) & (total > IP4_HEADER);
     return is_common && is_common_transport(ip + IP4_HEADER, ip[9], length) ? length : 0;
 }
 
@@ -234,17 +235,26 @@ static inline uint32_t common_ip6(const uint8_t *data, uint32_t cap)
 }
 
 /* Write a check that is right.  Every field is named: a literal with fields left out is cleared by `rep stos` first. */
-static inline void put_good(pp_check *k, uint8_t proto, uint32_t offset, uint32_t start, uint32_t length, uint16_t field,
-                            uint16_t seed, uint8_t flags)
+static inline void put_good(pp_check *k, uint8_t proto, uint32_t offset, uint32_t start, uint32_t length,
+                            uint16_t field, uint16_t seed, uint8_t flags)
 {
-    *k = (pp_check){ .offset = offset, .start = start, .length = length, .stored = pp_wire16(field),
-                     .expected = pp_wire16(field), .seed = pp_wire16(seed), .proto = proto, .status = PP_STATUS_GOOD,
-                     .cause = 0, .reason = 0, .flags = flags, .depth = 0 };
+    *k = (pp_check){ .offset = offset,
+                     .start = start,
+                     .length = length,
+                     .stored = pp_wire16(field),
+                     .expected = pp_wire16(field),
+                     .seed = pp_wire16(seed),
+                     .proto = proto,
+                     .status = PP_STATUS_GOOD,
+                     .cause = 0,
+                     .reason = 0,
+                     .flags = flags,
+                     .depth = 0 };
 }
 
 /* What is left to do where a sum of a common packet is not right. */
-static __attribute__((noinline)) uint8_t settle_common(pp_check *first, pp_check *last, uint16_t ip_folded, uint16_t folded,
-                                                       uint16_t flags, uint32_t options)
+static __attribute__((noinline)) uint8_t settle_common(pp_check *first, pp_check *last, uint16_t ip_folded,
+                                                       uint16_t folded, uint16_t flags, uint32_t options)
 {
     int has_metadata = (flags & PP_PKT_METADATA) || (options & PP_VERIFY_AT_WIRE);
     uint8_t highest = PP_STATUS_NONE;
@@ -261,8 +271,9 @@ static __attribute__((noinline)) uint8_t settle_common(pp_check *first, pp_check
 /* Judge packet i, a common one, and write its columns; return how many checks it has.  What pp_parse() and judge_packet()
  * come to, without the way there, which takes two thirds of the time of a short packet.  tests/c/test_verify.c holds one to
  * the other. */
-static inline __attribute__((always_inline)) uint8_t verify_common(const pp_batch *b, uint32_t i, pp_check *k, uint8_t version,
-                                                                   uint32_t length, uint32_t options, pp_sum_fn *sum)
+static inline __attribute__((always_inline)) uint8_t verify_common(const pp_batch *b, uint32_t i, pp_check *k,
+                                                                   uint8_t version, uint32_t length, uint32_t options,
+                                                                   pp_sum_fn *sum)
 {
     const uint8_t *data = b->data[i], *ip = data + L3;
     uint32_t l4 = L3 + (version == 4 ? IP4_HEADER : IP6_HEADER);
@@ -292,11 +303,15 @@ static inline __attribute__((always_inline)) uint8_t verify_common(const pp_batc
 }
 
 /* Any packet: parse it, judge it and write its columns; return how many checks it has. */
-static __attribute__((noinline)) uint8_t verify_packet(const pp_batch *b, uint32_t i, pp_check *checks, uint32_t options,
-                                                       pp_sum_fn *sum)
+static __attribute__((noinline)) uint8_t verify_packet(const pp_batch *b, uint32_t i, pp_check *checks,
+                                                       uint32_t options, pp_sum_fn *sum)
 {
-    pp_packet p = { .data = b->data[i], .cap = b->caplen[i], .wire = b->wirelen[i], .link = b->link[i],
-                    .flags = b->flags[i], .checks = checks };
+    pp_packet p = { .data = b->data[i],
+                    .cap = b->caplen[i],
+                    .wire = b->wirelen[i],
+                    .link = b->link[i],
+                    .flags = b->flags[i],
+                    .checks = checks };
     pp_parse(&p);
     b->status[i] = judge_packet(&p, options, sum);
     b->flags[i] = p.flags;

@@ -15,7 +15,8 @@
 /* context of pp_stage_verify; null means none of them. */
 enum pp_verify_option {
     PP_VERIFY_EXPECTED = 1, /* compute expected for pending checks too (costs a pass over the payload) */
-    PP_VERIFY_AT_WIRE = 2   /* this was taken beyond the sender: F == S without a flag has leaked, whatever the source knows */
+    PP_VERIFY_AT_WIRE =
+        2 /* this was taken beyond the sender: F == S without a flag has leaked, whatever the source knows */
 };
 
 enum pp_repair_policy { PP_REPAIR_NONE = 0, PP_REPAIR_LEAKED = 1, PP_REPAIR_ALL = 2, PP_REPAIR_UNFINISHED = 3 };
@@ -35,6 +36,7 @@ pp_stage_fn pp_stage_drop_corrupt;
 /* Judge one check that pp_parse left with PP_STATUS_NONE, or again after octets it covers have changed. */
 void pp_judge(const uint8_t *data, pp_check *check, pp_sum_fn *sum);
 /* Name the cause of a bad check; index: of the check within checks[0..count). */
-void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count, unsigned index);
+void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count,
+                       unsigned index);
 
 #endif

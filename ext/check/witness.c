@@ -13,7 +13,8 @@
 #include "parse/layers.h"
 #include "sum/sum.h"
 
-#define SAMPLE 80u      /* octets of a datagram that identify it, with the last 8: within a tunnel they reach the inner headers */
+#define SAMPLE                                                                                                         \
+    80u /* octets of a datagram that identify it, with the last 8: within a tunnel they reach the inner headers */
 #define NEAR (1u << 20) /* octets of sequence space within which two segments are of one stream */
 
 enum { SOURCE, TARGET, SOURCE_PORT, TARGET_PORT, WORDS };
@@ -53,7 +54,7 @@ typedef struct segment {
     const uint8_t *transport;
     uint32_t length;
     int is_tcp;
-    int is_rewritten; /* its IPv4 header's own sum is right: whoever changed an address updated that */
+    int is_rewritten;        /* its IPv4 header's own sum is right: whoever changed an address updated that */
     uint64_t source, target; /* equal for equal addresses */
     uint16_t word[WORDS];
 } segment;
@@ -91,12 +92,14 @@ static inline segment segment_of(const uint8_t *data, uint32_t l3, uint8_t versi
 static inline uint64_t content(const segment *s)
 {
     if (s->is_tcp) /* sequence and acknowledgment numbers; header length and flags */
-        return pp_mix(pp_load64(s->transport + 4), (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + 12) << 8 | 6);
+        return pp_mix(pp_load64(s->transport + 4),
+                      (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + 12) << 8 | 6);
     uint32_t end = s->length < SAMPLE ? s->length : SAMPLE, i = 8;
     uint64_t h = (uint64_t)s->length << 8 | 17, last = 0;
     for (; i + 8 <= end; i += 8)
         h = pp_mix(pp_load64(s->transport + i), h);
-    memcpy(&last, s->length < SAMPLE ? s->transport + i : s->transport + s->length - 8, s->length < SAMPLE ? s->length - i : 8);
+    memcpy(&last, s->length < SAMPLE ? s->transport + i : s->transport + s->length - 8,
+           s->length < SAMPLE ? s->length - i : 8);
     return pp_mix(last, h);
 }
 
@@ -117,7 +120,10 @@ static inline uint64_t stream_of(uint64_t end, uint16_t port, uint16_t peer_port
     return pp_mix(end, (uint64_t)port << 16 | peer_port);
 }
 
-static inline uint64_t tunnel_of(const segment *s) { return pp_mix(s->source, pp_mix(s->target, s->word[TARGET_PORT])); }
+static inline uint64_t tunnel_of(const segment *s)
+{
+    return pp_mix(s->source, pp_mix(s->target, s->word[TARGET_PORT]));
+}
 
 static inline uint64_t flow_of(const segment *s)
 {
@@ -300,8 +306,13 @@ static int is_repeat(pp_flow *f, const segment *s, uint64_t hash, uint16_t store
     repeat *r = &f->repeats[slot_of(h, PP_FLOW_REPEATS)];
     if (r->tag != tag_of(h) || r->stored != stored) {
         if (is_first)
-            *r = (repeat){ .tag = tag_of(h), .stored = stored, .length = (uint16_t)s->length,
-                           .right = { right }, .content = { content_now }, .rights = 1, .contents = 1 };
+            *r = (repeat){ .tag = tag_of(h),
+                           .stored = stored,
+                           .length = (uint16_t)s->length,
+                           .right = { right },
+                           .content = { content_now },
+                           .rights = 1,
+                           .contents = 1 };
         return 0;
     }
     if (is_first) {
@@ -311,7 +322,8 @@ static int is_repeat(pp_flow *f, const segment *s, uint64_t hash, uint16_t store
     }
     uint64_t tunnel = tunnel_of(s);
     int has_zero = f->tunnels[slot_of(tunnel, PP_FLOW_TUNNELS)] == tag_of(tunnel);
-    return (r->rights >= 3 && r->has_lengths) || (r->contents >= 3 && stored == 0xffff) || (r->contents >= 2 && has_zero);
+    return (r->rights >= 3 && r->has_lengths) || (r->contents >= 3 && stored == 0xffff) ||
+           (r->contents >= 2 && has_zero);
 }
 
 /* Where the IP header of a check lies: known for the outermost, parsed again for what is inside a tunnel. */

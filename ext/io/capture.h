@@ -22,23 +22,23 @@ typedef struct pp_capture_interface {
     uint8_t tsresol;    /* if_tsresol as stored: power of 10, or of 2 with bit 7 */
     uint32_t snaplen;
     int64_t tsoffset_s;
-    uint64_t drops;     /* isb_ifdrop of the latest statistics block; UINT64_MAX unknown */
+    uint64_t drops; /* isb_ifdrop of the latest statistics block; UINT64_MAX unknown */
 } pp_capture_interface;
 
 typedef struct pp_capture {
     int format;
-    uint8_t swapped;    /* of the current section */
-    uint8_t nanosecond; /* classic pcap */
-    uint8_t modified;   /* classic pcap with the 24-octet record header (magic a1b2cd34) */
+    uint8_t swapped;      /* of the current section */
+    uint8_t nanosecond;   /* classic pcap */
+    uint8_t modified;     /* classic pcap with the 24-octet record header (magic a1b2cd34) */
     uint8_t has_metadata; /* epb_flags bits 9-11 were seen in this section: not set at the start */
-    uint64_t offset;    /* of the window's first octet in the file */
-    uint64_t packets;   /* given out so far */
-    uint64_t records;   /* what Wireshark numbers as a frame: packets, wanted or not, and some blocks that are none */
-    uint64_t error_offset; /* after a negative return: where in the file */
-    const char *error;     /* and what, a static string */
-    uint32_t interface_count;   /* of the current section */
+    uint64_t offset;      /* of the window's first octet in the file */
+    uint64_t packets;     /* given out so far */
+    uint64_t records;     /* what Wireshark numbers as a frame: packets, wanted or not, and some blocks that are none */
+    uint64_t error_offset;    /* after a negative return: where in the file */
+    const char *error;        /* and what, a static string */
+    uint32_t interface_count; /* of the current section */
     uint32_t interface_capacity;
-    uint32_t interface_base;    /* interfaces of earlier sections; batch->interface counts across sections */
+    uint32_t interface_base;          /* interfaces of earlier sections; batch->interface counts across sections */
     pp_capture_interface *interfaces; /* malloc'ed, doubled when interface blocks need it */
     /* may be null: is this packet wanted?  Others are passed over as if they were not in the file */
     int (*filter)(void *context, uint16_t link, const uint8_t *data, uint32_t wirelen, uint32_t caplen);

@@ -32,8 +32,8 @@ static inline int pp_fault(pp_capture *c, size_t at, const char *what, int rc)
 }
 
 /* Add a packet that begins at data.  fcs: octets of frame check sequence at its end: not part of the frame we judge. */
-static inline void pp_capture_add(pp_capture *c, pp_batch *b, uint8_t *data, uint32_t caplen, uint32_t wirelen, uint32_t fcs,
-                                  uint64_t time_ns, uint16_t flags, uint32_t interface)
+static inline void pp_capture_add(pp_capture *c, pp_batch *b, uint8_t *data, uint32_t caplen, uint32_t wirelen,
+                                  uint32_t fcs, uint64_t time_ns, uint16_t flags, uint32_t interface)
 {
     uint16_t link = c->interfaces[interface].link;
     if (fcs && wirelen >= fcs) {

@@ -15,7 +15,8 @@ int64_t pp_pcap_record(pp_capture *c, uint8_t *w, size_t length, size_t at, int 
     if (caplen > length - header)
         return final ? pp_fault(c, at, "the file ends within a packet", -EBADMSG) : 0;
     uint32_t fraction = pp_file32(c, w + 4);
-    uint64_t time_ns = (uint64_t)pp_file32(c, w) * 1000000000u + (c->nanosecond ? fraction : (uint64_t)fraction * 1000u);
+    uint64_t time_ns =
+        (uint64_t)pp_file32(c, w) * 1000000000u + (c->nanosecond ? fraction : (uint64_t)fraction * 1000u);
     pp_capture_add(c, b, w + header, caplen, pp_file32(c, w + 12), c->interfaces[0].fcs_length, time_ns, 0, 0);
     return (int64_t)header + caplen;
 }

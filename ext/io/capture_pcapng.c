@@ -8,7 +8,15 @@
 #include "io/capture_internal.h"
 
 enum { SECTION = 0x0a0d0d0a, INTERFACE = 1, PACKET = 2, SIMPLE = 3, STATISTICS = 5, ENHANCED = 6 };
-enum { OPT_END = 0, OPT_USERAPPL = 4, OPT_TSRESOL = 9, OPT_FCSLEN = 13, OPT_TSOFFSET = 14, OPT_FLAGS = 2, OPT_IFDROP = 5 };
+enum {
+    OPT_END = 0,
+    OPT_USERAPPL = 4,
+    OPT_TSRESOL = 9,
+    OPT_FCSLEN = 13,
+    OPT_TSOFFSET = 14,
+    OPT_FLAGS = 2,
+    OPT_IFDROP = 5
+};
 enum { FLAG_OUTBOUND = 2, FLAG_NOT_READY = 1 << 9, FLAG_VALID = 1 << 10, FLAG_TSO = 1 << 11 };
 
 #define MAX_BLOCK (PP_MAX_CAPLEN + (1u << 20))
@@ -19,7 +27,15 @@ enum { FLAG_OUTBOUND = 2, FLAG_NOT_READY = 1 << 9, FLAG_VALID = 1 << 10, FLAG_TS
 static int is_numbered(uint32_t type)
 {
     switch (type) {
-    case 0x9: case 0xbad: case 0x40000bad: case 0x204: case 0x208: case 0x216: case 0x217: case 0x221: case 0x222:
+    case 0x9:
+    case 0xbad:
+    case 0x40000bad:
+    case 0x204:
+    case 0x208:
+    case 0x216:
+    case 0x217:
+    case 0x221:
+    case 0x222:
         return 1;
     default:
         return 0;
@@ -90,7 +106,9 @@ static int interface(pp_capture *c, const uint8_t *w, uint32_t length, size_t at
     if (pp_capture_grow(c) < 0)
         return pp_fault(c, at, "out of memory", -ENOMEM);
     pp_capture_interface *i = &c->interfaces[c->interface_count++];
-    *i = (pp_capture_interface){ .link = pp_file16(c, w + 8), .tsresol = 6, .snaplen = pp_file32(c, w + 12), .drops = UINT64_MAX };
+    *i = (pp_capture_interface){
+        .link = pp_file16(c, w + 8), .tsresol = 6, .snaplen = pp_file32(c, w + 12), .drops = UINT64_MAX
+    };
     options o = { .at = w + 16, .end = w + length - 4 };
     int rc;
     while ((rc = next_option(c, &o)) > 0) {
@@ -128,7 +146,8 @@ static uint64_t time_of(const pp_capture_interface *i, uint32_t high, uint32_t l
 }
 
 /* epb_flags among the options of a packet block: bits 5-8 are the FCS length, 9-11 what the kernel knew of the checksum. */
-static int flags_option(pp_capture *c, const uint8_t *w, const uint8_t *from, const uint8_t *end, size_t at, uint32_t *flags)
+static int flags_option(pp_capture *c, const uint8_t *w, const uint8_t *from, const uint8_t *end, size_t at,
+                        uint32_t *flags)
 {
     options o = { .at = from, .end = end };
     int rc;
@@ -232,13 +251,27 @@ int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int
         return pp_fault(c, at + size - 4, "a block whose two lengths differ", -EBADMSG);
     int rc = 0;
     switch (type) {
-    case SECTION: rc = section(c, w, size, at); break;
-    case INTERFACE: rc = interface(c, w, size, at); break;
-    case ENHANCED: rc = packet(c, w, size, size < 32 ? 0 : pp_file32(c, w + 8), at, b); break;
-    case PACKET: rc = packet(c, w, size, size < 32 ? 0 : pp_file16(c, w + 8), at, b); break;
-    case SIMPLE: rc = simple(c, w, size, at, b); break;
-    case STATISTICS: rc = statistics(c, w, size, at); break;
-    default: c->records += (uint64_t)is_numbered(type); break;
+    case SECTION:
+        rc = section(c, w, size, at);
+        break;
+    case INTERFACE:
+        rc = interface(c, w, size, at);
+        break;
+    case ENHANCED:
+        rc = packet(c, w, size, size < 32 ? 0 : pp_file32(c, w + 8), at, b);
+        break;
+    case PACKET:
+        rc = packet(c, w, size, size < 32 ? 0 : pp_file16(c, w + 8), at, b);
+        break;
+    case SIMPLE:
+        rc = simple(c, w, size, at, b);
+        break;
+    case STATISTICS:
+        rc = statistics(c, w, size, at);
+        break;
+    default:
+        c->records += (uint64_t)is_numbered(type);
+        break;
     }
     return rc < 0 ? rc : (int64_t)size;
 }
@@ -248,7 +281,8 @@ void pp_pcapng_set_ready(uint8_t *data, const uint8_t *window, const uint8_t *en
     pp_capture c = { .swapped = 0 };
     if (data - window < 28 || end - data < 4)
         return;
-    uint8_t *w = data - 28; /* a simple packet block has 12 octets there, and the block before it, with its own end, the rest */
+    uint8_t *w =
+        data - 28; /* a simple packet block has 12 octets there, and the block before it, with its own end, the rest */
     if (pp_file32(&c, w) != ENHANCED && pp_file32(&c, w) != PACKET)
         c.swapped = 1;
     if (pp_file32(&c, w) != ENHANCED && pp_file32(&c, w) != PACKET)

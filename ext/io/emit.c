@@ -22,17 +22,17 @@
 struct pp_emit {
     int fd;
     int finish;
-    uint32_t mtu, join;                /* for this batch */
-    uint32_t wanted_mtu, wanted_join;  /* atomic: for the next */
-    uint32_t refused;                  /* PP_COALESCE_WANT_* that the egress has answered with EINVAL */
+    uint32_t mtu, join;               /* for this batch */
+    uint32_t wanted_mtu, wanted_join; /* atomic: for the next */
+    uint32_t refused;                 /* PP_COALESCE_WANT_* that the egress has answered with EINVAL */
     uint32_t capacity;
     uint32_t used; /* messages waiting */
     int patience;  /* milliseconds left for this batch */
     struct mmsghdr messages[MESSAGES];
     struct iovec vectors[MESSAGES][2];
-    uint32_t last[MESSAGES];  /* packet joined last */
-    uint32_t owner[MESSAGES]; /* packet a message belongs to; the first of those that were joined */
-    pp_joint *flow[MESSAGES];  /* null: a single packet */
+    uint32_t last[MESSAGES];           /* packet joined last */
+    uint32_t owner[MESSAGES];          /* packet a message belongs to; the first of those that were joined */
+    pp_joint *flow[MESSAGES];          /* null: a single packet */
     uint8_t heads[MESSAGES][HEAD + 2]; /* even size: heads stay aligned to two octets */
     pp_coalesce coalesce;
     const pp_batch *batch;

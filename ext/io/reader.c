@@ -124,7 +124,8 @@ int pp_copy_take(void *context, pp_batch *b, pp_ledger *ledger)
     pp_copy *copy = context;
     if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)
         for (uint32_t i = 0; i < b->count; i++) /* finished now: the note "not ready" goes */
-            if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) && b->status[i] != PP_STATUS_PENDING)
+            if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) &&
+                b->status[i] != PP_STATUS_PENDING)
                 pp_pcapng_set_ready(b->data[i], copy->reader->data, copy->reader->data + copy->reader->at);
     int rc = pp_copy_finish(copy);
     if (rc < 0)

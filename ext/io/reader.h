@@ -14,13 +14,13 @@
 
 typedef struct pp_reader {
     pp_capture capture;
-    uint8_t *data;   /* the piece, owned by this */
-    size_t length;   /* octets there */
-    size_t at;       /* octets done */
-    size_t room;     /* octets that fit */
-    size_t copied;   /* octets that a copy has written, or 0 */
+    uint8_t *data; /* the piece, owned by this */
+    size_t length; /* octets there */
+    size_t at;     /* octets done */
+    size_t room;   /* octets that fit */
+    size_t copied; /* octets that a copy has written, or 0 */
     int fd;
-    int final;       /* no more octets will come */
+    int final; /* no more octets will come */
 } pp_reader;
 
 /* Of a file, pipe, socket or terminal, which the caller owns and keeps open.  0 or -ENOMEM. */

@@ -15,8 +15,9 @@
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 256u
 #define LINE 64u
-#define FETCH 2048u        /* octets asked for before they are needed: about as many lines as can be on their way at once */
-#define FETCH_HEADERS 256u /* of them where frames are longer than that: what verify reads of an unfinished super-frame */
+#define FETCH 2048u /* octets asked for before they are needed: about as many lines as can be on their way at once */
+#define FETCH_HEADERS                                                                                                  \
+    256u /* of them where frames are longer than that: what verify reads of an unfinished super-frame */
 
 /* Where the kernel puts the sockaddr_ll, behind its header. */
 #define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))
@@ -32,7 +33,8 @@ static uint32_t least_mac(const pp_ring *r, size_t address)
     return (uint32_t)(address + sizeof(struct sockaddr_ll)) + (r->has_vnet ? PP_VNET_LEN : 0);
 }
 
-static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, const uint8_t *frame, int has_vnet, uint8_t pkttype)
+static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, const uint8_t *frame, int has_vnet,
+                         uint8_t pkttype)
 {
     uint16_t flags = PP_PKT_METADATA;
     if (status & TP_STATUS_CSUMNOTREADY)
@@ -60,16 +62,22 @@ static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, con
 uint16_t pp_ring_link(uint16_t hatype)
 {
     switch (hatype) {
-    case ARPHRD_NONE: case ARPHRD_PPP: case ARPHRD_RAWIP: case ARPHRD_TUNNEL: case ARPHRD_TUNNEL6: case ARPHRD_SIT:
-    case ARPHRD_IPGRE: case ARPHRD_IP6GRE:
+    case ARPHRD_NONE:
+    case ARPHRD_PPP:
+    case ARPHRD_RAWIP:
+    case ARPHRD_TUNNEL:
+    case ARPHRD_TUNNEL6:
+    case ARPHRD_SIT:
+    case ARPHRD_IPGRE:
+    case ARPHRD_IP6GRE:
         return PP_LINK_RAW; /* tun, wireguard, ppp, ip tunnels */
     default:
         return PP_LINK_ETHERNET;
     }
 }
 
-static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns, uint16_t flags,
-                uint16_t link, uint16_t tpid, uint16_t tci)
+static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns,
+                uint16_t flags, uint16_t link, uint16_t tpid, uint16_t tci)
 {
     uint32_t i = b->count++;
     b->data[i] = frame;
@@ -181,8 +189,7 @@ static uint8_t *fetch_copy(pp_ring *r, uint32_t at, uint32_t room, uint32_t wire
     }
     uint32_t head = r->has_vnet ? PP_VNET_LEN : 0;
     if (n < 0 || (uint64_t)n != (uint64_t)wirelen + head) {
-        while (recv(r->fd, r->arena + at, room, MSG_DONTWAIT | MSG_TRUNC) >= 0) {
-        }
+        while (recv(r->fd, r->arena + at, room, MSG_DONTWAIT | MSG_TRUNC) >= 0) {}
         return NULL;
     }
     *caplen = (n > (ssize_t)room ? room : (uint32_t)n) - head;
@@ -220,8 +227,8 @@ static int next_v2(pp_ring *r, pp_batch *b)
         const struct sockaddr_ll *from = (const void *)(at + V2_ADDRESS);
         r->holding++;
         add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
-            flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
-            pp_ring_link(from->sll_hatype), (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
+            flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
+            (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
     }
     return (int)b->count;
 }
@@ -249,8 +256,10 @@ int pp_ring_next(pp_ring *r, pp_batch *b)
 int pp_ring_rebuild(pp_ring *r)
 {
     size_t size = (size_t)r->frame_size * r->frame_count;
-    struct tpacket_req request = { .tp_block_size = r->block_size, .tp_block_nr = r->block_count,
-                                   .tp_frame_size = r->frame_size, .tp_frame_nr = r->frame_count };
+    struct tpacket_req request = { .tp_block_size = r->block_size,
+                                   .tp_block_nr = r->block_count,
+                                   .tp_frame_size = r->frame_size,
+                                   .tp_frame_nr = r->frame_count };
     struct tpacket_req none = { 0 };
     if (r->version != 2 || r->holding || !r->map)
         return -EBUSY;
@@ -264,8 +273,7 @@ int pp_ring_rebuild(pp_ring *r)
         r->map = NULL;
         return rc;
     }
-    while (recv(r->fd, r->arena, PP_RING_ARENA, MSG_DONTWAIT) >= 0) {
-    }
+    while (recv(r->fd, r->arena, PP_RING_ARENA, MSG_DONTWAIT) >= 0) {}
     r->cursor = 0;
     return 0;
 }
@@ -278,7 +286,4 @@ void pp_ring_release(pp_ring *r)
         release_v2(r);
 }
 
-uint32_t pp_ring_capacity(const pp_ring *r)
-{
-    return r->version == 3 ? V3_BATCH : V2_BATCH;
-}
+uint32_t pp_ring_capacity(const pp_ring *r) { return r->version == 3 ? V3_BATCH : V2_BATCH; }

@@ -113,7 +113,8 @@ static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t lengt
         ssize_t n = writev(fd, part, length > first ? 2 : 1);
         if (n >= 0)
             return n;
-        if (errno != EINTR && errno != EAGAIN) /* EAGAIN: somebody made it non-blocking, and it has less room than that */
+        if (errno != EINTR &&
+            errno != EAGAIN) /* EAGAIN: somebody made it non-blocking, and it has less room than that */
             return -errno;
     }
 }

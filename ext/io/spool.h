@@ -18,10 +18,10 @@ typedef struct pp_spool {
     uint32_t interface; /* number in the file */
     uint32_t snaplen;   /* 0: whole frames */
     int only_bad;
-    int is_stopped;     /* the consumer's word: take nothing more; atomic */
-    int has_given_up;   /* its owner's: wait for no reader any more; atomic */
-    uint64_t head;      /* octets ever put in; the producer's; atomic */
-    uint64_t tail;      /* octets ever taken out; the consumer's; atomic */
+    int is_stopped;              /* the consumer's word: take nothing more; atomic */
+    int has_given_up;            /* its owner's: wait for no reader any more; atomic */
+    uint64_t head;               /* octets ever put in; the producer's; atomic */
+    uint64_t tail;               /* octets ever taken out; the consumer's; atomic */
     uint64_t put, full, stopped; /* packets; the producer's; atomic */
 } pp_spool;
 

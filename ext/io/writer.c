@@ -48,7 +48,10 @@ static int put(pp_writer *w, const void *data, size_t length)
     return 0;
 }
 
-static void set32(uint8_t *at, uint32_t v) { memcpy(at, &v, sizeof v); } /* files are written in this machine's byte order */
+static void set32(uint8_t *at, uint32_t v)
+{
+    memcpy(at, &v, sizeof v);
+} /* files are written in this machine's byte order */
 static void set16(uint8_t *at, uint16_t v) { memcpy(at, &v, sizeof v); }
 
 /* Append an option, padded; returns where the next goes. */

@@ -18,12 +18,12 @@
 
 typedef struct pp_writer {
     int fd;
-    int format;          /* enum pp_capture_format */
-    int only_bad;        /* write bad packets only; others count as sent all the same */
-    uint32_t snaplen;    /* 0: as captured */
+    int format;               /* enum pp_capture_format */
+    int only_bad;             /* write bad packets only; others count as sent all the same */
+    uint32_t snaplen;         /* 0: as captured */
     uint64_t packets, octets; /* written, octets of the file */
     /* private */
-    uint32_t interfaces; /* described so far */
+    uint32_t interfaces;                   /* described so far */
     uint32_t number[PP_WRITER_INTERFACES]; /* batch->interface of each */
     uint16_t link[PP_WRITER_INTERFACES];
     uint8_t *buffer;

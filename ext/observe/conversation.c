@@ -80,7 +80,8 @@ static void ports_of(const inner *p, uint16_t port[2])
     if (p->protocol == ICMP || p->protocol == ICMPV6) {
         if (type == 8 || (type == 0 && p->protocol == ICMP) || type == 128 || type == 129)
             port[0] = port[1] = pp_get16(p->transport + 4);
-    } else if (p->protocol == TCP || p->protocol == UDP || p->protocol == 132 || p->protocol == 136 || p->protocol == 33) {
+    } else if (p->protocol == TCP || p->protocol == UDP || p->protocol == 132 || p->protocol == 136 ||
+               p->protocol == 33) {
         port[0] = pp_get16(p->transport);
         port[1] = pp_get16(p->transport + 2);
     }
@@ -101,7 +102,8 @@ static pp_conversation *look_up(pp_conversations *t, const pp_conversation *key)
 {
     uint64_t h = pp_mix(pp_load64(key->address[0]), pp_load64(key->address[0] + 8));
     h = pp_mix(h, pp_mix(pp_load64(key->address[1]), pp_load64(key->address[1] + 8)));
-    h = pp_mix(h, (uint64_t)key->port[0] << 32 | (uint64_t)key->port[1] << 16 | (uint64_t)key->protocol << 8 | key->version);
+    h = pp_mix(h, (uint64_t)key->port[0] << 32 | (uint64_t)key->port[1] << 16 | (uint64_t)key->protocol << 8 |
+                      key->version);
     pp_conversation *victim = NULL;
     for (unsigned i = 0; i < PROBES; i++) {
         pp_conversation *c = &t->at[((h >> 40) + i) & (PP_CONVERSATIONS - 1)];
@@ -123,7 +125,8 @@ static pp_conversation *look_up(pp_conversations *t, const pp_conversation *key)
 }
 
 /* The conversation and direction of a packet.  The lower end comes first, so that both directions meet. */
-static pp_conversation *conversation_of(pp_conversations *t, const pp_batch *b, uint32_t i, const inner *p, unsigned *way)
+static pp_conversation *conversation_of(pp_conversations *t, const pp_batch *b, uint32_t i, const inner *p,
+                                        unsigned *way)
 {
     pp_conversation key = { .version = p->version, .protocol = p->protocol };
     const uint8_t *source = b->data[i] + p->l3 + (p->version == 4 ? 12 : 8);
@@ -152,8 +155,8 @@ static unsigned kind_of(const pp_batch *b, uint32_t i, const inner *p)
             break;
         unsigned mine = PP_WAY_GOOD;
         if (k->status == PP_STATUS_BAD)
-            mine = k->cause == PP_CAUSE_LEAKED         ? PP_WAY_LEAKED
-                   : k->cause == PP_CAUSE_NEVER_FILLED ? PP_WAY_BLANK
+            mine = k->cause == PP_CAUSE_LEAKED          ? PP_WAY_LEAKED
+                   : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_WAY_BLANK
                    : k->cause == PP_CAUSE_INNER_PENDING ? PP_WAY_LEAKED
                                                         : PP_WAY_BAD;
         else if (k->status == PP_STATUS_PENDING)
@@ -303,21 +306,31 @@ static uint64_t fingerprint_of(const pp_batch *b, uint32_t i)
     switch (p.protocol) {
     case TCP: {
         uint32_t header = (t[12] >> 4) * 4u;
-        uint64_t rest = (uint64_t)(t[13] & (SYN | RST | ACK)) << 32 | (uint64_t)pp_get16(t + 14) << 8 | (p.length > header);
+        uint64_t rest =
+            (uint64_t)(t[13] & (SYN | RST | ACK)) << 32 | (uint64_t)pp_get16(t + 14) << 8 | (p.length > header);
         return pp_mix(pp_load64(t + 4), rest << 8 | 6) | 1;
     }
-    case ICMP: case ICMPV6: {
+    case ICMP:
+    case ICMPV6: {
         uint8_t type = t[0];
-        int is_error = p.protocol == ICMPV6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+        int is_error =
+            p.protocol == ICMPV6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
         h = pp_mix(h, (uint64_t)type << 8 | t[1]);
         if (is_error) /* what it quotes may be rewritten, but for the number of the packet */
             return pp_mix(h, count >= 14 ? pp_get32(t + 10) : 0) | 1;
         h = pp_mix(h, pp_get16(t + 6));
         break;
     }
-    case UDP: case 136: break;
-    case 132: case 33: from = 12; break;
-    default: from = 0; break;
+    case UDP:
+    case 136:
+        break;
+    case 132:
+    case 33:
+        from = 12;
+        break;
+    default:
+        from = 0;
+        break;
     }
     return sample(t + (from < count ? from : count), from < count ? count - from : 0, h) | 1;
 }

@@ -16,7 +16,8 @@
 #include <pktmend/stage.h>
 
 #define PP_CONVERSATIONS 4096u
-#define PP_AGAIN_NS 150000000u /* the shortest retransmission timer is 200 ms; what comes sooner is a second tap's copy */
+#define PP_AGAIN_NS                                                                                                    \
+    150000000u /* the shortest retransmission timer is 200 ms; what comes sooner is a second tap's copy */
 
 /* What a packet of one direction carried. */
 enum pp_way_kind {
@@ -35,15 +36,15 @@ enum pp_way_kind {
 typedef struct pp_way {
     uint64_t packets, octets;
     uint64_t kind[PP_WAY_KINDS];
-    uint64_t outgoing;      /* sent by the host of the tap */
-    uint64_t vouched;       /* bad although the source vouched for it */
-    uint64_t super_frames;  /* as the source says */
-    uint64_t short_frames;  /* below Ethernet's 60 octets: not received from a wire */
-    uint64_t accepted;      /* TCP: unfinished segments that were acknowledged; others: unfinished packets with an answer */
-    uint64_t again;         /* TCP: unfinished segments sent again, unacknowledged, after PP_AGAIN_NS */
-    uint64_t first, last;   /* packet numbers */
+    uint64_t outgoing;     /* sent by the host of the tap */
+    uint64_t vouched;      /* bad although the source vouched for it */
+    uint64_t super_frames; /* as the source says */
+    uint64_t short_frames; /* below Ethernet's 60 octets: not received from a wire */
+    uint64_t accepted; /* TCP: unfinished segments that were acknowledged; others: unfinished packets with an answer */
+    uint64_t again;    /* TCP: unfinished segments sent again, unacknowledged, after PP_AGAIN_NS */
+    uint64_t first, last; /* packet numbers */
     uint64_t first_unfinished;
-    uint8_t mac[12];        /* target and source of the first packet, as on the wire; zero where there are none */
+    uint8_t mac[12]; /* target and source of the first packet, as on the wire; zero where there are none */
     uint32_t interface;
     uint32_t largest;            /* octets of its longest frame */
     uint32_t open_from, open_to; /* TCP: octets that were sent unfinished and not acknowledged yet */
@@ -57,7 +58,7 @@ typedef struct pp_conversation {
     uint8_t version, protocol;
     uint8_t is_used;
     uint64_t last;
-    pp_way way[2];          /* way[0] is from end 0 to end 1 */
+    pp_way way[2]; /* way[0] is from end 0 to end 1 */
 } pp_conversation;
 
 typedef struct pp_conversations {

@@ -43,7 +43,8 @@ static uint32_t hash_of(const uint8_t *d, uint32_t l3, uint32_t l4, uint8_t vers
     if (version == 4)
         h ^= pp_load32(d + l3 + 12) * 40503u + pp_load32(d + l3 + 16);
     else
-        h ^= (pp_load32(d + l3 + 20) ^ pp_load32(d + l3 + 12)) * 40503u + (pp_load32(d + l3 + 36) ^ pp_load32(d + l3 + 28));
+        h ^= (pp_load32(d + l3 + 20) ^ pp_load32(d + l3 + 12)) * 40503u +
+             (pp_load32(d + l3 + 36) ^ pp_load32(d + l3 + 28));
     h ^= h >> 15;
     return (h ^ h >> 8) & (PP_SLOTS - 1);
 }
@@ -126,20 +127,21 @@ static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_p
 {
     const uint8_t *x = b->data[f->first], *y = b->data[i];
     uint32_t l3 = f->l3, l4 = f->l4;
-    if (p->payload_at != f->payload_at || p->payload > f->size || f->payload_at - l3 + f->payload + p->payload > LARGEST ||
-        f->count == PP_COALESCE_MOST)
+    if (p->payload_at != f->payload_at || p->payload > f->size ||
+        f->payload_at - l3 + f->payload + p->payload > LARGEST || f->count == PP_COALESCE_MOST)
         return 0;
     if (p->version == 4) { /* version and length, ToS; id; flags, TTL, protocol */
         if (p->id != f->id || memcmp(x + l3, y + l3, 2) != 0 || memcmp(x + l3 + 6, y + l3 + 6, 4) != 0)
             return 0;
-    } else if (memcmp(x + l3, y + l3, 4) != 0 || memcmp(x + l3 + 6, y + l3 + 6, 2) != 0) { /* class, label; next, hop limit */
+    } else if (memcmp(x + l3, y + l3, 4) != 0 ||
+               memcmp(x + l3 + 6, y + l3 + 6, 2) != 0) { /* class, label; next, hop limit */
         return 0;
     }
     if (p->is_udp)
         return f->count < PP_COALESCE_UDP;
     /* acknowledgement and header length; window; options, timestamps included */
-    return p->sequence == f->sequence && memcmp(x + l4 + 8, y + l4 + 8, 5) == 0 && memcmp(x + l4 + 14, y + l4 + 14, 2) == 0 &&
-           memcmp(x + l4 + 20, y + l4 + 20, f->payload_at - l4 - 20) == 0;
+    return p->sequence == f->sequence && memcmp(x + l4 + 8, y + l4 + 8, 5) == 0 &&
+           memcmp(x + l4 + 14, y + l4 + 14, 2) == 0 && memcmp(x + l4 + 20, y + l4 + 20, f->payload_at - l4 - 20) == 0;
 }
 
 /* Does the slot hold a flow of these messages that may still grow? */
@@ -189,9 +191,18 @@ pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_join
     c->slot_generation[slot] = c->generation;
     c->slot[slot] = (uint16_t)c->used;
     f = &c->flows[c->used++];
-    *f = (pp_joint){ .first = i, .last = i, .count = 1, .payload = p.payload, .size = p.payload,
-                    .sequence = p.sequence + p.payload, .id = (uint16_t)(p.id + 1), .open = !p.is_last, .is_udp = p.is_udp,
-                    .l3 = (uint8_t)p.l3, .l4 = (uint8_t)p.l4, .payload_at = (uint8_t)p.payload_at };
+    *f = (pp_joint){ .first = i,
+                     .last = i,
+                     .count = 1,
+                     .payload = p.payload,
+                     .size = p.payload,
+                     .sequence = p.sequence + p.payload,
+                     .id = (uint16_t)(p.id + 1),
+                     .open = !p.is_last,
+                     .is_udp = p.is_udp,
+                     .l3 = (uint8_t)p.l3,
+                     .l4 = (uint8_t)p.l4,
+                     .payload_at = (uint8_t)p.payload_at };
     *opened = f;
     return NULL;
 }
@@ -199,7 +210,8 @@ pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_join
 uint32_t pp_coalesce_head(const pp_joint *f, const pp_batch *b, uint8_t *head)
 {
     const uint8_t *d = b->data[f->first];
-    uint32_t tag = b->flags[f->first] & PP_PKT_VLAN ? 4 : 0, l3 = f->l3 + tag, l4 = f->l4 + tag, all = f->payload_at + tag;
+    uint32_t tag = b->flags[f->first] & PP_PKT_VLAN ? 4 : 0, l3 = f->l3 + tag, l4 = f->l4 + tag,
+             all = f->payload_at + tag;
     uint32_t datagram = f->payload_at - f->l4 + f->payload;
     uint8_t version = b->version[f->first], *frame = head + PP_VNET_LEN, *ip = frame + l3, *transport = frame + l4;
     if (tag) {
@@ -224,8 +236,11 @@ uint32_t pp_coalesce_head(const pp_joint *f, const pp_batch *b, uint8_t *head)
     else
         transport[13] |= b->data[f->last][f->l4 + 13] & PSH;
     memcpy(transport + (f->is_udp ? 6 : 16), &seed, sizeof seed);
-    pp_vnet v = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .hdr_len = (uint16_t)all, .gso_size = (uint16_t)f->size,
-                  .csum_start = (uint16_t)l4, .csum_offset = f->is_udp ? 6 : 16,
+    pp_vnet v = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                  .hdr_len = (uint16_t)all,
+                  .gso_size = (uint16_t)f->size,
+                  .csum_start = (uint16_t)l4,
+                  .csum_offset = f->is_udp ? 6 : 16,
                   .gso_type = f->is_udp      ? VIRTIO_NET_HDR_GSO_UDP_L4
                               : version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4
                                              : VIRTIO_NET_HDR_GSO_TCPV6 };

@@ -14,11 +14,12 @@
 
 #include <pktmend/stage.h>
 
-#define PP_FLOWS 512u            /* between two resets: as many messages as are sent at once */
-#define PP_SLOTS 1024u           /* of the hash table, a power of two; a flow that collides is closed */
-#define PP_COALESCE_HEAD 134u    /* octets of header a joined packet may have: Ethernet, IPv6, TCP with options, and spare */
-#define PP_COALESCE_UDP 64u      /* datagrams (UDP_MAX_SEGMENTS of older kernels) */
-#define PP_COALESCE_MOST 1023u   /* packets: with the header they are the vectors of a message (UIO_MAXIOV) */
+#define PP_FLOWS 512u  /* between two resets: as many messages as are sent at once */
+#define PP_SLOTS 1024u /* of the hash table, a power of two; a flow that collides is closed */
+#define PP_COALESCE_HEAD                                                                                               \
+    134u                    /* octets of header a joined packet may have: Ethernet, IPv6, TCP with options, and spare */
+#define PP_COALESCE_UDP 64u /* datagrams (UDP_MAX_SEGMENTS of older kernels) */
+#define PP_COALESCE_MOST 1023u /* packets: with the header they are the vectors of a message (UIO_MAXIOV) */
 
 /* A segment that may be joined; offsets in its frame. */
 typedef struct pp_part {
@@ -29,23 +30,23 @@ typedef struct pp_part {
 } pp_part;
 
 typedef struct pp_joint {
-    uint32_t first, last;  /* packets of the batch */
+    uint32_t first, last; /* packets of the batch */
     uint32_t count;
-    uint32_t payload;      /* octets in all */
-    uint32_t size;         /* of each but the last */
-    uint32_t sequence;     /* expected next */
+    uint32_t payload;  /* octets in all */
+    uint32_t size;     /* of each but the last */
+    uint32_t sequence; /* expected next */
     uint16_t id;
     uint8_t open, is_udp;
     uint8_t l3, l4, payload_at; /* of the first */
-    uint32_t owner;        /* the caller's: which message it is */
+    uint32_t owner;             /* the caller's: which message it is */
 } pp_joint;
 
 typedef struct pp_coalesce {
     uint32_t generation;
-    uint32_t mtu;          /* of the egress: a segment above it is left alone, and fails as it would have */
-    uint8_t tcp, udp;      /* wanted */
-    uint32_t used;         /* flows since the reset */
-    uint32_t barrier;      /* those before it are closed */
+    uint32_t mtu;     /* of the egress: a segment above it is left alone, and fails as it would have */
+    uint8_t tcp, udp; /* wanted */
+    uint32_t used;    /* flows since the reset */
+    uint32_t barrier; /* those before it are closed */
     uint32_t slot_generation[PP_SLOTS];
     uint16_t slot[PP_SLOTS]; /* index of a flow */
     pp_joint flows[PP_FLOWS];

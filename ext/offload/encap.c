@@ -7,7 +7,7 @@
 #include "sum/sum.h"
 
 enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47 };
-enum { OPTION_JUMBO = 0xc2 }; /* RFC 2675 */
+enum { OPTION_JUMBO = 0xc2 };                             /* RFC 2675 */
 enum { GRE_CHECKSUM = 0x8000, GRE_UNSUPPORTED = 0x5007 }; /* routing, sequence number, version */
 
 uint16_t pp_ip4_difference(const uint8_t *ip)
@@ -97,7 +97,8 @@ static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, c
             return -EOPNOTSUPP;
     }
     switch (to->protocol) {
-    case PROTO_IP4: case PROTO_IP6:
+    case PROTO_IP4:
+    case PROTO_IP6:
         return 0;
     case PROTO_GRE:
         if (length - to->l4 < 8 || (pp_get16(frame + to->l4) & GRE_UNSUPPORTED))
@@ -144,8 +145,14 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
     pp_layer layers[PP_MAX_DEPTH];
     pp_framing framings[PP_MAX_FRAMINGS];
     pp_check checks[PP_CHECKS_PER_PACKET];
-    pp_packet p = { .data = frame, .cap = length, .wire = length, .link = PP_LINK_ETHERNET,
-                    .flags = PP_PKT_SUPER_FRAME | PP_PKT_METADATA, .layers = layers, .framings = framings, .checks = checks };
+    pp_packet p = { .data = frame,
+                    .cap = length,
+                    .wire = length,
+                    .link = PP_LINK_ETHERNET,
+                    .flags = PP_PKT_SUPER_FRAME | PP_PKT_METADATA,
+                    .layers = layers,
+                    .framings = framings,
+                    .checks = checks };
     pp_parse(&p);
     e->count = 0;
     if (field + 2 > length || (p.flags & (PP_PKT_FRAGMENT | PP_PKT_MALFORMED)))
@@ -167,8 +174,8 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
 }
 
 /* The checksum field at head + field over everything from head + start on, seed included. */
-static void write_sum(uint8_t *head, uint32_t start, uint32_t field, uint32_t head_length, uint16_t payload_sum, uint64_t seed,
-                      uint16_t difference, int is_udp)
+static void write_sum(uint8_t *head, uint32_t start, uint32_t field, uint32_t head_length, uint16_t payload_sum,
+                      uint64_t seed, uint16_t difference, int is_udp)
 {
     memset(head + field, 0, 2);
     if ((head_length - start) & 1)
@@ -181,7 +188,8 @@ static void write_sum(uint8_t *head, uint32_t start, uint32_t field, uint32_t he
     memcpy(head + field, &sum, sizeof sum);
 }
 
-void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum, uint32_t index)
+void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum,
+                    uint32_t index)
 {
     for (uint32_t i = 0; i < e->framing_count; i++)
         pp_put16(head + e->framings[i].field, (uint16_t)(head_length - e->framings[i].from + payload));
@@ -191,8 +199,8 @@ void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint
         if (o->protocol == PROTO_UDP) {
             pp_put16(head + o->l4 + 4, (uint16_t)datagram);
             if (o->has_sum)
-                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum, (uint64_t)o->seed + pp_wire16((uint16_t)datagram),
-                          o->sum_difference, 1);
+                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum,
+                          (uint64_t)o->seed + pp_wire16((uint16_t)datagram), o->sum_difference, 1);
         } else if (o->protocol == PROTO_GRE && o->has_sum) {
             write_sum(head, o->l4, o->l4 + 4, head_length, payload_sum, 0, o->sum_difference, 0);
         }

@@ -17,12 +17,12 @@
 #define PP_JUMBO 8u /* octets of an IPv6 hop-by-hop header that holds the jumbo payload option alone */
 
 typedef struct pp_encap_layer {
-    uint32_t l3, l4;      /* offsets in the frame and in each segment */
+    uint32_t l3, l4; /* offsets in the frame and in each segment */
     uint8_t version, protocol;
-    uint8_t has_jumbo;    /* IPv6: the jumbo payload header lies behind it, which segments go without */
-    uint8_t has_sum;      /* UDP with a checksum, GRE with one */
-    uint16_t seed;        /* UDP: pseudo-header sum without the length; host order */
-    uint16_t difference;  /* IPv4: stored header sum minus the right one; 0 if it was right */
+    uint8_t has_jumbo;       /* IPv6: the jumbo payload header lies behind it, which segments go without */
+    uint8_t has_sum;         /* UDP with a checksum, GRE with one */
+    uint16_t seed;           /* UDP: pseudo-header sum without the length; host order */
+    uint16_t difference;     /* IPv4: stored header sum minus the right one; 0 if it was right */
     uint16_t sum_difference; /* the same of UDP's or GRE's */
 } pp_encap_layer;
 
@@ -62,7 +62,8 @@ static inline int pp_is_plain(const uint8_t *frame, uint32_t l3)
 /* Walk from the IPv6 header at l3 (40 octets are there) past options and routing headers: 0 with where what follows begins,
  * its protocol number, and whether the jumbo payload header lies between, as BIG TCP has it.  -EINVAL if they are cut off,
  * -EOPNOTSUPP for a jumbo payload option among others. */
-int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4, uint8_t *protocol, uint8_t *has_jumbo);
+int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4, uint8_t *protocol,
+                uint8_t *has_jumbo);
 
 /* Stored IPv4 header sum minus the right one, in one's complement: 0 if it is right. */
 uint16_t pp_ip4_difference(const uint8_t *ip);

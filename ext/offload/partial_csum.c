@@ -18,7 +18,8 @@ pp_vnet pp_note_in_file(const pp_batch *b, uint32_t i)
     if (b->flags[i] & PP_PKT_NOT_READY) {
         const pp_check *k = pp_note_check(b, i);
         if (k && k->status == PP_STATUS_PENDING && k->start <= UINT16_MAX - TAG)
-            v = (pp_vnet){ .flags = PP_NOTE_NEEDS_CSUM, .csum_start = (uint16_t)k->start,
+            v = (pp_vnet){ .flags = PP_NOTE_NEEDS_CSUM,
+                           .csum_start = (uint16_t)k->start,
                            .csum_offset = (uint16_t)(k->offset - k->start) };
     }
     return v;
@@ -33,8 +34,8 @@ int pp_note_misleads(const pp_batch *b, uint32_t i, const pp_vnet *v)
         return 0;
     const pp_check *k = b->checks + b->check_first[i];
     for (unsigned j = 0; j < b->check_count[i]; j++, k++)
-        if (k->status == PP_STATUS_BAD && k->proto != PP_PROTO_IP && k->cause != PP_CAUSE_LEAKED && k->start <= v->csum_start &&
-            (!v->gso_type || (k->flags & PP_CHECK_FLAGGED)))
+        if (k->status == PP_STATUS_BAD && k->proto != PP_PROTO_IP && k->cause != PP_CAUSE_LEAKED &&
+            k->start <= v->csum_start && (!v->gso_type || (k->flags & PP_CHECK_FLAGGED)))
             return 1;
     return 0;
 }

@@ -50,7 +50,8 @@ static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_
 /* Find what lies around the IP packet that is to be split, which begins at the offset returned; l3: of the outermost. */
 static int find_around(pp_encap *e, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3)
 {
-    int has_note = v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, inside = has_note && is_inside(frame, length, l3, v->csum_start);
+    int has_note = v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        inside = has_note && is_inside(frame, length, l3, v->csum_start);
     if (!inside && pp_is_plain(frame, l3))
         return (int)l3;
     uint32_t l4 = has_note ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a note: UDP over IPv4 */
@@ -171,8 +172,9 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
     }
     s->is_udp = protocol == 17;
     if ((type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp || (!s->is_udp && protocol != 6) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) || (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) ||
-        l4 > end || end - l4 < (s->is_udp ? 8u : 20u) || !are_framings_right(&s->encap, frame, length, end))
+        (type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) ||
+        (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) || l4 > end || end - l4 < (s->is_udp ? 8u : 20u) ||
+        !are_framings_right(&s->encap, frame, length, end))
         return -EINVAL;
     header = s->is_udp ? 8 : (frame[l4 + 12] >> 4) * 4u;
     if (header < 8 || (!s->is_udp && header < 20) || header >= end - l4)
@@ -241,8 +243,8 @@ int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
         payload_sum = pp_fold(pp_kernel_active()->sum(payload, size));
     if (!s->no_sum) {
         memset(transport + field, 0, 2);
-        uint64_t sum = (uint64_t)s->seed + pp_wire16((uint16_t)datagram) + pp_sum_portable(transport, s->head_length - s->l4) +
-                       payload_sum;
+        uint64_t sum = (uint64_t)s->seed + pp_wire16((uint16_t)datagram) +
+                       pp_sum_portable(transport, s->head_length - s->l4) + payload_sum;
         uint16_t check = (uint16_t)~pp_fold(sum);
         if (check == 0 && s->is_udp)
             check = 0xffff; /* RFC 768 */

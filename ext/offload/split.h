@@ -26,8 +26,8 @@ typedef struct pp_segment {
 /* Progress through one super-frame. */
 typedef struct pp_split {
     const uint8_t *frame;
-    uint32_t l3, l4;       /* offsets in the segment's header */
-    uint32_t head_length;  /* L2 to L4 */
+    uint32_t l3, l4;      /* offsets in the segment's header */
+    uint32_t head_length; /* L2 to L4 */
     uint32_t cut_count;
     uint32_t cuts[PP_ENCAP_LAYERS + 1]; /* offsets in the frame of IPv6 jumbo payload headers, which are left out */
     uint32_t payload_at;
@@ -39,7 +39,7 @@ typedef struct pp_split {
     uint16_t seed;         /* the stored field, with the super-frame's length taken out; host order */
     uint16_t difference;   /* IPv4: of a header sum that was wrong already */
     uint8_t version, is_udp, no_sum;
-    pp_encap encap;        /* what lies around the IP packet that is split; offsets in the segment's header */
+    pp_encap encap; /* what lies around the IP packet that is split; offsets in the segment's header */
 } pp_split;
 
 /* Complete the checksum that the virtio-net header names: add from csum_start to the end, seed included, store the
@@ -56,7 +56,8 @@ int pp_complete_crc32c(uint8_t *frame, const pp_check *check);
  * mtu: of the egress; TCP segments are made smaller than gso_size if they must be to fit; UDP datagrams never.
  * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type or a tunnel that is not
  * split, -EMSGSIZE if the header is longer than PP_SPLIT_HEAD. */
-int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const pp_vnet *vnet, uint32_t l3, uint32_t mtu);
+int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const pp_vnet *vnet, uint32_t l3,
+                   uint32_t mtu);
 
 /* Write the next segment's header to head (PP_SPLIT_HEAD octets of room) and describe it.  1, or 0 when there are no more. */
 int pp_split_next(pp_split *split, uint8_t *head, pp_segment *segment);

@@ -10,8 +10,13 @@
 static inline unsigned pp_layers_of(const pp_batch *b, uint32_t i, pp_layer *layers)
 {
     pp_check found[PP_CHECKS_PER_PACKET];
-    pp_packet p = { .data = b->data[i], .cap = b->caplen[i], .wire = b->wirelen[i], .link = b->link[i],
-                    .flags = b->flags[i], .layers = layers, .checks = found };
+    pp_packet p = { .data = b->data[i],
+                    .cap = b->caplen[i],
+                    .wire = b->wirelen[i],
+                    .link = b->link[i],
+                    .flags = b->flags[i],
+                    .layers = layers,
+                    .checks = found };
     pp_parse(&p);
     return p.layer_count;
 }

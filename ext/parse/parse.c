@@ -105,11 +105,24 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
 {
     for (unsigned tags = 0;; tags++) {
         switch (type) {
-        case ETHERTYPE_IP4: pp_parse_ip4(p, c); return;
-        case ETHERTYPE_IP6: pp_parse_ip6(p, c); return;
-        case 0x8847: case 0x8848: pp_parse_mpls(p, c); return;
-        case 0x8864: pppoe(p, c); return;
-        case 0x8100: case 0x88a8: case 0x9100: case 0x9200: case 0x9300:
+        case ETHERTYPE_IP4:
+            pp_parse_ip4(p, c);
+            return;
+        case ETHERTYPE_IP6:
+            pp_parse_ip6(p, c);
+            return;
+        case 0x8847:
+        case 0x8848:
+            pp_parse_mpls(p, c);
+            return;
+        case 0x8864:
+            pppoe(p, c);
+            return;
+        case 0x8100:
+        case 0x88a8:
+        case 0x9100:
+        case 0x9200:
+        case 0x9300:
             if (tags == PP_MAX_VLAN) {
                 pp_malformed(p, c);
                 return;
@@ -304,7 +317,12 @@ void pp_parse_ip6(pp_packet *p, pp_cursor *c)
     for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
         uint32_t length;
         switch (next) {
-        case 0: case 43: case 60: case 135: case 139: case 140:
+        case 0:
+        case 43:
+        case 60:
+        case 135:
+        case 139:
+        case 140:
             if (!pp_need(p, c, 8))
                 return;
             h = p->data + c->at;
@@ -393,7 +411,9 @@ void pp_parse(pp_packet *p)
             pp_parse_ethernet(p, c);
         }
         break;
-    case PP_LINK_RAW: case PP_LINK_RAW_BSD: case PP_LINK_RAW_OPENBSD:
+    case PP_LINK_RAW:
+    case PP_LINK_RAW_BSD:
+    case PP_LINK_RAW_OPENBSD:
         by_version(p, c);
         break;
     case PP_LINK_IPV4:
@@ -402,7 +422,8 @@ void pp_parse(pp_packet *p)
     case PP_LINK_IPV6:
         pp_parse_ip6(p, c);
         break;
-    case PP_LINK_NULL: case PP_LINK_LOOP:
+    case PP_LINK_NULL:
+    case PP_LINK_LOOP:
         if (!pp_need(p, c, 4))
             break;
         family = pp_get32(p->data);
@@ -436,7 +457,8 @@ void pp_parse(pp_packet *p)
         else if (pp_get16(p->data) >= 0x0600)
             pp_parse_ethertype(p, c, pp_get16(p->data));
         break;
-    case PP_LINK_PPP: case PP_LINK_PPP_HDLC:
+    case PP_LINK_PPP:
+    case PP_LINK_PPP_HDLC:
         if (p->link == PP_LINK_PPP_HDLC && pp_within(c, 4) && (p->data[0] == 0x0f || p->data[0] == 0x8f)) {
             c->at = 4; /* Cisco HDLC in the same framing, RFC 4349 */
             pp_parse_ethertype(p, c, pp_get16(p->data + 2));

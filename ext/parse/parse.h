@@ -13,9 +13,20 @@
 
 /* LINKTYPE_* values that are understood (https://www.tcpdump.org/linktypes.html). */
 enum pp_link {
-    PP_LINK_NULL = 0, PP_LINK_ETHERNET = 1, PP_LINK_PPP = 9, PP_LINK_RAW_BSD = 12, PP_LINK_RAW_OPENBSD = 14,
-    PP_LINK_PPP_HDLC = 50, PP_LINK_PPPOE = 51, PP_LINK_RAW = 101, PP_LINK_C_HDLC = 104, PP_LINK_LOOP = 108,
-    PP_LINK_SLL = 113, PP_LINK_IPV4 = 228, PP_LINK_IPV6 = 229, PP_LINK_SLL2 = 276
+    PP_LINK_NULL = 0,
+    PP_LINK_ETHERNET = 1,
+    PP_LINK_PPP = 9,
+    PP_LINK_RAW_BSD = 12,
+    PP_LINK_RAW_OPENBSD = 14,
+    PP_LINK_PPP_HDLC = 50,
+    PP_LINK_PPPOE = 51,
+    PP_LINK_RAW = 101,
+    PP_LINK_C_HDLC = 104,
+    PP_LINK_LOOP = 108,
+    PP_LINK_SLL = 113,
+    PP_LINK_IPV4 = 228,
+    PP_LINK_IPV6 = 229,
+    PP_LINK_SLL2 = 276
 };
 
 #define PP_MAX_DEPTH 8u       /* tunnels within tunnels */
@@ -24,14 +35,24 @@ enum pp_link {
 #define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
 #define PP_MAX_FRAMINGS 4u    /* PPPoE and 802.3 headers of one frame that are recorded */
 
-enum { TUNNEL_VXLAN = 4789, TUNNEL_VXLAN_LINUX = 8472, TUNNEL_VXLAN_GPE = 4790, TUNNEL_GENEVE = 6081,
-       TUNNEL_GTPU = 2152, TUNNEL_TEREDO = 3544 };
+enum {
+    TUNNEL_VXLAN = 4789,
+    TUNNEL_VXLAN_LINUX = 8472,
+    TUNNEL_VXLAN_GPE = 4790,
+    TUNNEL_GENEVE = 6081,
+    TUNNEL_GTPU = 2152,
+    TUNNEL_TEREDO = 3544
+};
 
 /* Does the parser look for a packet inside UDP between these ports? */
 static inline int pp_is_tunnel(uint16_t source, uint16_t destination)
 {
     switch (destination) {
-    case TUNNEL_VXLAN: case TUNNEL_VXLAN_LINUX: case TUNNEL_VXLAN_GPE: case TUNNEL_GENEVE: case TUNNEL_GTPU:
+    case TUNNEL_VXLAN:
+    case TUNNEL_VXLAN_LINUX:
+    case TUNNEL_VXLAN_GPE:
+    case TUNNEL_GENEVE:
+    case TUNNEL_GTPU:
     case TUNNEL_TEREDO:
         return 1;
     default:
@@ -61,13 +82,13 @@ typedef struct pp_framing {
 /* One packet on its way through the parser. */
 typedef struct pp_packet {
     const uint8_t *data;
-    uint32_t cap;    /* octets at data */
-    uint32_t wire;   /* octets the frame had, >= cap */
+    uint32_t cap;  /* octets at data */
+    uint32_t wire; /* octets the frame had, >= cap */
     uint16_t link;
     uint16_t flags;  /* in: from the source; out: MALFORMED and FRAGMENT added */
     uint16_t l3, l4; /* out: of the outermost IP packet */
     uint8_t version, protocol;
-    uint8_t count;   /* out: checks found, at most PP_CHECKS_PER_PACKET */
+    uint8_t count; /* out: checks found, at most PP_CHECKS_PER_PACKET */
     uint8_t layer_count;
     uint8_t framing_count; /* above PP_MAX_FRAMINGS: there are more than were recorded */
     pp_framing *framings;  /* in: room for PP_MAX_FRAMINGS, or null; out: outermost first */

@@ -11,9 +11,9 @@
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {
-    uint32_t at;    /* next octet */
-    uint32_t limit; /* octets that may be read: min(end, captured) */
-    uint32_t end;   /* where the innermost enclosing length says the packet ends */
+    uint32_t at;     /* next octet */
+    uint32_t limit;  /* octets that may be read: min(end, captured) */
+    uint32_t end;    /* where the innermost enclosing length says the packet ends */
     uint64_t pseudo; /* sum of the addresses, host order */
     uint8_t version; /* of the IP header just left */
     uint8_t depth;
@@ -24,10 +24,7 @@ typedef struct pp_cursor {
 } pp_cursor;
 
 /* May n octets be read at the cursor? */
-static inline int pp_within(const pp_cursor *c, uint32_t n)
-{
-    return c->at <= c->limit && n <= c->limit - c->at;
-}
+static inline int pp_within(const pp_cursor *c, uint32_t n) { return c->at <= c->limit && n <= c->limit - c->at; }
 
 static inline void pp_malformed(pp_packet *p, const pp_cursor *c)
 {
@@ -132,7 +129,9 @@ static inline pp_check *pp_cover(pp_packet *p, const pp_cursor *c, uint8_t proto
             if (c->fragment || c->contradiction || !whole)
                 pp_unchecked(k, PP_REASON_QUOTED); /* not even its arithmetic can be done */
         } else {
-            pp_unchecked(k, c->fragment ? PP_REASON_FRAGMENT : c->contradiction ? PP_REASON_LENGTH : PP_REASON_TRUNCATED);
+            pp_unchecked(k, c->fragment        ? PP_REASON_FRAGMENT
+                            : c->contradiction ? PP_REASON_LENGTH
+                                               : PP_REASON_TRUNCATED);
         }
     }
     return k;

@@ -14,8 +14,16 @@
 static int is_tunnel_port(uint16_t port)
 {
     switch (port) {
-    case TUNNEL_VXLAN: case TUNNEL_VXLAN_LINUX: case TUNNEL_VXLAN_GPE: case TUNNEL_GENEVE: case TUNNEL_GTPU:
-    case 2268: /* AMT */ case 4341: case 4342: /* LISP */ case 4754: /* GRE-in-UDP */ case 6635: /* MPLS-in-UDP */
+    case TUNNEL_VXLAN:
+    case TUNNEL_VXLAN_LINUX:
+    case TUNNEL_VXLAN_GPE:
+    case TUNNEL_GENEVE:
+    case TUNNEL_GTPU:
+    case 2268: /* AMT */
+    case 4341:
+    case 4342: /* LISP */
+    case 4754: /* GRE-in-UDP */
+    case 6635: /* MPLS-in-UDP */
         return 1;
     default:
         return 0;
@@ -102,11 +110,20 @@ static void vxlan(pp_packet *p, pp_cursor *c, uint16_t port)
     if (!descend(c, 8))
         return;
     switch (next) {
-    case 1: pp_parse_ip4(p, c); break;
-    case 2: pp_parse_ip6(p, c); break;
-    case 3: pp_parse_ethernet(p, c); break;
-    case 5: pp_parse_mpls(p, c); break;
-    default: break;
+    case 1:
+        pp_parse_ip4(p, c);
+        break;
+    case 2:
+        pp_parse_ip6(p, c);
+        break;
+    case 3:
+        pp_parse_ethernet(p, c);
+        break;
+    case 5:
+        pp_parse_mpls(p, c);
+        break;
+    default:
+        break;
     }
 }
 
@@ -130,10 +147,19 @@ static void teredo(pp_packet *p, pp_cursor *c)
 static void udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination)
 {
     switch (destination) {
-    case TUNNEL_VXLAN: case TUNNEL_VXLAN_LINUX: case TUNNEL_VXLAN_GPE: vxlan(p, c, destination); return;
-    case TUNNEL_GENEVE: geneve(p, c); return;
-    case TUNNEL_GTPU: gtpu(p, c); return;
-    default: break;
+    case TUNNEL_VXLAN:
+    case TUNNEL_VXLAN_LINUX:
+    case TUNNEL_VXLAN_GPE:
+        vxlan(p, c, destination);
+        return;
+    case TUNNEL_GENEVE:
+        geneve(p, c);
+        return;
+    case TUNNEL_GTPU:
+        gtpu(p, c);
+        return;
+    default:
+        break;
     }
     if (source == TUNNEL_TEREDO || destination == TUNNEL_TEREDO)
         teredo(p, c);
@@ -315,8 +341,12 @@ static void gre(pp_packet *p, pp_cursor *c)
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
 {
     switch (protocol) {
-    case 6: pp_parse_tcp(p, c); return;
-    case 17: udp(p, c); return;
+    case 6:
+        pp_parse_tcp(p, c);
+        return;
+    case 17:
+        udp(p, c);
+        return;
     case 1:
         if (c->version == 4)
             icmp(p, c);
@@ -325,11 +355,21 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
         if (c->version == 6)
             icmpv6(p, c);
         return;
-    case 2: igmp(p, c); return;
-    case 136: udplite(p, c); return;
-    case 132: sctp(p, c); return;
-    case 33: dccp(p, c); return;
-    case 47: gre(p, c); return;
+    case 2:
+        igmp(p, c);
+        return;
+    case 136:
+        udplite(p, c);
+        return;
+    case 132:
+        sctp(p, c);
+        return;
+    case 33:
+        dccp(p, c);
+        return;
+    case 47:
+        gre(p, c);
+        return;
     case 51: /* AH over IPv4, RFC 4302 */
         if (pp_need(p, c, 8)) {
             uint8_t next = p->data[c->at];

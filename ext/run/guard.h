@@ -34,7 +34,8 @@ typedef struct pp_guard {
     int fault;                  /* atomic: of the first failure */
 } pp_guard;
 
-int pp_guard_init(pp_guard *guard, uint32_t capacity); /* 0 or -ENOMEM; the fields above private are the caller's to fill */
+int pp_guard_init(pp_guard *guard,
+                  uint32_t capacity); /* 0 or -ENOMEM; the fields above private are the caller's to fill */
 void pp_guard_free(pp_guard *guard);
 int pp_guard_run(pp_batch *batch, void *guard);
 /* Copy the counters; from any thread.  fault: -errno of the first failure, or 0. */

@@ -15,11 +15,11 @@
 
 #define PUBLISH_NS 200000000u /* how old the published counters may be */
 #define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
-#define FRAME_OCTETS 1024u    /* what a frame costs beside its octets: sixteen short ones weigh as much as a super-frame */
+#define FRAME_OCTETS 1024u /* what a frame costs beside its octets: sixteen short ones weigh as much as a super-frame */
 #define LARGE_OCTETS 16384u
-#define BULK_OCTETS 512u      /* a frame's, on average, from which on it is octets that are carried rather than frames */
-#define LOAD_NS 300000u       /* how long there is load after a large batch */
-#define LINGER_NS 10000u      /* how long bulk may pause before the ring is left alone */
+#define BULK_OCTETS 512u /* a frame's, on average, from which on it is octets that are carried rather than frames */
+#define LOAD_NS 300000u  /* how long there is load after a large batch */
+#define LINGER_NS 10000u /* how long bulk may pause before the ring is left alone */
 
 int pp_loop_init(pp_loop *l)
 {

@@ -57,21 +57,21 @@ typedef struct pp_loop {
     pp_stage stages[PP_MAX_STAGES];
     uint32_t stage_count;
     pp_batch *batch;
-    int wake_fd;        /* eventfd */
-    int failed_stage;   /* after a negative return: which stage, or -1 */
-    int sink_failed;    /* after a negative return: it came from the sink */
-    uint64_t limit;     /* packets to read at most, 0 no limit; what lies beyond is not looked at */
-    uint64_t busy_ns;   /* look again without sleeping for so long after the last packet; 0: sleep at once */
-    uint64_t rest_ns;   /* under load, look again after so long instead of being woken for each frame; 0: be woken */
-    unsigned look_every; /* batches between two looks at the clock; 1 where a stage may be slow */
+    int wake_fd;          /* eventfd */
+    int failed_stage;     /* after a negative return: which stage, or -1 */
+    int sink_failed;      /* after a negative return: it came from the sink */
+    uint64_t limit;       /* packets to read at most, 0 no limit; what lies beyond is not looked at */
+    uint64_t busy_ns;     /* look again without sleeping for so long after the last packet; 0: sleep at once */
+    uint64_t rest_ns;     /* under load, look again after so long instead of being woken for each frame; 0: be woken */
+    unsigned look_every;  /* batches between two looks at the clock; 1 where a stage may be slow */
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
     uint64_t rebuilds;    /* of the source, after it stopped handing frames over */
     /* private */
     volatile int stopping;
     int has_ended, rc;
     unsigned turns;
-    uint8_t new_load;   /* PP_LOAD_*: what came since the last look at the load */
-    uint8_t load;       /* what came last, at load_ns */
+    uint8_t new_load; /* PP_LOAD_*: what came since the last look at the load */
+    uint8_t load;     /* what came last, at load_ns */
     uint64_t load_ns;
     uint64_t last_packet_ns;
     pp_ledger ledger;

@@ -10,13 +10,32 @@ static inline uint32_t pp_get32(const uint8_t *p)
 {
     return ((uint32_t)p[0] << 24) | ((uint32_t)p[1] << 16) | ((uint32_t)p[2] << 8) | p[3];
 }
-static inline void pp_put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8); p[1] = (uint8_t)v; }
+static inline void pp_put16(uint8_t *p, uint16_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
 
 /* As the machine loads it: sums are kept that way (RFC 1071 section 2(B)). */
-static inline uint16_t pp_load16(const void *p) { uint16_t v; memcpy(&v, p, sizeof v); return v; }
-static inline uint32_t pp_load32(const void *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
+static inline uint16_t pp_load16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint32_t pp_load32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 
-static inline uint64_t pp_load64(const void *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
+static inline uint64_t pp_load64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 
 /* A hash of two numbers: upper bits choose a slot, lower ones tell its tenants apart. */
 static inline uint64_t pp_mix(uint64_t a, uint64_t b)

@@ -14,8 +14,8 @@
 #define POLYNOMIAL 0x82f63b78u
 #define STRETCH 128u /* 64-bit words at most that one of the three streams takes at a time */
 
-static uint32_t table[8][256];            /* [k]: of an octet with k octets of zeros behind it */
-static uint32_t move[2 * STRETCH + 1];    /* [n]: x^(64 n - 33), what moves a CRC over n words */
+static uint32_t table[8][256];         /* [k]: of an octet with k octets of zeros behind it */
+static uint32_t move[2 * STRETCH + 1]; /* [n]: x^(64 n - 33), what moves a CRC over n words */
 static int ready;
 
 /* The same whoever makes it: two threads that come here first do no harm. */
@@ -73,7 +73,12 @@ uint32_t pp_crc32c_portable(uint32_t crc, const void *data, size_t length)
 #define FEW 12u /* words for which putting streams together costs more than it saves */
 #define TARGET __attribute__((target("sse4.2,pclmul")))
 
-static inline uint64_t load64(const uint8_t *p) { uint64_t w; memcpy(&w, p, sizeof w); return w; }
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
 
 /* The product of two polynomials of 32 bits, times x: their bits are in reverse. */
 static inline TARGET uint64_t product(uint64_t a, uint32_t b)

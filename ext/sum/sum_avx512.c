@@ -147,14 +147,15 @@ TARGET uint64_t pp_sum_avx512(const void *data, size_t length)
 {
     if (length <= LINE)
         return sum_short(data, length);
-    return __atomic_load_n(&has_vnni, __ATOMIC_RELAXED) ? pp_sum_avx512_vnni(data, length) : pp_sum_avx512_bw(data, length);
+    return __atomic_load_n(&has_vnni, __ATOMIC_RELAXED) ? pp_sum_avx512_vnni(data, length)
+                                                        : pp_sum_avx512_bw(data, length);
 }
 
 int pp_supported_avx512(void)
 {
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("bmi2"))
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
+        !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("bmi2"))
         return 0;
     __atomic_store_n(&has_vnni, __builtin_cpu_supports("avx512vnni") != 0, __ATOMIC_RELAXED);
     return 1;

@@ -16,7 +16,10 @@ static const uint8_t keep_last[32] = {
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 };
 
-static inline uint32x4_t step(uint32x4_t lanes, uint8x16_t octets) { return vpadalq_u16(lanes, vreinterpretq_u16_u8(octets)); }
+static inline uint32x4_t step(uint32x4_t lanes, uint8x16_t octets)
+{
+    return vpadalq_u16(lanes, vreinterpretq_u16_u8(octets));
+}
 
 uint64_t pp_sum_neon(const void *data, size_t length)
 {

@@ -3,8 +3,18 @@
 
 #include <string.h>
 
-static inline uint64_t load64(const uint8_t *p) { uint64_t w; memcpy(&w, p, sizeof w); return w; }
-static inline uint32_t load32(const uint8_t *p) { uint32_t w; memcpy(&w, p, sizeof w); return w; }
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+static inline uint32_t load32(const uint8_t *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
 
 /* Of a word that ends a slice: drop what others have added, keep its last n octets where a word of them and zeros
  * would have them.  0 < n < its size. */

@@ -1,12 +1,12 @@
 """pktmend: read frames from a packet ring or a capture, judge their checksums, repair, send them on.
 
-    from pktmend import Batch, Emit, Pipeline, Ring, Status, Verdict, verify
+from pktmend import Batch, Emit, Pipeline, Ring, Status, Verdict, verify
 
-    def drop_bad(batch: Batch) -> None:
-        \"\"\"Drop packets with a wrong checksum.  Reads: status.  Writes: verdict.\"\"\"
-        batch.mark(Verdict.DROP, status=Status.BAD)
+def drop_bad(batch: Batch) -> None:
+    \"\"\"Drop packets with a wrong checksum.  Reads: status.  Writes: verdict.\"\"\"
+    batch.mark(Verdict.DROP, status=Status.BAD)
 
-    Pipeline(Ring("veth-a", outgoing=False), [verify, drop_bad], Emit("veth-b")).run()
+Pipeline(Ring("veth-a", outgoing=False), [verify, drop_bad], Emit("veth-b")).run()
 """
 
 from __future__ import annotations

@@ -203,9 +203,7 @@ class RingSource(Source):
     def release(self, batch: Batch) -> None: ...
 
 class CaptureSource(Source):
-    def __new__(
-        cls, fd: int, *, capacity: int = 1024, filter: PacketFilter | None = None
-    ) -> CaptureSource: ...
+    def __new__(cls, fd: int, *, capacity: int = 1024, filter: PacketFilter | None = None) -> CaptureSource: ...
     @property
     def filter(self) -> PacketFilter | None: ...
     def begin(self) -> int: ...
@@ -275,7 +273,13 @@ class Spool:
 
 class Loop:
     def __new__(
-        cls, source: Source, stages: list[Any], sink: Sink, limit: int = 0, busy_ns: int = 0, rest_ns: int = 0,
+        cls,
+        source: Source,
+        stages: list[Any],
+        sink: Sink,
+        limit: int = 0,
+        busy_ns: int = 0,
+        rest_ns: int = 0,
         on_error: int = 0,
     ) -> Loop: ...
     def run(self) -> None: ...

@@ -35,9 +35,9 @@ static inline pp_batch columns(uint32_t capacity)
 
 static inline void columns_free(pp_batch *b)
 {
-    void *all[] = { b->data, b->caplen, b->wirelen, b->time_ns, b->number, b->flags, b->link, b->vlan_tpid, b->vlan_tci,
-                    b->interface, b->l3, b->l4, b->version, b->protocol, b->status, b->cause, b->check_first, b->check_count,
-                    b->checks, b->verdict, b->drop };
+    void *all[] = { b->data,      b->caplen,   b->wirelen,     b->time_ns,     b->number, b->flags,   b->link,
+                    b->vlan_tpid, b->vlan_tci, b->interface,   b->l3,          b->l4,     b->version, b->protocol,
+                    b->status,    b->cause,    b->check_first, b->check_count, b->checks, b->verdict, b->drop };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
 }

@@ -24,8 +24,11 @@ typedef struct packet {
 } packet;
 
 /* Odd lengths and none, more than the snap length of 100, a wire length beyond, seconds after 2038. */
-static const packet packets[PACKETS] = { { 1, 2, 60, 60 }, { 3, 999999, 0, 0 }, { 4, 5, 1, 1 }, { 0x80000001, 6, 33, 1514 },
-    { 7, 8, 150, 150 }, { 0xffffffff, 9, 64, 65 }, { 10, 11, 0, 70000 }, { 12, 13, 97, 97 }, { 14, 15, 14, 14 } };
+static const packet packets[PACKETS] = { { 1, 2, 60, 60 },     { 3, 999999, 0, 0 },
+                                         { 4, 5, 1, 1 },       { 0x80000001, 6, 33, 1514 },
+                                         { 7, 8, 150, 150 },   { 0xffffffff, 9, 64, 65 },
+                                         { 10, 11, 0, 70000 }, { 12, 13, 97, 97 },
+                                         { 14, 15, 14, 14 } };
 
 static pp_batch batch(uint32_t capacity)
 {
@@ -81,7 +84,8 @@ static file whole(uint32_t magic, int big_endian, uint32_t link)
 }
 
 /* Packet seen of the file that whole() wrote. */
-static void check_packet(const file *f, const pp_batch *b, uint32_t i, unsigned seen, const uint8_t *window, size_t length)
+static void check_packet(const file *f, const pp_batch *b, uint32_t i, unsigned seen, const uint8_t *window,
+                         size_t length)
 {
     const packet *p = &packets[seen];
     uint64_t unit = f->magic == 0xa1b23c4d ? 1 : 1000;
@@ -114,7 +118,8 @@ static unsigned read_file(const file *f, uint32_t step, uint32_t capacity, int v
         int final = have == f->length;
         memcpy(window, f->octets + done, have - done);
         *rc = pp_capture_next(c, window, have - done, final, &b, &consumed);
-        CHECK_THAT(consumed <= have - done && (*rc < 0 || (uint32_t)*rc == b.count) && b.count <= capacity, "%zu octets, %d packets", consumed, *rc);
+        CHECK_THAT(consumed <= have - done && (*rc < 0 || (uint32_t)*rc == b.count) && b.count <= capacity,
+                   "%zu octets, %d packets", consumed, *rc);
         for (uint32_t i = 0; verify && *rc > 0 && i < b.count && seen + i < PACKETS; i++)
             check_packet(f, &b, i, seen + i, window, have - done);
         free(memory);
@@ -145,9 +150,10 @@ static void test_byte_orders_and_resolutions(void)
             CHECK_EQ(read_file(&f, FILE_MAX, ROOM, 1, &rc, &c), PACKETS);
             CHECK_EQ(rc, 0);
             CHECK_EQ(c.format, PP_CAPTURE_PCAP);
-            CHECK_EQ(read_file(&f, FILE_MAX, 1, 1, &rc, &c), PACKETS); /* a batch of one */
+            CHECK_EQ(read_file(&f, FILE_MAX, 1, 1, &rc, &c), PACKETS);       /* a batch of one */
             CHECK_EQ(read_file(&f, FILE_MAX, PACKETS, 1, &rc, &c), PACKETS); /* a batch that is just full */
-            for (uint32_t step = 1; step < 260; step += step < 30 ? 1 : 23) { /* in pieces: 150 + 24 is the longest record */
+            for (uint32_t step = 1; step < 260;
+                 step += step < 30 ? 1 : 23) { /* in pieces: 150 + 24 is the longest record */
                 CHECK_EQ(read_file(&f, step, 4, 1, &rc, &c), PACKETS);
                 CHECK_EQ(rc, 0);
             }
@@ -169,9 +175,10 @@ static void test_link_type_with_upper_bits(void)
     static const struct {
         uint32_t field, caplen, wirelen, want_caplen, want_wirelen;
         uint16_t link;
-    } cases[] = { { 0x30000001, 60, 60, 60, 60, 1 }, { 0x24000001, 64, 64, 60, 60, 1 }, { 0x24000001, 62, 64, 60, 60, 1 },
-        { 0x24000001, 50, 64, 50, 60, 1 }, { 0x24000001, 3, 3, 3, 3, 1 }, { 0x04000071, 40, 40, 40, 40, 113 },
-        { 0x14000114, 40, 40, 38, 38, 276 }, { 0xf4000001, 30, 30, 0, 0, 1 } };
+    } cases[] = { { 0x30000001, 60, 60, 60, 60, 1 },   { 0x24000001, 64, 64, 60, 60, 1 },
+                  { 0x24000001, 62, 64, 60, 60, 1 },   { 0x24000001, 50, 64, 50, 60, 1 },
+                  { 0x24000001, 3, 3, 3, 3, 1 },       { 0x04000071, 40, 40, 40, 40, 113 },
+                  { 0x14000114, 40, 40, 38, 38, 276 }, { 0xf4000001, 30, 30, 0, 0, 1 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int big_endian = 0; big_endian < 2; big_endian++) {
             file f = begin(0xa1b2c3d4, big_endian, cases[i].field);
@@ -235,12 +242,14 @@ static void test_absurd_caplen(void)
             f.length += 40;
             CHECK_EQ(read_file(&f, FILE_MAX, ROOM, 1, &rc, &c), good ? PACKETS : 0);
             CHECK_THAT(rc == -EBADMSG && c.error, "caplen %08x: %d", absurd[i], rc);
-            CHECK_THAT(c.error_offset >= start && c.error_offset < start + 16, "error at %" PRIu64 ", record at %u", c.error_offset, start);
+            CHECK_THAT(c.error_offset >= start && c.error_offset < start + 16, "error at %" PRIu64 ", record at %u",
+                       c.error_offset, start);
             pp_capture_init(&c); /* more octets to come must not make a reader wait for 2 GiB of them */
             while ((rc = pp_capture_next(&c, f.octets + c.offset, f.length - c.offset, 0, &b, &consumed)) > 0)
                 ;
             CHECK_EQ(rc, -EBADMSG);
-            CHECK_EQ(pp_capture_next(&c, f.octets + c.offset, f.length - c.offset, 0, &b, &consumed), -EBADMSG); /* and stays so */
+            CHECK_EQ(pp_capture_next(&c, f.octets + c.offset, f.length - c.offset, 0, &b, &consumed),
+                     -EBADMSG); /* and stays so */
             pp_capture_free(&c);
         }
 }
@@ -250,9 +259,15 @@ static void test_garbage(void)
     static const struct {
         uint8_t octets[40];
         uint32_t length;
-    } files[] = { { { 0 }, 0 }, { { 0xd4 }, 1 }, { { 0xd4, 0xc3, 0xb2 }, 3 }, { { 0xd4, 0xc3, 0xb2, 0xa1 }, 4 }, { { 0 }, 40 },
-        { "#!/bin/sh\necho this is not a capture\n", 37 }, { { 0xd4, 0xc3, 0xb2, 0xa2 }, 40 }, { { 0xc3, 0xd4, 0xa1, 0xb2 }, 40 },
-        { { 0x0a, 0x0d, 0x0d, 0x0a }, 4 } };
+    } files[] = { { { 0 }, 0 },
+                  { { 0xd4 }, 1 },
+                  { { 0xd4, 0xc3, 0xb2 }, 3 },
+                  { { 0xd4, 0xc3, 0xb2, 0xa1 }, 4 },
+                  { { 0 }, 40 },
+                  { "#!/bin/sh\necho this is not a capture\n", 37 },
+                  { { 0xd4, 0xc3, 0xb2, 0xa2 }, 40 },
+                  { { 0xc3, 0xd4, 0xa1, 0xb2 }, 40 },
+                  { { 0x0a, 0x0d, 0x0d, 0x0a }, 4 } };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         file f = { .length = files[i].length };
         memcpy(f.octets, files[i].octets, sizeof files[i].octets);
@@ -273,10 +288,11 @@ static void test_note_is_cleared_within_the_block_alone(void)
     static const struct {
         uint32_t size, caplen;
         int is_cleared;
-    } cases[] = { { BLOCK, 4, 1 }, { BLOCK + 4, 4, 0 }, { 0x7ffffffc, 4, 0 }, { 31, 4, 0 }, { 0, 4, 0 }, { BLOCK, 0x7ffffff0, 0 },
-        { BLOCK, 0xffffffff, 0 }, { BLOCK, BLOCK - 31, 0 } };
+    } cases[] = { { BLOCK, 4, 1 }, { BLOCK + 4, 4, 0 },      { 0x7ffffffc, 4, 0 },     { 31, 4, 0 },
+                  { 0, 4, 0 },     { BLOCK, 0x7ffffff0, 0 }, { BLOCK, 0xffffffff, 0 }, { BLOCK, BLOCK - 31, 0 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint32_t block[BLOCK / 4] = { 6, cases[i].size, 0, 0, 0, cases[i].caplen, 4, 0xaaaaaaaa, 4u << 16 | 2, 0x202, 0, BLOCK };
+        uint32_t block[BLOCK / 4] = { 6,          cases[i].size, 0,     0, 0,    cases[i].caplen, 4,
+                                      0xaaaaaaaa, 4u << 16 | 2,  0x202, 0, BLOCK };
         uint8_t *memory = malloc(BLOCK);
         memcpy(memory, block, BLOCK);
         pp_pcapng_set_ready(memory + 28, memory, memory + BLOCK);

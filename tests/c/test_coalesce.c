@@ -84,7 +84,8 @@ static uint32_t make(uint8_t *d, stream *s, uint32_t number, uint32_t odd)
             t[27] = 3;
         s->sequence += payload;
     }
-    uint32_t sum = add(0, s->version == 4 ? d + l3 + 12 : d + l3 + 8, s->version == 4 ? 8 : 32) + (s->udp ? 17u : 6u) + datagram;
+    uint32_t sum =
+        add(0, s->version == 4 ? d + l3 + 12 : d + l3 + 8, s->version == 4 ? 8 : 32) + (s->udp ? 17u : 6u) + datagram;
     uint32_t field = s->udp ? 6 : 16, check = ~add(sum, t, datagram) & 0xffff;
     if (s->udp && odd == 11)
         check = 0; /* no checksum: must not get one */
@@ -154,7 +155,8 @@ static uint32_t run(uint32_t mtu)
     c.tcp = c.udp = 1;
     pp_coalesce_reset(&c);
     for (uint32_t i = 0; i < FLOWS; i++)
-        streams[i] = (stream){ random_below(1u << 31) * 2, random_below(65536), 1 + random_below(1400), i & 1 ? 6 : 4, i > 2 };
+        streams[i] =
+            (stream){ random_below(1u << 31) * 2, random_below(65536), 1 + random_below(1400), i & 1 ? 6 : 4, i > 2 };
     b.count = PACKETS;
     for (uint32_t i = 0; i < PACKETS; i++) {
         uint32_t which = random_below(FLOWS);
@@ -198,8 +200,13 @@ enum change { NOTHING, PADDING, TCP_SUM_FFFF, IP_SUM_FFFF, STRAY_NOTE, EARLY_NOT
 /* Add octets behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
 static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
 {
-    static const struct { const char *octets; uint32_t length; } inserted[CHANGES] = {
-        [PPPOE] = { "\x88\x64\x11\0\0\1\0\0", 8 }, [TAG_9100] = { "\x91\0\0\1", 4 }, [TAG_8100] = { "\x81\0\0\1", 4 },
+    static const struct {
+        const char *octets;
+        uint32_t length;
+    } inserted[CHANGES] = {
+        [PPPOE] = { "\x88\x64\x11\0\0\1\0\0", 8 },
+        [TAG_9100] = { "\x91\0\0\1", 4 },
+        [TAG_8100] = { "\x81\0\0\1", 4 },
     };
     uint8_t *d = b->data[i];
     uint32_t more = inserted[what].length, l4 = s->version == 4 ? 34 : 54, tcp = b->caplen[i] - l4;
@@ -223,7 +230,8 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
         break;
     case TCP_SUM_FFFF:
         put16(d + l4 + 16, 0), put16(d + l4 + 32, 0);
-        put16(d + l4 + 32, ~add(add(6 + tcp, s->version == 4 ? d + 26 : d + 22, s->version == 4 ? 8 : 32), d + l4, tcp) & 0xffff);
+        put16(d + l4 + 32,
+              ~add(add(6 + tcp, s->version == 4 ? d + 26 : d + 22, s->version == 4 ? 8 : 32), d + l4, tcp) & 0xffff);
         put16(d + l4 + 16, 0xffff);
         break;
     case STRAY_NOTE: /* would write into the payload */
@@ -237,7 +245,8 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
         put16(d + 18, b->caplen[i] - 20);
         put16(d + 20, s->version == 4 ? 0x21 : 0x57);
         break;
-    default: break;
+    default:
+        break;
     }
     memcpy(d - PP_VNET_LEN, &v, sizeof v);
     b->wirelen[i] = b->caplen[i];
@@ -280,7 +289,8 @@ static void test_what_a_split_would_not_give_back_stays_apart(pp_batch *b)
             for (uint32_t i = 0; i < 2; i++)
                 change(b, i, what, &s);
             uint32_t joined = joined_of(b);
-            CHECK_THAT(joined == (what == NOTHING || what == TAG_8100), "IPv%d, change %d: %u joined", version, what, joined);
+            CHECK_THAT(joined == (what == NOTHING || what == TAG_8100), "IPv%d, change %d: %u joined", version, what,
+                       joined);
         }
 }
 

@@ -20,8 +20,8 @@ static void put(uint8_t *p, uint32_t v, unsigned octets)
 }
 
 /* One TCP segment from host (10.0.x.x) to host, with a check of that status and cause. */
-static void send(uint32_t from, uint32_t to, uint32_t seq, uint32_t ack, uint8_t flags, uint32_t payload, uint8_t status,
-                 uint8_t cause, uint64_t ms)
+static void send(uint32_t from, uint32_t to, uint32_t seq, uint32_t ack, uint8_t flags, uint32_t payload,
+                 uint8_t status, uint8_t cause, uint64_t ms)
 {
     uint8_t *f = memory[0], *h = f + 14, *t = h + 20;
     memset(f, 0, FRAME);
@@ -46,8 +46,12 @@ static void send(uint32_t from, uint32_t to, uint32_t seq, uint32_t ack, uint8_t
     batch.version[0] = 4;
     batch.protocol[0] = 6;
     batch.check_count[0] = 1;
-    batch.checks[0] = (pp_check){ .offset = 50, .start = 34, .length = 20 + payload, .proto = PP_PROTO_TCP,
-                                  .status = status, .cause = cause,
+    batch.checks[0] = (pp_check){ .offset = 50,
+                                  .start = 34,
+                                  .length = 20 + payload,
+                                  .proto = PP_PROTO_TCP,
+                                  .status = status,
+                                  .cause = cause,
                                   .reason = status == PP_STATUS_PENDING ? PP_REASON_NO_METADATA : 0 };
     CHECK_EQ(pp_stage_converse(&batch, table), 0);
 }

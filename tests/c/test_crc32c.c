@@ -47,8 +47,10 @@ static void fill(uint8_t *p, size_t length)
 static void test_published_vectors(crc_fn *crc)
 {
     static const uint8_t read10[48] = { /* "An iSCSI - SCSI Read (10) Command PDU" */
-        0x01, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0x14, 0, 0, 0, 0x18, 0x28, 0,
-        0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0 };
+                                        0x01, 0xc0, 0, 0, 0, 0, 0,    0, 0,    0, 0, 0,    0, 0, 0, 0,
+                                        0x14, 0,    0, 0, 0, 0, 0x04, 0, 0,    0, 0, 0x14, 0, 0, 0, 0x18,
+                                        0x28, 0,    0, 0, 0, 0, 0,    0, 0x02, 0, 0, 0,    0, 0, 0, 0
+    };
     uint8_t data[32];
     memset(data, 0, sizeof data);
     CHECK_EQ(crc(0, data, sizeof data), 0x8a9136aa);
@@ -79,7 +81,8 @@ static void test_every_length_at_every_alignment(const char *name, crc_fn *crc)
     fill(data, sizeof data);
     for (size_t at = 0; at < ALIGNMENTS; at++)
         for (size_t length = 0; length <= LENGTHS; length++)
-            CHECK_THAT(crc(0, data + at, length) == oracle(data + at, length), "%s, %zu octets at %zu", name, length, at);
+            CHECK_THAT(crc(0, data + at, length) == oracle(data + at, length), "%s, %zu octets at %zu", name, length,
+                       at);
 }
 
 /* Streams of every size, and more of them than fit in one turn. */
@@ -88,7 +91,8 @@ static void test_long_slices(const char *name, crc_fn *crc)
     static uint8_t data[LONGEST + 8];
     fill(data, sizeof data);
     for (size_t length = LENGTHS; length <= LONGEST; length += length < 4000 ? 7 : 61)
-        CHECK_THAT(crc(0, data + length % 8, length) == oracle(data + length % 8, length), "%s, %zu octets", name, length);
+        CHECK_THAT(crc(0, data + length % 8, length) == oracle(data + length % 8, length), "%s, %zu octets", name,
+                   length);
     CHECK_EQ(crc(0, data, LONGEST), oracle(data, LONGEST));
 }
 

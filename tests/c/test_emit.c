@@ -10,9 +10,21 @@
 #include "columns.h"
 #include "check/verify.h"
 
-enum { PACKETS = 3, L3 = 14, L4 = 34, INNER_L3 = 64, INNER_L4 = 84, PAYLOAD_AT = 104, ROOM = 2048, UDP_L4 = 5, TCPV4 = 1 };
+enum {
+    PACKETS = 3,
+    L3 = 14,
+    L4 = 34,
+    INNER_L3 = 64,
+    INNER_L4 = 84,
+    PAYLOAD_AT = 104,
+    ROOM = 2048,
+    UDP_L4 = 5,
+    TCPV4 = 1
+};
 
-static struct { uint8_t vnet[PP_VNET_LEN], frame[ROOM]; } memory[PACKETS];
+static struct {
+    uint8_t vnet[PP_VNET_LEN], frame[ROOM];
+} memory[PACKETS];
 static uint8_t got[PP_VNET_LEN + ROOM];
 static int ends[2];
 
@@ -86,8 +98,13 @@ static void tunnelled(pp_batch *b, uint32_t payload, uint16_t gso_size)
     put16(f + L4 + 6, 0);
     put16(f + L4 + 6, (uint16_t)~total(f, L3, outer));
     put16(f + INNER_L4 + 16, seed);
-    note(b, 0, (pp_vnet){ .flags = 1, .gso_type = gso_size ? TCPV4 : 0, .gso_size = gso_size, .hdr_len = PAYLOAD_AT,
-                          .csum_start = INNER_L4, .csum_offset = 16 });
+    note(b, 0,
+         (pp_vnet){ .flags = 1,
+                    .gso_type = gso_size ? TCPV4 : 0,
+                    .gso_size = gso_size,
+                    .hdr_len = PAYLOAD_AT,
+                    .csum_start = INNER_L4,
+                    .csum_offset = 16 });
 }
 
 static pp_ledger send_all(pp_batch *b, uint32_t count, int coalesce)
@@ -118,7 +135,9 @@ static void test_a_split_frame_is_not_overtaken(pp_batch *b)
     for (uint32_t i = 0; i < 3; i++)
         datagram(b, i, 100);
     datagram(b, 1, 150); /* a super-frame with a wrong seed: it is split here */
-    note(b, 1, (pp_vnet){ .flags = 1, .gso_type = UDP_L4, .gso_size = 100, .hdr_len = L4 + 8, .csum_start = L4, .csum_offset = 6 });
+    note(b, 1,
+         (pp_vnet){
+             .flags = 1, .gso_type = UDP_L4, .gso_size = 100, .hdr_len = L4 + 8, .csum_start = L4, .csum_offset = 6 });
     for (uint32_t i = 0; i < 3; i++) /* the kernel joins datagrams whose ids follow */
         put16(memory[i].frame + L3 + 4, i ? 1 : 0), put16(memory[i].frame + L3 + 10, 0),
             put16(memory[i].frame + L3 + 10, (uint16_t)~add(0, memory[i].frame + L3, 20));
@@ -163,7 +182,8 @@ static void test_note_on_another_field(pp_batch *b, uint16_t damage)
 {
     pp_vnet v;
     datagram(b, 0, 100);
-    memory[0].frame[L4 + 1] ^= (uint8_t)damage; /* of the port: what lies behind csum_start is the note's to make right */
+    memory[0].frame[L4 + 1] ^=
+        (uint8_t)damage; /* of the port: what lies behind csum_start is the note's to make right */
     note(b, 0, (pp_vnet){ .flags = 1, .csum_start = L4 + 8, .csum_offset = 20 });
     CHECK_EQ(send_all(b, 1, 0).sent, 1);
     CHECK_EQ(next(&v), L4 + 108);
@@ -211,8 +231,9 @@ int main(void)
         test_note_on_another_field(&b, i ? 0x55 : 0);
     }
     for (unsigned i = 0; i < 16; i++)
-        test_note_of_a_file(&b, (uint16_t)(PP_PKT_METADATA | (i & 1 ? PP_PKT_NOT_READY : 0) | (i & 2 ? PP_PKT_VLAN : 0)), i & 4 ? 0x0140 : 0,
-                            i & 8 ? 1 : 0);
+        test_note_of_a_file(&b,
+                            (uint16_t)(PP_PKT_METADATA | (i & 1 ? PP_PKT_NOT_READY : 0) | (i & 2 ? PP_PKT_VLAN : 0)),
+                            i & 4 ? 0x0140 : 0, i & 8 ? 1 : 0);
     columns_free(&b);
     close(ends[0]), close(ends[1]);
     return DONE;

@@ -200,7 +200,9 @@ static void test_flipped_address_bit_is_no_translation(void)
 /* A:40000 -> V:443; the answer comes from R:443 with the checksum that it had for V: the address was restored halfway. */
 static void test_other_direction_is_a_witness_within_its_sequence_numbers(void)
 {
-    packet answer = { TCP, 0x0a090909, inside.source, 443, 40000, inside.acknowledged, inside.sequence + 37, ACK, 50, 9 };
+    packet answer = {
+        TCP, 0x0a090909, inside.source, 443, 40000, inside.acknowledged, inside.sequence + 37, ACK, 50, 9
+    };
     packet as_asked = answer;
     as_asked.source = inside.target;
     for (unsigned is_stranger = 0; is_stranger < 2; is_stranger++) {

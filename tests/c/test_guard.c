@@ -65,7 +65,8 @@ static int shouts(pp_batch *b, void *context)
     memset(*(int *)context == 0   ? b->verdict
            : *(int *)context == 1 ? b->drop
            : *(int *)context == 2 ? b->status
-                                  : b->cause, 0xff, b->count);
+                                  : b->cause,
+           0xff, b->count);
     return 0;
 }
 

@@ -14,8 +14,14 @@ static uint8_t memory[BLOCK] __attribute__((aligned(BLOCK)));
 static int read_ring(int version, int has_vnet)
 {
     pp_batch b = columns(8);
-    pp_ring r = { .map = memory, .fd = -1, .version = version, .block_size = BLOCK, .block_count = 1, .frame_size = SLOT,
-                  .frame_count = BLOCK / SLOT, .has_vnet = has_vnet };
+    pp_ring r = { .map = memory,
+                  .fd = -1,
+                  .version = version,
+                  .block_size = BLOCK,
+                  .block_count = 1,
+                  .frame_size = SLOT,
+                  .frame_count = BLOCK / SLOT,
+                  .has_vnet = has_vnet };
     int n = pp_ring_next(&r, &b);
     columns_free(&b);
     return n;
@@ -29,7 +35,9 @@ static struct tpacket3_hdr *fill_v3(void)
     d->hdr.bh1 = (struct tpacket_hdr_v1){ .block_status = TP_STATUS_USER, .num_pkts = 2, .offset_to_first_pkt = FIRST };
     for (unsigned i = 0; i < 2; i++) {
         struct tpacket3_hdr *h = (void *)(memory + FIRST + i * 512);
-        *h = (struct tpacket3_hdr){ .tp_next_offset = i ? 0 : 512, .tp_snaplen = 60, .tp_len = 60, .tp_status = TP_STATUS_USER, .tp_mac = MAC };
+        *h = (struct tpacket3_hdr){
+            .tp_next_offset = i ? 0 : 512, .tp_snaplen = 60, .tp_len = 60, .tp_status = TP_STATUS_USER, .tp_mac = MAC
+        };
     }
     return (void *)(memory + FIRST);
 }

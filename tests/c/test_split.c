@@ -36,7 +36,11 @@ typedef struct frame {
 } frame;
 
 static void put16(uint8_t *p, uint32_t v) { p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v; }
-static void put32(uint8_t *p, uint32_t v) { put16(p, v >> 16); put16(p + 2, v); }
+static void put32(uint8_t *p, uint32_t v)
+{
+    put16(p, v >> 16);
+    put16(p + 2, v);
+}
 static uint32_t get16(const uint8_t *p) { return (uint32_t)(p[0] << 8 | p[1]); }
 
 /* RFC 1071 section 1, on top of sum. */
@@ -77,7 +81,9 @@ static frame build(const spec *s)
         put32(f.data + 12 + 4 * i, i + 1 < s->tags ? 0x88a80064 : 0x81000065);
     put16(f.data + f.l3 - 2, s->version == 4 ? 0x0800 : 0x86dd);
     if (s->version == 4) {
-        static const uint8_t head[20] = { 0x45, 0x02, 0, 0, 0, 0, 0x40, 0, 63, 0, 0, 0, 10, 18, 100, 6, 10, 18, 100, 7 };
+        static const uint8_t head[20] = {
+            0x45, 0x02, 0, 0, 0, 0, 0x40, 0, 63, 0, 0, 0, 10, 18, 100, 6, 10, 18, 100, 7
+        };
         memcpy(ip, head, sizeof head);
         put16(ip + 2, total > 65535 ? 0 : total);
         put16(ip + 4, s->id);
@@ -105,11 +111,18 @@ static frame build(const spec *s)
         put16(l4 + 12, (l4_header / 4) << 12 | CWR | ECE | ACK | PSH | FIN);
     }
     put16(l4 + (s->is_udp ? 6 : 16), s->no_sum ? 0 : pseudo(ip, s->version, protocol, whole));
-    f.vnet = (pp_vnet){ .flags = s->no_sum ? 0 : VIRTIO_NET_HDR_F_NEEDS_CSUM,
-        .gso_type = s->is_udp ? VIRTIO_NET_HDR_GSO_UDP_L4
-                  : (uint8_t)(VIRTIO_NET_HDR_GSO_ECN | (s->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6)),
-        .hdr_len = (uint16_t)f.payload_at, .gso_size = s->gso_size, .csum_start = s->no_sum ? 0 : (uint16_t)f.l4,
-        .csum_offset = s->no_sum ? 0 : s->is_udp ? 6 : 16 };
+    f.vnet =
+        (pp_vnet){ .flags = s->no_sum ? 0 : VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                   .gso_type = s->is_udp
+                                   ? VIRTIO_NET_HDR_GSO_UDP_L4
+                                   : (uint8_t)(VIRTIO_NET_HDR_GSO_ECN |
+                                               (s->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6)),
+                   .hdr_len = (uint16_t)f.payload_at,
+                   .gso_size = s->gso_size,
+                   .csum_start = s->no_sum ? 0 : (uint16_t)f.l4,
+                   .csum_offset = s->no_sum   ? 0
+                                  : s->is_udp ? 6
+                                              : 16 };
     memcpy(f.memory, &f.vnet, PP_VNET_LEN);
     return f;
 }
@@ -119,7 +132,8 @@ static void check_segment(const spec *s, const frame *f, const pp_segment *g, ui
 {
     uint32_t skip = s->jumbo ? 8 : 0, at4 = f->l4 - skip, header = f->payload_at - skip, to_ip6 = f->l3 + 40;
     uint32_t datagram = header - at4 + g->payload_length;
-    uint8_t want[PP_SPLIT_HEAD], *ip = want + f->l3, *l4 = want + at4, *field = l4 + (s->is_udp ? 6 : 16), protocol = s->is_udp ? 17 : 6;
+    uint8_t want[PP_SPLIT_HEAD], *ip = want + f->l3, *l4 = want + at4, *field = l4 + (s->is_udp ? 6 : 16),
+                                 protocol = s->is_udp ? 17 : 6;
     memcpy(want, f->data, header < to_ip6 ? header : to_ip6);
     if (header > to_ip6) /* the jumbo payload header, if there is one, lies behind the IPv6 header */
         memcpy(want + to_ip6, f->data + to_ip6 + skip, header - to_ip6);
@@ -139,7 +153,8 @@ static void check_segment(const spec *s, const frame *f, const pp_segment *g, ui
         l4[13] = (uint8_t)(ECE | ACK | (index == 0 ? CWR : 0) | (last ? PSH | FIN : 0));
     }
     put16(field, 0);
-    uint32_t sum = add(add(pseudo(ip, s->version, protocol, datagram), l4, header - at4), f->data + f->payload_at + done, g->payload_length);
+    uint32_t sum = add(add(pseudo(ip, s->version, protocol, datagram), l4, header - at4),
+                       f->data + f->payload_at + done, g->payload_length);
     if (!s->no_sum)
         put16(field, s->is_udp && sum == 0xffff ? 0xffff : 0xffff - sum);
     for (uint32_t i = 0; i < header; i++)
@@ -175,9 +190,11 @@ static void check_split(const char *name, const spec *s, uint32_t mtu, uint32_t 
     CHECK_EQ(index, count);
     CHECK_EQ(done, s->payload);
     CHECK_THAT(rc < 0 || pp_split_next(&split, head, &segment) == 0, "%s: a segment after the last", name);
-    CHECK_THAT(memcmp(before, f.data, f.length) == 0, "%s: the frame was written to, so the slices are not the payload", name);
+    CHECK_THAT(memcmp(before, f.data, f.length) == 0, "%s: the frame was written to, so the slices are not the payload",
+               name);
     if (!s->no_sum) { /* the super-frame as a whole; its padding is not summed */
-        uint32_t datagram = f.payload_at - f.l4 + s->payload, seed = pseudo(f.data + f.l3, s->version, s->is_udp ? 17 : 6, datagram);
+        uint32_t datagram = f.payload_at - f.l4 + s->payload,
+                 seed = pseudo(f.data + f.l3, s->version, s->is_udp ? 17 : 6, datagram);
         CHECK_EQ(pp_complete(f.data, f.l4 + datagram, &vnet), 0);
         CHECK_EQ(add(seed, f.data + f.l4, datagram), 0xffff);
     }
@@ -193,15 +210,29 @@ static void test_split(void)
         uint32_t payload, mtu;
         uint16_t gso_size;
         int padded;
-    } cases[] = { { "many", 10 * 1448 + 700, MTU, 1448, 0 }, { "no remainder", 3 * 1448, MTU, 1448, 0 }, { "one full segment", 1448, MTU, 1448, 0 },
-        { "one octet", 1, MTU, 1448, 0 }, { "odd slices, odd rest", 4 * 1447 + 2, MTU, 1447, 0 }, { "an octet each", 33, MTU, 1, 0 },
-        { "padded frame", 4001, MTU, 1448, 1 }, { "nearly 64 KiB", 65000, MTU, 1448, 0 }, { "small mtu", 5001, 1000, 1448, 0 } };
+    } cases[] = { { "many", 10 * 1448 + 700, MTU, 1448, 0 },
+                  { "no remainder", 3 * 1448, MTU, 1448, 0 },
+                  { "one full segment", 1448, MTU, 1448, 0 },
+                  { "one octet", 1, MTU, 1448, 0 },
+                  { "odd slices, odd rest", 4 * 1447 + 2, MTU, 1447, 0 },
+                  { "an octet each", 33, MTU, 1, 0 },
+                  { "padded frame", 4001, MTU, 1448, 1 },
+                  { "nearly 64 KiB", 65000, MTU, 1448, 0 },
+                  { "small mtu", 5001, 1000, 1448, 0 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int variant = 0; variant < 12; variant++) {
-            spec s = { .version = variant & 1 ? 6 : 4, .is_udp = variant >> 1 & 1, .tags = variant / 4, .gso_size = cases[i].gso_size, .options = 12,
-                .padded = cases[i].padded, .payload = cases[i].payload, .id = 0xfffc, .sequence = 0xffffe000 }; /* both wrap */
+            spec s = { .version = variant & 1 ? 6 : 4,
+                       .is_udp = variant >> 1 & 1,
+                       .tags = variant / 4,
+                       .gso_size = cases[i].gso_size,
+                       .options = 12,
+                       .padded = cases[i].padded,
+                       .payload = cases[i].payload,
+                       .id = 0xfffc,
+                       .sequence = 0xffffe000 }; /* both wrap */
             /* an egress of 1000: TCP payload is what fits behind the headers, datagrams are never cut */
-            check_split(cases[i].name, &s, cases[i].mtu, cases[i].mtu == 1000 && !s.is_udp ? 1000 - (s.version == 4 ? 20 : 40) - 32 : s.gso_size);
+            check_split(cases[i].name, &s, cases[i].mtu,
+                        cases[i].mtu == 1000 && !s.is_udp ? 1000 - (s.version == 4 ? 20 : 40) - 32 : s.gso_size);
         }
     spec s = { .version = 4, .gso_size = 1448, .payload = 69000, .sequence = 7 };
     check_split("BIG TCP, IPv4: total length 0", &s, 1500, 1448);
@@ -275,30 +306,45 @@ static void test_contradictions_are_refused(void)
         enum part part;
         uint8_t at, width, octet;
         int want;
-    } cases[] = { { "version 5", ALL, IP, 0, 1, 0x55, -EINVAL }, { "IP header of 16 octets", IP4, IP, 0, 1, 0x44, -EINVAL },
-        { "total length beyond the frame", IP4, IP, 2, 1, 0xff, -EINVAL }, { "total length within the headers", IP4, IP, 3, 1, 24, -EINVAL },
-        { "more fragments", IP4, IP, 6, 1, 0x20, -EINVAL }, { "fragment offset", IP4, IP, 7, 1, 1, -EINVAL },
-        { "protocol ICMP", IP4, IP, 9, 1, 1, -EINVAL }, { "UDP for TCP", V4 | TCP, IP, 9, 1, 17, -EINVAL },
-        { "TCP for UDP", V4 | UDP, IP, 9, 1, 6, -EINVAL },
-        { "payload length beyond the frame", IP6, IP, 4, 1, 0xff, -EINVAL }, { "payload length within the headers", IP6, IP, 5, 1, 4, -EINVAL },
-        { "next header ICMPv6", IP6, IP, 6, 1, 58, -EINVAL }, { "next header fragment", IP6, IP, 6, 1, 44, -EINVAL },
-        { "TCP header of 16 octets", ONLY_TCP, L4, 12, 1, 0x40, -EINVAL }, { "TCP header of none", ONLY_TCP, L4, 12, 1, 0, -EINVAL },
-        { "no GSO", ALL, VNET, TYPE, 1, 0, -EOPNOTSUPP }, { "GSO type 2", ALL, VNET, TYPE, 1, 2, -EOPNOTSUPP },
-        { "UFO", ALL, VNET, TYPE, 1, 3, -EOPNOTSUPP },
-        { "GSO type 127", ALL, VNET, TYPE, 1, 127, -EOPNOTSUPP }, { "ECN alone", ALL, VNET, TYPE, 1, 128, -EOPNOTSUPP },
-        { "TCPv4 over IPv6", V6 | TCP, VNET, TYPE, 1, 1, -EINVAL }, { "TCPv4, but UDP", V4 | UDP, VNET, TYPE, 1, 1, -EINVAL },
-        { "TCPv6 over IPv4", V4 | TCP, VNET, TYPE, 1, 4, -EINVAL }, { "UDP, but TCP", ONLY_TCP, VNET, TYPE, 1, 5, -EINVAL },
-        { "gso_size 0", ALL, VNET, SIZE, 2, 0, -EINVAL }, { "csum_start 0", ALL, VNET, START, 2, 0, -EINVAL },
-        { "csum_start 65535", ALL, VNET, START, 2, 0xff, -EINVAL },
-        { "csum_offset 0", ALL, VNET, OFFSET, 2, 0, -EINVAL }, { "csum_offset 65535", ALL, VNET, OFFSET, 2, 0xff, -EINVAL },
-        { "a sum that is no seed", ALL, VNET, 0, 1, 0, -EINVAL } };
+    } cases[] = { { "version 5", ALL, IP, 0, 1, 0x55, -EINVAL },
+                  { "IP header of 16 octets", IP4, IP, 0, 1, 0x44, -EINVAL },
+                  { "total length beyond the frame", IP4, IP, 2, 1, 0xff, -EINVAL },
+                  { "total length within the headers", IP4, IP, 3, 1, 24, -EINVAL },
+                  { "more fragments", IP4, IP, 6, 1, 0x20, -EINVAL },
+                  { "fragment offset", IP4, IP, 7, 1, 1, -EINVAL },
+                  { "protocol ICMP", IP4, IP, 9, 1, 1, -EINVAL },
+                  { "UDP for TCP", V4 | TCP, IP, 9, 1, 17, -EINVAL },
+                  { "TCP for UDP", V4 | UDP, IP, 9, 1, 6, -EINVAL },
+                  { "payload length beyond the frame", IP6, IP, 4, 1, 0xff, -EINVAL },
+                  { "payload length within the headers", IP6, IP, 5, 1, 4, -EINVAL },
+                  { "next header ICMPv6", IP6, IP, 6, 1, 58, -EINVAL },
+                  { "next header fragment", IP6, IP, 6, 1, 44, -EINVAL },
+                  { "TCP header of 16 octets", ONLY_TCP, L4, 12, 1, 0x40, -EINVAL },
+                  { "TCP header of none", ONLY_TCP, L4, 12, 1, 0, -EINVAL },
+                  { "no GSO", ALL, VNET, TYPE, 1, 0, -EOPNOTSUPP },
+                  { "GSO type 2", ALL, VNET, TYPE, 1, 2, -EOPNOTSUPP },
+                  { "UFO", ALL, VNET, TYPE, 1, 3, -EOPNOTSUPP },
+                  { "GSO type 127", ALL, VNET, TYPE, 1, 127, -EOPNOTSUPP },
+                  { "ECN alone", ALL, VNET, TYPE, 1, 128, -EOPNOTSUPP },
+                  { "TCPv4 over IPv6", V6 | TCP, VNET, TYPE, 1, 1, -EINVAL },
+                  { "TCPv4, but UDP", V4 | UDP, VNET, TYPE, 1, 1, -EINVAL },
+                  { "TCPv6 over IPv4", V4 | TCP, VNET, TYPE, 1, 4, -EINVAL },
+                  { "UDP, but TCP", ONLY_TCP, VNET, TYPE, 1, 5, -EINVAL },
+                  { "gso_size 0", ALL, VNET, SIZE, 2, 0, -EINVAL },
+                  { "csum_start 0", ALL, VNET, START, 2, 0, -EINVAL },
+                  { "csum_start 65535", ALL, VNET, START, 2, 0xff, -EINVAL },
+                  { "csum_offset 0", ALL, VNET, OFFSET, 2, 0, -EINVAL },
+                  { "csum_offset 65535", ALL, VNET, OFFSET, 2, 0xff, -EINVAL },
+                  { "a sum that is no seed", ALL, VNET, 0, 1, 0, -EINVAL } };
     for (int variant = 0; variant < 4; variant++) {
         spec s = { .version = variant & 1 ? 6 : 4, .is_udp = variant >> 1, .gso_size = 100, .payload = 150 };
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             if (!(cases[i].of & (variant & 1 ? V6 : V4)) || !(cases[i].of & (s.is_udp ? UDP : TCP)))
                 continue;
             frame f = build(&s);
-            uint8_t *part = cases[i].part == IP ? f.data + f.l3 : cases[i].part == L4 ? f.data + f.l4 : (uint8_t *)&f.vnet;
+            uint8_t *part = cases[i].part == IP   ? f.data + f.l3
+                            : cases[i].part == L4 ? f.data + f.l4
+                                                  : (uint8_t *)&f.vnet;
             memset(part + cases[i].at, cases[i].octet, cases[i].width);
             int rc = begin_cut(&f, f.length, f.l3, MTU);
             CHECK_THAT(rc == cases[i].want, "IPv%d %s, %s: %d", s.version, s.is_udp ? "UDP" : "TCP", cases[i].what, rc);
@@ -308,16 +354,18 @@ static void test_contradictions_are_refused(void)
         CHECK_EQ(begin_cut(&f, f.length, f.l3, MTU), 2);
         for (uint32_t length = 0; length < f.length; length++) /* the headers promise more */
             CHECK_EQ(begin_cut(&f, length, f.l3, MTU), -EINVAL);
-        const uint32_t elsewhere[] = { 0, f.l3 - 1, f.l3 + 1, f.length - 20, f.length - 1, f.length, f.length + 1, UINT32_MAX - 19, UINT32_MAX };
+        const uint32_t elsewhere[] = { 0,        f.l3 - 1,     f.l3 + 1,        f.length - 20, f.length - 1,
+                                       f.length, f.length + 1, UINT32_MAX - 19, UINT32_MAX };
         for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
             CHECK_THAT(begin_cut(&f, f.length, elsewhere[i], MTU) == -EINVAL, "IP header at %u", elsewhere[i]);
         f.vnet.csum_start--, f.vnet.csum_offset++; /* the right field, a wrong start */
         CHECK_EQ(begin_cut(&f, f.length, f.l3, MTU), -EINVAL);
         free(f.memory);
     }
-    spec none = { .version = 4, .gso_size = 100 }, large = { .version = 6, .gso_size = 100, .payload = 150, .extension = 208 };
+    spec none = { .version = 4, .gso_size = 100 },
+         large = { .version = 6, .gso_size = 100, .payload = 150, .extension = 208 };
     frame f = build(&none), g = build(&large);
-    CHECK_EQ(begin_cut(&f, f.length, f.l3, MTU), -EINVAL); /* nothing to split */
+    CHECK_EQ(begin_cut(&f, f.length, f.l3, MTU), -EINVAL);   /* nothing to split */
     CHECK_EQ(begin_cut(&g, g.length, g.l3, MTU), -EMSGSIZE); /* 14 + 40 + 208 + 20 octets of header */
     free(f.memory);
     free(g.memory);
@@ -327,8 +375,13 @@ static void test_contradictions_are_refused(void)
 static void test_no_segment_beyond_its_length_field(void)
 {
     for (int variant = 0; variant < 8; variant++) {
-        spec s = { .version = variant & 1 ? 6 : 4, .is_udp = variant >> 1 & 1, .gso_size = 65535, .payload = 69000, .options = 12,
-            .extension = variant & 1 ? 8 : 0, .jumbo = variant & 1 };
+        spec s = { .version = variant & 1 ? 6 : 4,
+                   .is_udp = variant >> 1 & 1,
+                   .gso_size = 65535,
+                   .payload = 69000,
+                   .options = 12,
+                   .extension = variant & 1 ? 8 : 0,
+                   .jumbo = variant & 1 };
         frame f = build(&s);
         uint8_t head[PP_SPLIT_HEAD];
         pp_split split;
@@ -336,7 +389,8 @@ static void test_no_segment_beyond_its_length_field(void)
         int rc = pp_split_begin(&split, f.data, f.length, &f.vnet, f.l3, variant & 4 ? 1u << 20 : 65536);
         CHECK_THAT(rc == -EINVAL || rc > 1, "%d", rc);
         while (rc > 0 && pp_split_next(&split, head, &g) == 1)
-            CHECK_EQ(get16(head + f.l3 + (s.version == 4 ? 2 : 4)), g.head_length + g.payload_length - f.l3 - (s.version == 4 ? 0 : 40));
+            CHECK_EQ(get16(head + f.l3 + (s.version == 4 ? 2 : 4)),
+                     g.head_length + g.payload_length - f.l3 - (s.version == 4 ? 0 : 40));
         free(f.memory);
     }
 }
@@ -372,7 +426,8 @@ static void test_a_note_that_points_elsewhere_in_a_tunnel(void)
 
 static void test_complete_refuses_a_field_outside(void)
 {
-    static const uint16_t outside[][2] = { { 100, 0 }, { 99, 0 }, { 98, 1 }, { 0, 99 }, { 0, 100 }, { 65535, 0 }, { 0, 65535 }, { 65535, 65535 } };
+    static const uint16_t outside[][2] = { { 100, 0 }, { 99, 0 },    { 98, 1 },    { 0, 99 },
+                                           { 0, 100 }, { 65535, 0 }, { 0, 65535 }, { 65535, 65535 } };
     uint8_t *data = calloc(1, 100), zero[100] = { 0 };
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         pp_vnet v = { .flags = 1, .csum_start = outside[i][0], .csum_offset = outside[i][1] };

@@ -20,7 +20,11 @@ static const struct {
     uint8_t gso_type;
     const char *frame, *segments[SEGMENTS]; /* hexadecimal */
 } cases[] = {
-    { "PPPoE, IPv4, TCP", 22, 42, 16, TCPV4,
+    { "PPPoE, IPv4, TCP",
+      22,
+      42,
+      16,
+      TCPV4,
       "020000000002020000000001886411000003003500214500003300074000400626ae0a0700010a0700029c400050fffffffe000007d05019"
       "2000143600004142434445464748494a4b",
       { "020000000002020000000001886411000003002e00214500002c00074000400626b50a0700010a0700029c400050fffffffe000007d05010"
@@ -29,7 +33,11 @@ static const struct {
         "20004acf000045464748",
         "020000000002020000000001886411000003002d00214500002b00094000400626b40a0700010a0700029c40005000000006000007d05019"
         "200043070000494a4b" } },
-    { "PPPoE behind a tag, IPv6, UDP", 26, 66, 6, UDP_L4,
+    { "PPPoE behind a tag, IPv6, UDP",
+      26,
+      66,
+      6,
+      UDP_L4,
       "02000000000202000000000181000005886411000003003d00576000000000131140fd070000000000000000000000000001fd0700000000"
       "000000000000000000029c4013880013fa364142434445464748494a4b",
       { "020000000002020000000001810000058864110000030036005760000000000c1140fd070000000000000000000000000001fd0700000000"
@@ -38,7 +46,11 @@ static const struct {
         "000000000000000000029c401388000cc96c45464748",
         "020000000002020000000001810000058864110000030035005760000000000b1140fd070000000000000000000000000001fd0700000000"
         "000000000000000000029c401388000bc1b2494a4b" } },
-    { "802.3, SNAP, IPv6, TCP", 22, 62, 16, TCPV6,
+    { "802.3, SNAP, IPv6, TCP",
+      22,
+      62,
+      16,
+      TCPV6,
       "020000000002020000000001004faaaa0300000086dd60000000001f0640fd070000000000000000000000000001fd070000000000000000"
       "0000000000029c400050fffffffe000007d050192000fa3700004142434445464748494a4b",
       { "0200000000020200000000010048aaaa0300000086dd6000000000180640fd070000000000000000000000000001fd070000000000000000"
@@ -47,7 +59,11 @@ static const struct {
         "0000000000029c40005000000002000007d05010200064cd000045464748",
         "0200000000020200000000010047aaaa0300000086dd6000000000170640fd070000000000000000000000000001fd070000000000000000"
         "0000000000029c40005000000006000007d0501920005d050000494a4b" } },
-    { "802.3, SNAP, PPPoE, IPv4, UDP", 30, 50, 6, UDP_L4,
+    { "802.3, SNAP, PPPoE, IPv4, UDP",
+      30,
+      50,
+      6,
+      UDP_L4,
       "0200000000020200000000010037aaaa03000000886411000003002900214500002700074000401126af0a0700010a0700029c4013880013"
       "14354142434445464748494a4b",
       { "0200000000020200000000010030aaaa03000000886411000003002200214500002000074000401126b60a0700010a0700029c401388000c"
@@ -56,7 +72,11 @@ static const struct {
         "af6e45464748",
         "020000000002020000000001002faaaa03000000886411000003002100214500001f00094000401126b50a0700010a0700029c401388000b"
         "a7b4494a4b" } },
-    { "VXLAN in a jumbogram, IPv4, TCP", 14, 112, 16, TCPV4,
+    { "VXLAN in a jumbogram, IPv4, TCP",
+      14,
+      112,
+      16,
+      TCPV4,
       "02000000000202000000000186dd6000000000000040fd070000000000000000000000000001fd0700000000000000000000000000021100"
       "c20400000059c35012b50051286b0800000000000500020000000102020000000101080045000033ffff0000400666b10a0900010a090002"
       "9c400050fffffffe000007d050192000143a00004142434445464748494a4b",
@@ -69,7 +89,11 @@ static const struct {
         "02000000000202000000000186dd6000000000491140fd070000000000000000000000000001fd070000000000000000000000000002c350"
         "12b500492873080000000000050002000000010202000000010108004500002b00010000400666b80a0900010a0900029c40005000000006"
         "000007d05019200043030000494a4b" } },
-    { "802.3 in VXLAN in PPPoE, IPv4, TCP", 22, 100, 16, TCPV4,
+    { "802.3 in VXLAN in PPPoE, IPv4, TCP",
+      22,
+      100,
+      16,
+      TCPV4,
       "020000000002020000000001886411000003006f00214500006d00074000401126690a0700010a070002c35012b500596077080000000000"
       "0500020000000102020000000101003baaaa03000000080045000033ffff0000400666b10a0900010a0900029c400050fffffffe000007d0"
       "50192000143a00004142434445464748494a4b",
@@ -82,7 +106,11 @@ static const struct {
         "0200000000020200000000018864110000030067002145000065000940004011266f0a0700010a070002c35012b500516087080000000000"
         "05000200000001020200000001010033aaaa0300000008004500002b00010000400666b80a0900010a0900029c40005000000006000007d0"
         "5019200043030000494a4b" } },
-    { "jumbogram in a jumbogram, TCP", 14, 110, 16, TCPV6,
+    { "jumbogram in a jumbogram, TCP",
+      14,
+      110,
+      16,
+      TCPV6,
       "02000000000202000000000186dd6000000000000040fd070000000000000000000000000001fd0700000000000000000000000000022900"
       "c204000000576000000000000040fd090000000000000000000000000001fd0900000000000000000000000000020600c204000000279c40"
       "0050fffffffe000007d050192000fa3b00004142434445464748494a4b",
@@ -95,7 +123,11 @@ static const struct {
         "02000000000202000000000186dd60000000003f2940fd070000000000000000000000000001fd0700000000000000000000000000026000"
         "000000170640fd090000000000000000000000000001fd0900000000000000000000000000029c40005000000006000007d0501920005d01"
         "0000494a4b" } },
-    { "jumbogram in GRE with a sum, TCP", 14, 90, 16, TCPV6,
+    { "jumbogram in GRE with a sum, TCP",
+      14,
+      90,
+      16,
+      TCPV6,
       "02000000000202000000000108004500006b00074000402f264d0a0700010a070002800086ddd0da00006000000000000040fd0900000000"
       "00000000000000000001fd0900000000000000000000000000020600c204000000279c400050fffffffe000007d050192000fa3b00004142"
       "434445464748494a4b",
@@ -105,7 +137,11 @@ static const struct {
         "00000000000000000001fd0900000000000000000000000000029c40005000000002000007d05010200064c9000045464748",
         "02000000000202000000000108004500005b00094000402f265b0a0700010a070002800086dd92e700006000000000170640fd0900000000"
         "00000000000000000001fd0900000000000000000000000000029c40005000000006000007d0501920005d010000494a4b" } },
-    { "GRE with a sum in a jumbogram, UDP", 14, 90, 6, UDP_L4,
+    { "GRE with a sum in a jumbogram, UDP",
+      14,
+      90,
+      6,
+      UDP_L4,
       "02000000000202000000000186dd6000000000000040fd070000000000000000000000000001fd0700000000000000000000000000022f00"
       "c20400000037800008008c38000045000027ffff0000401166b20a0900010a0900029c401388001314394142434445464748494a4b",
       { "02000000000202000000000186dd6000000000282f40fd070000000000000000000000000001fd0700000000000000000000000000028000"
@@ -138,8 +174,12 @@ static uint32_t octets(const char *hex, uint8_t *to)
 
 static frame take(size_t i)
 {
-    frame f = { .l3 = cases[i].l3, .vnet = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = cases[i].gso_type,
-                .gso_size = SIZE, .csum_start = cases[i].csum_start, .csum_offset = cases[i].csum_offset } };
+    frame f = { .l3 = cases[i].l3,
+                .vnet = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                          .gso_type = cases[i].gso_type,
+                          .gso_size = SIZE,
+                          .csum_start = cases[i].csum_start,
+                          .csum_offset = cases[i].csum_offset } };
     f.length = octets(cases[i].frame, f.data);
     return f;
 }
@@ -180,9 +220,10 @@ static void test_every_octet_of_every_segment(void)
             CHECK_THAT(g.head_length + g.payload_length == wanted, "%s: segment %u has %u octets", cases[i].name, n,
                        g.head_length + g.payload_length);
             for (uint32_t at = 0; at < g.head_length && at < wanted; at++)
-                CHECK_THAT(g.head[at] == want[at], "%s: segment %u, octet %u: %02x, want %02x", cases[i].name, n, at, g.head[at],
-                           want[at]);
-            CHECK_THAT(memcmp(g.payload, want + g.head_length, g.payload_length) == 0, "%s: payload %u", cases[i].name, n);
+                CHECK_THAT(g.head[at] == want[at], "%s: segment %u, octet %u: %02x, want %02x", cases[i].name, n, at,
+                           g.head[at], want[at]);
+            CHECK_THAT(memcmp(g.payload, want + g.head_length, g.payload_length) == 0, "%s: payload %u", cases[i].name,
+                       n);
         }
         CHECK_EQ(n, SEGMENTS);
         free(copy);
@@ -197,11 +238,15 @@ static void test_lengths_that_contradict_are_refused(void)
         size_t of;
         uint32_t at;
         uint16_t value;
-    } wrong[] = { { "PPPoE length 0", IN_PPPOE, 18, 0 }, { "PPPoE length one short", IN_PPPOE, 18, 52 },
-        { "PPPoE length beyond the frame", IN_PPPOE, 18, 54 }, { "PPPoE behind a tag", IN_TAGGED_PPPOE, 22, 60 },
-        { "802.3 length one short", IN_SNAP, 12, 78 }, { "802.3 length beyond the frame", IN_SNAP, 12, 1500 },
-        { "802.3 length around PPPoE", IN_SNAP_PPPOE, 12, 54 }, { "PPPoE within 802.3", IN_SNAP_PPPOE, 26, 40 },
-        { "802.3 length within VXLAN", SNAP_IN_VXLAN, 70, 58 } };
+    } wrong[] = { { "PPPoE length 0", IN_PPPOE, 18, 0 },
+                  { "PPPoE length one short", IN_PPPOE, 18, 52 },
+                  { "PPPoE length beyond the frame", IN_PPPOE, 18, 54 },
+                  { "PPPoE behind a tag", IN_TAGGED_PPPOE, 22, 60 },
+                  { "802.3 length one short", IN_SNAP, 12, 78 },
+                  { "802.3 length beyond the frame", IN_SNAP, 12, 1500 },
+                  { "802.3 length around PPPoE", IN_SNAP_PPPOE, 12, 54 },
+                  { "PPPoE within 802.3", IN_SNAP_PPPOE, 26, 40 },
+                  { "802.3 length within VXLAN", SNAP_IN_VXLAN, 70, 58 } };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         frame f = take(wrong[i].of);
         put16(f.data + wrong[i].at, wrong[i].value);
@@ -241,7 +286,9 @@ static void test_other_hop_by_hop_headers_are_refused(void)
         const char *what;
         size_t of;
         uint32_t at;
-    } where[] = { { "outer", VXLAN_IN_JUMBO, 54 }, { "outer of two", JUMBO_IN_JUMBO, 54 }, { "inner of two", JUMBO_IN_JUMBO, 102 } };
+    } where[] = { { "outer", VXLAN_IN_JUMBO, 54 },
+                  { "outer of two", JUMBO_IN_JUMBO, 54 },
+                  { "inner of two", JUMBO_IN_JUMBO, 102 } };
     for (size_t i = 0; i < sizeof where / sizeof where[0]; i++) {
         frame f = take(where[i].of);
         uint8_t *header = f.data + where[i].at;

@@ -28,7 +28,10 @@ static uint16_t oracle(const uint8_t *p, size_t length)
     return (uint16_t)sum;
 }
 
-static uint16_t fold(const pp_kernel *k, const void *data, size_t length) { return ntohs(pp_fold(k->sum(data, length))); }
+static uint16_t fold(const pp_kernel *k, const void *data, size_t length)
+{
+    return ntohs(pp_fold(k->sum(data, length)));
+}
 
 /* 251 is prime: no two blocks of a power of two of octets hold the same, so one lost or added twice is seen. */
 static void fill(uint8_t *p, size_t length)
@@ -66,7 +69,8 @@ static void test_published_values(const pp_kernel *k)
         /* the-tcpdump-group/tcpdump issue 62, added up there with bc: 1a952, complement 56ac */
         { 0xa953, 18, { 0xc0, 0xa8, 0, 0x62, 0xc0, 0xa8, 0, 0x63, 0, 0x11, 0, 0x0c, 0x13, 0x8a, 0x13, 0x8a, 0, 0x0c } },
         /* the IP header printed there; with its checksum b8b7 in place it sums to all ones */
-        { 0xffff, 20, { 0x45, 0, 0, 0x20, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0xb7, 0xc0, 0xa8, 0, 0x62, 0xc0, 0xa8, 0, 0x63 } },
+        { 0xffff, 20, { 0x45, 0,    0,    0x20, 0, 0,    0x40, 0,    0x40, 0x11,
+                        0xb8, 0xb7, 0xc0, 0xa8, 0, 0x62, 0xc0, 0xa8, 0,    0x63 } },
     };
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
         CHECK_EQ(oracle(vectors[i].octets, vectors[i].length), vectors[i].published);
@@ -82,8 +86,8 @@ static void test_every_length_at_every_alignment(const pp_kernel *k)
         for (size_t length = 0; length <= LENGTHS; length++) {
             uint64_t sum = k->sum(data + at, length);
             uint16_t want = oracle(data + at, length);
-            CHECK_THAT(ntohs(pp_fold(sum)) == want && sum < (uint64_t)1 << 48, "%s, %zu octets at %zu: %04x, want %04x", k->name,
-                       length, at, ntohs(pp_fold(sum)), want);
+            CHECK_THAT(ntohs(pp_fold(sum)) == want && sum < (uint64_t)1 << 48, "%s, %zu octets at %zu: %04x, want %04x",
+                       k->name, length, at, ntohs(pp_fold(sum)), want);
         }
 }
 
@@ -110,7 +114,8 @@ static void test_guard_pages(const pp_kernel *k)
     fill(data, room);
     for (size_t length = 0; length <= room; length += length < LENGTHS ? 1 : 131) {
         CHECK_EQ(fold(k, data, length), oracle(data, length)); /* starts right after a forbidden page */
-        CHECK_EQ(fold(k, data + room - length, length), oracle(data + room - length, length)); /* ends right before one */
+        CHECK_EQ(fold(k, data + room - length, length),
+                 oracle(data + room - length, length)); /* ends right before one */
     }
     CHECK_EQ(fold(k, data, room), oracle(data, room));
     munmap(map, room + 2 * page);

@@ -19,8 +19,10 @@ typedef struct kind {
 } kind;
 
 static const kind kinds[] = {
-    { IP + 20, IP + 20 + 16, 54, 6 }, { IP + 20, IP + 20 + 6, 42, 17 },
-    { IP + 40, IP + 40 + 16, 74, 6 }, { IP + 40, IP + 40 + 6, 62, 17 },
+    { IP + 20, IP + 20 + 16, 54, 6 },
+    { IP + 20, IP + 20 + 6, 42, 17 },
+    { IP + 40, IP + 40 + 16, 74, 6 },
+    { IP + 40, IP + 40 + 6, 62, 17 },
 };
 
 static uint32_t state = 12345;
@@ -85,10 +87,13 @@ static uint16_t build(uint8_t *f, const kind *k, uint32_t length, uint32_t paddi
 /* Octets that decide what a packet is, and any other. */
 static void damage(uint8_t *f, const kind *k, uint32_t length)
 {
-    static const uint8_t ip[] = { 12, 13, IP, IP + 2, IP + 3, IP + 4, IP + 5, IP + 6, IP + 7, IP + 9, IP + 10, IP + 11, IP + 16 };
+    static const uint8_t ip[] = { 12,     13,     IP,     IP + 2,  IP + 3,  IP + 4, IP + 5,
+                                  IP + 6, IP + 7, IP + 9, IP + 10, IP + 11, IP + 16 };
     static const uint8_t transport[] = { 0, 1, 2, 3, 4, 5, 6, 7, 12, 16, 17 };
     for (uint32_t n = next(3); n; n--) {
-        uint32_t at = next(4) ? ip[next(sizeof ip)] : next(2) ? k->l4 + transport[next(sizeof transport)] : next(length);
+        uint32_t at = next(4)   ? ip[next(sizeof ip)]
+                      : next(2) ? k->l4 + transport[next(sizeof transport)]
+                                : next(length);
         if (at < length)
             f[at] = (uint8_t)(next(2) ? next(256) : f[at] ^ 1u << next(8));
     }
@@ -105,14 +110,19 @@ static void compare(const pp_batch *b, const char *what)
                    b->checks_used == b->check_count[0] + 0u + b->check_count[1],
                "%s: columns differ", what);
     for (uint32_t i = 0; i < b->check_count[0] && b->check_count[0] == b->check_count[1]; i++)
-        CHECK_THAT(memcmp(&b->checks[i], &b->checks[b->check_count[0] + i], sizeof b->checks[0]) == 0, "%s: check %u differs",
-                   what, i);
+        CHECK_THAT(memcmp(&b->checks[i], &b->checks[b->check_count[0] + i], sizeof b->checks[0]) == 0,
+                   "%s: check %u differs", what, i);
 }
 
 static void test_short_way_equals_the_long_way(void)
 {
-    static const uint16_t metadata[] = { 0, 0, PP_PKT_METADATA, PP_PKT_METADATA | PP_PKT_CLAIMED_VALID, PP_PKT_SUPER_FRAME,
-                                         PP_PKT_METADATA | PP_PKT_NOT_READY, PP_PKT_OUTGOING };
+    static const uint16_t metadata[] = { 0,
+                                         0,
+                                         PP_PKT_METADATA,
+                                         PP_PKT_METADATA | PP_PKT_CLAIMED_VALID,
+                                         PP_PKT_SUPER_FRAME,
+                                         PP_PKT_METADATA | PP_PKT_NOT_READY,
+                                         PP_PKT_OUTGOING };
     static pp_batch b;
     if (!b.capacity)
         b = columns(2);

@@ -27,7 +27,8 @@ static uint32_t add(uint32_t sum, const uint8_t *p, uint32_t length)
 
 /* Where the headers of TCP or UDP lie; l4 is 0 where it is neither, or a fragment. */
 typedef struct place {
-    uint32_t l3, l4, end, header; /* end: by the IP header, of the frame where that cannot be; header: of the transport */
+    uint32_t l3, l4, end,
+        header; /* end: by the IP header, of the frame where that cannot be; header: of the transport */
     int version, protocol, is_fragment, has_options;
 } place;
 

@@ -57,7 +57,8 @@ static digest read_file(const uint8_t *file, size_t size, size_t step, uint32_t 
             abort();
         const uint8_t *at = window;
         for (uint32_t i = 0; d.rc > 0 && i < (uint32_t)d.rc; i++) {
-            if (b.data[i] < at || b.data[i] > window + consumed || b.caplen[i] > (size_t)(window + consumed - b.data[i]))
+            if (b.data[i] < at || b.data[i] > window + consumed ||
+                b.caplen[i] > (size_t)(window + consumed - b.data[i]))
                 abort();
             at = b.data[i] + b.caplen[i];
             mix_packet(&d.hash, &b, i);
@@ -84,7 +85,8 @@ static digest read_file(const uint8_t *file, size_t size, size_t step, uint32_t 
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    static const uint32_t magics[] = { 0xa1b2c3d4, 0xa1b23c4d, 0xa1b2cd34, 0xd4c3b2a1, 0x4d3cb2a1, 0x34cdb2a1, 0x0a0d0d0a };
+    static const uint32_t magics[] = { 0xa1b2c3d4, 0xa1b23c4d, 0xa1b2cd34, 0xd4c3b2a1,
+                                       0x4d3cb2a1, 0x34cdb2a1, 0x0a0d0d0a };
     if (size < 2 || size > 8192)
         return 0;
     size_t step = 1 + input[0] + size / 64;
@@ -95,7 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (magic < sizeof magics / sizeof magics[0] && size >= sizeof magics[0])
         memcpy(file, &magics[magic], sizeof magics[0]); /* past the first door */
     digest whole = read_file(file, size, size + 1, ROOM), pieces = read_file(file, size, step, capacity);
-    if (whole.hash != pieces.hash || whole.packets != pieces.packets || whole.rc != pieces.rc || whole.error_offset != pieces.error_offset)
+    if (whole.hash != pieces.hash || whole.packets != pieces.packets || whole.rc != pieces.rc ||
+        whole.error_offset != pieces.error_offset)
         abort();
     free(file);
     return 0;

@@ -20,7 +20,14 @@
 #include "../c/columns.h"
 #include "frames.h"
 
-enum { PACKETS = 32, LONGEST = 2048, ROOM = PP_VNET_LEN + LONGEST, ARENA = 1 << 20, MESSAGES = 4096, PARTS = PACKETS + 1 };
+enum {
+    PACKETS = 32,
+    LONGEST = 2048,
+    ROOM = PP_VNET_LEN + LONGEST,
+    ARENA = 1 << 20,
+    MESSAGES = 4096,
+    PARTS = PACKETS + 1
+};
 
 /* --- what was sent -------------------------------------------------------------------------------------------- */
 
@@ -180,9 +187,11 @@ static void check_joined(const message *m)
     uint32_t all = p.l4 + p.header, at = all, datagram;
     if (!p.l4 || p.has_options || p.end != m->length || (p.version == 4 && get16(m->frame + p.l3 + 2) != p.end - p.l3))
         abort(); /* the kernel could not split it */
-    if (m->vnet.flags != NEEDS_CSUM || m->vnet.csum_start != p.l4 || m->vnet.csum_start + m->vnet.csum_offset != field_of(&p) ||
-        m->vnet.hdr_len != all || !m->vnet.gso_size ||
-        m->vnet.gso_type != (p.protocol == UDP ? UDP_L4 : p.version == 4 ? TCPV4 : TCPV6))
+    if (m->vnet.flags != NEEDS_CSUM || m->vnet.csum_start != p.l4 ||
+        m->vnet.csum_start + m->vnet.csum_offset != field_of(&p) || m->vnet.hdr_len != all || !m->vnet.gso_size ||
+        m->vnet.gso_type != (p.protocol == UDP ? UDP_L4
+                             : p.version == 4  ? TCPV4
+                                               : TCPV6))
         abort();
     if (get16(m->frame + field_of(&p)) % 0xffff != pseudo(m->frame, &p, p.end - p.l4) % 0xffff)
         abort();
@@ -208,8 +217,8 @@ static void check_joined(const message *m)
         }
         make_right(one, all + size, 0);
         memcpy(want, f->octets, f->length);
-        if (size == 0 || f->vnet.gso_type || (i && m->packet[i] <= m->packet[i - 1]) || !complete(want, f->length, &f->vnet) ||
-            f->length != all + size || memcmp(want, one, f->length) != 0)
+        if (size == 0 || f->vnet.gso_type || (i && m->packet[i] <= m->packet[i - 1]) ||
+            !complete(want, f->length, &f->vnet) || f->length != all + size || memcmp(want, one, f->length) != 0)
             abort();
         at += size;
     }
@@ -381,7 +390,8 @@ static void add_packet(script *s, int has_vnet)
     }
     batch.verdict[i] = (how & 128) && which >= 250 ? PP_VERDICT_DROP : PP_VERDICT_PASS;
     if (has_vnet)
-        batch.flags[i] |= (uint16_t)(PP_PKT_VNET | (v.flags & NEEDS_CSUM ? PP_PKT_NOT_READY : 0) | (v.gso_type ? PP_PKT_SUPER_FRAME : 0));
+        batch.flags[i] |= (uint16_t)(PP_PKT_VNET | (v.flags & NEEDS_CSUM ? PP_PKT_NOT_READY : 0) |
+                                     (v.gso_type ? PP_PKT_SUPER_FRAME : 0));
     uint8_t *memory = malloc(PP_VNET_LEN + length); /* exact: ASan sees one octet too far */
     if (!memory)
         exit(1);

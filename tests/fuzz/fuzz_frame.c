@@ -12,7 +12,8 @@
 
 static pp_check checks[2][PP_CHECKS_PER_PACKET];
 
-static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint16_t flags, uint32_t policy, pp_batch *out, int slot)
+static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint16_t flags, uint32_t policy,
+                pp_batch *out, int slot)
 {
     static uint8_t *data[2];
     static uint32_t caplen[2], wirelen[2], first[2], interface[2];
@@ -20,12 +21,31 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
     static uint16_t flag[2], links[2], tpid[2], tci[2], l3[2], l4[2];
     static uint8_t version[2], protocol[2], status[2], cause[2], count[2], verdict[2], drop[2];
     static pp_tally tally;
-    *out = (pp_batch){ .abi = PP_ABI, .count = 1, .capacity = 1, .data = data + slot, .caplen = caplen + slot,
-        .wirelen = wirelen + slot, .time_ns = time_ns + slot, .flags = flag + slot, .link = links + slot,
-        .vlan_tpid = tpid + slot, .vlan_tci = tci + slot, .interface = interface + slot, .l3 = l3 + slot, .l4 = l4 + slot,
-        .version = version + slot, .protocol = protocol + slot, .status = status + slot, .cause = cause + slot,
-        .check_first = first + slot, .check_count = count + slot, .checks = checks[slot], .verdict = verdict + slot,
-        .drop = drop + slot, .number = number + slot, .tally = &tally };
+    *out = (pp_batch){ .abi = PP_ABI,
+                       .count = 1,
+                       .capacity = 1,
+                       .data = data + slot,
+                       .caplen = caplen + slot,
+                       .wirelen = wirelen + slot,
+                       .time_ns = time_ns + slot,
+                       .flags = flag + slot,
+                       .link = links + slot,
+                       .vlan_tpid = tpid + slot,
+                       .vlan_tci = tci + slot,
+                       .interface = interface + slot,
+                       .l3 = l3 + slot,
+                       .l4 = l4 + slot,
+                       .version = version + slot,
+                       .protocol = protocol + slot,
+                       .status = status + slot,
+                       .cause = cause + slot,
+                       .check_first = first + slot,
+                       .check_count = count + slot,
+                       .checks = checks[slot],
+                       .verdict = verdict + slot,
+                       .drop = drop + slot,
+                       .number = number + slot,
+                       .tally = &tally };
     data[slot] = frame;
     caplen[slot] = cap;
     wirelen[slot] = wire;
@@ -55,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     uint32_t cap = (uint32_t)(size - 5 - PP_VNET_LEN), wire = cap + ((input[1] & 0x80) ? input[2] : 0);
     uint16_t flags = (uint16_t)(input[3] & 0x4f);
     uint32_t policy = input[4] & 3u;
-    uint8_t *memory = malloc(PP_VNET_LEN + cap), *before = malloc(cap + 1); /* exact sizes: ASan sees one octet too far */
+    uint8_t *memory = malloc(PP_VNET_LEN + cap),
+            *before = malloc(cap + 1); /* exact sizes: ASan sees one octet too far */
     memcpy(memory, input + 5, PP_VNET_LEN + cap);
     uint8_t *frame = memory + PP_VNET_LEN;
     memcpy(before, frame, cap);

@@ -40,7 +40,10 @@ static uint32_t add(uint32_t sum, const uint8_t *p, uint32_t length)
     return sum;
 }
 
-static int is_right(const uint8_t *data, const pp_check *k) { return add(k->seed, data + k->start, k->length) == 0xffff; }
+static int is_right(const uint8_t *data, const pp_check *k)
+{
+    return add(k->seed, data + k->start, k->length) == 0xffff;
+}
 
 static const pp_check *check_at(uint32_t i, uint32_t offset)
 {
@@ -63,7 +66,8 @@ static void judge_slowly(uint32_t i)
 {
     const uint8_t *f = batch.data[i], *ip = f + 14;
     uint32_t length = batch.caplen[i];
-    if (batch.link[i] != 1 || length < 54 || batch.wirelen[i] != length || (batch.flags[i] & (PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME)))
+    if (batch.link[i] != 1 || length < 54 || batch.wirelen[i] != length ||
+        (batch.flags[i] & (PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME)))
         return;
     uint32_t is_4 = get16(f + 12) == 0x0800 && ip[0] == 0x45, is_6 = get16(f + 12) == 0x86dd && ip[0] >> 4 == 6;
     if (!is_4 && !is_6)
@@ -73,7 +77,8 @@ static void judge_slowly(uint32_t i)
         return;
     if (is_4)
         compare(i, 24, add(0, ip, 20));
-    if ((is_4 && (get16(ip + 6) & 0x3fff)) || (protocol != TCP && protocol != UDP) || end - l4 < (protocol == TCP ? 20u : 8u))
+    if ((is_4 && (get16(ip + 6) & 0x3fff)) || (protocol != TCP && protocol != UDP) ||
+        end - l4 < (protocol == TCP ? 20u : 8u))
         return;
     uint32_t field = l4 + (protocol == TCP ? 16 : 6), header = protocol == TCP ? (f[l4 + 12] >> 4) * 4u : 8;
     if (header < 8 || (protocol == TCP && header < 20) || header > end - l4 ||
@@ -130,9 +135,11 @@ static void guarded(script *s, uint32_t options)
         abort();
     for (uint32_t i = 0; i < batch.count; i++) {
         edited |= (batch.flags[i] & PP_PKT_EDITED) != 0;
-        if (batch.verdict[i] > PP_VERDICT_DROP || batch.drop[i] >= PP_DROPS || batch.status[i] >= PP_STATUSES || batch.cause[i] >= PP_CAUSES)
+        if (batch.verdict[i] > PP_VERDICT_DROP || batch.drop[i] >= PP_DROPS || batch.status[i] >= PP_STATUSES ||
+            batch.cause[i] >= PP_CAUSES)
             abort();
-        if (guard.errors != errors && batch.verdict[i] != (guard.on_error == PP_ON_ERROR_PASS ? verdict[i] : PP_VERDICT_DROP))
+        if (guard.errors != errors &&
+            batch.verdict[i] != (guard.on_error == PP_ON_ERROR_PASS ? verdict[i] : PP_VERDICT_DROP))
             abort();
     }
     if (edited)
@@ -148,7 +155,8 @@ static void repair(void)
         memcpy(before[i], batch.data[i], batch.caplen[i]);
         for (unsigned j = 0; j < batch.check_count[i]; j++) {
             const pp_check *k = &batch.checks[batch.check_first[i] + j];
-            leaked[i] |= k->status == PP_STATUS_BAD && (k->cause == PP_CAUSE_LEAKED || k->cause == PP_CAUSE_NONE) && k->stored == k->seed;
+            leaked[i] |= k->status == PP_STATUS_BAD && (k->cause == PP_CAUSE_LEAKED || k->cause == PP_CAUSE_NONE) &&
+                         k->stored == k->seed;
         }
     }
     if (pp_stage_repair(&batch, NULL))
@@ -168,17 +176,24 @@ static void repair(void)
     }
 }
 
-static uint32_t word(const uint8_t *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
+static uint32_t word(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 
 static void write_down(uint32_t i, uint32_t snaplen)
 {
     static uint8_t block[LONGEST + 256], want[LONGEST + 4];
-    uint32_t tag = (batch.flags[i] & PP_PKT_VLAN) && batch.caplen[i] >= 12 ? 4 : 0, at = 0, length = batch.caplen[i] + tag;
+    uint32_t tag = (batch.flags[i] & PP_PKT_VLAN) && batch.caplen[i] >= 12 ? 4 : 0, at = 0,
+             length = batch.caplen[i] + tag;
     pp_epb e;
     memcpy(want, batch.data[i], batch.caplen[i]);
     if (tag) {
         memmove(want + 16, want + 12, batch.caplen[i] - 12);
-        uint8_t octets[4] = { (uint8_t)(batch.vlan_tpid[i] >> 8), (uint8_t)batch.vlan_tpid[i], (uint8_t)(batch.vlan_tci[i] >> 8), (uint8_t)batch.vlan_tci[i] };
+        uint8_t octets[4] = { (uint8_t)(batch.vlan_tpid[i] >> 8), (uint8_t)batch.vlan_tpid[i],
+                              (uint8_t)(batch.vlan_tci[i] >> 8), (uint8_t)batch.vlan_tci[i] };
         memcpy(want + 12, octets, sizeof octets);
     }
     if (snaplen && length > snaplen)
@@ -186,11 +201,13 @@ static void write_down(uint32_t i, uint32_t snaplen)
     pp_epb_make(&e, &batch, i, 7, snaplen);
     for (unsigned p = 0; p < e.parts; at += (uint32_t)e.part[p++].iov_len)
         memcpy(block + at, e.part[p].iov_base, e.part[p].iov_len);
-    if (at != e.length || at % 4 || word(block) != 6 || word(block + 4) != at || word(block + at - 4) != at || word(block + 8) != 7 ||
-        word(block + 20) != length || word(block + 24) != batch.wirelen[i] + tag || memcmp(block + 28, want, length) != 0)
+    if (at != e.length || at % 4 || word(block) != 6 || word(block + 4) != at || word(block + at - 4) != at ||
+        word(block + 8) != 7 || word(block + 20) != length || word(block + 24) != batch.wirelen[i] + tag ||
+        memcmp(block + 28, want, length) != 0)
         abort();
     uint32_t options = 28 + (length + 3) / 4 * 4;
-    if (options != at - 4 && (options + 16 != at || word(block + options + 8) != 0 || get16(block + options + 2) != 0x0400))
+    if (options != at - 4 &&
+        (options + 16 != at || word(block + options + 8) != 0 || get16(block + options + 2) != 0x0400))
         abort();
 }
 
@@ -225,7 +242,8 @@ static void add_packet(script *s)
     batch.caplen[i] = length;
     batch.wirelen[i] = length + (how & 8 ? next(s) : 0);
     batch.link[i] = links[how >> 5];
-    batch.flags[i] = (uint16_t)(flags & (PP_PKT_METADATA | PP_PKT_NOT_READY | PP_PKT_CLAIMED_VALID | PP_PKT_OUTGOING | PP_PKT_VLAN));
+    batch.flags[i] =
+        (uint16_t)(flags & (PP_PKT_METADATA | PP_PKT_NOT_READY | PP_PKT_CLAIMED_VALID | PP_PKT_OUTGOING | PP_PKT_VLAN));
     batch.vlan_tpid[i] = 0x8100, batch.vlan_tci[i] = flags;
     batch.time_ns[i] = i * 200000000u;
     batch.number[i] = i + 1;

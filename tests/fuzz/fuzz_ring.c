@@ -22,8 +22,15 @@ static uint64_t walk(uint8_t *memory, int version, int has_vnet, uint32_t capaci
         b = columns(ROOM);
     b.capacity = capacity;
     uint32_t piece = version == 3 ? PIECE : SLOT;
-    pp_ring r = { .map = memory, .fd = -1, .version = version, .block_size = PIECE, .block_count = PIECES, .frame_size = SLOT,
-                  .frame_count = PIECE * PIECES / SLOT, .has_vnet = has_vnet, .arena = arena };
+    pp_ring r = { .map = memory,
+                  .fd = -1,
+                  .version = version,
+                  .block_size = PIECE,
+                  .block_count = PIECES,
+                  .frame_size = SLOT,
+                  .frame_count = PIECE * PIECES / SLOT,
+                  .has_vnet = has_vnet,
+                  .arena = arena };
     uint64_t hash = 0xcbf29ce484222325u;
     for (int turn = 0; turn < 64; turn++) {
         int n = pp_ring_next(&r, &b);
@@ -38,7 +45,8 @@ static uint64_t walk(uint8_t *memory, int version, int has_vnet, uint32_t capaci
             size_t end = (size_t)(b.data[i] - memory) + b.caplen[i], start = (end - 1) / piece * piece;
             if (b.data[i] < memory + start + PP_VNET_LEN || end > PIECE * PIECES)
                 abort();
-            if (!(b.flags[i] & PP_PKT_VNET) != !has_vnet || (b.caplen[i] < b.wirelen[i] && !(b.flags[i] & PP_PKT_TRUNCATED)))
+            if (!(b.flags[i] & PP_PKT_VNET) != !has_vnet ||
+                (b.caplen[i] < b.wirelen[i] && !(b.flags[i] & PP_PKT_TRUNCATED)))
                 abort();
             for (uint32_t j = 0; j < b.caplen[i]; j++)
                 hash = (hash ^ b.data[i][j]) * 0x100000001b3u;
@@ -54,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     if (size < 4 || size > 1 + PIECE * PIECES)
         return 0;
-    uint8_t *memory = aligned_alloc(64, PIECE * PIECES), *again = aligned_alloc(64, PIECE * PIECES); /* a mapping is aligned */
+    uint8_t *memory = aligned_alloc(64, PIECE * PIECES),
+            *again = aligned_alloc(64, PIECE * PIECES); /* a mapping is aligned */
     if (!memory || !again)
         exit(1);
     memset(memory, 0, PIECE * PIECES);

@@ -26,8 +26,10 @@ static uint32_t add(uint32_t sum, const uint8_t *p, uint32_t length)
 
 static uint32_t pseudo(const uint8_t *ip, const pp_split *s, uint32_t length)
 {
-    uint8_t tail[8] = { (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length, 0, 0, 0,
-        s->is_udp ? 17 : 6 };
+    uint8_t tail[8] = {
+        (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length, 0, 0, 0,
+        s->is_udp ? 17 : 6
+    };
     return add(s->version == 4 ? add(0, ip + 12, 8) : add(0, ip + 8, 32), tail, sizeof tail);
 }
 
@@ -85,7 +87,8 @@ static uint32_t l4_in_frame(const pp_split *s) { return s->payload_at - (s->head
 static void check_segment(const pp_split *s, const pp_segment *g, int seeded)
 {
     const uint8_t *ip = g->head + s->l3, *l4 = g->head + s->l4;
-    uint32_t header = g->head_length - s->l4, datagram = header + g->payload_length, network = g->head_length - s->l3 + g->payload_length;
+    uint32_t header = g->head_length - s->l4, datagram = header + g->payload_length,
+             network = g->head_length - s->l3 + g->payload_length;
     const uint8_t *whole = s->frame + l3_in_frame(s);
     if (s->version == 4 ? get16(ip + 2) != network : get16(ip + 4) != network - 40)
         abort();
@@ -128,7 +131,8 @@ static void agree(pp_vnet *v, const uint8_t *frame, uint32_t length, uint32_t l3
         return;
     int version = frame[l3] >> 4, protocol = version == 4 ? frame[l3 + 9] : frame[l3 + 6];
     uint32_t l4 = l3 + (version == 4 ? (frame[l3] & 15u) * 4 : 40);
-    for (int i = 0; version == 6 && i < 4 && (protocol == 0 || protocol == 43 || protocol == 60) && l4 + 8 <= length; i++) {
+    for (int i = 0; version == 6 && i < 4 && (protocol == 0 || protocol == 43 || protocol == 60) && l4 + 8 <= length;
+         i++) {
         protocol = frame[l4];
         l4 += 8u + frame[l4 + 1] * 8u;
     }
@@ -145,7 +149,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     pp_vnet v;
     pp_split s;
     uint32_t length = (uint32_t)(size - PARAMETERS - PP_VNET_LEN), l3 = input[1], mtu = get16(input + 2);
-    uint32_t padding = input[4] * 259u; /* zeros behind, so that a short input is a frame of up to 66045 octets and more */
+    uint32_t padding =
+        input[4] * 259u; /* zeros behind, so that a short input is a frame of up to 66045 octets and more */
     memcpy(&v, input + PARAMETERS, PP_VNET_LEN);
     uint8_t *frame = malloc(length + padding), *before = malloc(length + padding);
     if (length + padding == 0 || !frame || !before) {

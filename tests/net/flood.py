@@ -15,8 +15,18 @@ from numpy.typing import NDArray
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_ONCE = 512
 ROOM = 2048
-MESSAGE = np.dtype([("name", "u8"), ("name_length", "u8"), ("vectors", "u8"), ("vector_count", "u8"), ("control", "u8"),
-                    ("control_length", "u8"), ("flags", "u8"), ("length", "u8")])  # struct mmsghdr on 64 bits
+MESSAGE = np.dtype(
+    [
+        ("name", "u8"),
+        ("name_length", "u8"),
+        ("vectors", "u8"),
+        ("vector_count", "u8"),
+        ("control", "u8"),
+        ("control_length", "u8"),
+        ("flags", "u8"),
+        ("length", "u8"),
+    ]
+)  # struct mmsghdr on 64 bits
 VECTOR = np.dtype([("base", "u8"), ("length", "u8")])
 PACKET_STATISTICS, SO_RCVBUFFORCE = 6, 33
 

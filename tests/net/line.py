@@ -32,11 +32,26 @@ class Bridge:
     """A running `pktmend bridge`; stop() returns its last snapshot."""
 
     def __init__(
-        self, host: Host, *argv: str, program: tuple[str, ...] = ("bridge",), prefix: tuple[str, ...] = (),
+        self,
+        host: Host,
+        *argv: str,
+        program: tuple[str, ...] = ("bridge",),
+        prefix: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
-        self.process = host.spawn(*prefix, sys.executable, "-P", "-m", "pktmend", *program, *argv, "--json",
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+        self.process = host.spawn(
+            *prefix,
+            sys.executable,
+            "-P",
+            "-m",
+            "pktmend",
+            *program,
+            *argv,
+            "--json",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
         self.snapshots: list[dict[str, Any]] = []

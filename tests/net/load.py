@@ -69,8 +69,9 @@ class Load:
     """Both kinds of traffic; a context manager."""
 
     def __init__(self, line: Line, *, with_stream: bool = True) -> None:
-        self._ping = line.a.spawn("ping", "-D", "-n", "-i", "0.01", "-W", "1", ADDRESSES["b"][0],
-                                  stdout=subprocess.PIPE)
+        self._ping = line.a.spawn(
+            "ping", "-D", "-n", "-i", "0.01", "-W", "1", ADDRESSES["b"][0], stdout=subprocess.PIPE
+        )
         self._seen = b""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -18,9 +18,22 @@ class Build:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pktmend-sanitized-"))
         self._process = subprocess.Popen(
-            ["nice", sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(self._folder), "--build-temp",
-             str(self._folder / "temp")],
-            cwd=ROOT, env={**os.environ, "PKTMEND_SANITIZE": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            [
+                "nice",
+                sys.executable,
+                "setup.py",
+                "-q",
+                "build_ext",
+                "--build-lib",
+                str(self._folder),
+                "--build-temp",
+                str(self._folder / "temp"),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PKTMEND_SANITIZE": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
 
     def wait(self) -> Path:
         """Return the folder in which they are."""

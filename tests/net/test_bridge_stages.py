@@ -62,8 +62,9 @@ def stages_of(directions: list[dict[str, Any]], name: str) -> list[dict[str, Any
 
 @pytest.mark.parametrize("ring", ["v2", "v3"])
 def test_failing_stage_is_passed_by(line: Line, mine: Path, ring: str) -> None:
-    with line.bridged("--ring", ring, "--on-error", "pass", "--stage", f"{mine}:raises", "--stage",
-                      f"{mine}:drop_bad") as bridge:
+    with line.bridged(
+        "--ring", ring, "--on-error", "pass", "--stage", f"{mine}:raises", "--stage", f"{mine}:drop_bad"
+    ) as bridge:
         transfer(line.a, line.b, 20 << 20)
         directions = bridge.stop()
         line.assert_no_checksum_error()
@@ -162,14 +163,27 @@ def test_examples_run_in_the_bridge(line: Line, stage_examples: Path, tmp_path: 
     """All of them at once, each on traffic that it acts on; hosts judge what arrives."""
     (wash,) = stage_examples.glob("cython/wash.*.so")
     argv = ["-i", "pa", "-I", "pb"]
-    for text in ("numpy_stage.py:DropLong,limit=70000", "cffi_stage.py:drop_port,port=5000",
-                 "numba_stage.py:drop_last_hop", f"cython/{wash.name}:wash_dscp"):
+    for text in (
+        "numpy_stage.py:DropLong,limit=70000",
+        "cffi_stage.py:drop_port,port=5000",
+        "numba_stage.py:drop_last_hop",
+        f"cython/{wash.name}:wash_dscp",
+    ):
         argv += ["--stage", f"{stage_examples}/{text}"]
     path = f"{Path(__file__).parents[2]}:{stage_examples / 'site'}"
     environment = ["env", f"PYTHONPATH={path}", f"XDG_CACHE_HOME={tmp_path}"]
     argv += ["--stage", "drop-multicast"]
-    process = line.node.spawn(*environment, sys.executable, "-P", "-m", "pktmend", "bridge", *argv,
-                              stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = line.node.spawn(
+        *environment,
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        *argv,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stderr is not None and b"bridging" in process.stderr.readline()
     transfer(line.a, line.b, 20 << 20)
     line.a.run("ping", "-c1", "-W9", "-Q", "0xb8", "10.7.0.2")
@@ -183,6 +197,8 @@ def test_examples_run_in_the_bridge(line: Line, stage_examples: Path, tmp_path: 
     line.assert_no_checksum_error()
     process.terminate()
     out_text = process.communicate(timeout=PATIENCE)[0].decode()
-    assert all(f"stage {name}: " in out_text for name in ("drop-long", "drop_port", "drop_last_hop", "wash_dscp",
-                                                          "drop-multicast"))
+    assert all(
+        f"stage {name}: " in out_text
+        for name in ("drop-long", "drop_port", "drop_last_hop", "wash_dscp", "drop-multicast")
+    )
     assert "failed" not in out_text

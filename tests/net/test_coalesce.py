@@ -61,8 +61,12 @@ def burst(line: Line, packets: list[bytes]) -> list[bytes]:
 
 def test_what_must_not_be_joined_is_not(line: Line) -> None:
     def segment(number: int, **ip: int) -> bytes:
-        return f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", id=number, flags="DF", **ip)
-                     / TCP(sport=1, dport=2, seq=1000 + 100 * number, flags="A") / Raw(bytes([number]) * 100))
+        return f.raw(
+            f.ether
+            / IP(src="10.7.0.1", dst="10.7.0.2", id=number, flags="DF", **ip)
+            / TCP(sport=1, dport=2, seq=1000 + 100 * number, flags="A")
+            / Raw(bytes([number]) * 100)
+        )
 
     plain = [segment(n) for n in range(4)]
     (joined,) = burst(line, plain)
@@ -75,8 +79,10 @@ def test_what_must_not_be_joined_is_not(line: Line) -> None:
 
 
 def test_datagrams_are_joined_where_the_egress_takes_it(line: Line) -> None:
-    packets = [f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", id=n) / UDP(sport=1, dport=2) / Raw(bytes([n]) * 100))
-               for n in range(100)]
+    packets = [
+        f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", id=n) / UDP(sport=1, dport=2) / Raw(bytes([n]) * 100))
+        for n in range(100)
+    ]
     got = burst(line, packets)
     assert len(got) == 2  # 64 and 36
     assert b"".join(x[42:] for x in got) == b"".join(x[42:] for x in packets)

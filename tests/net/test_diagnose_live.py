@@ -1,6 +1,6 @@
 """Diagnosis of live worlds: what is healthy stays healthy, what is broken is named, and the printed commands cure it.
 
-    a(eth0) -- (pa) node (pb) -- (eth0)b
+a(eth0) -- (pa) node (pb) -- (eth0)b
 """
 
 from __future__ import annotations
@@ -31,8 +31,17 @@ class Diagnosis:
     """A running `pktmend diagnose --json`; stop() ends it, results() waits for it."""
 
     def __init__(self, host: Host, *argv: str) -> None:
-        self.process = host.spawn(sys.executable, "-P", "-m", "pktmend", "diagnose", *argv, "--json", stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE)
+        self.process = host.spawn(
+            sys.executable,
+            "-P",
+            "-m",
+            "pktmend",
+            "diagnose",
+            *argv,
+            "--json",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         assert self.process.stderr is not None
         self.first_line = self.process.stderr.readline().decode()
         assert "watching" in self.first_line, self.first_line
@@ -105,8 +114,12 @@ def relayed(line: Line) -> Iterator[int]:
 
 
 def test_default_veth_is_healthy_at_every_tap(bridged: Line) -> None:
-    taps = [(bridged.a, ("-i", "eth0")), (bridged.b, ("-i", "eth0")), (bridged.node, ("-i", "pa")),
-            (bridged.node, ("-i", "pa", "-I", "pb"))]
+    taps = [
+        (bridged.a, ("-i", "eth0")),
+        (bridged.b, ("-i", "eth0")),
+        (bridged.node, ("-i", "pa")),
+        (bridged.node, ("-i", "pa", "-I", "pb")),
+    ]
     for findings in during(lambda: talk(bridged), *taps):
         assert names(findings) == ["offload-pending", "super-frames"] and findings[0]["confidence"] == "certain"
         assert "acknowledged" in evidence(findings[0])
@@ -116,8 +129,11 @@ def test_default_veth_is_healthy_at_every_tap(bridged: Line) -> None:
 def test_firewall_is_not_called_a_leak(bridged: Line) -> None:
     """TCP is dropped, ping passes, all sums are pending: as with a leak, but nobody loses the note."""
     need("nft")
-    bridged.b.run("nft", "add table ip t; add chain ip t in { type filter hook input priority 0; }; "
-                         "add rule ip t in meta l4proto tcp drop")
+    bridged.b.run(
+        "nft",
+        "add table ip t; add chain ip t in { type filter hook input priority 0; }; "
+        "add rule ip t in meta l4proto tcp drop",
+    )
     for findings in during(lambda: ping_and_fail(bridged), (bridged.a, ("-i", "eth0")), (bridged.node, ("-i", "pa"))):
         assert names(findings) == ["offload-pending"] and findings[0]["confidence"] == "likely"
         assert "firewall" in evidence(findings[0]) and "ICMP between the two passes" in evidence(findings[0])
@@ -137,15 +153,19 @@ def route(line: Line) -> None:
     line.node.address("pb", "10.8.0.254/24")
     line.b.address("eth0", "10.8.0.2/24")
     line.a.run("ip", "route", "add", "10.8.0.0/24", "via", "10.7.0.254")
-    line.node.run("nft", "add table ip t; add chain ip t post { type nat hook postrouting priority 100; }; "
-                         "add rule ip t post oifname pb masquerade")
+    line.node.run(
+        "nft",
+        "add table ip t; add chain ip t post { type nat hook postrouting priority 100; }; "
+        "add rule ip t post oifname pb masquerade",
+    )
 
 
 def test_nat_that_updates_is_healthy_and_what_it_rewrites_is_said(line: Line) -> None:
     need("nft")
     route(line)
-    (findings,) = during(lambda: transfer(line.a, line.b, 1 << 20, address="10.8.0.2"),
-                         (line.node, ("-i", "pa", "-I", "pb")))
+    (findings,) = during(
+        lambda: transfer(line.a, line.b, 1 << 20, address="10.8.0.2"), (line.node, ("-i", "pa", "-I", "pb"))
+    )
     assert names(findings)[0] == "offload-pending"
     assert "source address" in evidence(findings[0]) and "TTL" in evidence(findings[0])
 
@@ -174,8 +194,9 @@ def test_relay_is_found_at_the_receiver_and_the_printed_commands_cure_it(line: L
 
 def test_relay_is_found_before_the_hop_and_by_two_taps(line: Line) -> None:
     with relayed(line):
-        before, both = during(lambda: ping_and_fail(line), (line.a, ("-i", "eth0")),
-                              (line.node, ("-i", "pa", "-I", "pb")))
+        before, both = during(
+            lambda: ping_and_fail(line), (line.a, ("-i", "eth0")), (line.node, ("-i", "pa", "-I", "pb"))
+        )
     assert [(one["cause"], one["confidence"]) for one in before] == [("metadata-lost", "likely")]
     assert "sent again" in evidence(before[0]) and "packet sockets" in evidence(before[0])
     assert [(one["cause"], one["confidence"]) for one in both] == [("metadata-lost", "certain")]
@@ -196,9 +217,12 @@ def test_rewriting_without_update_is_seen_by_two_taps(bridged: Line) -> None:
     """nft writes octets of the header as they are (taps see a frame before its ingress hook does)."""
     need("nft")
     bridged.a.offload("eth0", tx=False)
-    bridged.node.run("nft", "add table netdev t; "
-                            "add chain netdev t in { type filter hook ingress device pa priority 0; }; "
-                            "add rule netdev t in meta l4proto tcp @th,16,16 set 81")
+    bridged.node.run(
+        "nft",
+        "add table netdev t; "
+        "add chain netdev t in { type filter hook ingress device pa priority 0; }; "
+        "add rule netdev t in meta l4proto tcp @th,16,16 set 81",
+    )
     (findings,) = during(lambda: ping_and_fail(bridged), (bridged.node, ("-i", "pa", "-I", "pb")))
     assert names(findings)[0] == "nat-without-update" and findings[0]["confidence"] in ("certain", "likely")
     assert "target port" in evidence(findings[0])
@@ -218,9 +242,13 @@ def test_tap_without_vnet_header(line: Line) -> None:
         line.a.link("tap0", state="up")
         line.a.address("tap0", "10.6.0.1/24")
         line.a.run("ip", "neigh", "add", "10.6.0.2", "lladdr", "02:00:00:00:00:02", "dev", "tap0")
+
         def knock() -> None:
-            line.a.run(sys.executable, "-c", "import socket; s = socket.socket(); s.settimeout(1.6);"
-                       "s.connect_ex(('10.6.0.2', 80))")
+            line.a.run(
+                sys.executable,
+                "-c",
+                "import socket; s = socket.socket(); s.settimeout(1.6);s.connect_ex(('10.6.0.2', 80))",
+            )
 
         (findings,) = during(knock, (line.a, ("-i", "tap0")))
     finally:
@@ -270,8 +298,13 @@ def test_ends_by_count_and_by_signal(line: Line) -> None:
 
 def test_missing_privilege_is_exit_3() -> None:
     command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "lo"]
-    done = subprocess.run(["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command], capture_output=True,
-                          text=True, timeout=30, check=False)
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 3 and "CAP_NET_RAW" in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -280,5 +313,3 @@ def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
     command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
     assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []
-
-

@@ -1,6 +1,6 @@
 """The kernel's own NAT beside a hop that rewrites without updating: conntrack's tuples are evidence.
 
-    a(eth0 10.7.0.1) -- (pa 10.7.0.254) node, masquerade (pb 10.8.0.254) -- (eth0 10.8.0.2) b
+a(eth0 10.7.0.1) -- (pa 10.7.0.254) node, masquerade (pb 10.8.0.254) -- (eth0 10.8.0.2) b
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from tools import need
 def masquerade(node: Host) -> None:
     """Source NAT on what leaves pb, by nftables; skip where the kernel or the program is missing."""
     need("nft")
-    rules = "add table ip nat; add chain ip nat post { type nat hook postrouting priority 100 ; }; " \
-            "add rule ip nat post oifname pb masquerade"
+    rules = (
+        "add table ip nat; add chain ip nat post { type nat hook postrouting priority 100 ; }; "
+        "add rule ip nat post oifname pb masquerade"
+    )
     try:
         node.run("nft", rules)
     except CaptureError as error:
@@ -42,8 +44,12 @@ def test_conntrack_names_the_original_of_what_was_translated() -> None:
         a, node, b = (world.host(name) for name in ("a", "node", "b"))
         world.veth(a, "eth0", node, "pa")
         world.veth(b, "eth0", node, "pb")
-        for host, name, address in ((a, "eth0", "10.7.0.1/24"), (node, "pa", "10.7.0.254/24"),
-                                    (node, "pb", "10.8.0.254/24"), (b, "eth0", "10.8.0.2/24")):
+        for host, name, address in (
+            (a, "eth0", "10.7.0.1/24"),
+            (node, "pa", "10.7.0.254/24"),
+            (node, "pb", "10.8.0.254/24"),
+            (b, "eth0", "10.8.0.2/24"),
+        ):
             host.address(name, address)
         a.run("ip", "route", "add", "default", "via", "10.7.0.254")
         node.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))

@@ -54,8 +54,12 @@ def desk(tmp_path: Path, stage_examples: Path) -> Path:
 
 
 def environment(desk: Path) -> dict[str, str]:
-    return {**os.environ, "PATH": f"{desk / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{desk / 'site'}",
-            "XDG_CACHE_HOME": str(desk / "cache")}
+    return {
+        **os.environ,
+        "PATH": f"{desk / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}:{desk / 'site'}",
+        "XDG_CACHE_HOME": str(desk / "cache"),
+    }
 
 
 def test_commands_of_the_stages_page_run(line: Line, desk: Path) -> None:
@@ -77,8 +81,14 @@ def test_commands_of_the_stages_page_run(line: Line, desk: Path) -> None:
 
 def test_python_of_the_stages_page_runs(desk: Path) -> None:
     blocks_of_python = blocks(STAGES, "python")
-    done = subprocess.run([sys.executable, "-c", blocks_of_python[1]], cwd=desk, capture_output=True, text=True,
-                          env=environment(desk), check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", blocks_of_python[1]],
+        cwd=desk,
+        capture_output=True,
+        text=True,
+        env=environment(desk),
+        check=True,
+    )
     assert done.stdout.strip() == blocks_of_python[1].rstrip().rpartition("# ")[2]
 
 
@@ -94,8 +104,10 @@ def test_table_of_builtin_stages_is_what_the_command_prints(desk: Path) -> None:
     done = subprocess.run(command.split(), capture_output=True, text=True, env=environment(desk), check=True)
 
     def without_times(text: str) -> list[list[str]]:
-        return [[cell for cell in re.split(r"  +", line) if not re.fullmatch(r"\d+\.\d", cell)]
-                for line in text.strip().splitlines()]
+        return [
+            [cell for cell in re.split(r"  +", line) if not re.fullmatch(r"\d+\.\d", cell)]
+            for line in text.strip().splitlines()
+        ]
 
     assert without_times(done.stdout)[: len(without_times(shown))] == without_times(shown)
 
@@ -113,8 +125,9 @@ def test_transcripts_of_the_service_page(desk: Path) -> None:
     shown = transcripts(SERVICE)
     assert len(shown) == 2
     for command, text in shown.items():
-        done = subprocess.run(["bash", "-c", command], cwd=desk, capture_output=True, text=True, env=environment(desk),
-                              check=False)
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=desk, capture_output=True, text=True, env=environment(desk), check=False
+        )
         printed = (done.stdout + done.stderr).splitlines()
         assert text.splitlines() == printed, done.stdout + done.stderr
 

@@ -49,13 +49,17 @@ def doctor(host: Host, *words: str, expect: int | None = None) -> tuple[list[dic
     """Return the findings and the summary of `pktmend doctor --netns HOST`."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "pktmend", "doctor", "--netns", host.namespace, *words, "--json"],
-        capture_output=True, text=True, check=False)
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     *findings, summary = lines
     found, last = [f["finding"] for f in findings], summary["summary"]
     assert done.returncode == int(any(f["severity"] == "problem" for f in found)), done.stderr
     assert (last["problems"], last["warnings"], last["infos"]) == tuple(
-        sum(f["severity"] == word for f in found) for word in ("problem", "warning", "info"))
+        sum(f["severity"] == word for f in found) for word in ("problem", "warning", "info")
+    )
     ranks = [("problem", "warning", "info").index(f["severity"]) for f in found]
     assert ranks == sorted(ranks)
     if expect is not None:
@@ -99,9 +103,16 @@ def test_default_machine_gets_one_line(line: Line) -> None:
     found, summary = doctor(line.node, expect=0)
     assert found == []
     assert {i["name"]: i["peer"] and i["peer"]["namespace"] for i in summary["interfaces"] if i["name"] != "eth0"} == {
-        "lo": None, "pa": line.a.namespace, "pb": line.b.namespace}
-    text = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", "pa", "--netns", line.node.namespace],
-                          capture_output=True, text=True, check=True).stdout
+        "lo": None,
+        "pa": line.a.namespace,
+        "pb": line.b.namespace,
+    }
+    text = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "doctor", "pa", "--netns", line.node.namespace],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert "nothing found" in text.splitlines()[-1] and f"other end eth0 in netns {line.a.namespace}" in text
 
 
@@ -113,8 +124,11 @@ def test_relay_is_found_and_the_printed_remedy_cures_it(line: Line) -> None:
     hop = the(found, "userspace-hop")
     assert hop["severity"] == "problem" and "pa, pb" in hop["title"]
     assert {(i["name"], i["namespace"]) for i in hop["interfaces"]} == {
-        ("pa", line.node.namespace), ("pb", line.node.namespace),
-        ("eth0", line.a.namespace), ("eth0", line.b.namespace)}
+        ("pa", line.node.namespace),
+        ("pb", line.node.namespace),
+        ("eth0", line.a.namespace),
+        ("eth0", line.b.namespace),
+    }
     obey(hop, "tx off")
     assert "tx-checksum-ip-generic: off" in line.b.run("ethtool", "-k", "eth0").stdout
     transfer(line.a, line.b, 1 << 20)
@@ -125,8 +139,10 @@ def test_relay_is_found_and_the_printed_remedy_cures_it(line: Line) -> None:
 
 def test_who_only_watches_is_no_hop(line: Line) -> None:
     need("tcpdump")
-    watchers = [line.node.spawn("tcpdump", "-Z", "root", "-i", "any", "-w", "/dev/null", stderr=subprocess.PIPE),
-                line.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", stderr=subprocess.PIPE)]
+    watchers = [
+        line.node.spawn("tcpdump", "-Z", "root", "-i", "any", "-w", "/dev/null", stderr=subprocess.PIPE),
+        line.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", stderr=subprocess.PIPE),
+    ]
     for name in ("pa", "pb"):
         dump = line.node.spawn("tcpdump", "-Z", "root", "-i", name, "-w", "/dev/null", stderr=subprocess.PIPE)
         watchers.append(dump)
@@ -208,8 +224,11 @@ def test_two_interfaces_in_one_network(world: World) -> None:
 
 def test_tap_with_checksum_offload_needs_the_header(world: World) -> None:
     a = world.host("a")
-    fds = [open_tap_device(a, "bad0", TAP | NO_PI, TUN_F_CSUM),
-           open_tap_device(a, "good0", TAP | NO_PI | VNET_HDR, TUN_F_CSUM), open_tap_device(a, "good1", TAP | NO_PI)]
+    fds = [
+        open_tap_device(a, "bad0", TAP | NO_PI, TUN_F_CSUM),
+        open_tap_device(a, "good0", TAP | NO_PI | VNET_HDR, TUN_F_CSUM),
+        open_tap_device(a, "good1", TAP | NO_PI),
+    ]
     found, _ = doctor(a, expect=1)
     tap = the(found, "tap-without-vnet-header")
     assert tap["interfaces"] == [{"name": "bad0", "namespace": a.namespace}] and str(os.getpid()) in tap["title"]
@@ -266,14 +285,32 @@ def test_tunnel_settings_that_need_the_other_end(world: World) -> None:
     a.run(*make, "odd1", *kind, "id", "4", "dstport", "4784", "remcsumtx")
     found, _ = doctor(a, expect=0)
     assert {(f["name"], f["interfaces"][0]["name"]) for f in found} == {
-        ("tunnel-zero-v6", "odd0"), ("tunnel-remcsum", "odd1")}
+        ("tunnel-zero-v6", "odd0"),
+        ("tunnel-remcsum", "odd1"),
+    }
     for each in found:
         obey(each, "link show")
 
 
 def test_a_tunnel_over_a_leaky_hop_is_named(line: Line) -> None:
-    line.a.run("ip", "link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789", "dev", "eth0", "local",
-               "10.7.0.1", "remote", "10.7.0.2")
+    line.a.run(
+        "ip",
+        "link",
+        "add",
+        "vx0",
+        "type",
+        "vxlan",
+        "id",
+        "7",
+        "dstport",
+        "4789",
+        "dev",
+        "eth0",
+        "local",
+        "10.7.0.1",
+        "remote",
+        "10.7.0.2",
+    )
     start_relay(line)
     hop = the(doctor(line.a, "vx0", expect=1)[0], "userspace-hop")
     assert any("vx0" in line_ and "inner checksums" in line_ for line_ in hop["evidence"])
@@ -349,8 +386,10 @@ def test_counters_that_rise_now_are_a_problem(line: Line) -> None:
 
 def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
     """A mount namespace without tracefs, whatever this machine has mounted."""
-    script = (f"umount /sys/kernel/tracing 2>/dev/null; umount -R /sys/kernel/debug 2>/dev/null; exec {sys.executable} "
-              f"-P -m pktmend doctor eth0 --netns {line.b.namespace} --watch 60 --json")
+    script = (
+        f"umount /sys/kernel/tracing 2>/dev/null; umount -R /sys/kernel/debug 2>/dev/null; exec {sys.executable} "
+        f"-P -m pktmend doctor eth0 --netns {line.b.namespace} --watch 60 --json"
+    )
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line.world.on_exit(lambda: end(watch))
     assert watch.stderr is not None
@@ -366,8 +405,10 @@ def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
 
 
 def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
-    script = (f"mount -t tracefs tracefs /sys/kernel/tracing && exec {sys.executable} -P -m pktmend doctor eth0 "
-              f"--netns {line.b.namespace} --watch 60 --json")
+    script = (
+        f"mount -t tracefs tracefs /sys/kernel/tracing && exec {sys.executable} -P -m pktmend doctor eth0 "
+        f"--netns {line.b.namespace} --watch 60 --json"
+    )
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     line.world.on_exit(lambda: end(watch))
     mac = link(line.b, "eth0")["address"]
@@ -384,24 +425,44 @@ def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
     assert not list(Path("/sys/kernel/tracing").glob("instances/pktmend-*"))
 
 
-@pytest.mark.parametrize(("release", "expected"), [
-    ("4.3.0", {"kernel-veth-vouches", "kernel-nat-on-zero", "kernel-csum-valid"}),
-    ("4.4.0-31-generic", {"kernel-nat-on-zero", "kernel-csum-valid"}),
-    ("5.4.40", {"kernel-nat-on-zero", "kernel-csum-valid", "kernel-udp-gso-refused"}),
-    ("5.4.41", {"kernel-csum-valid", "kernel-udp-gso-refused"}),
-    ("5.7.0", {"kernel-csum-valid", "kernel-udp-gso-refused"}),
-    ("5.15.82", {"kernel-udp-gso-refused"}),
-    ("6.1.0-18-amd64", {"kernel-udp-gso-refused"}),
-    ("6.11.4", {"kernel-udp-gso-leaks"}),
-    ("6.11.5", set()),
-    ("6.12.1", set()),
-])
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [
+        ("4.3.0", {"kernel-veth-vouches", "kernel-nat-on-zero", "kernel-csum-valid"}),
+        ("4.4.0-31-generic", {"kernel-nat-on-zero", "kernel-csum-valid"}),
+        ("5.4.40", {"kernel-nat-on-zero", "kernel-csum-valid", "kernel-udp-gso-refused"}),
+        ("5.4.41", {"kernel-csum-valid", "kernel-udp-gso-refused"}),
+        ("5.7.0", {"kernel-csum-valid", "kernel-udp-gso-refused"}),
+        ("5.15.82", {"kernel-udp-gso-refused"}),
+        ("6.1.0-18-amd64", {"kernel-udp-gso-refused"}),
+        ("6.11.4", {"kernel-udp-gso-leaks"}),
+        ("6.11.5", set()),
+        ("6.12.1", set()),
+    ],
+)
 def test_kernel_versions_and_their_bugs(world: World, release: str, expected: set[str]) -> None:
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")
     a.offload("eth0", tx=False)
-    a.run("ip", "link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789", "dev", "eth0", "local",
-          "10.7.0.1", "remote", "10.7.0.2", "noudpcsum")
+    a.run(
+        "ip",
+        "link",
+        "add",
+        "vx0",
+        "type",
+        "vxlan",
+        "id",
+        "7",
+        "dstport",
+        "4789",
+        "dev",
+        "eth0",
+        "local",
+        "10.7.0.1",
+        "remote",
+        "10.7.0.2",
+        "noudpcsum",
+    )
     view = look()
     old = replace(view, machine=replace(view.machine, release=release))
     found = {f.name for f in kernel_bugs(old)}
@@ -420,13 +481,18 @@ def test_finding_of_another_path_is_not_reported(line: Line, world: World) -> No
     assert "userspace-hop" in {f.name for f in examine(look())}
 
 
-@pytest.mark.parametrize(("words", "code", "says"), [
-    (["eth9"], 4, "no interface 'eth9'"), (["--netns", "no-such"], 4, "no network namespace 'no-such'"),
-    (["--watch", "0"], 2, "--watch"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["eth9"], 4, "no interface 'eth9'"),
+        (["--netns", "no-such"], 4, "no network namespace 'no-such'"),
+        (["--watch", "0"], 2, "--watch"),
+    ],
+)
 def test_refused_with_the_reason(words: list[str], code: int, says: str) -> None:
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", *words], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "doctor", *words], capture_output=True, text=True, check=False
+    )
     assert done.returncode == code and says in done.stderr and not done.stdout
 
 
@@ -438,8 +504,13 @@ def test_commands_of_the_documentation(line: Line, tmp_path: Path) -> None:
         words = rest.replace("--netns web", f"--netns {line.a.namespace}").replace("--watch 5", "--watch 0.1").split()
         if "--netns" not in words and "eth0" in words:
             words = ["--netns", line.a.namespace, *words]
-        done = subprocess.run([sys.executable, "-P", "-m", "pktmend", command, *words], capture_output=True, text=True,
-                              env={**os.environ, "XDG_STATE_HOME": str(tmp_path)}, check=False)
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pktmend", command, *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+            check=False,
+        )
         # the whole machine may hold others' problems
         assert done.returncode in ((0,) if "eth0" in words else (0, 1)), done.stderr
 

@@ -31,8 +31,14 @@ RUNS_ON = ("pktmend bridge", "pktmend diagnose")  # until they are told to end
 
 def paste(command: str, until: str = "") -> subprocess.Popen[str]:
     """Run lines in a shell; until they have ended, or have said *until*."""
-    shell = subprocess.Popen(["sh", "-ec", command], env={**os.environ, "PATH": PATH}, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    shell = subprocess.Popen(
+        ["sh", "-ec", command],
+        env={**os.environ, "PATH": PATH},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     assert shell.stdout is not None
     said = ""
     while until not in said or not until:
@@ -78,8 +84,9 @@ def test_the_bridges_before_a_relay(line: Line) -> None:
     shells = [paste(first, "bridging"), paste(second, "bridging")]
     try:
         end(relay)  # as the remedies say: at-hop2 in pa's place, at-hop3 in pb's
-        relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "at-hop2", "at-hop3",
-                                stdout=subprocess.PIPE)
+        relay = line.node.spawn(
+            sys.executable, "-P", "-m", "pktmend.testbed.relay", "at-hop2", "at-hop3", stdout=subprocess.PIPE
+        )
         assert relay.stdout is not None and b"ready" in relay.stdout.readline()
         assert_swift(line)
     finally:
@@ -119,6 +126,7 @@ def one(name: str, view: View) -> Finding:
 
 def changed(view: View, host: str, name: str, **facts: object) -> View:
     """The same machine, an interface of which has other facts: what cannot be made here, as damaged frames."""
+
     def mend(i: Interface) -> Interface:
         return replace(i, **facts) if i.name == name and i.namespace.name == host else i  # type: ignore[arg-type]
 
@@ -127,8 +135,25 @@ def changed(view: View, host: str, name: str, **facts: object) -> View:
 
 
 def of_release(line: Line, release: str, name: str) -> Finding:
-    line.a.run("ip", "link", "add", "vx0", "type", "vxlan", "id", "7", "dstport", "4789", "dev", "eth0", "local",
-               "10.7.0.1", "remote", "10.7.0.2", "noudpcsum")
+    line.a.run(
+        "ip",
+        "link",
+        "add",
+        "vx0",
+        "type",
+        "vxlan",
+        "id",
+        "7",
+        "dstport",
+        "4789",
+        "dev",
+        "eth0",
+        "local",
+        "10.7.0.1",
+        "remote",
+        "10.7.0.2",
+        "noudpcsum",
+    )
     line.a.offload("eth0", tx=False)
     view = look()
     finding = one(name, replace(view, machine=replace(view.machine, release=release)))
@@ -138,8 +163,11 @@ def of_release(line: Line, release: str, name: str) -> Finding:
 
 def with_errors(line: Line) -> Finding:
     send_bad(line, link(line.b, "eth0")["address"], 20)
-    return next(f for f in examine(look()) if f.name == "checksum-errors" and
-                [n.name for n in f.namespaces] == [line.b.namespace])
+    return next(
+        f
+        for f in examine(look())
+        if f.name == "checksum-errors" and [n.name for n in f.namespaces] == [line.b.namespace]
+    )
 
 
 def pending_tso(line: Line) -> Finding:
@@ -161,9 +189,13 @@ def odd_name(line: Line) -> Finding:
 
 
 SET_UPS: dict[str, Callable[[Line], Finding]] = {
-    "guest": with_guest, "counted": with_errors, "tso set": pending_tso, "odd name": odd_name,
-    "link errors": lambda line: one("link-errors", changed(
-        look(), line.a.namespace, "eth0", statistics={"rx_crc_errors": 3, "rx_packets": 9})),
+    "guest": with_guest,
+    "counted": with_errors,
+    "tso set": pending_tso,
+    "odd name": odd_name,
+    "link errors": lambda line: one(
+        "link-errors", changed(look(), line.a.namespace, "eth0", statistics={"rx_crc_errors": 3, "rx_packets": 9})
+    ),
     "old veth": lambda line: of_release(line, "4.3.0", "kernel-veth-vouches"),
     "old nat": lambda line: of_release(line, "5.4.1", "kernel-nat-on-zero"),
     "old udp gso": lambda line: of_release(line, "6.11.1", "kernel-udp-gso-leaks"),
@@ -188,10 +220,18 @@ def test_remedies_run_as_they_are_printed(line: Line, tmp_path: Path, name: str)
 
 def test_text_of_a_cure_that_is_no_command(line: Line) -> None:
     with_guest(line)
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "  * in the guest behind tap0" in done.stdout and "$ ethtool -K eth0" not in done.stdout
-    shown = subprocess.run([sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace,
-                            "--json"], capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     remedies = json.loads(shown.stdout.splitlines()[0])["finding"]["remedy"]
     assert any(r["command"] == "" and "guest" in r["effect"] for r in remedies)

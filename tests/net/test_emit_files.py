@@ -23,9 +23,11 @@ def test_note_of_a_file_leaves_with_its_packet(
     path = pcapng(tmp_path / "x.pcapng", [(1.0, f.leaked(packet), NOTE | 2) for packet in PACKETS])
     wanted = [f.raw(packet) if finish else f.leaked(packet) for packet in PACKETS]
     got: dict[bytes, tuple[bool, tuple[int, ...]]] = {}
-    with ends[1].call(lambda: Ring("eth0", outgoing=False)) as ring, Capture(path) as source, ends[0].call(
-        lambda: Emit("eth0", finish=finish, coalesce=coalesce)
-    ) as sink:
+    with (
+        ends[1].call(lambda: Ring("eth0", outgoing=False)) as ring,
+        Capture(path) as source,
+        ends[0].call(lambda: Emit("eth0", finish=finish, coalesce=coalesce)) as sink,
+    ):
         ends[0].call(lambda: Pipeline(source, [verify, classify], sink)).run()
         for batch in ring.batches(timeout=20):
             for i in range(len(batch)):

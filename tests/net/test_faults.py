@@ -48,8 +48,20 @@ def move_away(line: Line) -> None:
 
 
 def move_back(line: Line) -> None:
-    subprocess.run(["ip", "-n", line.node.namespace.removesuffix("node") + "other", "link", "set", "dev", "pb", "netns",
-                    line.node.namespace], check=True)
+    subprocess.run(
+        [
+            "ip",
+            "-n",
+            line.node.namespace.removesuffix("node") + "other",
+            "link",
+            "set",
+            "dev",
+            "pb",
+            "netns",
+            line.node.namespace,
+        ],
+        check=True,
+    )
     line.node.link("pb", state="up")
 
 
@@ -60,29 +72,54 @@ def rename(line: Line, old: str, new: str) -> None:
 GONE = ("pb: the interface is gone; waiting for one of that name", "pb: the interface is back, bound again")
 AGAIN = Fault(delete_and_remember, make_again, GONE, 1)
 FAULTS = {
-    "link down 5 s": Fault(lambda line: line.node.link("pb", state="down"),
-                           lambda line: line.node.link("pb", state="up"),
-                           ("pb: the link is down", "pb: the link is up"), 5),
-    "rename": Fault(lambda line: rename(line, "pb", "other0"), lambda line: rename(line, "other0", "pb"),
-                    ("pb: the interface is called other0 now; going on with it",
-                     "other0: the interface is called pb now; going on with it")),
-    "mtu 900": Fault(lambda line: set_mtu(line, 900), lambda line: set_mtu(line, 1500),
-                     ("pb: MTU 1500 is 900 now", "pb: MTU 900 is 1500 now")),
-    "mtu 900, finish": Fault(lambda line: set_mtu(line, 900), lambda line: set_mtu(line, 1500),
-                             ("pb: MTU 1500 is 900 now", "pb: MTU 900 is 1500 now"), options=("--finish", "pb")),
+    "link down 5 s": Fault(
+        lambda line: line.node.link("pb", state="down"),
+        lambda line: line.node.link("pb", state="up"),
+        ("pb: the link is down", "pb: the link is up"),
+        5,
+    ),
+    "rename": Fault(
+        lambda line: rename(line, "pb", "other0"),
+        lambda line: rename(line, "other0", "pb"),
+        (
+            "pb: the interface is called other0 now; going on with it",
+            "other0: the interface is called pb now; going on with it",
+        ),
+    ),
+    "mtu 900": Fault(
+        lambda line: set_mtu(line, 900),
+        lambda line: set_mtu(line, 1500),
+        ("pb: MTU 1500 is 900 now", "pb: MTU 900 is 1500 now"),
+    ),
+    "mtu 900, finish": Fault(
+        lambda line: set_mtu(line, 900),
+        lambda line: set_mtu(line, 1500),
+        ("pb: MTU 1500 is 900 now", "pb: MTU 900 is 1500 now"),
+        options=("--finish", "pb"),
+    ),
     "deleted": AGAIN,
     "deleted, v3": Fault(AGAIN.strike, AGAIN.heal, GONE, options=("--ring", "v3")),
     "deleted, isolated, as nobody": Fault(AGAIN.strike, AGAIN.heal, GONE, options=("--isolate", "-Z", "nobody")),
     "deleted, three workers": Fault(AGAIN.strike, AGAIN.heal, GONE, options=("--workers", "3")),
     "moved away": Fault(move_away, move_back, GONE),
-    "peer down": Fault(lambda line: line.b.link("eth0", state="down"),
-                       lambda line: line.b.link("eth0", state="up"), ()),
-    "offloads off": Fault(lambda line: line.node.offload("pb", tx=False), lambda line: line.node.offload("pb", tx=True),
-                          ("pb: segmentation offloads changed", "pb: segmentation offloads changed")),
-    "hosts' offloads off": Fault(lambda line: line.a.offload("eth0", tx=False, gro=False),
-                                 lambda line: line.a.offload("eth0", tx=True, tso=True, gro=True), ()),
-    "queueing discipline": Fault(lambda line: line.node.run("tc", "qdisc", "replace", "dev", "pb", "root", "pfifo"),
-                                 lambda line: line.node.run("tc", "qdisc", "del", "dev", "pb", "root"), ()),
+    "peer down": Fault(
+        lambda line: line.b.link("eth0", state="down"), lambda line: line.b.link("eth0", state="up"), ()
+    ),
+    "offloads off": Fault(
+        lambda line: line.node.offload("pb", tx=False),
+        lambda line: line.node.offload("pb", tx=True),
+        ("pb: segmentation offloads changed", "pb: segmentation offloads changed"),
+    ),
+    "hosts' offloads off": Fault(
+        lambda line: line.a.offload("eth0", tx=False, gro=False),
+        lambda line: line.a.offload("eth0", tx=True, tso=True, gro=True),
+        (),
+    ),
+    "queueing discipline": Fault(
+        lambda line: line.node.run("tc", "qdisc", "replace", "dev", "pb", "root", "pfifo"),
+        lambda line: line.node.run("tc", "qdisc", "del", "dev", "pb", "root"),
+        (),
+    ),
 }
 
 
@@ -142,8 +179,10 @@ def test_peer_alone_vanishes(line: Line) -> None:
 def test_xdp_program_takes_the_gso_features_away(line: Line) -> None:
     """An XDP_PASS program on the peer of the egress, loaded under traffic: super-frames still arrive, split."""
     source = line.world.folder() / "pass.c"
-    source.write_text('__attribute__((section("xdp"), used)) int pass_all(void *c) { return 2; }\n'
-                      'char _license[] __attribute__((section("license"), used)) = "GPL";\n')
+    source.write_text(
+        '__attribute__((section("xdp"), used)) int pass_all(void *c) { return 2; }\n'
+        'char _license[] __attribute__((section("license"), used)) = "GPL";\n'
+    )
     program = source.with_suffix(".o")
     compiled = subprocess.run(["clang", "-O2", "-target", "bpf", "-c", str(source), "-o", str(program)], check=False)
     if compiled.returncode:
@@ -204,8 +243,9 @@ def test_workers_keep_flows_in_order_and_count_together(line: Line, workers: int
     assert len(directions) == 2 and all(d["sent"] == d["read"] for d in directions)
 
 
-@pytest.mark.parametrize("options", [(), ("--busy-poll", "2000"), ("--isolate",)],
-                         ids=["plain", "busy poll", "isolated"])
+@pytest.mark.parametrize(
+    "options", [(), ("--busy-poll", "2000"), ("--isolate",)], ids=["plain", "busy poll", "isolated"]
+)
 def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> None:
     line.silence()  # hosts that have just got their links say something by themselves
     with line.bridged(*options) as bridge:

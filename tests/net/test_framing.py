@@ -74,8 +74,12 @@ def faults(frames: list[bytes], path: Path) -> str:
     need("tshark")
     wrpcap(str(path), [Raw(frame) for frame in frames], linktype=1)
     checks = [word for layer in ("ip", "tcp", "udp") for word in ("-o", f"{layer}.check_checksum:TRUE")]
-    done = subprocess.run(["tshark", "-r", str(path), *checks, "-Y", "_ws.malformed || _ws.expert.severity >= warning"],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["tshark", "-r", str(path), *checks, "-Y", "_ws.malformed || _ws.expert.severity >= warning"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -96,8 +100,9 @@ def from_machine(line: Line, *options: str) -> Iterator[tuple[int, Bridge]]:
 @pytest.mark.parametrize("options", [(), ("--finish", "pb")], ids=["", "finish"])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_segments_have_lengths_of_their_own(line: Line, framing: str, protocol: str, options: tuple[str, ...],
-                                            tmp_path: Path) -> None:
+def test_segments_have_lengths_of_their_own(
+    line: Line, framing: str, protocol: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
     head, starts = FRAMINGS[framing], range(0, len(PAYLOAD), SIZE)
     last = starts[-1]
 

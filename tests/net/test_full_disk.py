@@ -18,8 +18,13 @@ def on_a_full_disk(folder: Path, command: str) -> subprocess.CompletedProcess[st
     (folder / "full").mkdir()
     (folder / "big.pcap").write_bytes(LEAKED[:24] + LEAKED[24:] * 400)
     script = f"mount -t tmpfs -o size=64k tmpfs {folder}/full || exit 77; {command}"
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script.replace("FULL", f"{folder}/full").replace(
-        "BIG", f"{folder}/big.pcap")], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script.replace("FULL", f"{folder}/full").replace("BIG", f"{folder}/big.pcap")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     if done.returncode == 77:
         pytest.skip(f"no mount namespace here: {done.stderr}")
     return done
@@ -39,6 +44,7 @@ def test_fix_names_standard_output(tmp_path: Path) -> None:
 
 def test_what_is_left_at_the_end_is_written_or_named(tmp_path: Path) -> None:
     """A capture that stays in the engine's buffer until it is closed."""
-    done = on_a_full_disk(tmp_path, "head -c 100000 /dev/zero > FULL/z 2>/dev/null; "
-                          f"{PKTMEND} fix -r {EXAMPLE} -w FULL/x.pcapng")
+    done = on_a_full_disk(
+        tmp_path, f"head -c 100000 /dev/zero > FULL/z 2>/dev/null; {PKTMEND} fix -r {EXAMPLE} -w FULL/x.pcapng"
+    )
     assert done.returncode == 4 and f"writing {tmp_path}/full/x.pcapng: No space" in done.stderr

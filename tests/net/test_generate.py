@@ -35,8 +35,9 @@ class Receiver:
     """`pktmend bench receive`; stop() returns what it counted."""
 
     def __init__(self, host: Host) -> None:
-        self.process = host.spawn(*PKTMEND, "bench", "receive", "-i", "eth0", "--json", stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE)
+        self.process = host.spawn(
+            *PKTMEND, "bench", "receive", "-i", "eth0", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert self.process.stderr is not None and b"receiving" in self.process.stderr.readline()
 
     def stop(self) -> dict[str, Any]:
@@ -150,8 +151,9 @@ def test_unfinished_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None
     a, b = ends
     monitor = Bridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
-    plain = generate(a, *KINDS, "--offload", "--count", "2400", "--rate", "max", "--damage", "leaked=10%",
-                     "--vlan", "5")
+    plain = generate(
+        a, *KINDS, "--offload", "--count", "2400", "--rate", "max", "--damage", "leaked=10%", "--vlan", "5"
+    )
     large = generate(a, "--mix", "20000", "--protocol", "tcp", "--ip", "both", "--offload", "--count", "100")
     (seen,) = monitor.stop()
     got = receiver.stop()
@@ -163,8 +165,9 @@ def test_unfinished_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None
 def test_through_the_bridge_leaked_ones_arrive_good_and_nothing_is_lost(line: Line) -> None:
     receiver = Receiver(line.b)
     with line.bridged() as bridge:
-        made = generate(line.a, *KINDS, "--count", "30000", "--rate", "60000", "--damage", "leaked=20%", "--damage",
-                        "corrupt=5%")
+        made = generate(
+            line.a, *KINDS, "--count", "30000", "--rate", "60000", "--damage", "leaked=20%", "--damage", "corrupt=5%"
+        )
         bridge.stop()
     got = receiver.stop()
     (run,) = got["runs"]
@@ -182,22 +185,25 @@ def test_rate_and_time_are_bounds(ends: tuple[Host, Host]) -> None:
     assert 0 < made["sent"] <= 301
 
 
-@pytest.mark.parametrize(("options", "code", "words"), [
-    ([], 2, "-i"),
-    (["-i", "nope"], 4, "nope"),
-    (["-i", "eth0", "--mix", "51"], 2, "52 to"),
-    (["-i", "eth0", "--mix", "63", "--protocol", "tcp"], 2, "64 to"),
-    (["-i", "eth0", "--mix", "9000"], 2, "9000"),
-    (["-i", "eth0", "--mix", "x"], 2, "imix"),
-    (["-i", "eth0", "--damage", "rust=1"], 2, "rust"),
-    (["-i", "eth0", "--damage", "leaked"], 2, "leaked=1%"),
-    (["-i", "eth0", "--damage", "leaked=60%", "--damage", "zero=60%"], 2, "1 at most"),
-    (["-i", "eth0", "--rate", "0"], 2, "--rate"),
-    (["-i", "eth0", "--to-mac", "1:2"], 2, "--to-mac"),
-    (["-i", "eth0", "--to", "localhost"], 2, "localhost"),
-    (["-i", "eth0", "--flows", "0"], 2, "--flows"),
-    (["-i", "eth0", "--duration", "-1"], 2, "--duration"),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ([], 2, "-i"),
+        (["-i", "nope"], 4, "nope"),
+        (["-i", "eth0", "--mix", "51"], 2, "52 to"),
+        (["-i", "eth0", "--mix", "63", "--protocol", "tcp"], 2, "64 to"),
+        (["-i", "eth0", "--mix", "9000"], 2, "9000"),
+        (["-i", "eth0", "--mix", "x"], 2, "imix"),
+        (["-i", "eth0", "--damage", "rust=1"], 2, "rust"),
+        (["-i", "eth0", "--damage", "leaked"], 2, "leaked=1%"),
+        (["-i", "eth0", "--damage", "leaked=60%", "--damage", "zero=60%"], 2, "1 at most"),
+        (["-i", "eth0", "--rate", "0"], 2, "--rate"),
+        (["-i", "eth0", "--to-mac", "1:2"], 2, "--to-mac"),
+        (["-i", "eth0", "--to", "localhost"], 2, "localhost"),
+        (["-i", "eth0", "--flows", "0"], 2, "--flows"),
+        (["-i", "eth0", "--duration", "-1"], 2, "--duration"),
+    ],
+)
 def test_what_cannot_be_sent_is_refused(ends: tuple[Host, Host], options: list[str], code: int, words: str) -> None:
     done = ends[0].run(*PKTMEND, "bench", "gen", *options, check=False)
     assert done.returncode == code and words in done.stderr, done
@@ -218,8 +224,9 @@ def test_without_the_capability_it_is_named(ends: tuple[Host, Host]) -> None:
 
 
 def test_signal_ends_it_with_its_counts(ends: tuple[Host, Host]) -> None:
-    program = ends[0].spawn(*PKTMEND, "bench", "gen", "-i", "eth0", "--rate", "1000", stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE)
+    program = ends[0].spawn(
+        *PKTMEND, "bench", "gen", "-i", "eth0", "--rate", "1000", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert program.stderr is not None and b"sending" in program.stderr.readline()
     program.send_signal(signal.SIGINT)
     out, _ = program.communicate(timeout=PATIENCE)

@@ -17,8 +17,22 @@ from pktmend.testbed.netns import World, end
 from tools import PATIENCE, until
 
 OWN = "10.7.0.77"  # of the node, on pa
-FOREIGN = ("tc", "filter", "add", "dev", "pa", "ingress", "pref", "7", "handle", "0x9", "bpf", "da",
-           "bytecode", "1,6 0 0 0")
+FOREIGN = (
+    "tc",
+    "filter",
+    "add",
+    "dev",
+    "pa",
+    "ingress",
+    "pref",
+    "7",
+    "handle",
+    "0x9",
+    "bpf",
+    "da",
+    "bytecode",
+    "1,6 0 0 0",
+)
 
 
 def answers(line: Line) -> bool:
@@ -29,8 +43,10 @@ def answers(line: Line) -> bool:
 
 def hooks(line: Line, name: str = "pa") -> str:
     """What tc shows of the interface."""
-    return (line.node.run("tc", "qdisc", "show", "dev", name).stdout
-            + line.node.run("tc", "filter", "show", "dev", name, "ingress").stdout)
+    return (
+        line.node.run("tc", "qdisc", "show", "dev", name).stdout
+        + line.node.run("tc", "filter", "show", "dev", name, "ingress").stdout
+    )
 
 
 def refused(line: Line, *argv: str) -> str:
@@ -41,6 +57,7 @@ def refused(line: Line, *argv: str) -> str:
 
 
 # --- isolation ------------------------------------------------------------------------------------
+
 
 def test_isolated_interfaces_are_the_bridges_alone(line: Line) -> None:
     """The node has an address and forwards; its own counters say what its stack got."""
@@ -141,10 +158,38 @@ def test_without_the_privilege_it_says_how_to_clean_up(line: Line) -> None:
         bridge.process.terminate()
         bridge.process.wait(PATIENCE)
     raw = "-all,+net_raw"
-    line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend", "bridge",
-                  "-i", "pa", "-I", "pb", "--duration", "0.2")
-    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend",
-                         "bridge", "-i", "pa", "-I", "pb", "--duration", "0.2")
+    line.node.run(
+        "setpriv",
+        f"--bounding-set={raw}",
+        f"--inh-caps={raw}",
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+        "--duration",
+        "0.2",
+    )
+    done = line.node.run(
+        "setpriv",
+        f"--bounding-set={raw}",
+        f"--inh-caps={raw}",
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+        "--duration",
+        "0.2",
+    )
     commands = re.findall(r"undo it by: (tc .*)", done.stderr)
     assert len(commands) == 2
     for command in commands:
@@ -159,8 +204,22 @@ def read_line(bridge: Bridge) -> str:
 
 def test_isolation_needs_cap_net_admin(line: Line) -> None:
     raw = "-all,+net_raw"
-    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend",
-                         "bridge", "-i", "pa", "-I", "pb", "--isolate", check=False)
+    done = line.node.run(
+        "setpriv",
+        f"--bounding-set={raw}",
+        f"--inh-caps={raw}",
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+        "--isolate",
+        check=False,
+    )
     assert done.returncode == 3 and "CAP_NET_ADMIN" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
@@ -183,6 +242,7 @@ def test_isolation_follows_a_new_name_and_a_new_interface(line: Line) -> None:
 
 
 # --- other bridges --------------------------------------------------------------------------------
+
 
 def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
     line.world.veth(line.node, "pc", line.node, "pd")
@@ -220,7 +280,10 @@ def test_new_interface_that_another_bridge_took_first_is_left_to_it(line: Line) 
         other.stop()
         told = bridge.told(3)
     assert [each.partition(": ")[2][:30] for each in told] == [
-        "the interface is gone; waiting", "the interface is back, but ano", "the interface is back, bound a"], told
+        "the interface is gone; waiting",
+        "the interface is back, but ano",
+        "the interface is back, bound a",
+    ], told
 
 
 def test_opposite_directions_may_be_two_processes(line: Line) -> None:
@@ -261,19 +324,25 @@ def test_port_of_another_bridge_is_refused(line: Line, kind: str) -> None:
 
 # --- frames that come round -----------------------------------------------------------------------
 
+
 def test_two_ends_of_one_pair_are_refused(line: Line) -> None:
     line.world.veth(line.node, "pc", line.node, "pd")
     assert "one veth pair" in refused(line, "-i", "pc", "-I", "pd", "--force")
 
 
-@pytest.mark.parametrize("options", [(), ("--ring", "v3"), ("--workers", "2"), ("--no-coalesce",)],
-                         ids=["plain", "v3", "workers", "one by one"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--ring", "v3"), ("--workers", "2"), ("--no-coalesce",)],
+    ids=["plain", "v3", "workers", "one by one"],
+)
 def test_no_frame_goes_back_where_it_came_from(line: Line, options: tuple[str, ...]) -> None:
     """100 frames each way at once; each side sees what the other sent, and nothing of its own."""
     line.silence()
     there = [f.raw(f.ether / f.ip4 / f.udp / bytes([i] * 60)) for i in range(100)]
-    back = [f.raw(f.Ether(src="02:00:00:00:00:02", dst="ff:ff:ff:ff:ff:ff") / f.ip4 / f.udp / bytes([i] * 60))
-            for i in range(100)]
+    back = [
+        f.raw(f.Ether(src="02:00:00:00:00:02", dst="ff:ff:ff:ff:ff:ff") / f.ip4 / f.udp / bytes([i] * 60))
+        for i in range(100)
+    ]
     with line.bridged(*options) as bridge, open_tap(line.a, "eth0") as a, open_tap(line.b, "eth0") as b:
         for first, second in zip(there, back, strict=True):
             a.send(first)

@@ -13,8 +13,12 @@ import frames as f
 from line import Bridge, Line, open_tap, seen
 from tools import PATIENCE
 
-CARRIERS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.tcp / f.PAYLOAD,
-            f.ether / f.ip4 / f.udp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]
+CARRIERS = [
+    f.ether / f.ip4 / f.tcp / f.PAYLOAD,
+    f.ether / f.ip6 / f.tcp / f.PAYLOAD,
+    f.ether / f.ip4 / f.udp / f.PAYLOAD,
+    f.ether / f.ip6 / f.udp / f.PAYLOAD,
+]
 NAMES = [p.summary()[8:30] for p in CARRIERS]
 
 
@@ -72,8 +76,12 @@ def test_damage_noted_as_unfinished_does_not_reach_the_application(line: Line, f
         s.settimeout(1)
         return s
 
-    with (line.b.call(bind) as application, line.bridged(*finish) as bridge, open_tap(line.a, "eth0", vnet=True) as out,
-          open_tap(line.b, "eth0") as back):
+    with (
+        line.b.call(bind) as application,
+        line.bridged(*finish) as bridge,
+        open_tap(line.a, "eth0", vnet=True) as out,
+        open_tap(line.b, "eth0") as back,
+    ):
         out.send(f.vnet(packet) + damaged)
         assert seen(back, lambda got: got[:12] == damaged[:12]) == damaged
         with pytest.raises(TimeoutError):

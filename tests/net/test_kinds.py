@@ -56,8 +56,24 @@ def watch(host: Host, interface: str = "eth0", source: str = ME) -> Iterator[Tra
     need("tcpdump")
     mac = bytes.fromhex(source.replace(":", ""))
     path = host.world.folder() / "trace.pcap"
-    process = host.spawn("tcpdump", "-Z", "root", "-i", interface, "-Q", "in", "-U", "--immediate-mode", "-B", "32768",
-                         "-s", "262144", "-w", str(path), stderr=subprocess.PIPE)
+    process = host.spawn(
+        "tcpdump",
+        "-Z",
+        "root",
+        "-i",
+        interface,
+        "-Q",
+        "in",
+        "-U",
+        "--immediate-mode",
+        "-B",
+        "32768",
+        "-s",
+        "262144",
+        "-w",
+        str(path),
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr is not None and b"listening" in process.stderr.readline()
     yield Trace(process, path, lambda octets: octets[6:12] == mac)
 
@@ -86,17 +102,24 @@ def control_plane() -> dict[str, bytes]:
         "ARP probe": bytes(ether / ARP(hwsrc=ME, psrc="0.0.0.0", pdst="10.7.0.9")),
         "ARP announcement": bytes(ether / ARP(hwsrc=ME, psrc="10.7.0.9", pdst="10.7.0.9")),
         "ARP reply, padded": bytes(ether / ARP(op=2, hwsrc=ME, psrc="10.7.0.9", pdst="10.7.0.8")) + bytes(18),
-        "DHCP discover": bytes(ether / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
-                               / BOOTP(xid=7, chaddr=ME) / DHCP(options=[("message-type", "discover"), "end"])),
+        "DHCP discover": bytes(
+            ether
+            / IP(src="0.0.0.0", dst="255.255.255.255")
+            / UDP(sport=68, dport=67)
+            / BOOTP(xid=7, chaddr=ME)
+            / DHCP(options=[("message-type", "discover"), "end"])
+        ),
         "DAD": bytes(ether / IPv6(src="::", dst="ff02::1:ff00:2", hlim=255) / ICMPv6ND_NS(tgt="fd07::2")),
         "ND advertisement": bytes(ether / v6 / ICMPv6ND_NA(tgt="fd07::1")),
         "MLD report": bytes(ether / v6 / ICMPv6MLReport2()),
         "ESP": bytes(ether / IP(src="10.7.0.1", dst="10.7.0.2", proto=50) / Raw(esp(7, 1))),
         "ESP over IPv6": bytes(ether / IPv6(src="fd07::1", dst="fd07::2", nh=50) / Raw(esp(7, 2))),
-        "ESP in UDP": bytes(ether / IP(src="10.7.0.1", dst="10.7.0.2") / UDP(sport=4500, dport=4500, chksum=0)
-                            / Raw(esp(7, 3))),
-        "AH": bytes(ether / IP(src="10.7.0.1", dst="10.7.0.2", proto=51)
-                    / Raw(b"\x06\x04\0\0" + esp(7, 4)[:20] + bytes(f.tcp))),
+        "ESP in UDP": bytes(
+            ether / IP(src="10.7.0.1", dst="10.7.0.2") / UDP(sport=4500, dport=4500, chksum=0) / Raw(esp(7, 3))
+        ),
+        "AH": bytes(
+            ether / IP(src="10.7.0.1", dst="10.7.0.2", proto=51) / Raw(b"\x06\x04\0\0" + esp(7, 4)[:20] + bytes(f.tcp))
+        ),
         "IPv4 first fragment": bytes(ether / IP(src="10.7.0.1", dst="10.7.0.2", flags="MF") / UDP() / Raw(PAYLOAD)),
         "IPv4 last fragment": bytes(ether / IP(src="10.7.0.1", dst="10.7.0.2", frag=129, proto=17) / Raw(PAYLOAD)),
         "IPv6 fragment": bytes(ether / v6 / IPv6ExtHdrFragment(offset=8, m=1, nh=17) / Raw(PAYLOAD)),
@@ -110,22 +133,39 @@ def control_plane() -> dict[str, bytes]:
 def tiny() -> dict[str, bytes]:
     """Frames of 14 to 60 octets: bare headers, IP that ends too early, zeros."""
     head = bytes.fromhex(ALL.replace(":", "") + ME.replace(":", ""))
-    whole = {"0800": bytes(f.ip4 / f.tcp), "86dd": bytes(f.ip6 / f.udp), "88b5": bytes(46), "8100": b"\0\5\x08\0" * 12,
-             "0806": bytes(ARP())}
-    return {f"{kind}, {size} octets": (head + bytes.fromhex(kind) + rest + bytes(46))[:size]
-            for kind, rest in whole.items() for size in (14, 15, 18, 20, 33, 34, 41, 42, 54, 57, 58, 60)
-            if kind != "8100" or size >= 20}  # the kernel throws shorter tagged ones away before anyone sees them
+    whole = {
+        "0800": bytes(f.ip4 / f.tcp),
+        "86dd": bytes(f.ip6 / f.udp),
+        "88b5": bytes(46),
+        "8100": b"\0\5\x08\0" * 12,
+        "0806": bytes(ARP()),
+    }
+    return {
+        f"{kind}, {size} octets": (head + bytes.fromhex(kind) + rest + bytes(46))[:size]
+        for kind, rest in whole.items()
+        for size in (14, 15, 18, 20, 33, 34, 41, 42, 54, 57, 58, 60)
+        if kind != "8100" or size >= 20
+    }  # the kernel throws shorter tagged ones away before anyone sees them
 
 
 def carried() -> dict[str, bytes]:
     """Every carrier of DESIGN section 4 that is an Ethernet frame and fits into the MTU."""
     made = {name: bytes(build(bytes(range(200)))) for name, (link, _, build) in CARRIERS.items() if link == ETHERNET}
-    return {name: octets[:6] + bytes.fromhex(ME.replace(":", "")) + octets[12:] for name, octets in made.items()
-            if len(octets) <= 1514}
+    return {
+        name: octets[:6] + bytes.fromhex(ME.replace(":", "")) + octets[12:]
+        for name, octets in made.items()
+        if len(octets) <= 1514
+    }
 
 
-WAYS = {"plain": (), "v3": ("--ring", "v3"), "three workers": ("--workers", "3"), "one by one": ("--no-coalesce",),
-        "finish": ("--finish", "pb"), "isolated": ("--isolate",)}
+WAYS = {
+    "plain": (),
+    "v3": ("--ring", "v3"),
+    "three workers": ("--workers", "3"),
+    "one by one": ("--no-coalesce",),
+    "finish": ("--finish", "pb"),
+    "isolated": ("--isolate",),
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -171,8 +211,9 @@ def test_frames_that_the_ring_cut_are_never_sent_on(make_line: Callable[[int], L
     """Frames above the slot travel through the socket's queue; where that has no room they arrive cut."""
     line = make_line(9000)
     line.silence()
-    sent = [bytes(Ether(src=ME, dst=ALL) / f.ip4 / f.udp / Raw(bytes([i]) * (8000 if i % 2 else 100)))
-            for i in range(100)]
+    sent = [
+        bytes(Ether(src=ME, dst=ALL) / f.ip4 / f.udp / Raw(bytes([i]) * (8000 if i % 2 else 100))) for i in range(100)
+    ]
     with (
         line.node.call(lambda: Ring("pa", version=2, outgoing=False)) as ring,
         line.node.call(lambda: Emit("pb", coalesce=False)) as emit,
@@ -193,6 +234,7 @@ def test_frames_that_the_ring_cut_are_never_sent_on(make_line: Callable[[int], L
 
 
 # --- super-frames ---------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("options", [(), ("--finish", "pb", "--finish", "pa")], ids=["plain", "finish"])
 def test_frames_that_the_kernel_has_joined_on_the_way_in(line: Line, options: tuple[str, ...]) -> None:
@@ -219,8 +261,21 @@ def test_super_frames_beyond_64_kibibytes(line: Line) -> None:
         except Exception as error:
             pytest.skip(f"no BIG TCP here: {error}")
     need("tcpdump")
-    big = line.node.spawn("tcpdump", "-Z", "root", "-i", "pa", "-Q", "in", "-c", "1", "-n", "greater 70000",
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    big = line.node.spawn(
+        "tcpdump",
+        "-Z",
+        "root",
+        "-i",
+        "pa",
+        "-Q",
+        "in",
+        "-c",
+        "1",
+        "-n",
+        "greater 70000",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert big.stderr is not None
     big.stderr.readline()
     with line.bridged() as bridge:
@@ -236,13 +291,18 @@ def test_super_frames_beyond_64_kibibytes(line: Line) -> None:
 
 # --- a tunnel carried through ---------------------------------------------------------------------
 
+
 def tunnelled() -> tuple[bytes, bytes, int, int]:
     """VXLAN around TCP: the frame that is right; the same as its sender leaves it; csum_start and csum_offset inside.
 
     The sender writes the outer sum as if the inner one were complete (FACTS 8); scapy says what is right.
     """
-    inner = Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02") / IP(src="10.9.0.1", dst="10.9.0.2") / TCP(
-        sport=1000, dport=2000, flags="A") / Raw(bytes(range(200)))
+    inner = (
+        Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02")
+        / IP(src="10.9.0.1", dst="10.9.0.2")
+        / TCP(sport=1000, dport=2000, flags="A")
+        / Raw(bytes(range(200)))
+    )
     right = bytes(Ether(src=ME, dst=ALL) / f.ip4 / UDP(sport=9, dport=4789) / VXLAN(vni=5) / inner)
     start = len(right) - 220
     return right, f.put16(right, start + 16, f.seed(inner)), start, 16

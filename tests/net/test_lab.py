@@ -19,10 +19,18 @@ from tools import PATIENCE, ROOT, left, need, until
 
 LAB = (sys.executable, "-P", "-m", "pktmend", "lab")
 EXPECTED = {
-    "veth": "offload-pending", "corrupt-veth": "vouched-for-bad", "ovs-netdev": "metadata-lost",
-    "ovs-tap": "metadata-lost", "relay": "metadata-lost", "tap": "tap-without-vnet-header", "xdp": "xdp-hop",
-    "vxlan": "tunnel-inner-unfinished", "vxlan-nat": "nat-on-zero", "nat-delta": "nat-without-update",
-    "dhcp": "dhcp-raw-client", "bit-errors": "bit-errors",
+    "veth": "offload-pending",
+    "corrupt-veth": "vouched-for-bad",
+    "ovs-netdev": "metadata-lost",
+    "ovs-tap": "metadata-lost",
+    "relay": "metadata-lost",
+    "tap": "tap-without-vnet-header",
+    "xdp": "xdp-hop",
+    "vxlan": "tunnel-inner-unfinished",
+    "vxlan-nat": "nat-on-zero",
+    "nat-delta": "nat-without-update",
+    "dhcp": "dhcp-raw-client",
+    "bit-errors": "bit-errors",
 }
 
 
@@ -61,8 +69,13 @@ Results = dict[str, Future[Played]]
 
 def play(name: str, folder: Path) -> Played:
     """Run a case with --json, its temporary files in *folder*."""
-    lab = subprocess.Popen([*LAB, "run", name, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                           env={**os.environ, "TMPDIR": str(folder)})
+    lab = subprocess.Popen(
+        [*LAB, "run", name, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
     try:
         out, error = lab.communicate(timeout=4 * PATIENCE)
     except subprocess.TimeoutExpired:
@@ -74,8 +87,11 @@ def play(name: str, folder: Path) -> Played:
 @pytest.fixture(scope="module")
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     """The chosen cases: they wait more than they work, and each has its own world, so two play at a time."""
-    chosen = [item.callspec.params["name"] for item in request.session.items
-              if getattr(item, "originalname", "") == "test_case_is_seen_diagnosed_and_cured"]
+    chosen = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_case_is_seen_diagnosed_and_cured"
+    ]
     pool = ThreadPoolExecutor(2)
     yield {name: pool.submit(play, name, tmp_path_factory.mktemp(f"lab-{name}")) for name in chosen}
     pool.shutdown(cancel_futures=True)
@@ -152,9 +168,13 @@ def test_kept_case_can_be_entered_and_removed_as_it_says(temporary: Path) -> Non
 
 def test_missing_program_is_named_with_its_package() -> None:
     need("unshare", "ovs-vswitchd")
-    hide = "mount --bind /dev/null $(command -v ovs-vswitchd) && exec \"$@\""
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", hide, "-", *LAB, "run", "ovs-netdev", "--json"],
-                          capture_output=True, text=True, check=False)
+    hide = 'mount --bind /dev/null $(command -v ovs-vswitchd) && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hide, "-", *LAB, "run", "ovs-netdev", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 4 and done.stdout == ""
     assert done.stderr == "pktmend: not installed: ovs-vswitchd (apt-get install openvswitch-switch)\n"
 

@@ -41,8 +41,11 @@ def assert_all_accounted_for(line: Line, numbers: Any, d: dict[str, Any], total:
 
 
 MODES = {
-    "v2": ((), MILLION), "v3": (("--ring", "v3"), MILLION // 4), "one by one": (("--no-coalesce",), MILLION // 4),
-    "three workers": (("--workers", "3"), MILLION // 4), "stopped 2 s": ((), MILLION // 2),
+    "v2": ((), MILLION),
+    "v3": (("--ring", "v3"), MILLION // 4),
+    "one by one": (("--no-coalesce",), MILLION // 4),
+    "three workers": (("--workers", "3"), MILLION // 4),
+    "stopped 2 s": ((), MILLION // 2),
     "shared cpu": ((), MILLION // 4),
 }
 
@@ -79,8 +82,11 @@ def test_numbered_datagrams_at_full_speed_are_all_accounted_for(line: Line, mode
         assert d["sent_frames"] == d["sent"]
 
 
-@pytest.mark.parametrize("geometry", [{"version": 3, "blocks": 2, "block_size": 1 << 17}, {"version": 2, "slots": 128}],
-                         ids=["two blocks", "128 slots"])
+@pytest.mark.parametrize(
+    "geometry",
+    [{"version": 3, "blocks": 2, "block_size": 1 << 17}, {"version": 2, "slots": 128}],
+    ids=["two blocks", "128 slots"],
+)
 def test_tiny_ring_drops_and_counts(line: Line, geometry: dict[str, int]) -> None:
     total = 200_000
     line.silence()

@@ -90,8 +90,21 @@ def test_snapshot_comes_each_second_and_duration_ends_it(line: Line) -> None:
     assert 3 <= len(bridge.snapshots) <= 4
     for d in bridge.snapshots[-1]["directions"]:
         assert_ledger(d)
-        assert set(d) >= {"from", "to", "kernel_seen", "kernel_drops", "read", "sent", "dropped", "truncated",
-                          "tx_error", "held", "repaired", "finished", "checks"}
+        assert set(d) >= {
+            "from",
+            "to",
+            "kernel_seen",
+            "kernel_drops",
+            "read",
+            "sent",
+            "dropped",
+            "truncated",
+            "tx_error",
+            "held",
+            "repaired",
+            "finished",
+            "checks",
+        }
 
 
 def fails(line: Line, *argv: str) -> tuple[int, str]:
@@ -114,15 +127,40 @@ def test_interfaces_that_cannot_be_bridged(line: Line) -> None:
 
 
 def test_without_cap_net_raw_it_is_exit_3(line: Line) -> None:
-    done = line.node.run("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-P", "-m", "pktmend",
-                         "bridge", "-i", "pa", "-I", "pb", check=False)
+    done = line.node.run(
+        "setpriv",
+        "--bounding-set=-net_raw",
+        "--inh-caps=-net_raw",
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+        check=False,
+    )
     assert done.returncode == 3 and "CAP_NET_RAW" in done.stderr
 
 
 def test_cap_net_raw_alone_is_enough(line: Line) -> None:
     caps = "-all,+net_raw"
-    argv = ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}", sys.executable, "-P", "-m", "pktmend", "bridge",
-            "-i", "pa", "-I", "pb"]
+    argv = [
+        "setpriv",
+        f"--bounding-set={caps}",
+        f"--inh-caps={caps}",
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+    ]
     process = line.node.spawn(*argv, stderr=subprocess.PIPE)
     assert process.stderr is not None and b"bridging" in process.stderr.readline()
     line.a.run("ping", "-c1", "10.7.0.2")

@@ -36,8 +36,10 @@ def world() -> Iterator[World]:
 def ethtool(host: Host, interface: str) -> dict[str, tuple[bool, bool]]:
     """{feature: (active, fixed)} as `ethtool -k` shows it; its summary lines have other names."""
     out = host.run("ethtool", "-k", interface).stdout
-    return {name: (state == "on", bool(fixed))
-            for name, state, fixed in re.findall(r"^\s*([\w-]+): (on|off)( \[fixed\])?", out, re.MULTILINE)}
+    return {
+        name: (state == "on", bool(fixed))
+        for name, state, fixed in re.findall(r"^\s*([\w-]+): (on|off)( \[fixed\])?", out, re.MULTILINE)
+    }
 
 
 def links(host: Host) -> dict[str, dict[str, Any]]:
@@ -89,22 +91,33 @@ def test_interfaces_are_those_of_iproute2(world: World) -> None:
         link = judge[i.name]
         info = link.get("linkinfo", {})
         assert (i.index, i.mtu, i.is_up, i.master) == (
-            link["ifindex"], link["mtu"], "UP" in link["flags"], link.get("master", ""))
+            link["ifindex"],
+            link["mtu"],
+            "UP" in link["flags"],
+            link.get("master", ""),
+        )
         assert i.kind == info.get("info_kind", "loopback") and i.master_kind == info.get("info_slave_kind", "")
         assert {word: i.sizes[word] for word in ("gso_max_size", "gso_max_segs", "gro_max_size")} == {
-            word: link[word] for word in ("gso_max_size", "gso_max_segs", "gro_max_size")}
+            word: link[word] for word in ("gso_max_size", "gso_max_segs", "gro_max_size")
+        }
         data = info.get("info_data", {})
         if i.kind == "vxlan":
             assert i.tunnel is not None and i.lower == data["link"]
             assert (i.tunnel["id"], i.tunnel["port"]) == (data["id"], data["port"])
-            for word, key in (("udpcsum", "udp_csum"), ("udp6zerocsumtx", "udp_zero_csum6_tx"),
-                              ("udp6zerocsumrx", "udp_zero_csum6_rx")):
+            for word, key in (
+                ("udpcsum", "udp_csum"),
+                ("udp6zerocsumtx", "udp_zero_csum6_tx"),
+                ("udp6zerocsumrx", "udp_zero_csum6_rx"),
+            ):
                 assert bool(i.tunnel[word]) == data[key], word
             assert bool(i.tunnel["remcsumrx"]) == data.get("remcsum_rx", False)
         if i.kind == "tun":
             assert i.tun is not None
             assert (i.tun.is_tap, i.tun.vnet_hdr, i.tun.packet_info) == (
-                data["type"] == "tap", data["vnet_hdr"], data["pi"])
+                data["type"] == "tap",
+                data["vnet_hdr"],
+                data["pi"],
+            )
     addresses = json.loads(a.run("ip", "-j", "address", "show", "dev", "eth0").stdout)[0]["addr_info"]
     assert sorted(facts(machine, a, "eth0").addresses) == sorted(f"{x['local']}/{x['prefixlen']}" for x in addresses)
 
@@ -123,8 +136,9 @@ def test_veth_peer_is_found_in_a_namespace_without_a_name(world: World) -> None:
     assert right is not None and right.name == "right" and left.peer_is_elsewhere
     assert machine.peer_of(right) == left
     assert right.namespace.prefix == f"nsenter -t {sleeper.pid} -n" and right.namespace.word == str(sleeper.pid)
-    shown = json.loads(subprocess.run(right.command("ip -j link show dev right").split(), capture_output=True,
-                                      check=True).stdout)
+    shown = json.loads(
+        subprocess.run(right.command("ip -j link show dev right").split(), capture_output=True, check=True).stdout
+    )
     assert (shown[0]["ifindex"], shown[0]["link_index"]) == (right.index, left.index)
     assert find_namespace(str(sleeper.pid)).inode == right.namespace.inode
 
@@ -142,8 +156,10 @@ def test_namespaces_are_named_as_ip_netns_names_them(world: World) -> None:
     by_name = {n.name: n for n in list_namespaces().found if n.name}
     ours = by_name[a.namespace]
     assert ours.prefix == f"ip netns exec {a.namespace}" and ours.inode == inode(f"/run/netns/{a.namespace}")
-    listed = {line.split()[0] for line in subprocess.run(["ip", "netns"], capture_output=True, text=True,
-                                                         check=True).stdout.splitlines()}
+    listed = {
+        line.split()[0]
+        for line in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
+    }
     assert a.namespace in listed
     own = list_namespaces().own
     assert own.is_own and own.prefix == "" and own.inode == inode("/proc/self/ns/net")
@@ -211,13 +227,21 @@ def test_connections_that_nat_rewrites(world: World) -> None:
     a, router, b = world.host("a"), world.host("router"), world.host("b")
     world.veth(a, "eth0", router, "in")
     world.veth(b, "eth0", router, "out")
-    for host, name, address in ((a, "eth0", "10.1.0.2/24"), (router, "in", "10.1.0.1/24"),
-                                (router, "out", "10.2.0.1/24"), (b, "eth0", "10.2.0.2/24")):
+    for host, name, address in (
+        (a, "eth0", "10.1.0.2/24"),
+        (router, "in", "10.1.0.1/24"),
+        (router, "out", "10.2.0.1/24"),
+        (b, "eth0", "10.2.0.2/24"),
+    ):
         host.address(name, address)
     a.run("ip", "route", "add", "default", "via", "10.1.0.1")
     router.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
-    router.run("nft", "-f", "-", input=b"table ip t { chain c { type nat hook postrouting priority 100; "
-                                       b"oifname out masquerade; }; }\n")
+    router.run(
+        "nft",
+        "-f",
+        "-",
+        input=b"table ip t { chain c { type nat hook postrouting priority 100; oifname out masquerade; }; }\n",
+    )
     a.run("ping", "-c1", "10.2.0.2")
     found = router.call(read_connections)
     ping = next(c for c in found if c.protocol == 1)
@@ -226,15 +250,25 @@ def test_connections_that_nat_rewrites(world: World) -> None:
 
 
 def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> None:
-    code = ("from pktmend.host.machine import read_machine; m = read_machine();"
-            "print(sorted(i.name for i in m.places[0].interfaces)); print(m.unread); print(len(m.places))")
+    code = (
+        "from pktmend.host.machine import read_machine; m = read_machine();"
+        "print(sorted(i.name for i in m.places[0].interfaces)); print(m.unread); print(len(m.places))"
+    )
     with World() as world:
         world.host("a")
-        done = subprocess.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     names, unread, places = done.stdout.splitlines()
-    assert names == str(sorted(link["ifname"] for link in json.loads(
-        subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)))
+    assert names == str(
+        sorted(
+            link["ifname"]
+            for link in json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)
+        )
+    )
     assert "CAP_SYS_ADMIN" in unread and places == "1"
 
 

@@ -152,8 +152,18 @@ def test_interface_made_again_is_bound_again(pair: Pair) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_prints_the_summary_with_kernel_drops(pair: Pair, number: int) -> None:
-    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "udp",
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = pair.node.spawn(
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "monitor",
+        "-i",
+        "pa",
+        "udp",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr is not None and b"watching pa" in process.stderr.readline()
     pair.send([leaked(), good()])
     process.send_signal(signal.SIGUSR1)

@@ -72,12 +72,27 @@ def test_file_keeps_offload_bits_directions_and_interfaces(pair: Pair, tmp_path:
     pair.send([good(), leaked()])
     last = monitor.end()
     assert last["file"]["written"] == packets_of(path) == 4 and last["file"]["octets"] == path.stat().st_size
-    rows = run("tshark", "-r", str(path), "-T", "fields", "-e", "frame.interface_name", "-e", "frame.packet_flags",
-               "-e", "udp.length").splitlines()
+    rows = run(
+        "tshark",
+        "-r",
+        str(path),
+        "-T",
+        "fields",
+        "-e",
+        "frame.interface_name",
+        "-e",
+        "frame.packet_flags",
+        "-e",
+        "udp.length",
+    ).splitlines()
     not_ready, inbound, outbound = 1 << 9, 1, 2
     found = [(name, int(flags, 16) & (not_ready | 3), int(size)) for name, flags, size in map(str.split, rows)]
     assert sorted(found) == [
-        ("lo", not_ready | inbound, 27), ("pa", inbound, 109), ("pa", inbound, 109), ("pa", not_ready | outbound, 29)]
+        ("lo", not_ready | inbound, 27),
+        ("pa", inbound, 109),
+        ("pa", inbound, 109),
+        ("pa", not_ready | outbound, 29),
+    ]
 
 
 def test_statistics_hold_what_the_kernel_saw_and_dropped(pair: Pair, tmp_path: Path) -> None:
@@ -109,8 +124,9 @@ def test_ring_of_files_has_the_names_and_sizes_of_tcpdump(pair: Pair, tmp_path: 
     for folder in (ours, theirs):
         folder.mkdir(mode=0o777)
     words = ["-i", "pa", "-C", "1", "-W", "12"]
-    tcpdump = pair.node.spawn("tcpdump", *words, "-U", "-Z", "root", "-B", "16384", "-w", str(theirs / "x"), "udp",
-                              stderr=subprocess.PIPE)
+    tcpdump = pair.node.spawn(
+        "tcpdump", *words, "-U", "-Z", "root", "-B", "16384", "-w", str(theirs / "x"), "udp", stderr=subprocess.PIPE
+    )
     assert tcpdump.stderr is not None
     while b"listening" not in tcpdump.stderr.readline():
         pass
@@ -195,8 +211,20 @@ def test_full_disk_stops_the_writer_only(pair: Pair, tmp_path: Path) -> None:
 
 
 def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
-    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "-", "udp",
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = pair.node.spawn(
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "monitor",
+        "-i",
+        "pa",
+        "-w",
+        "-",
+        "udp",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None and process.stderr is not None
     assert b"watching" in process.stderr.readline()
     pair.send([good()] * 3)
@@ -213,11 +241,29 @@ def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
 
 def test_pipe_that_tshark_reads(pair: Pair) -> None:
     """`pktmend monitor -w - | tshark -r -`, live."""
-    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "-", "-c", "20", "udp",
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = pair.node.spawn(
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "monitor",
+        "-i",
+        "pa",
+        "-w",
+        "-",
+        "-c",
+        "20",
+        "udp",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None and process.stderr is not None
-    tshark = subprocess.Popen(["tshark", "-r", "-", "-T", "fields", "-e", "udp.dstport"], stdin=process.stdout,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    tshark = subprocess.Popen(
+        ["tshark", "-r", "-", "-T", "fields", "-e", "udp.dstport"],
+        stdin=process.stdout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     assert b"watching" in process.stderr.readline()
     pair.send([good()] * 20)
     out, _ = tshark.communicate(timeout=PATIENCE)
@@ -240,7 +286,9 @@ def test_pipe_that_nobody_reads_holds_nothing_up(pair: Pair, tmp_path: Path) -> 
 
 
 def test_folder_that_cannot_be_written_is_exit_4(pair: Pair) -> None:
-    done = pair.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False)
+    done = pair.node.run(
+        sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False
+    )
     assert done.returncode == 4 and "/nonexistent/x" in done.stderr and done.stderr.count("\n") == 1
 
 

@@ -31,15 +31,30 @@ class Watched:
     def __init__(self, world: World) -> None:
         self.pair = Pair(world)
         self.file = world.folder() / "x.pcapng"
-        self.monitor = Monitor(self.pair.node, "-i", "pa", "-i", "lo", "--listen", f":{OURS}", "-w", str(self.file),
-                               "--bad-only", "udp port 5000 or tcp port 80")
+        self.monitor = Monitor(
+            self.pair.node,
+            "-i",
+            "pa",
+            "-i",
+            "lo",
+            "--listen",
+            f":{OURS}",
+            "-w",
+            str(self.file),
+            "--bad-only",
+            "udp port 5000 or tcp port 80",
+        )
         folder = world.folder()
         for path in (DEPLOY / "prometheus").iterdir():
             text = path.read_text().replace("15s", "1s").replace("127.0.0.1:9477", f"127.0.0.1:{OURS}")
             (folder / path.name).write_text(text)
         self.pair.node.spawn(
-            "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{PROMETHEUS}", "--log.level=error")
+            "prometheus",
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{PROMETHEUS}",
+            "--log.level=error",
+        )
         until(lambda: self.value("up") == 1, "the first scrape", 2 * PATIENCE)
 
     def get(self, path: str, port: int = OURS, method: str = "GET") -> tuple[int, str]:
@@ -158,6 +173,7 @@ def test_health_and_other_paths(watched: Watched) -> None:
 
 def test_slow_and_many_clients_do_not_hold_it_up(watched: Watched) -> None:
     """Forty that connect and say nothing: a scrape still succeeds, at the latest when their two seconds are over."""
+
     def connect() -> list[socket.socket]:
         return [socket.create_connection(("127.0.0.1", OURS)) for _ in range(40)]
 
@@ -179,18 +195,25 @@ def _answers(watched: Watched) -> bool:
         return False
 
 
-@pytest.mark.parametrize("command", ["check rules pktmend.rules.yml", "test rules pktmend.rules.test.yml",
-                                     "check config prometheus.yml"])
+@pytest.mark.parametrize(
+    "command", ["check rules pktmend.rules.yml", "test rules pktmend.rules.test.yml", "check config prometheus.yml"]
+)
 def test_rules_pass_promtool(command: str) -> None:
     need("promtool")
-    done = subprocess.run([shutil.which("promtool") or "", *command.split()], cwd=DEPLOY / "prometheus",
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [shutil.which("promtool") or "", *command.split()],
+        cwd=DEPLOY / "prometheus",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0 and "SUCCESS" in done.stdout, done.stdout + done.stderr
 
 
 def test_port_that_is_taken_is_exit_4(watched: Watched) -> None:
-    done = watched.pair.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--listen", f":{OURS}",
-                                 check=False)
+    done = watched.pair.node.run(
+        sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--listen", f":{OURS}", check=False
+    )
     assert done.returncode == 4 and f":{OURS}" in done.stderr and done.stderr.count("\n") == 1
 
 

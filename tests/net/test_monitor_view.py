@@ -27,12 +27,27 @@ class Terminal:
     def __init__(self, command: str, width: int = 100, height: int = 40, **environment: str) -> None:
         self._name = f"pktmend-test-{os.getpid()}-{next(NUMBERS)}"
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", **environment}
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height),
-                   f"{command}; stty -a | tr ';' '\\n' | grep -E 'icanon|echo '; echo LEFT; sleep 60")
+        self._tmux(
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            str(width),
+            "-y",
+            str(height),
+            f"{command}; stty -a | tr ';' '\\n' | grep -E 'icanon|echo '; echo LEFT; sleep 60",
+        )
 
     def _tmux(self, *argv: str) -> str:
-        done = subprocess.run(["tmux", "-L", self._name, *argv], env=self._environment, capture_output=True, text=True,
-                              timeout=PATIENCE, check=True)
+        done = subprocess.run(
+            ["tmux", "-L", self._name, *argv],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
         return done.stdout
 
     def press(self, *keys: str) -> None:
@@ -156,8 +171,13 @@ def test_narrow_and_low_terminal_wraps_nothing(pair: Pair, terminal: type[Termin
     pair.send([leaked()] * 9)
     screen = seen.shows("leaked", "latest bad")
     lines = screen.splitlines()
-    assert lines[0].startswith("pktmend monitor") and lines[1].split() == ["interface", "packets/s", "Mbit/s", "bad/s",
-                                                                            "drops"]
+    assert lines[0].startswith("pktmend monitor") and lines[1].split() == [
+        "interface",
+        "packets/s",
+        "Mbit/s",
+        "bad/s",
+        "drops",
+    ]
     assert lines[2].startswith("pa ") and "q quit" in screen and len(lines) <= 14
 
 
@@ -191,8 +211,21 @@ def test_dumb_terminal_gets_lines(pair: Pair, terminal: type[Terminal]) -> None:
 
 def test_picture_is_drawn_from_the_run(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "view.svg"
-    process = pair.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--duration", "1.5", "--picture",
-                              str(path), "ip", stderr=subprocess.PIPE)
+    process = pair.node.spawn(
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "monitor",
+        "-i",
+        "pa",
+        "--duration",
+        "1.5",
+        "--picture",
+        str(path),
+        "ip",
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr is not None and b"watching" in process.stderr.readline()
     pair.send([leaked()] * 6)
     assert process.wait(PATIENCE) == 0

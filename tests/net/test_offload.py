@@ -33,9 +33,23 @@ class Offload:
         self, *words: str, interface: str = "eth0", netns: str = "", expect: int = 0
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "pktmend", "offload", "-i", interface, "--netns", netns or self.host.namespace,
-             *words],
-            env=self.environment, capture_output=True, text=True, check=False)
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pktmend",
+                "offload",
+                "-i",
+                interface,
+                "--netns",
+                netns or self.host.namespace,
+                *words,
+            ],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == expect, done.stdout + done.stderr
         return done
 
@@ -54,8 +68,9 @@ def offload(world: World, tmp_path: Path) -> Offload:
     return Offload(a, tmp_path)
 
 
-@pytest.mark.parametrize("words", [
-    "tx off", "tso off gro on", "sg off", "rxvlan off rx off", "tx-udp-segmentation off"])
+@pytest.mark.parametrize(
+    "words", ["tx off", "tso off gro on", "sg off", "rxvlan off rx off", "tx-udp-segmentation off"]
+)
 def test_set_is_ethtool_and_restore_is_as_before(offload: Offload, world: World, words: str) -> None:
     twin = world.host("twin")
     world.veth(twin, "eth0", twin, "other")
@@ -127,14 +142,17 @@ def test_reached_by_process_id_and_remembered_under_the_same_key(offload: Offloa
     assert offload.judge() == before
 
 
-@pytest.mark.parametrize(("words", "code", "says"), [
-    (["set", "lro", "on"], 2, "lro is fixed"),
-    (["set", "bogus", "on"], 2, "'bogus' is neither"),
-    (["set", "tx"], 2, "pairs"),
-    (["set", "tx", "maybe"], 2, "on or off"),
-    (["set"], 2, "pairs"),
-    (["show", "tx", "on"], 2, "takes no features"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["set", "lro", "on"], 2, "lro is fixed"),
+        (["set", "bogus", "on"], 2, "'bogus' is neither"),
+        (["set", "tx"], 2, "pairs"),
+        (["set", "tx", "maybe"], 2, "on or off"),
+        (["set"], 2, "pairs"),
+        (["show", "tx", "on"], 2, "takes no features"),
+    ],
+)
 def test_refused_with_the_reason(offload: Offload, words: list[str], code: int, says: str) -> None:
     done = offload(*words, expect=code)
     assert says in done.stderr and not done.stdout
@@ -148,8 +166,23 @@ def test_interface_or_namespace_that_there_is_not_is_exit_4(offload: Offload) ->
 def test_without_privilege_nothing_is_changed(offload: Offload) -> None:
     before = offload.judge()
     state = f"XDG_STATE_HOME={offload.environment['XDG_STATE_HOME']}"
-    done = offload.host.run("env", state, "setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m",
-                            "pktmend", "offload", "-i", "eth0", "set", "tx", "off", check=False)
+    done = offload.host.run(
+        "env",
+        state,
+        "setpriv",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        sys.executable,
+        "-m",
+        "pktmend",
+        "offload",
+        "-i",
+        "eth0",
+        "set",
+        "tx",
+        "off",
+        check=False,
+    )
     assert done.returncode == 3 and "CAP_NET_ADMIN" in done.stderr
     assert offload.judge() == before
 

@@ -19,8 +19,11 @@ from tools import PATIENCE, until
 NOBODY = pwd.getpwnam("nobody")
 
 
-@pytest.mark.parametrize("options", [(), ("--workers", "2"), ("-Z", "nobody"), ("--finish", "pb", "--isolate")],
-                         ids=["plain", "workers", "nobody", "two threads"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--workers", "2"), ("-Z", "nobody"), ("--finish", "pb", "--isolate")],
+    ids=["plain", "workers", "nobody", "two threads"],
+)
 def test_every_thread_has_given_up_everything(line: Line, options: tuple[str, ...]) -> None:
     with line.bridged(*options) as bridge:
         line.a.run("ping", "-c1", "-W9", ADDRESSES["b"][0])
@@ -39,12 +42,22 @@ def test_every_thread_has_given_up_everything(line: Line, options: tuple[str, ..
 def test_verbose_shows_what_the_kernel_says(line: Line) -> None:
     with line.bridged("-v", "--workers", "2", "--isolate", "-Z", "nobody") as bridge:
         bridge.await_told(5)
-        truth = {(task, state["CapEff"], state["NoNewPrivs"], state["Seccomp"])
-                 for state in states(bridge.process.pid) for task in [state["Pid"]]}
+        truth = {
+            (task, state["CapEff"], state["NoNewPrivs"], state["Seccomp"])
+            for state in states(bridge.process.pid)
+            for task in [state["Pid"]]
+        }
         told = bridge.told()
     ours = [each.split() for each in told if each.startswith("thread ")]
-    assert {(w[1], w[w.index("CapEff") + 1].rstrip(","), w[w.index("NoNewPrivs") + 1].rstrip(","),
-             w[w.index("Seccomp") + 1]) for w in ours} == truth
+    assert {
+        (
+            w[1],
+            w[w.index("CapEff") + 1].rstrip(","),
+            w[w.index("NoNewPrivs") + 1].rstrip(","),
+            w[w.index("Seccomp") + 1],
+        )
+        for w in ours
+    } == truth
     assert len(truth) == 5  # two workers a direction, and the main thread
     assert [each for each in told if each.startswith("isolation: thread ") and "0000000000001000" in each]
 
@@ -71,27 +84,44 @@ def test_everything_works_as_another_user(line: Line) -> None:
 
 
 def test_summary_for_people_is_printed_as_another_user(line: Line) -> None:
-    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody",
-                         "--duration", "0.5")
+    done = line.node.run(
+        sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody", "--duration", "0.5"
+    )
     assert "pa -> pb" in done.stdout and "kernel saw" in done.stdout
 
 
 def test_user_that_does_not_exist_is_exit_2(line: Line) -> None:
-    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nosuchuser",
-                         check=False)
+    done = line.node.run(
+        sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nosuchuser", check=False
+    )
     assert done.returncode == 2 and "nosuchuser" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_changing_the_user_without_the_privilege_is_exit_3(line: Line) -> None:
     raw = "-all,+net_raw"
-    done = line.node.run("setpriv", f"--bounding-set={raw}", f"--inh-caps={raw}", sys.executable, "-P", "-m", "pktmend",
-                         "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody", check=False)
+    done = line.node.run(
+        "setpriv",
+        f"--bounding-set={raw}",
+        f"--inh-caps={raw}",
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "bridge",
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+        "-Z",
+        "nobody",
+        check=False,
+    )
     assert done.returncode == 3 and "CAP_SETUID" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 # --- the filter, tried from within ----------------------------------------------------------------
 
-PROBES = '''
+PROBES = """
 import ctypes, os, signal, socket, subprocess, sys, threading
 from pktmend.host import privileges
 libc = ctypes.CDLL(None, use_errno=True)
@@ -140,7 +170,7 @@ assert found == on_thread, (found, on_thread)
 os.kill(os.getpid(), 0)
 assert socket.if_nameindex() and open(path).read() == "as it was"
 print(found)
-'''
+"""
 
 
 def test_filter_refuses_what_moving_frames_does_not_need(tmp_path: Path) -> None:
@@ -161,11 +191,17 @@ def test_another_system_call_table_is_killed(tmp_path: Path) -> None:
     """The 32-bit entry would pass by every number; getpid is number 20 there."""
     source, program = tmp_path / "old.c", tmp_path / "old.so"
     source.write_text('int old(void) { int r; __asm__ volatile ("int $0x80" : "=a"(r) : "a"(20)); return r; }\n')
-    if os.uname().machine != "x86_64" or subprocess.run(
-            ["cc", "-shared", "-fPIC", "-o", str(program), str(source)], capture_output=True, check=False).returncode:
+    if (
+        os.uname().machine != "x86_64"
+        or subprocess.run(
+            ["cc", "-shared", "-fPIC", "-o", str(program), str(source)], capture_output=True, check=False
+        ).returncode
+    ):
         pytest.skip("no second table of system calls here, or no compiler")
-    code = ("import ctypes, sys\nfrom pktmend.host import privileges\nold = ctypes.CDLL(sys.argv[1]).old\n"
-            "print(old(), flush=True)\nprivileges.harden()\nold()\nprint('still here')")
+    code = (
+        "import ctypes, sys\nfrom pktmend.host import privileges\nold = ctypes.CDLL(sys.argv[1]).old\n"
+        "print(old(), flush=True)\nprivileges.harden()\nold()\nprint('still here')"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(program)], capture_output=True, text=True, check=False)
     if done.stdout.split()[:1] == ["-38"]:
         pytest.skip("this kernel has no 32-bit system calls")
@@ -174,23 +210,28 @@ def test_another_system_call_table_is_killed(tmp_path: Path) -> None:
 
 def test_filter_lets_packet_sockets_be_made_where_it_is_wanted() -> None:
     """For commands that open interfaces as they come: the capability stays, the filter lets it be used."""
-    code = ("import socket\nfrom pktmend.host import privileges\n"
-            "assert privileges.harden(keep=[privileges.CAP_NET_RAW], groups=['capture']) == ''\n"
-            "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n"
-            "try:\n    socket.socket(socket.AF_INET6)\nexcept PermissionError:\n    print('right')\n")
+    code = (
+        "import socket\nfrom pktmend.host import privileges\n"
+        "assert privileges.harden(keep=[privileges.CAP_NET_RAW], groups=['capture']) == ''\n"
+        "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)\n"
+        "try:\n    socket.socket(socket.AF_INET6)\nexcept PermissionError:\n    print('right')\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "right\n", done.stderr
 
 
 def test_filter_lets_write_where_it_is_wanted(tmp_path: Path) -> None:
     """The group for commands that write files."""
-    code = ("import os, sys\nfrom pktmend.host import privileges\n"
-            "assert privileges.harden(groups=['packets', 'serve', 'write']) == ''\n"
-            "with open(sys.argv[1], 'w') as file:\n    file.write('new')\n    os.fsync(file.fileno())\n"
-            "os.rename(sys.argv[1], sys.argv[1] + '.1')\n"
-            "try:\n    os.fork()\nexcept PermissionError:\n    print('right')\n")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], capture_output=True, text=True,
-                          check=False)
+    code = (
+        "import os, sys\nfrom pktmend.host import privileges\n"
+        "assert privileges.harden(groups=['packets', 'serve', 'write']) == ''\n"
+        "with open(sys.argv[1], 'w') as file:\n    file.write('new')\n    os.fsync(file.fileno())\n"
+        "os.rename(sys.argv[1], sys.argv[1] + '.1')\n"
+        "try:\n    os.fork()\nexcept PermissionError:\n    print('right')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "file")], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "right\n", done.stderr
     assert (tmp_path / "file.1").read_text() == "new"
 

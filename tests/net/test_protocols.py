@@ -26,15 +26,41 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> 
     script.write_text('#!/bin/sh\n[ "$1" = bound ] && echo "$ip" > "$LEASE"\nexit 0\n')
     script.chmod(0o755)
     server = line.b.spawn(
-        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0",
-        f"--dhcp-range={LEASE},{LEASE},255.255.255.0,1h", f"--dhcp-leasefile={folder}/leases", "--user=root",
-        "--log-facility=-", "--dhcp-authoritative", "--no-ping", f"--pid-file={folder}/pid", stderr=subprocess.PIPE)
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--interface=eth0",
+        f"--dhcp-range={LEASE},{LEASE},255.255.255.0,1h",
+        f"--dhcp-leasefile={folder}/leases",
+        "--user=root",
+        "--log-facility=-",
+        "--dhcp-authoritative",
+        "--no-ping",
+        f"--pid-file={folder}/pid",
+        stderr=subprocess.PIPE,
+    )
     assert server.stderr is not None
     while b"DHCP, IP range" not in (said := server.stderr.readline()):
         assert said, "dnsmasq ended"
     with line.bridged(*WAYS[way]) as bridge:
-        done = line.a.run("env", f"LEASE={folder}/lease", "udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "5",
-                          "-T", "2", "-s", str(script), check=False)
+        done = line.a.run(
+            "env",
+            f"LEASE={folder}/lease",
+            "udhcpc",
+            "-i",
+            "eth0",
+            "-f",
+            "-n",
+            "-q",
+            "-t",
+            "5",
+            "-T",
+            "2",
+            "-s",
+            str(script),
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         there, back = bridge.stop()
     end(server)
@@ -91,8 +117,9 @@ def test_spanning_tree_of_the_neighbours_sees_through(line: Line) -> None:
     line.world.veth(line.a, "eth1", line.node, "pc")
     line.world.veth(line.b, "eth1", line.node, "pd")
     for host in (line.a, line.b):
-        host.run("ip", "link", "add", "br0", "type", "bridge", "stp_state", "1", "forward_delay", "200", "hello_time",
-                 "100")
+        host.run(
+            "ip", "link", "add", "br0", "type", "bridge", "stp_state", "1", "forward_delay", "200", "hello_time", "100"
+        )
         for name in ("eth0", "eth1"):
             host.run("ip", "link", "set", "dev", name, "master", "br0")
     from line import Bridge
@@ -102,8 +129,11 @@ def test_spanning_tree_of_the_neighbours_sees_through(line: Line) -> None:
         host.run("ip", "link", "set", "dev", "br0", "up")
 
     def states() -> list[str]:
-        return [port["linkinfo"]["info_slave_data"]["state"] for host in (line.a, line.b)
-                for port in json.loads(host.run("ip", "-j", "-d", "link", "show", "master", "br0").stdout)]
+        return [
+            port["linkinfo"]["info_slave_data"]["state"]
+            for host in (line.a, line.b)
+            for port in json.loads(host.run("ip", "-j", "-d", "link", "show", "master", "br0").stdout)
+        ]
 
     deadline = time.monotonic() + 2 * PATIENCE
     while sorted(states()) != ["blocking", "forwarding", "forwarding", "forwarding"]:

@@ -1,6 +1,6 @@
 """Behind a hop that loses the metadata: broken without us, cured with `--finish`, in both directions.
 
-    a(eth0) -- (pa) relay (py) -- (px) bridge (pb) -- (eth0)b
+a(eth0) -- (pa) relay (py) -- (px) bridge (pb) -- (eth0)b
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
         if request.param == "ovs":
             ovs.OpenVSwitch(line.node).ports("pa", "py")
         else:
-            relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "py", stdout=subprocess.PIPE)
+            relay = line.node.spawn(
+                sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "py", stdout=subprocess.PIPE
+            )
             assert relay.stdout is not None
             relay.stdout.readline()
         yield line
@@ -43,8 +45,9 @@ def test_tcp_works_both_ways_and_what_the_relay_sees_is_finished(behind: Line, t
     need("tshark", "tcpdump")
     trace = tmp_path / "wire.pcap"
     bridge = Bridge(behind.node, "-i", "px", "-I", "pb", "--finish", "px")
-    dump = behind.node.spawn("tcpdump", "-Z", "root", "-i", "py", "-Q", "in", "-c", "3000", "-w", str(trace),
-                             stderr=subprocess.PIPE)
+    dump = behind.node.spawn(
+        "tcpdump", "-Z", "root", "-i", "py", "-Q", "in", "-c", "3000", "-w", str(trace), stderr=subprocess.PIPE
+    )
     assert dump.stderr is not None
     dump.stderr.readline()
     for version in (4, 6):
@@ -56,9 +59,29 @@ def test_tcp_works_both_ways_and_what_the_relay_sees_is_finished(behind: Line, t
     behind.assert_no_checksum_error()
     assert there["repaired"]["leaked"] > 100 and back["finished"] > 100 and back["split"] > 100
     verdicts = subprocess.run(
-        ["tshark", "-r", str(trace), "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-T", "fields",
-         "-e", "frame.len", "-e", "ip.checksum.status", "-e", "tcp.checksum.status", "-Y", "tcp"],
-        capture_output=True, text=True, check=True).stdout.splitlines()
+        [
+            "tshark",
+            "-r",
+            str(trace),
+            "-o",
+            "tcp.check_checksum:TRUE",
+            "-o",
+            "ip.check_checksum:TRUE",
+            "-T",
+            "fields",
+            "-e",
+            "frame.len",
+            "-e",
+            "ip.checksum.status",
+            "-e",
+            "tcp.checksum.status",
+            "-Y",
+            "tcp",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
     assert len(verdicts) > 500
     for verdict in verdicts:
         length, ip, tcp = verdict.split("\t")
@@ -78,8 +101,9 @@ def test_ping_passes_and_tcp_dies_without_us(behind: Line) -> None:
 
 def test_check_live_names_the_leak_and_exits_1(behind: Line) -> None:
     bridge = Bridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
-    check = behind.node.spawn(sys.executable, "-P", "-m", "pktmend", "check", "-i", "px", "-c", "30", "--json",
-                              stdout=subprocess.PIPE)
+    check = behind.node.spawn(
+        sys.executable, "-P", "-m", "pktmend", "check", "-i", "px", "-c", "30", "--json", stdout=subprocess.PIPE
+    )
     assert check.stdout is not None
     await_reader(behind.node, "px", 2)  # beside the bridge
     behind.a.spawn("ping", "-c40", "-i0.2", "10.7.0.2")

@@ -29,28 +29,41 @@ ring = Ring("lo", version=VERSION)
 
 PROGRAMS = {
     "a dropped ring is given back at once": ("", "assert rings() == 1; del ring; print(rings())", "0"),
-    "a view of a frame holds the memory of its ring": ("""
+    "a view of a frame holds the memory of its ring": (
+        """
 send()
 batch = Batch(ring.source.capacity)
 read(ring, batch)
 view = batch.frame(0)
 del ring, batch
-""", "print(view[-1:].tobytes().decode()); view.release(); del view; print(rings())", "x\n0"),
-    "so does a generator of batches that is left in its midst": ("""
+""",
+        "print(view[-1:].tobytes().decode()); view.release(); del view; print(rings())",
+        "x\n0",
+    ),
+    "so does a generator of batches that is left in its midst": (
+        """
 def first():
     for batch in ring.batches(timeout=20):
         return batch.frame(0)
 send()
 view = first()
 del ring
-""", "print(view[-1:].tobytes().decode()); view.release(); del view; print(rings())", "x\n0"),
-    "a batch that is kept keeps nothing of a ring that is closed": ("""
+""",
+        "print(view[-1:].tobytes().decode()); view.release(); del view; print(rings())",
+        "x\n0",
+    ),
+    "a batch that is kept keeps nothing of a ring that is closed": (
+        """
 send()
 batch = Batch(ring.source.capacity)
 read(ring, batch)
 ring.close()
-""", "print(len(batch), rings())", "0 0"),
-    "views of one batch are in the way of another, and of closing": ("""
+""",
+        "print(len(batch), rings())",
+        "0 0",
+    ),
+    "views of one batch are in the way of another, and of closing": (
+        """
 send()
 batch, other = Batch(ring.source.capacity), Batch(ring.source.capacity)
 read(ring, batch)
@@ -62,8 +75,10 @@ for call in (lambda: ring.source.next(other), ring.close):
         print("refused")
 view.release()
 ring.source.release(batch)
-""", "send(); read(ring, other); print(len(batch)); ring.close(); print(len(other), rings())",
-        "refused\nrefused\n0\n0 0"),
+""",
+        "send(); read(ring, other); print(len(batch)); ring.close(); print(len(other), rings())",
+        "refused\nrefused\n0\n0 0",
+    ),
 }
 
 

@@ -42,8 +42,12 @@ WAYS = {
 
 def library(name: str) -> str:
     """Where the compiler keeps a sanitizer's library."""
-    return subprocess.run([sysconfig.get_config_var("CC").split()[0], f"-print-file-name={name}"], capture_output=True,
-                          text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [sysconfig.get_config_var("CC").split()[0], f"-print-file-name={name}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,7 @@ def sanitized(sanitized_build: Build) -> Path:
     """A copy of the package with its extensions built for the sanitizers; the folder to put into PYTHONPATH."""
     need("tcpdump", "gcc")
     folder = sanitized_build.wait()
-    shutil.copytree(ROOT / "pipeline", folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"),
-                    dirs_exist_ok=True)
+    shutil.copytree(ROOT / "pipeline", folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"), dirs_exist_ok=True)
     return folder
 
 
@@ -113,8 +116,24 @@ def headers(seeds: list[bytes], count: int) -> Iterator[bytes]:
 
 def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes], Path]:
     path = line.world.folder() / "trace.pcap"
-    process = getattr(line, host).spawn("tcpdump", "-Z", "root", "-i", interface, "-Q", "in", "-B", "131072", "-s", "0",
-                                        "--immediate-mode", "-U", "-w", str(path), stderr=subprocess.PIPE)
+    process = getattr(line, host).spawn(
+        "tcpdump",
+        "-Z",
+        "root",
+        "-i",
+        interface,
+        "-Q",
+        "in",
+        "-B",
+        "131072",
+        "-s",
+        "0",
+        "--immediate-mode",
+        "-U",
+        "-w",
+        str(path),
+        stderr=subprocess.PIPE,
+    )
     assert b"listening" in process.stderr.readline()
     return process, path
 
@@ -142,9 +161,22 @@ def test_no_report_on_captures_and_damaged_frames(
     line.silence()
     preload = f"{library('libasan.so')} {library('libubsan.so')}"
     bridge = Bridge(
-        line.node, "-i", "pa", "-I", "pb", "--no-seccomp", *WAYS[way],
-        prefix=("env", f"PYTHONPATH={sanitized}", f"LD_PRELOAD={preload}", "PYTHONSAFEPATH=1",
-                "ASAN_OPTIONS=detect_leaks=0:halt_on_error=1", "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"))
+        line.node,
+        "-i",
+        "pa",
+        "-I",
+        "pb",
+        "--no-seccomp",
+        *WAYS[way],
+        prefix=(
+            "env",
+            f"PYTHONPATH={sanitized}",
+            f"LD_PRELOAD={preload}",
+            "PYTHONSAFEPATH=1",
+            "ASAN_OPTIONS=detect_leaks=0:halt_on_error=1",
+            "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1",
+        ),
+    )
     assert "bridging" in bridge.first_line, bridge.first_line
     assert str(sanitized) in Path(f"/proc/{bridge.process.pid}/maps").read_text()
     before, behind = watch(line, "node", "pa"), watch(line, "b", "eth0")

@@ -66,8 +66,9 @@ def service(line: Line, manager: Manager, *argv: str, watchdog_s: float = 0) -> 
     words = ["env", f"NOTIFY_SOCKET={manager.address}"]
     if watchdog_s:
         words.append(f"WATCHDOG_USEC={int(watchdog_s * 1e6)}")
-    process = line.node.spawn(*words, sys.executable, "-P", "-m", "pktmend", *argv, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE)
+    process = line.node.spawn(
+        *words, sys.executable, "-P", "-m", "pktmend", *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         yield process
     finally:
@@ -120,9 +121,15 @@ def test_failed_start_says_nothing_to_the_manager(line: Line, manager: Manager) 
         manager.wait_for("READY=1", 0.2)
 
 
-@pytest.mark.parametrize("environment", [
-    {}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nonexistent/socket"}, {"NOTIFY_SOCKET": "vsock:2:1"},
-])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"NOTIFY_SOCKET": ""},
+        {"NOTIFY_SOCKET": "/nonexistent/socket"},
+        {"NOTIFY_SOCKET": "vsock:2:1"},
+    ],
+)
 def test_without_a_manager_nothing_happens(environment: dict[str, str]) -> None:
     quiet = Service({**environment, "WATCHDOG_USEC": "2000"})
     quiet.ready("x")

@@ -63,12 +63,14 @@ def connections(line: Line, is_over: threading.Event, faults: list[BaseException
 @pytest.mark.timeout(SECONDS + 120)
 def test_soak(line: Line) -> None:
     line.silence()
-    flows = Flows({"absent": f.raw(f.ether / f.ip4 / f.udp / bytes(30)),
-                   "leaked": f.leaked(f.ether / f.ip4 / f.udp / bytes(30))})
+    flows = Flows(
+        {"absent": f.raw(f.ether / f.ip4 / f.udp / bytes(30)), "leaked": f.leaked(f.ether / f.ip4 / f.udp / bytes(30))}
+    )
     is_over = threading.Event()
     faults: list[BaseException] = []
-    before = {(host.name, which): packets(host, which)
-              for host in (line.a, line.b) for which in ("rx_packets", "tx_packets")}
+    before = {
+        (host.name, which): packets(host, which) for host in (line.a, line.b) for which in ("rx_packets", "tx_packets")
+    }
     with line.bridged() as bridge, open_tap(line.a, "eth0") as out:
         until(lambda: bool(bridge.snapshots), "a snapshot")
         rate = best_rate(out, flows, bridge) / 2
@@ -92,10 +94,12 @@ def test_soak(line: Line) -> None:
         time.sleep(0.5)
         there, back = bridge.stop()
     after = {key: packets(line.a if key[0] == "a" else line.b, key[1]) - n for key, n in before.items()}
-    print(f"soak: {SECONDS:.0f} s at {rate:.0f} frames/s, {flows.flows} flows, {sent} frames; memory"
-          f" {samples[0] / MEBIBYTE:.2f} .. {max(samples) / MEBIBYTE:.2f} .. {samples[-1] / MEBIBYTE:.2f} MiB,"
-          f" descriptors {min(held)[0]} .. {max(held)[0]},"
-          f" kernel drops {there['kernel_drops']} + {back['kernel_drops']}")
+    print(
+        f"soak: {SECONDS:.0f} s at {rate:.0f} frames/s, {flows.flows} flows, {sent} frames; memory"
+        f" {samples[0] / MEBIBYTE:.2f} .. {max(samples) / MEBIBYTE:.2f} .. {samples[-1] / MEBIBYTE:.2f} MiB,"
+        f" descriptors {min(held)[0]} .. {max(held)[0]},"
+        f" kernel drops {there['kernel_drops']} + {back['kernel_drops']}"
+    )
     assert there["kernel_seen"] == after["a", "tx_packets"] and there["sent_frames"] == after["b", "rx_packets"]
     assert back["kernel_seen"] == after["b", "tx_packets"] and back["sent_frames"] == after["a", "rx_packets"]
     assert there["repaired"]["leaked"] > sent // 20 and flows.flows > sent // 20

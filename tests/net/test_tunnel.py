@@ -30,8 +30,9 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("options", [(), ("--finish", "pa", "--finish", "pb"), ("--repair", "all")],
-                         ids=["plain", "finish", "repair-all"])
+@pytest.mark.parametrize(
+    "options", [(), ("--finish", "pa", "--finish", "pb"), ("--repair", "all")], ids=["plain", "finish", "repair-all"]
+)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: f"{k[0]}-{k[-1]}")
 def test_tcp_in_a_tunnel(line: Line, kind: tuple[str, ...], options: tuple[str, ...]) -> None:
     tunnel(line, *kind)

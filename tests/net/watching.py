@@ -35,8 +35,7 @@ def strict(schema: Any) -> Any:
     return out
 
 
-VALID = Draft202012Validator(strict(json.loads(SCHEMA.read_text())),
-                             format_checker=Draft202012Validator.FORMAT_CHECKER)
+VALID = Draft202012Validator(strict(json.loads(SCHEMA.read_text())), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 class Monitor(Bridge):

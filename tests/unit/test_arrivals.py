@@ -59,7 +59,12 @@ def test_beyond_the_window_a_number_is_late() -> None:
 
 def test_window_forgets_who_had_the_place_before() -> None:
     assert counts([3, (1 << 20) + 2, (1 << 20) + 3]) == {
-        "received": 3, "lost": (1 << 20) - 2, "duplicates": 0, "reordered": 0, "late": 0}
+        "received": 3,
+        "lost": (1 << 20) - 2,
+        "duplicates": 0,
+        "reordered": 0,
+        "late": 0,
+    }
 
 
 def test_last_number_of_all() -> None:

@@ -134,16 +134,28 @@ def test_read_notices_a_wrong_checksum(program: read.Program, tmp_path: Path) ->
 
 def line(rate: float, low: float, high: float, **more: Any) -> dict[str, Any]:
     """Return a line of the bridge bench."""
-    return {"bench": "bridge", "scenario": "default", "forwarder": "pktmend", "rate": rate, "low": low, "high": high,
-            "rounds": 3, "fails": "", **more}
+    return {
+        "bench": "bridge",
+        "scenario": "default",
+        "forwarder": "pktmend",
+        "rate": rate,
+        "low": low,
+        "high": high,
+        "rounds": 3,
+        "fails": "",
+        **more,
+    }
 
 
-@pytest.mark.parametrize(("before", "now", "verdict"), [
-    ((10, 9, 11), (12, 11.5, 12.5), "better"),
-    ((10, 9, 11), (8, 7.5, 8.5), "worse"),
-    ((10, 9, 11), (12, 10.5, 13), "same within noise"),  # their spreads overlap
-    ((10, 9.99, 10.01), (10.2, 10.19, 10.21), "same within noise"),  # 2 %: sessions differ by as much
-])
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [
+        ((10, 9, 11), (12, 11.5, 12.5), "better"),
+        ((10, 9, 11), (8, 7.5, 8.5), "worse"),
+        ((10, 9, 11), (12, 10.5, 13), "same within noise"),  # their spreads overlap
+        ((10, 9.99, 10.01), (10.2, 10.19, 10.21), "same within noise"),  # 2 %: sessions differ by as much
+    ],
+)
 def test_compare_calls_a_change_only_what_is_beyond_noise(
     before: tuple[float, ...], now: tuple[float, ...], verdict: str
 ) -> None:
@@ -182,8 +194,18 @@ def test_saved_results_are_loaded_and_compared(tmp_path: Path, capsys: pytest.Ca
     assert {row["what"] for row in comparison["comparison"]} >= {"sum auto 20", "sum portable 20"}
 
 
-@pytest.mark.parametrize("text", ["", "hello\n", "[1]\n", '{"bench":"sum"}\n', '{"environment":{}}\n',
-                                  '{"bench":"abacus","ns":1}\n', '{"bench":"sum","impl":"a","bytes":1,"ns":"x"}\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello\n",
+        "[1]\n",
+        '{"bench":"sum"}\n',
+        '{"environment":{}}\n',
+        '{"bench":"abacus","ns":1}\n',
+        '{"bench":"sum","impl":"a","bytes":1,"ns":"x"}\n',
+    ],
+)
 def test_what_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "no.ndjson"
     path.write_text(text)
@@ -194,8 +216,12 @@ def test_what_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
 def test_exit_codes_of_compare(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("?")
     for name, code in (("missing", 4), ("bad", 5)):
-        done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "bench", "sum", "--quick", "--compare",
-                               str(tmp_path / name)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pktmend", "bench", "sum", "--quick", "--compare", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == code and str(tmp_path / name) in done.stderr and not done.stdout
 
 
@@ -207,6 +233,6 @@ def test_picture_shows_bars_and_failures() -> None:
 
 
 def test_table_as_text_and_markdown() -> None:
-    table = figures.Table("T", ("who", "n"), [("a", "1"), ("bb", "22"), ("c", )], "note")
+    table = figures.Table("T", ("who", "n"), [("a", "1"), ("bb", "22"), ("c",)], "note")
     assert table.text().splitlines() == ["T", "  who   n", "  a     1", "  bb   22", "  c    ", "  note"]
     assert "| bb | 22 |" in table.markdown() and "| c |  |" in table.markdown()

@@ -56,12 +56,22 @@ def agrees(mine: Check, theirs: dict[str, Any], packet: dict[str, Any]) -> bool:
             return status == Status.PENDING and reason == Reason.NO_METADATA
         if theirs.get("x") == "inner":
             return status == Status.PENDING or mine.cause == Cause.INNER_PENDING
-        named = {"zero": (Cause.NEVER_FILLED, Cause.ILLEGAL_ZERO), "swapped": (Cause.BYTE_SWAPPED,),
-                 "inverted": (Cause.NOT_COMPLEMENTED,)}.get(theirs.get("x", ""))
-        return status == Status.BAD and f"{mine.expected:0{mine.width * 2}x}" == theirs["want"] and (
-            named is None or mine.cause in named)
-    return status == {"good": Status.GOOD, "unverified": Status.UNCHECKED, "not_present": Status.ABSENT,
-                      "illegal": Status.BAD}[theirs["s"]]
+        named = {
+            "zero": (Cause.NEVER_FILLED, Cause.ILLEGAL_ZERO),
+            "swapped": (Cause.BYTE_SWAPPED,),
+            "inverted": (Cause.NOT_COMPLEMENTED,),
+        }.get(theirs.get("x", ""))
+        return (
+            status == Status.BAD
+            and f"{mine.expected:0{mine.width * 2}x}" == theirs["want"]
+            and (named is None or mine.cause in named)
+        )
+    return (
+        status
+        == {"good": Status.GOOD, "unverified": Status.UNCHECKED, "not_present": Status.ABSENT, "illegal": Status.BAD}[
+            theirs["s"]
+        ]
+    )
 
 
 def test_statuses_agree_with_the_independent_verdicts(captures: Path) -> None:
@@ -79,8 +89,14 @@ def test_statuses_agree_with_the_independent_verdicts(captures: Path) -> None:
                     continue
                 match = mine.get((theirs["p"], theirs["o"]))
                 if match is None or not agrees(match, theirs, packet):
-                    wrong.append((name, n, theirs, match and (str(Status(match.status)), str(Cause(match.cause)),
-                                                              str(Reason(match.reason)))))
+                    wrong.append(
+                        (
+                            name,
+                            n,
+                            theirs,
+                            match and (str(Status(match.status)), str(Cause(match.cause)), str(Reason(match.reason))),
+                        )
+                    )
                 else:
                     compared[theirs["s"]] += 1
     assert not wrong, f"{len(wrong)} differ, first: {wrong[:8]}"

@@ -21,8 +21,17 @@ from pktmend import Cause, CheckFlag, PacketFlag, Reason, Status
 from tools import ROOT
 
 
-@pytest.mark.parametrize("packet", [f.ether / tcp4 / FIRST, f.ether / tcp6 / FIRST, over4 / ICMP() / FIRST,
-                                    over6 / ICMPv6EchoRequest(data=FIRST), over4 / IGMP() / FIRST], ids=str)
+@pytest.mark.parametrize(
+    "packet",
+    [
+        f.ether / tcp4 / FIRST,
+        f.ether / tcp6 / FIRST,
+        over4 / ICMP() / FIRST,
+        over6 / ICMPv6EchoRequest(data=FIRST),
+        over4 / IGMP() / FIRST,
+    ],
+    ids=str,
+)
 def test_never_filled(packet: Any) -> None:
     frame = f.raw(packet)
     k = judge(frame)[-1]
@@ -69,8 +78,10 @@ def test_length_padding_and_fcs_were_summed() -> None:
     frame = f.raw(packet)
     for trailer in (b"\xaa\x55" * 7, b"\x12\x34\x56\x78"):  # Ethernet padding that is not zero; a frame check sequence
         octets = f.put16(frame, 40, 0)[34:] + trailer
-        for value in (in4_chksum(17, packet[IP], octets),  # the length counted too
-                      words(f.raw(packet)[26:34] + struct.pack("!HH", 17, 12) + octets)):  # or not
+        for value in (
+            in4_chksum(17, packet[IP], octets),  # the length counted too
+            words(f.raw(packet)[26:34] + struct.pack("!HH", 17, 12) + octets),
+        ):  # or not
             assert verdicts(judge(f.put16(frame, 40, value) + trailer))[-1] == "udp bad length"
 
 
@@ -92,6 +103,7 @@ def test_length_options_left_out_of_the_ipv4_header() -> None:
 
 def test_header_delta_as_rfc1624_describes_routers() -> None:
     """RFC 1624: a router lowers the TTL; here it forgets the sum, which is the one scapy made for the TTL before."""
+
     def old_sum(now: Any, before: Any) -> list[str]:
         return verdicts(judge(f.put16(f.raw(f.ether / now / f.tcp), 24, f.get16(f.raw(f.ether / before / f.tcp), 24))))
 

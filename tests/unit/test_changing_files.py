@@ -34,8 +34,9 @@ main()
 
 def checked_while(path: Path, change: str) -> subprocess.CompletedProcess[str]:
     program = CHECK.format(change=change)
-    return subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False,
-                          timeout=60)
+    return subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.fixture
@@ -55,8 +56,13 @@ def test_file_that_is_truncated_meanwhile_is_one_line(large: Path, left: int) ->
 
 def test_limit_is_reached_before_the_file_becomes_shorter(large: Path) -> None:
     program = CHECK.replace('"--stage", "x"', '"--stage", "x", "-c", "10"')
-    done = subprocess.run([sys.executable, "-c", program.format(change="os.truncate(path, 24)"), str(large)],
-                          capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(change="os.truncate(path, 24)"), str(large)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0 and done.stdout.startswith("10 packets"), done
 
 

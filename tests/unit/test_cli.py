@@ -48,12 +48,29 @@ def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
     assert [p["n"] for p in packets] == [1, 2, 3]
     assert all(p["caplen"] == p["wirelen"] == len(f.raw(packet)) for p in packets)
     assert packets[0]["checks"][1] == {
-        "proto": "tcp", "offset": 50, "status": "good", "stored": right, "expected": right}
-    assert packets[1]["checks"][1] == {"proto": "tcp", "offset": 50, "status": "bad", "cause": "leaked",
-                                       "stored": f"{f.seed(packet):04x}", "expected": right}
+        "proto": "tcp",
+        "offset": 50,
+        "status": "good",
+        "stored": right,
+        "expected": right,
+    }
+    assert packets[1]["checks"][1] == {
+        "proto": "tcp",
+        "offset": 50,
+        "status": "bad",
+        "cause": "leaked",
+        "stored": f"{f.seed(packet):04x}",
+        "expected": right,
+    }
     assert packets[2]["checks"][1]["cause"] == "corrupt"
-    assert summary == {"summary": {"packets": 3, "truncated": 0, "malformed": 0, "checks": {
-        "ip": {"good": 3}, "tcp": {"good": 1, "leaked": 1, "corrupt": 1}}}}
+    assert summary == {
+        "summary": {
+            "packets": 3,
+            "truncated": 0,
+            "malformed": 0,
+            "checks": {"ip": {"good": 3}, "tcp": {"good": 1, "leaked": 1, "corrupt": 1}},
+        }
+    }
 
 
 def test_check_reads_standard_input() -> None:
@@ -61,9 +78,14 @@ def test_check_reads_standard_input() -> None:
     assert done.returncode == 0 and b"11 packets" in done.stdout
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (b"", "empty"), (b"GIF89a and more", "octet 0"), (LEAKED.read_bytes()[:-3], "octet"),
-])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"GIF89a and more", "octet 0"),
+        (LEAKED.read_bytes()[:-3], "octet"),
+    ],
+)
 def test_what_is_no_capture_is_exit_5_and_says_where(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(content)
@@ -104,25 +126,28 @@ def test_missing_file_and_interface_are_exit_4() -> None:
     assert done.returncode == 4 and "nosuch0" in text and all(name in text for name in names)
 
 
-@pytest.mark.parametrize("argv", [
-    ("bridge", "-i", "lo", "-I", "lo"),
-    ("bridge", "-i", "lo"),
-    ("bridge", "-i", "lo", "-I", "eth9", "--finish", "wlan0"),
-    ("check",),
-    ("check", "-r", "x", "-i", "lo"),
-    ("check", "-c", "0", "-i", "lo"),
-    ("monitor", "-i", "lo", "--duration", "-1"),
-    ("monitor", "-i", "lo", "-i", "lo"),
-    ("monitor", "-i", "lo", "--bad-only"),
-    ("monitor", "-i", "lo", "-w", "x", "-W", "3"),
-    ("monitor", "-i", "lo", "-w", "-", "--json"),
-    ("monitor", "-i", "lo", "--listen", "9477"),
-    ("monitor", "-i", "lo", "not", "a", "filter"),
-    ("monitor", "-i", "lo", "-i", "eth0", "-c", "5"),
-    ("schema", "nonsense"),
-    ("bridge", "-i", "lo", "-I", "x", "--repair", "some"),
-    ("nonsense",),
-])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("bridge", "-i", "lo", "-I", "lo"),
+        ("bridge", "-i", "lo"),
+        ("bridge", "-i", "lo", "-I", "eth9", "--finish", "wlan0"),
+        ("check",),
+        ("check", "-r", "x", "-i", "lo"),
+        ("check", "-c", "0", "-i", "lo"),
+        ("monitor", "-i", "lo", "--duration", "-1"),
+        ("monitor", "-i", "lo", "-i", "lo"),
+        ("monitor", "-i", "lo", "--bad-only"),
+        ("monitor", "-i", "lo", "-w", "x", "-W", "3"),
+        ("monitor", "-i", "lo", "-w", "-", "--json"),
+        ("monitor", "-i", "lo", "--listen", "9477"),
+        ("monitor", "-i", "lo", "not", "a", "filter"),
+        ("monitor", "-i", "lo", "-i", "eth0", "-c", "5"),
+        ("schema", "nonsense"),
+        ("bridge", "-i", "lo", "-I", "x", "--repair", "some"),
+        ("nonsense",),
+    ],
+)
 def test_misuse_is_exit_2_without_a_traceback(argv: tuple[str, ...]) -> None:
     done = run_pktmend(*argv)
     assert done.returncode == 2
@@ -136,7 +161,10 @@ def test_missing_privilege_is_exit_3_and_names_the_capability() -> None:
         command = [sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "lo", "--duration", "1"]
         done = subprocess.run(
             ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command],
-            capture_output=True, timeout=60, check=False)
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 3
     assert "CAP_NET_RAW" in one_line(done)
 
@@ -149,30 +177,46 @@ def test_kernels_lists_portable_and_one_active() -> None:
 
 def test_kernel_is_forced_by_the_environment() -> None:
     command = Path(sys.executable).with_name("pktmend")
-    done = subprocess.run([command, "kernels"], env={**os.environ, "PKTMEND_KERNEL": "portable"}, capture_output=True,
-                          text=True, check=True)
+    done = subprocess.run(
+        [command, "kernels"],
+        env={**os.environ, "PKTMEND_KERNEL": "portable"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "portable  supported, active" in done.stdout
 
 
 def test_variable_that_names_no_kernel_is_named_itself() -> None:
     command = Path(sys.executable).with_name("pktmend")
-    done = subprocess.run([command, "kernels"], env={**os.environ, "PKTMEND_KERNEL": "foo"}, capture_output=True,
-                          check=False)
+    done = subprocess.run(
+        [command, "kernels"], env={**os.environ, "PKTMEND_KERNEL": "foo"}, capture_output=True, check=False
+    )
     text = one_line(done)
     assert done.returncode == 2
     assert text.startswith("pktmend: PKTMEND_KERNEL: SIMD kernel 'foo' is not known (there are: portable")
 
 
-@pytest.mark.parametrize(("argv", "option"), [
-    (("check", "-r", "a", "-r", "b"), "-r"), (("check", "-i", "a", "-i", "b"), "-i"),
-    (("diagnose", "-r", "a", "-rb"), "-r"), (("diagnose", "-i", "a", "-I", "c", "-i", "b"), "-i"),
-    (("diagnose", "-i", "x", "-I", "a", "-I", "b"), "-I"), (("diagnose", "-r", "x", "-R", "a", "-R", "b"), "-R"),
-    (("fix", "-r", "a", "-r", "b", "-w", "x"), "-r"), (("fix", "-r", "x", "-w", "a", "-w", "b"), "-w"),
-    (("monitor", "-i", "lo", "-w", "a", "-w", "b"), "-w"), (("bridge", "-i", "a", "-i", "b"), "-i"),
-    (("bridge", "-i", "x", "-I", "a", "-I", "b"), "-I"), (("offload", "-i", "a", "-i", "b"), "-i"),
-    (("offload", "-i", "x", "--netns", "a", "--netns=b"), "--netns"), (("bench", "gen", "-i", "a", "-i", "b"), "-i"),
-    (("bench", "receive", "-i", "a", "-i", "b"), "-i"),
-])
+@pytest.mark.parametrize(
+    ("argv", "option"),
+    [
+        (("check", "-r", "a", "-r", "b"), "-r"),
+        (("check", "-i", "a", "-i", "b"), "-i"),
+        (("diagnose", "-r", "a", "-rb"), "-r"),
+        (("diagnose", "-i", "a", "-I", "c", "-i", "b"), "-i"),
+        (("diagnose", "-i", "x", "-I", "a", "-I", "b"), "-I"),
+        (("diagnose", "-r", "x", "-R", "a", "-R", "b"), "-R"),
+        (("fix", "-r", "a", "-r", "b", "-w", "x"), "-r"),
+        (("fix", "-r", "x", "-w", "a", "-w", "b"), "-w"),
+        (("monitor", "-i", "lo", "-w", "a", "-w", "b"), "-w"),
+        (("bridge", "-i", "a", "-i", "b"), "-i"),
+        (("bridge", "-i", "x", "-I", "a", "-I", "b"), "-I"),
+        (("offload", "-i", "a", "-i", "b"), "-i"),
+        (("offload", "-i", "x", "--netns", "a", "--netns=b"), "--netns"),
+        (("bench", "gen", "-i", "a", "-i", "b"), "-i"),
+        (("bench", "receive", "-i", "a", "-i", "b"), "-i"),
+    ],
+)
 def test_what_there_can_be_one_of_is_not_given_twice(argv: tuple[str, ...], option: str) -> None:
     done = run_pktmend(*argv)
     assert done.returncode == 2
@@ -209,7 +253,8 @@ def test_diagnose_says_nothing_of_what_is_no_capture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("argv", [("check", "-r", str(LEAKED)), ("kernels",), ("schema", "monitor")])
 def test_full_disk_behind_standard_output_is_one_line(argv: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-P", "-m", "pktmend", *argv], stdout=full, stderr=subprocess.PIPE,
-                              check=False)
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pktmend", *argv], stdout=full, stderr=subprocess.PIPE, check=False
+        )
     assert done.returncode == 4
     assert done.stderr == b"pktmend: writing standard output: No space left on device\n"

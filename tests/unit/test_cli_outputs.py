@@ -20,10 +20,20 @@ def shell(line: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["bash", "-c", line], capture_output=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("argv", [
-    f"check -r {LEAKED} --all", f"check -r {LEAKED} --all --json", f"check -r {LEAKED}", f"diagnose -r {LEAKED}",
-    f"fix -r {LEAKED} -w -", "kernels", "stages --json", "schema monitor", "--help",
-])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        f"check -r {LEAKED} --all",
+        f"check -r {LEAKED} --all --json",
+        f"check -r {LEAKED}",
+        f"diagnose -r {LEAKED}",
+        f"fix -r {LEAKED} -w -",
+        "kernels",
+        "stages --json",
+        "schema monitor",
+        "--help",
+    ],
+)
 def test_reader_that_goes_away_is_no_problem_found(argv: str) -> None:
     nobody, out = os.pipe()
     os.close(nobody)  # gone before it writes, however slow the machine
@@ -38,11 +48,14 @@ def test_full_disk_behind_check_is_no_fault_of_a_stage(more: str) -> None:
     assert (done.returncode, done.stderr) == (4, b"pktmend: writing standard output: No space left on device\n")
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("check -r - <&-", "cannot read -: standard input is closed"),
-    (f"fix -r {LEAKED} -w - >&-", "cannot write -: standard output is closed"),
-    (f"fix -r {LEAKED} -w ''", "cannot write '': No such file or directory"),
-])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("check -r - <&-", "cannot read -: standard input is closed"),
+        (f"fix -r {LEAKED} -w - >&-", "cannot write -: standard output is closed"),
+        (f"fix -r {LEAKED} -w ''", "cannot write '': No such file or directory"),
+    ],
+)
 def test_stream_or_name_that_is_not_there_is_exit_4(line: str, words: str) -> None:
     done = shell(f"{COMMAND} {line}")
     assert (done.returncode, done.stderr) == (4, f"pktmend: {words}\n".encode())
@@ -54,8 +67,12 @@ def test_output_in_a_folder_that_may_not_be_searched_is_exit_4(tmp_path: Path) -
     argv = [str(COMMAND), "fix", "-r", str(LEAKED), "-w", str(closed / "x")]
     if os.geteuid() == 0:
         need("setpriv")
-        argv = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search",
-                *argv]
+        argv = [
+            "setpriv",
+            "--bounding-set=-dac_override,-dac_read_search",
+            "--inh-caps=-dac_override,-dac_read_search",
+            *argv,
+        ]
         os.chown(closed, 65534, 65534)
     else:
         closed.chmod(0)

@@ -30,7 +30,8 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     need("systemd-analyze")
     text = request.param.read_text()
     assert re.findall(r"^ExecStart=pktmend (\w+) --config /etc/pktmend/(\w+)-%i\.toml$", text, re.MULTILINE) == [
-        (name := request.param.stem.removeprefix("pktmend-").rstrip("@"), name)]
+        (name := request.param.stem.removeprefix("pktmend-").rstrip("@"), name)
+    ]
     copy = tmp_path / request.param.name
     copy.write_text(text.replace("ExecStart=pktmend", f"ExecStart={sys.executable} -P -m pktmend"))
     return copy

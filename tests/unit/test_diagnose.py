@@ -101,8 +101,11 @@ def many(kind: str) -> list[t.Timed]:
         frame = f.raw(t.tcp(A, B, 4000 + n % 10, 80, n * 400, 1, "A", noise.randbytes(400)))
         if n % 9 == 0:
             at = noise.randrange(60, 400)
-            frame = t.damaged(frame, at, 1 << noise.randrange(8)) if kind == "bits" else (
-                frame[:at] + noise.randbytes(30) + frame[at + 30 :])
+            frame = (
+                t.damaged(frame, at, 1 << noise.randrange(8))
+                if kind == "bits"
+                else (frame[:at] + noise.randbytes(30) + frame[at + 30 :])
+            )
         frames.append((n / 100, frame))
     return frames
 
@@ -141,8 +144,18 @@ def test_text_reads_as_the_issue_says(tmp_path: Path) -> None:
 
 def test_json_finding_has_the_agreed_keys(tmp_path: Path) -> None:
     (finding,) = diagnose(t.pcap(tmp_path / "x", t.syns(A, B, 2, 4)))
-    assert {"cause", "title", "healthy", "confidence", "meaning", "evidence", "packets", "remedy", "bridge",
-            "counts"} <= set(finding)
+    assert {
+        "cause",
+        "title",
+        "healthy",
+        "confidence",
+        "meaning",
+        "evidence",
+        "packets",
+        "remedy",
+        "bridge",
+        "counts",
+    } <= set(finding)
     assert set(finding["remedy"][0]) == {"command", "effect", "side_effect"}
     assert set(finding["packets"][0]) == {"n", "proto", "offset", "stored", "seed", "expected", "flow"}
 
@@ -155,15 +168,22 @@ def test_broken_file_reports_what_came_before(tmp_path: Path) -> None:
     assert "pending, not bad" in done.stdout
 
 
-@pytest.mark.parametrize(("argv", "code", "words"), [
-    ((), 2, "a capture file or an interface"), (("-r", "x", "-i", "lo"), 2, "not both"),
-    (("-r", "x", "-I", "lo"), 2, "second tap"), (("-i", "lo", "-R", "x"), 2, "second tap"),
-    (("-i", "lo", "-I", "lo"), 2, "both taps"),
-    (("-i", "lo", "--duration", "-1"), 2, "duration"), (("-r", "x", "--duration", "3"), 2, "duration"),
-    (("-r", "-", "-R", "x"), 2, "twice"), (("-r", "/nonexistent"), 4, "/nonexistent"),
-    (("-i", "nosuch0"), 4, "nosuch0"),
-    (("-r", str(ROOT / "README.md")), 5, "octet 0"),
-])
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        ((), 2, "a capture file or an interface"),
+        (("-r", "x", "-i", "lo"), 2, "not both"),
+        (("-r", "x", "-I", "lo"), 2, "second tap"),
+        (("-i", "lo", "-R", "x"), 2, "second tap"),
+        (("-i", "lo", "-I", "lo"), 2, "both taps"),
+        (("-i", "lo", "--duration", "-1"), 2, "duration"),
+        (("-r", "x", "--duration", "3"), 2, "duration"),
+        (("-r", "-", "-R", "x"), 2, "twice"),
+        (("-r", "/nonexistent"), 4, "/nonexistent"),
+        (("-i", "nosuch0"), 4, "nosuch0"),
+        (("-r", str(ROOT / "README.md")), 5, "octet 0"),
+    ],
+)
 def test_misuse(argv: tuple[str, ...], code: int, words: str) -> None:
     done = run(*argv)
     assert done.returncode == code and words in done.stderr and "Traceback" not in done.stderr
@@ -196,7 +216,9 @@ def test_document_shows_what_the_command_prints() -> None:
 
 
 def test_ipv6_flows_are_written_with_brackets(tmp_path: Path) -> None:
-    frames = [(n, f.leaked(f.ether / IPv6(src="fd07::1", dst="fd07::2") / TCP(sport=4000 + n, dport=80, flags="S")))
-              for n in range(3)]
+    frames = [
+        (n, f.leaked(f.ether / IPv6(src="fd07::1", dst="fd07::2") / TCP(sport=4000 + n, dport=80, flags="S")))
+        for n in range(3)
+    ]
     found = diagnose(t.pcap(tmp_path / "x", frames), at_wire=True)
     assert found[0]["packets"][0]["flow"] == "[fd07::1]:4000 > [fd07::2]:80"

@@ -49,9 +49,15 @@ def test_bad_captures_are_not_called_right(captures: Path, diagnosed: dict[str, 
     """Those with a check that tshark finds bad, and neither unfinished nor at odds with the headers' lengths."""
     examined = 0
     for name, packets in verdicts(captures).items():
-        bad = [check for n, packet in packets.items() for check in packet["c"]
-               if check["s"] == "bad" and not check.get("inner") and check.get("x") not in ("partial", "inner")
-               and not packet.get("malformed")]
+        bad = [
+            check
+            for n, packet in packets.items()
+            for check in packet["c"]
+            if check["s"] == "bad"
+            and not check.get("inner")
+            and check.get("x") not in ("partial", "inner")
+            and not packet.get("malformed")
+        ]
         if bad and diagnosed[name][0].name == "nothing-wrong":
             assert "cannot be checked" in diagnosed[name][0].limits, name
         examined += bool(bad)
@@ -80,8 +86,12 @@ def test_senders_captures_with_acknowledged_segments_are_offload_pending(
 ) -> None:
     examined = 0
     for name, packets in verdicts(captures).items():
-        partial = {n for n, packet in packets.items() for check in packet["c"]
-                   if check.get("x") == "partial" and check["p"] == "tcp" and not check.get("inner")}
+        partial = {
+            n
+            for n, packet in packets.items()
+            for check in packet["c"]
+            if check.get("x") == "partial" and check["p"] == "tcp" and not check.get("inner")
+        }
         if partial and acknowledged(captures / name, partial):
             found = {f.name: f for f in diagnosed[name]}
             assert "metadata-lost" not in found and found["offload-pending"].confidence == "certain", name
@@ -109,13 +119,19 @@ def test_a_note_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
             assert not any("the kernel's note that they" in line for f in found for line in f.evidence), name
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("scapy/doip_ack.pcap", [("nat-without-update", "likely")]),  # both sums are off by 01b1
-    ("scapy/http_compressed.pcap", [("offload-pending", "likely")]),  # Windows: header 0, TCP partial
-    ("snabb/src__apps__packet_filter__samples__v4-tcp-udp.pcap", [("offload-pending", "certain")]),  # on 127.0.0.1
-    ("tcpreplay/test_fragroute.pcap", [("bit-errors", "likely")]),  # a length that lost a bit, too
-    ("snabb/ipfix__tests__sanitized4k_truncated128.pcap", [("nothing-wrong", "possible")]),  # 20 of 2185 TCP checked
-])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("scapy/doip_ack.pcap", [("nat-without-update", "likely")]),  # both sums are off by 01b1
+        ("scapy/http_compressed.pcap", [("offload-pending", "likely")]),  # Windows: header 0, TCP partial
+        ("snabb/src__apps__packet_filter__samples__v4-tcp-udp.pcap", [("offload-pending", "certain")]),  # on 127.0.0.1
+        ("tcpreplay/test_fragroute.pcap", [("bit-errors", "likely")]),  # a length that lost a bit, too
+        (
+            "snabb/ipfix__tests__sanitized4k_truncated128.pcap",
+            [("nothing-wrong", "possible")],
+        ),  # 20 of 2185 TCP checked
+    ],
+)
 def test_what_an_engineer_would_say(
     captures: Path, diagnosed: dict[str, list[Finding]], name: str, expected: list[tuple[str, str]]
 ) -> None:

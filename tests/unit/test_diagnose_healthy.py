@@ -28,8 +28,14 @@ def test_offload_pending_when_acknowledged(tmp_path: Path) -> None:
     assert found[0]["counts"] == {"tcp pending": 3}
     syn = t.tcp(A, SERVER, 40000, 80, 1000, 0, "S")
     assert found[0]["packets"][0] == {
-        "n": 1, "proto": "tcp", "offset": 50, "stored": f"{f.seed(syn):04x}", "seed": f"{f.seed(syn):04x}",
-        "expected": f"{f.get16(f.raw(syn), 50):04x}", "flow": f"{A}:40000 > {SERVER}:80"}
+        "n": 1,
+        "proto": "tcp",
+        "offset": 50,
+        "stored": f"{f.seed(syn):04x}",
+        "seed": f"{f.seed(syn):04x}",
+        "expected": f"{f.get16(f.raw(syn), 50):04x}",
+        "flow": f"{A}:40000 > {SERVER}:80",
+    }
 
 
 def test_offload_pending_for_an_unanswered_connection_of_a_host_whose_others_are_acknowledged(tmp_path: Path) -> None:
@@ -51,8 +57,12 @@ def test_offload_pending_is_not_proven_by_an_acknowledgment_of_a_finished_copy(t
     for n, (time, frame) in enumerate(t.conversation(A, B, 1)):
         packets.append((time, frame))
         if n in (0, 2, 3):  # what a bridge on the same machine made of it
-            finished = [t.tcp(A, B, 40000, 80, 1000, 0, "S"), None, t.tcp(A, B, 40000, 80, 1001, 5001, "A"),
-                        t.tcp(A, B, 40000, 80, 1001, 5001, "PA", b"GET / HTTP/1.0\r\n\r\n")][n]
+            finished = [
+                t.tcp(A, B, 40000, 80, 1000, 0, "S"),
+                None,
+                t.tcp(A, B, 40000, 80, 1001, 5001, "A"),
+                t.tcp(A, B, 40000, 80, 1001, 5001, "PA", b"GET / HTTP/1.0\r\n\r\n"),
+            ][n]
             packets.append((time + 0.00001, f.raw(finished)))
     found = diagnose(t.pcap(tmp_path / "x", packets))
     assert named(found) == [("offload-pending", "possible")]
@@ -89,9 +99,13 @@ def test_super_frames(tmp_path: Path) -> None:
 
 def test_offload_pending_where_the_fields_are_zero_and_acknowledged(tmp_path: Path) -> None:
     """Systems that leave the IPv4 header, or all of TCP's field, to the card."""
-    packets = [(time, f.put16(frame, 24, 0) if n in (0, 2, 3) else frame)
-               for n, (time, frame) in enumerate(t.conversation(A, SERVER, 1))]
+    packets = [
+        (time, f.put16(frame, 24, 0) if n in (0, 2, 3) else frame)
+        for n, (time, frame) in enumerate(t.conversation(A, SERVER, 1))
+    ]
     assert {name for name, _ in named(diagnose(t.pcap(tmp_path / "x", packets)))} == {"offload-pending"}
-    packets = [(time, f.put16(frame, 50, 0) if n in (0, 2, 3) else frame)
-               for n, (time, frame) in enumerate(t.conversation(A, SERVER, 1))]
+    packets = [
+        (time, f.put16(frame, 50, 0) if n in (0, 2, 3) else frame)
+        for n, (time, frame) in enumerate(t.conversation(A, SERVER, 1))
+    ]
     assert named(diagnose(t.pcap(tmp_path / "y", packets))) == [("offload-pending", "certain")]

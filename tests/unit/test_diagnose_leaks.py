@@ -40,7 +40,8 @@ def test_metadata_lost_is_only_possible_without_anything_that_passes(tmp_path: P
 
 
 PUBLISHED = [  # field, source, target, octets of TCP (FACTS 3)
-    ("dc5f", "10.18.100.6", "10.18.100.7", 40), ("0181", "192.168.128.0", "192.168.0.1", 40),
+    ("dc5f", "10.18.100.6", "10.18.100.7", 40),
+    ("0181", "192.168.128.0", "192.168.0.1", 40),
     ("da2f", "10.86.247.137", "10.86.205.211", 32),
 ]
 

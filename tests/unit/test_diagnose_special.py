@@ -80,8 +80,12 @@ def test_sctp_wrong_sum(tmp_path: Path) -> None:
 
 def dhcp(kind: str, *, reply: bool) -> Any:
     ends = (B, "255.255.255.255", 67, 68) if reply else ("0.0.0.0", "255.255.255.255", 68, 67)
-    return t.ip(*ends[:2]) / UDP(sport=ends[2], dport=ends[3]) / BOOTP(
-        op=2 if reply else 1, chaddr=b"\x02\0\0\0\0\1", xid=7) / DHCP(options=[("message-type", kind), "end"])
+    return (
+        t.ip(*ends[:2])
+        / UDP(sport=ends[2], dport=ends[3])
+        / BOOTP(op=2 if reply else 1, chaddr=b"\x02\0\0\0\0\1", xid=7)
+        / DHCP(options=[("message-type", kind), "end"])
+    )
 
 
 def lease(kinds: list[tuple[str, bool]]) -> list[t.Timed]:

@@ -24,7 +24,19 @@ NOISE = random.Random(11)
 def two(tmp_path: Path, before: list[t.Timed], behind: list[t.Timed], *argv: str) -> list[dict[str, Any]]:
     """Return the findings."""
     paths = t.pcap(tmp_path / "before", before), t.pcap(tmp_path / "behind", behind)
-    command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-r", str(paths[0]), "-R", str(paths[1]), "--json", *argv]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pktmend",
+        "diagnose",
+        "-r",
+        str(paths[0]),
+        "-R",
+        str(paths[1]),
+        "--json",
+        *argv,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == "", done.stderr
     *found, summary = [json.loads(line) for line in done.stdout.splitlines()]
@@ -72,8 +84,27 @@ def test_metadata_lost_with_the_note_in_the_first_capture(tmp_path: Path) -> Non
     packets = stream(3)
     before = t.pcapng(tmp_path / "n", [(time, frame, t.NOTE) for time, frame in at([f.leaked(p) for p in packets])])
     behind = t.pcap(tmp_path / "b", later(at([f.leaked(p) for p in packets])))
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "diagnose", "-r", str(before), "-R", str(behind), "--at",
-                           "wire", "--json"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pktmend",
+            "diagnose",
+            "-r",
+            str(before),
+            "-R",
+            str(behind),
+            "--at",
+            "wire",
+            "--json",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert json.loads(done.stdout.splitlines()[0])["diagnosis"]["confidence"] == "certain"
 
 
@@ -198,8 +229,11 @@ def test_fingerprint_stays_the_same_over_what_hops_rewrite() -> None:
 
 
 def test_fingerprint_tells_packets_apart() -> None:
-    packets = [*stream(50), *(t.udp(A, B, 4000, 9, bytes([n]) * 60) for n in range(50)),
-               *(t.ip(A, B) / ICMP(id=1, seq=n) for n in range(50))]
+    packets = [
+        *stream(50),
+        *(t.udp(A, B, 4000, 9, bytes([n]) * 60) for n in range(50)),
+        *(t.ip(A, B) / ICMP(id=1, seq=n) for n in range(50)),
+    ]
     assert len(set(prints(*packets))) == 150
     assert prints(Ether(type=0x0806) / Raw(bytes(40))) == [0]
 

@@ -16,10 +16,16 @@ import pytest
 from pktmend.cli import COMMANDS, pktmend
 from tools import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(
-    page for folder in ("docs", "bench") for page in sorted((ROOT / folder).glob("*.md")))]
-DEPLOYED = [path for path in sorted((ROOT / "deploy").rglob("*"))
-            if path.is_file() and path.suffix not in (".json", ".dockerignore")]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *(page for folder in ("docs", "bench") for page in sorted((ROOT / folder).glob("*.md"))),
+]
+DEPLOYED = [
+    path
+    for path in sorted((ROOT / "deploy").rglob("*"))
+    if path.is_file() and path.suffix not in (".json", ".dockerignore")
+]
 TEXTS = [*PAGES, *DEPLOYED]
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 IN_FENCE = re.compile(r"^ *(?:\w*\$ )?(?:.* && |sudo )?pktmend ([-a-z].*)", re.MULTILINE)  # transcripts hold prose too
@@ -41,8 +47,12 @@ def name(path: Path) -> str:
 
 def options_of(command: click.Command) -> set[str]:
     context = click.Context(command)
-    return {option for p in command.get_params(context) if isinstance(p, click.Option)
-            for option in (*p.opts, *p.secondary_opts)}
+    return {
+        option
+        for p in command.get_params(context)
+        if isinstance(p, click.Option)
+        for option in (*p.opts, *p.secondary_opts)
+    }
 
 
 def every_command(command: click.Command = pktmend) -> Iterator[click.Command]:
@@ -98,8 +108,10 @@ def test_quoted_commands_and_options_are_there(path: Path) -> None:
 
 def test_commands_were_found() -> None:
     found = {name(path): len(quoted(path)) for path in TEXTS}
-    assert found["README.md"] > 20 and all(found[f"docs/{page}.md"] > 2 for page in (
-        "diagnosis", "doctor", "lab", "monitor", "operating", "performance", "service", "stages"))
+    assert found["README.md"] > 20 and all(
+        found[f"docs/{page}.md"] > 2
+        for page in ("diagnosis", "doctor", "lab", "monitor", "operating", "performance", "service", "stages")
+    )
     assert found["deploy/container/Containerfile"] == 2
 
 

@@ -116,8 +116,9 @@ def test_what_we_write_others_read(tmp_path: Path, format: int) -> None:
         sink.close()
     reader = RawPcapReader(str(out)) if format == PCAP else RawPcapNgReader(str(out))
     assert [bytes(p) for p, _ in reader] == [GOOD, LEAKED, GOOD[:61]]
-    lengths = subprocess.run(["tshark", "-r", str(out), "-T", "fields", "-e", "frame.len"], capture_output=True,
-                             text=True, check=True).stdout.split()
+    lengths = subprocess.run(
+        ["tshark", "-r", str(out), "-T", "fields", "-e", "frame.len"], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert lengths == [str(len(x)) for x in (GOOD, LEAKED, GOOD[:61])]
 
 
@@ -194,15 +195,19 @@ def test_filter_expression_selects_packets_and_keeps_their_numbers(tmp_path: Pat
 
 
 HOSTILE = {
-    "caplen beyond 256 MiB": (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-                              + struct.pack("<IIII", 1, 2, 0xFFFFFFFF, 60), 32),
+    "caplen beyond 256 MiB": (
+        struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + struct.pack("<IIII", 1, 2, 0xFFFFFFFF, 60),
+        32,
+    ),
     "block length 8": (File().section().octets + struct.pack("<III", 6, 8, 8), 32),
     "block length not a multiple of 4": (File().section().octets + struct.pack("<III", 6, 13, 13) + b"x", 32),
     "block length beyond the file": (File().section().interface().octets + struct.pack("<III", 6, 1 << 20, 0), 48),
     "two lengths differ": (File().section().octets + struct.pack("<IIII", 9, 16, 0, 20), 40),
     "interface not described": (File().section().packet(GOOD).octets, 36),
     "packet longer than its block": (
-        File().section().interface().block(6, struct.pack("<IIIII", 0, 0, 0, 999, 9)).octets, 68),
+        File().section().interface().block(6, struct.pack("<IIIII", 0, 0, 0, 999, 9)).octets,
+        68,
+    ),
     "option beyond its block": (File().section(struct.pack("<HH", 4, 400)).octets, 24),
     "no byte order mark": (b"\x0a\x0d\x0d\x0a" + struct.pack("<II", 28, 0x11111111) + bytes(16), 8),
     "section of 20 octets": (b"\x0a\x0d\x0d\x0a" + struct.pack("<IIII", 20, 0x1A2B3C4D, 1, 20), 4),
@@ -229,9 +234,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
             file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
             for _ in range(frames // 1000):
                 file.write(record * 1000)
-        program = ("import resource, sys; from pktmend.commands.check import run_check; run_check(path=sys.argv[1],"
-                   " interface=None, packets=0, json=True, every=False, at_wire=False);"
-                   "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
+        program = (
+            "import resource, sys; from pktmend.commands.check import run_check; run_check(path=sys.argv[1],"
+            " interface=None, packets=0, json=True, every=False, at_wire=False);"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
         done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
         return int(done.stdout.split()[-1])
 

@@ -26,7 +26,8 @@ def test_fix_changes_checksum_fields_only_and_clears_not_ready(tmp_path: Path) -
     assert run_pktmend("fix", "-r", str(source), "-w", str(target)).returncode == 0
     right = f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)
     want = file.octets.replace(LEAKED, right).replace(
-        file.option(2, file.pack("I", 1 << 9 | 2)), file.option(2, file.pack("I", 2)))
+        file.option(2, file.pack("I", 1 << 9 | 2)), file.option(2, file.pack("I", 2))
+    )
     assert target.read_bytes() == want
     assert source.read_bytes() == file.octets  # the original is never touched
 
@@ -34,16 +35,21 @@ def test_fix_changes_checksum_fields_only_and_clears_not_ready(tmp_path: Path) -
 def test_fix_all_equals_tcprewrite_packet_for_packet(tmp_path: Path) -> None:
     need("tcprewrite")
     damaged = []
-    for packet in (f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip4 / f.udp / f.PAYLOAD,
-                   f.ether / f.ip6 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD):
+    for packet in (
+        f.ether / f.ip4 / f.tcp / f.PAYLOAD,
+        f.ether / f.ip4 / f.udp / f.PAYLOAD,
+        f.ether / f.ip6 / f.tcp / f.PAYLOAD,
+        f.ether / f.ip6 / f.udp / f.PAYLOAD,
+    ):
         for value in (0x1234, 0xFFFF, f.seed(packet)):
             damaged.append(f.put16(f.raw(packet), f.field_offset(packet), value))
             damaged.append(f.put16(damaged[-1], 24, 0xABCD) if packet[0].type == 0x800 else damaged[-1])
     path = tmp_path / "a.pcap"
     wrpcap(str(path), damaged, linktype=1)
     assert run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "b.pcap"), "--repair", "all").returncode == 0
-    subprocess.run(["tcprewrite", "--fixcsum", "-i", str(path), "-o", str(tmp_path / "c.pcap")], check=True,
-                   capture_output=True)
+    subprocess.run(
+        ["tcprewrite", "--fixcsum", "-i", str(path), "-o", str(tmp_path / "c.pcap")], check=True, capture_output=True
+    )
     ours = [bytes(p) for p, _ in RawPcapReader(str(tmp_path / "b.pcap"))]
     theirs = [bytes(p) for p, _ in RawPcapReader(str(tmp_path / "c.pcap"))]
     # tcprewrite 4.4 also gives IPv6 frames other Ethernet addresses, which nobody asked for
@@ -81,9 +87,15 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 4 and b"No space left" in done.stderr and b"Traceback" not in done.stderr
 
 
-NO_CAPTURE = {"text": b"hello world, this is not a capture", "empty": b"", "short": b"\xd4\xc3",
-              "half a header": b"\xd4\xc3\xb2\xa1\x02\x00", "section alone": b"\x0a\x0d\x0d\x0a\x1c\0\0\0",
-              "broken gzip": b"\x1f\x8bnot really", "no byte order mark": b"\x0a\x0d\x0d\x0a" + bytes(24)}
+NO_CAPTURE = {
+    "text": b"hello world, this is not a capture",
+    "empty": b"",
+    "short": b"\xd4\xc3",
+    "half a header": b"\xd4\xc3\xb2\xa1\x02\x00",
+    "section alone": b"\x0a\x0d\x0d\x0a\x1c\0\0\0",
+    "broken gzip": b"\x1f\x8bnot really",
+    "no byte order mark": b"\x0a\x0d\x0d\x0a" + bytes(24),
+}
 
 
 @pytest.mark.parametrize("through_pipe", [False, True], ids=["file", "pipe"])
@@ -96,8 +108,14 @@ def test_what_is_no_capture_leaves_nothing_and_destroys_nothing(
     source.write_bytes(NO_CAPTURE[name])
     old.write_bytes(b"precious")
     for target in (new, old):
-        done = run_pktmend("fix", "-r", "-" if through_pipe else str(source), "-w", str(target),
-                       stdin=NO_CAPTURE[name] if through_pipe else None)
+        done = run_pktmend(
+            "fix",
+            "-r",
+            "-" if through_pipe else str(source),
+            "-w",
+            str(target),
+            stdin=NO_CAPTURE[name] if through_pipe else None,
+        )
         assert done.returncode == 5 and done.stderr.count(b"\n") == 1, done
     assert not new.exists() and old.read_bytes() == b"precious"
 

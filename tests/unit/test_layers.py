@@ -71,8 +71,11 @@ def room(path: Path) -> str:
 
 
 def test_every_module_has_a_floor() -> None:
-    there = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"
-             and any(path.rglob("*.p*"))} | {path.stem for path in PACKAGE.glob("*.py")}
+    there = {
+        path.name
+        for path in PACKAGE.iterdir()
+        if path.is_dir() and path.name != "__pycache__" and any(path.rglob("*.p*"))
+    } | {path.stem for path in PACKAGE.glob("*.py")}
     assert there - {LAZY, "core"} <= set(LEVEL)
     assert {name for floor in FLOORS for name in floor if not name.startswith("_")} <= there, "a floor without a room"
 
@@ -86,11 +89,13 @@ def test_imports_only_from_floors_below(path: Path) -> None:
             continue
         below = LEVEL["commands"] if name == LAZY else LEVEL[name]
         assert below < level or (name == LAZY and level == below), (
-            f"{own} (floor {level}) imports {name} (floor {below})")
+            f"{own} (floor {level}) imports {name} (floor {below})"
+        )
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "commands").rglob("*.py")),
-                         ids=lambda p: str(p.relative_to(PACKAGE / "commands")))
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "commands").rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE / "commands"))
+)
 def test_no_command_imports_another(path: Path) -> None:
     own = path.relative_to(PACKAGE / "commands").with_suffix("").parts[0]
     others = {each[1] for each in imports(path) if each[0] == "commands" and len(each) > 1} - {own}

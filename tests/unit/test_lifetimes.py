@@ -40,25 +40,35 @@ def read_once():
 def run(path: Path, program: str) -> str:
     """Run it after HEAD and return what it printed; memory that is given back is not kept by malloc."""
     wrpcap(str(path), [GOOD] * 30_000, linktype=1)
-    done = subprocess.run([sys.executable, "-c", HEAD + program, str(path)], capture_output=True, text=True,
-                          check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + program, str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
     signal_name = signal.Signals(-done.returncode).name if done.returncode < 0 else ""
     assert done.returncode == 0, (signal_name, done.stderr)
     return done.stdout.strip()
 
 
 def test_frame_outlives_a_capture_that_was_never_closed(tmp_path: Path) -> None:
-    assert run(tmp_path / "x.pcap", """
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
 source = read_once()
 del source
 gc.collect()
 others = [bytearray(b"x") * (1 << 20) for _ in range(8)]  # where its memory was
 print(kept[0].tobytes().hex())
-""") == GOOD.hex()
+""",
+        )
+        == GOOD.hex()
+    )
 
 
 def test_closing_is_refused_while_a_frame_is_held_and_works_after(tmp_path: Path) -> None:
-    assert run(tmp_path / "x.pcap", """
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
 source = read_once()
 try:
     source.close()
@@ -67,12 +77,18 @@ except BufferError as error:
 kept.clear()
 gc.collect()
 source.close()
-""") == "refused"
+""",
+        )
+        == "refused"
+    )
 
 
 def test_view_in_a_reference_cycle_is_collected(tmp_path: Path) -> None:
     """The collector takes a cycle apart in its own order: the view must still find its batch when it is let go of."""
-    assert run(tmp_path / "x.pcap", """
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
 class Holder:
     pass
 
@@ -84,11 +100,17 @@ gone = weakref.ref(holder)
 del holder
 gc.collect()
 print(gone() is None, batch.exports)
-""") == "True 0"
+""",
+        )
+        == "True 0"
+    )
 
 
 def test_cycle_through_what_a_stage_leaves_in_the_batch_is_collected(tmp_path: Path) -> None:
-    assert run(tmp_path / "x.pcap", """
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
 class Left:
     pass
 
@@ -101,11 +123,17 @@ def leave():
 left = leave()
 gc.collect()
 print(left() is None)
-""") == "True"
+""",
+        )
+        == "True"
+    )
 
 
 def test_exporter_of_a_view_gives_no_second_one(tmp_path: Path) -> None:
-    assert run(tmp_path / "x.pcap", """
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
 batch = _core.batch_of([bytes(100)])
 view = batch.frame(0)
 exporter = view.obj
@@ -114,13 +142,19 @@ try:
     memoryview(exporter)
 except BufferError as error:
     print(error)
-""") == "this view was given out already; ask the batch for another"
+""",
+        )
+        == "this view was given out already; ask the batch for another"
+    )
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="counts of this interpreter")
 def test_capture_that_is_dropped_gives_its_memory_back_at_once(tmp_path: Path) -> None:
     """Without the collector's help: no cycle holds it."""
-    assert run(tmp_path / "x.pcap", """
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
 gc.disable()
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
@@ -133,4 +167,7 @@ before = resident()
 for _ in range(50):
     once()
 print(resident() - before < 8 << 20)
-""") == "True"
+""",
+        )
+        == "True"
+    )

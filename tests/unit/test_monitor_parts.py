@@ -34,21 +34,29 @@ V4 = Talk(4, 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 1234, 53)
 V6 = Talk(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
 
 
-@pytest.mark.parametrize(("talk", "words"), [
-    (V4, "10.0.0.1:1234 > 10.0.0.2:53"),
-    (V6, "[::1]:1234 > [::2]:80"),
-    (Talk(4, 1, V4.source, V4.target, 0, 0), "10.0.0.1 > 10.0.0.2"),
-    (Talk(6, 58, V6.source, V6.target, 0, 0), "::1 > ::2"),
-    (Talk(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
-])
+@pytest.mark.parametrize(
+    ("talk", "words"),
+    [
+        (V4, "10.0.0.1:1234 > 10.0.0.2:53"),
+        (V6, "[::1]:1234 > [::2]:80"),
+        (Talk(4, 1, V4.source, V4.target, 0, 0), "10.0.0.1 > 10.0.0.2"),
+        (Talk(6, 58, V6.source, V6.target, 0, 0), "::1 > ::2"),
+        (Talk(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
+    ],
+)
 def test_talk_is_written_as_people_write_it(talk: Talk, words: str) -> None:
     assert str(talk) == words
 
 
-@pytest.mark.parametrize(("text", "address"), [
-    (":9477", ("127.0.0.1", 9477)), ("0.0.0.0:80", ("0.0.0.0", 80)), ("[::1]:9477", ("::1", 9477)),
-    ("localhost:1", ("localhost", 1)),
-])
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":9477", ("127.0.0.1", 9477)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:9477", ("::1", 9477)),
+        ("localhost:1", ("localhost", 1)),
+    ],
+)
 def test_listen_address(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address
 
@@ -59,28 +67,37 @@ def test_listen_address_that_is_none(text: str) -> None:
         parse_address(text)
 
 
-@pytest.mark.parametrize(("options", "expected"), [
-    (WriteOptions("x"), ["x", "x"]),
-    (WriteOptions("x%Y"), ["x%Y"]),
-    (WriteOptions("x", megabytes=1), ["x", "x1", "x2"]),
-    (WriteOptions("x", megabytes=1, files=1), ["x", "x1"]),
-    (WriteOptions("x", megabytes=1, files=10), ["x0", "x1", "x2"]),
-    (WriteOptions("x", megabytes=1, files=11), ["x00", "x01", "x02"]),
-    (WriteOptions("x-%Y", seconds=5), ["x-1970"]),
-    (WriteOptions("x-%Y", seconds=5, megabytes=1), ["x-1970", "x-19701"]),
-])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (WriteOptions("x"), ["x", "x"]),
+        (WriteOptions("x%Y"), ["x%Y"]),
+        (WriteOptions("x", megabytes=1), ["x", "x1", "x2"]),
+        (WriteOptions("x", megabytes=1, files=1), ["x", "x1"]),
+        (WriteOptions("x", megabytes=1, files=10), ["x0", "x1", "x2"]),
+        (WriteOptions("x", megabytes=1, files=11), ["x00", "x01", "x02"]),
+        (WriteOptions("x-%Y", seconds=5), ["x-1970"]),
+        (WriteOptions("x-%Y", seconds=5, megabytes=1), ["x-1970", "x-19701"]),
+    ],
+)
 def test_files_are_named_as_tcpdump_names_them(options: WriteOptions, expected: list[str]) -> None:
     """From MakeFilename() of tcpdump 4.99; a test in tests/net compares with the program itself."""
     assert [name_of(options, 86400.0 * 3, number) for number in range(len(expected))] == expected
 
 
-@pytest.mark.parametrize("options", [
-    MonitorOptions(("a", "a")), MonitorOptions(("a",), duration=0), MonitorOptions(("a", "b"), packets=5),
-    MonitorOptions(("a",), packets=5, workers=2), MonitorOptions(("a*",), packets=5),
-    MonitorOptions(("a",), json=True, write=WriteOptions("-")),
-    MonitorOptions(("a",), write=WriteOptions("x", files=2)),
-    MonitorOptions(("a",), write=WriteOptions("-", megabytes=2)),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        MonitorOptions(("a", "a")),
+        MonitorOptions(("a",), duration=0),
+        MonitorOptions(("a", "b"), packets=5),
+        MonitorOptions(("a",), packets=5, workers=2),
+        MonitorOptions(("a*",), packets=5),
+        MonitorOptions(("a",), json=True, write=WriteOptions("-")),
+        MonitorOptions(("a",), write=WriteOptions("x", files=2)),
+        MonitorOptions(("a",), write=WriteOptions("-", megabytes=2)),
+    ],
+)
 def test_options_that_cannot_work(options: MonitorOptions) -> None:
     with pytest.raises(ConfigError):
         options.check()
@@ -127,6 +144,7 @@ def test_rate_line_of_an_interface_that_is_new() -> None:
 
 # --- the schema -------------------------------------------------------------------------------
 
+
 def test_schema_has_the_words_of_the_program() -> None:
     schema = json.loads(text_of("monitor"))
     definitions = schema["$defs"]
@@ -141,8 +159,9 @@ def test_schema_has_the_words_of_the_program() -> None:
 
 
 def test_schema_command_prints_it() -> None:
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "schema", "monitor"], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "schema", "monitor"], capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert "monitor" in names()
     with pytest.raises(ConfigError, match="monitor"):
@@ -154,13 +173,20 @@ def test_schema_command_prints_it() -> None:
 counts = st.integers(0, 10**12)
 directions = st.builds(
     lambda name, packets, drops, checks: replace(
-        NOTHING, from_=name, packets=packets, kernel_drops=drops, checks=checks),
-    st.text("abcdefgh[]0123.", min_size=1, max_size=15), counts, counts,
-    st.dictionaries(st.sampled_from([str(p) for p in Proto]),
-                    st.dictionaries(st.sampled_from([o for o in OUTCOMES if o != "none"]), counts, max_size=8),
-                    max_size=6))
-flows = st.builds(BadFlow, st.just("eth0"), st.sampled_from([V4, V6]), counts, counts, counts,
-                  st.sampled_from(list(Cause)))
+        NOTHING, from_=name, packets=packets, kernel_drops=drops, checks=checks
+    ),
+    st.text("abcdefgh[]0123.", min_size=1, max_size=15),
+    counts,
+    counts,
+    st.dictionaries(
+        st.sampled_from([str(p) for p in Proto]),
+        st.dictionaries(st.sampled_from([o for o in OUTCOMES if o != "none"]), counts, max_size=8),
+        max_size=6,
+    ),
+)
+flows = st.builds(
+    BadFlow, st.just("eth0"), st.sampled_from([V4, V6]), counts, counts, counts, st.sampled_from(list(Cause))
+)
 
 
 @given(st.lists(directions, max_size=5), st.lists(flows, max_size=12), st.integers(20, 200), st.integers(12, 60))
@@ -184,9 +210,15 @@ def test_view_is_never_wider_or_higher_than_the_terminal(
 
 # --- health ------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("age", "is_running", "status", "words"), [
-    (0, True, 200, "ok"), (60, True, 503, r"no news for 6\d s"), (0, False, 503, "a worker has ended"),
-])
+
+@pytest.mark.parametrize(
+    ("age", "is_running", "status", "words"),
+    [
+        (0, True, 200, "ok"),
+        (60, True, 503, r"no news for 6\d s"),
+        (0, False, 503, "a worker has ended"),
+    ],
+)
 def test_health_tells_of_an_ended_worker_and_a_hanging_loop(
     age: float, is_running: bool, status: int, words: str
 ) -> None:

@@ -28,12 +28,19 @@ def c_enum(name: str) -> dict[str, int]:
     return values
 
 
-@pytest.mark.parametrize(("c_name", "prefix", "python"), [
-    ("pp_status", "PP_STATUS_", enums.Status), ("pp_cause", "PP_CAUSE_", enums.Cause),
-    ("pp_reason", "PP_REASON_", enums.Reason), ("pp_proto", "PP_PROTO_", enums.Proto),
-    ("pp_verdict", "PP_VERDICT_", enums.Verdict), ("pp_drop", "PP_DROP_", enums.Drop),
-    ("pp_packet_flag", "PP_PKT_", enums.PacketFlag), ("pp_check_flag", "PP_CHECK_", enums.CheckFlag),
-])
+@pytest.mark.parametrize(
+    ("c_name", "prefix", "python"),
+    [
+        ("pp_status", "PP_STATUS_", enums.Status),
+        ("pp_cause", "PP_CAUSE_", enums.Cause),
+        ("pp_reason", "PP_REASON_", enums.Reason),
+        ("pp_proto", "PP_PROTO_", enums.Proto),
+        ("pp_verdict", "PP_VERDICT_", enums.Verdict),
+        ("pp_drop", "PP_DROP_", enums.Drop),
+        ("pp_packet_flag", "PP_PKT_", enums.PacketFlag),
+        ("pp_check_flag", "PP_CHECK_", enums.CheckFlag),
+    ],
+)
 def test_numbers_agree(c_name: str, prefix: str, python: type[enum.IntEnum]) -> None:
     ours = {prefix + member.name: member.value for member in python}
     theirs = {k: v for k, v in c_enum(c_name).items() if not k.endswith("S") or k in ours}

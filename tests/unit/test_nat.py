@@ -30,8 +30,16 @@ def flow(*frames: bytes, flags: int = LIVE, link: int = 1) -> list[str]:
     return [verdicts(batch.checks_of(i))[-1] for i in range(len(batch))]
 
 
-def segment(source: str, target: str, sport: int, dport: int, seq: int = 1000, ack: int = 2000, payload: bytes = FIRST,
-            flags: str = "PA") -> Any:
+def segment(
+    source: str,
+    target: str,
+    sport: int,
+    dport: int,
+    seq: int = 1000,
+    ack: int = 2000,
+    payload: bytes = FIRST,
+    flags: str = "PA",
+) -> Any:
     ip = IPv6 if ":" in source else IP
     return f.ether / ip(src=source, dst=target) / TCP(sport=sport, dport=dport, seq=seq, ack=ack, flags=flags) / payload
 
@@ -272,8 +280,9 @@ def test_witness_is_remembered_from_batch_to_batch_but_not_by_another_pipeline(t
         def collect(name: str) -> Callable[[Batch], None]:
             return lambda batch: causes[name].extend(batch.cause)
 
-        pipelines = [Pipeline(source, [verify, classify, collect(name)])
-                     for name, source in (("one", one), ("other", other))]
+        pipelines = [
+            Pipeline(source, [verify, classify, collect(name)]) for name, source in (("one", one), ("other", other))
+        ]
         for p in pipelines:
             p.start()
         for p in pipelines:

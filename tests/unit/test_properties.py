@@ -36,8 +36,14 @@ from pktmend import (
 
 KERNELS = [name for name, supported, _ in pktmend.kernels() if supported]
 LINKS = [0, 1, 9, 12, 14, 50, 51, 101, 104, 108, 113, 228, 229, 276, 147, 65535]
-SOURCE_FLAGS = [0, LIVE, LIVE | int(PacketFlag.NOT_READY), LIVE | int(PacketFlag.CLAIMED_VALID),
-                LIVE | int(PacketFlag.SUPER_FRAME), LIVE | int(PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME)]
+SOURCE_FLAGS = [
+    0,
+    LIVE,
+    LIVE | int(PacketFlag.NOT_READY),
+    LIVE | int(PacketFlag.CLAIMED_VALID),
+    LIVE | int(PacketFlag.SUPER_FRAME),
+    LIVE | int(PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME),
+]
 POLICIES = ["none", "leaked", "unfinished", "all"]
 
 
@@ -74,7 +80,7 @@ buffers = st.one_of(
 @settings(deadline=None)
 def test_every_kernel_equals_the_oracle_at_any_offset(data: bytes, offset: int) -> None:
     expected = 0xFFFF ^ total(data)
-    shifted = memoryview(b"\xA5" * offset + data + b"\xA5" * 3)[offset : offset + len(data)]  # neighbours are not read
+    shifted = memoryview(b"\xa5" * offset + data + b"\xa5" * 3)[offset : offset + len(data)]  # neighbours are not read
     for name in KERNELS:
         with forced(name):
             assert checksum(shifted) == expected, name
@@ -156,8 +162,11 @@ def repaired(frame: bytes, policy: str, **options: Any) -> tuple[bytes, Batch]:
     return bytes(batch.frame(0)), batch
 
 
-BUILT = {name: (link, f.raw(build(bytes(range(60, 124))))) for name, (link, _, build) in CARRIERS.items()
-         if "jumbogram" not in name}
+BUILT = {
+    name: (link, f.raw(build(bytes(range(60, 124)))))
+    for name, (link, _, build) in CARRIERS.items()
+    if "jumbogram" not in name
+}
 
 
 @st.composite
@@ -174,9 +183,20 @@ def damaged(draw: st.DrawFn) -> tuple[int, bytes]:
 
 
 any_frame = st.one_of(damaged(), st.tuples(st.sampled_from(LINKS), st.binary(max_size=200)))
-vnet_headers = st.one_of(st.none(), st.binary(min_size=10, max_size=10), st.builds(
-    struct.pack, st.just("=BBHHHH"), st.sampled_from([0, 1, 2, 3]), st.sampled_from([0, 1, 3, 4, 5]),
-    st.integers(0, 200), st.integers(0, 2000), st.integers(0, 120), st.sampled_from([0, 2, 4, 6, 8, 16])))
+vnet_headers = st.one_of(
+    st.none(),
+    st.binary(min_size=10, max_size=10),
+    st.builds(
+        struct.pack,
+        st.just("=BBHHHH"),
+        st.sampled_from([0, 1, 2, 3]),
+        st.sampled_from([0, 1, 3, 4, 5]),
+        st.integers(0, 200),
+        st.integers(0, 2000),
+        st.integers(0, 120),
+        st.sampled_from([0, 2, 4, 6, 8, 16]),
+    ),
+)
 
 
 def fields(batch: Batch) -> set[int]:
@@ -205,9 +225,14 @@ def test_repair_twice_is_repair_once(frame: tuple[int, bytes], flags: int, vnet:
     link, before = frame
     once, batch = repaired(before, policy, link=link, flags=flags, vnet=vnet)
     left = batch.vnet(0)
-    twice, _ = repaired(once, policy, link=link, vnet=None if left is None else bytes(left),
-                        flags=batch.flags[0] & int(PacketFlag.METADATA | PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME
-                                                   | PacketFlag.CLAIMED_VALID))
+    twice, _ = repaired(
+        once,
+        policy,
+        link=link,
+        vnet=None if left is None else bytes(left),
+        flags=batch.flags[0]
+        & int(PacketFlag.METADATA | PacketFlag.NOT_READY | PacketFlag.SUPER_FRAME | PacketFlag.CLAIMED_VALID),
+    )
     assert twice == once
 
 
@@ -268,16 +293,24 @@ def test_repair_all_restores_what_scapy_wrote(name: str, field: int) -> None:
 # --- any octets -----------------------------------------------------------------------------------
 
 
-@given(frame=st.binary(max_size=400), link=st.integers(0, 65535), flags=st.sampled_from(SOURCE_FLAGS),
-       vnet=vnet_headers, more=st.integers(0, 400), expected=st.booleans(), at_wire=st.booleans())
+@given(
+    frame=st.binary(max_size=400),
+    link=st.integers(0, 65535),
+    flags=st.sampled_from(SOURCE_FLAGS),
+    vnet=vnet_headers,
+    more=st.integers(0, 400),
+    expected=st.booleans(),
+    at_wire=st.booleans(),
+)
 @example(frame=b"", link=1, flags=0, vnet=None, more=0, expected=True, at_wire=True)
 @settings(max_examples=500, deadline=None)
 def test_inspect_takes_any_octets_of_any_link_type(
     frame: bytes, link: int, flags: int, vnet: bytes | None, more: int, expected: bool, at_wire: bool
 ) -> None:
     for kind in (link, LINKS[link % len(LINKS)]):
-        found, status, checks = _core.inspect(frame, link=kind, flags=flags, vnet=vnet, wirelen=len(frame) + more,
-                                              expected=expected, at_wire=at_wire)
+        found, status, checks = _core.inspect(
+            frame, link=kind, flags=flags, vnet=vnet, wirelen=len(frame) + more, expected=expected, at_wire=at_wire
+        )
         assert bool(found & PacketFlag.TRUNCATED) == (more > 0)
         assert status in list(Status)
         for k in checks:
@@ -303,8 +336,11 @@ def test_good_and_bad_are_what_the_oracle_says(frame: tuple[int, bytes], flags: 
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.binary(min_size=0, max_size=300), max_size=30), st.sampled_from([1, 2]),
-       st.integers(0, 2**32 * 10**9 - 1))
+@given(
+    st.lists(st.binary(min_size=0, max_size=300), max_size=30),
+    st.sampled_from([1, 2]),
+    st.integers(0, 2**32 * 10**9 - 1),
+)
 def test_what_is_written_is_read_again(tmp_path: Path, frames: list[bytes], format: int, time_ns: int) -> None:
     path = tmp_path / "x"
     batch = batch_of(frames)

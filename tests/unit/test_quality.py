@@ -24,8 +24,9 @@ Said = dict[str, Future[str]]
 
 def run(*argv: str, timeout: float = 280) -> str:
     """Run a program in the project's folder; its words are the failure."""
-    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=timeout, check=False)
+    done = subprocess.run(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False
+    )
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout
 
@@ -42,8 +43,11 @@ def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     need("make", "clang")
     out = tmp_path_factory.mktemp("fuzz")
     run("make", "-s", "-j2", "-C", "tests/fuzz", f"OUT={out}")
-    chosen = {item.callspec.params["target"] for item in request.session.items
-              if getattr(item, "originalname", "") == "test_fuzz_target_finds_nothing"}
+    chosen = {
+        item.callspec.params["target"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_fuzz_target_finds_nothing"
+    }
     pool = ThreadPoolExecutor(2)
     yield {target: pool.submit(fuzz, out, target) for target in TARGETS if target in chosen}
     pool.shutdown(cancel_futures=True)
@@ -54,14 +58,22 @@ def fuzz(folder: Path, target: str) -> str:
     corpus = folder / f"corpus-{target}"
     corpus.mkdir()
     seed(target, corpus)
-    return run(str(folder / target), f"-max_total_time={max(1, SECONDS // PARTS.get(target, 3))}",
-               f"-artifact_prefix={folder}/", str(corpus))
+    return run(
+        str(folder / target),
+        f"-max_total_time={max(1, SECONDS // PARTS.get(target, 3))}",
+        f"-artifact_prefix={folder}/",
+        str(corpus),
+    )
 
 
 def seed(target: str, corpus: Path) -> None:
     """Begin with the public captures where they are: as files, and frame by frame, behind each target's parameters."""
-    save = {"fuzz_frame": save_frames, "fuzz_split": save_super_frames, "fuzz_coalesce": save_streams,
-            "fuzz_judge": save_batches}.get(target)
+    save = {
+        "fuzz_frame": save_frames,
+        "fuzz_split": save_super_frames,
+        "fuzz_coalesce": save_streams,
+        "fuzz_judge": save_batches,
+    }.get(target)
     for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
         if target == "fuzz_capture" and path.stat().st_size < 8000:
             (corpus / f"file{number}").write_bytes(b"\xff\xff" + path.read_bytes())
@@ -88,7 +100,8 @@ def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
                 for gso in (5,) if k.proto == Proto.UDP else (1, 4):  # VIRTIO_NET_HDR_GSO_UDP_L4, TCPV4 and TCPV6
                     vnet = struct.pack("=BBHHHH", 1, gso, 0, 64, k.start, k.offset - k.start)
                     (corpus / f"super{number}-{i}-{k.offset}-{gso}").write_bytes(
-                        bytes((0, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i)))
+                        bytes((0, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i))
+                    )
 
 
 def save_streams(corpus: Path, number: int, batch: Batch) -> None:
@@ -125,5 +138,13 @@ def test_mypy_strict() -> None:
 
 
 def test_stubs_describe_the_extension() -> None:
-    run(sys.executable, "-m", "mypy.stubtest", "pktmend._core", "--ignore-disjoint-bases",
-        "--allowlist", "tests/stubtest-allow.txt", "--ignore-unused-allowlist")
+    run(
+        sys.executable,
+        "-m",
+        "mypy.stubtest",
+        "pktmend._core",
+        "--ignore-disjoint-bases",
+        "--allowlist",
+        "tests/stubtest-allow.txt",
+        "--ignore-unused-allowlist",
+    )

@@ -11,8 +11,12 @@ import frames as f
 from judging import PENDING, judged
 from pktmend import Batch, Cause, PacketFlag, Proto, Status, repair_with
 
-INNER = Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02") / IP(src="10.9.0.1", dst="10.9.0.2") / TCP(
-    sport=1, dport=80, flags="PA") / Raw(bytes(range(90)))
+INNER = (
+    Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02")
+    / IP(src="10.9.0.1", dst="10.9.0.2")
+    / TCP(sport=1, dport=80, flags="PA")
+    / Raw(bytes(range(90)))
+)
 OUTER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src="10.7.0.1", dst="10.7.0.2")
 TUNNELLED = OUTER / UDP(sport=50000, dport=4789) / VXLAN(vni=5)
 VXLAN_HEADERS = 14 + 20 + 8 + 8
@@ -117,8 +121,11 @@ def test_completing_a_flagged_field_takes_the_flag_away() -> None:
 
 def test_bad_seed_of_a_super_frame_becomes_the_seed() -> None:
     packet = f.ether / f.ip4 / f.tcp / f.PAYLOAD
-    batch = judged(f.put16(f.raw(packet), 50, 0x1234), flags=PENDING | int(PacketFlag.SUPER_FRAME),
-                   vnet=f.vnet(packet, gso_type=1, gso_size=50))
+    batch = judged(
+        f.put16(f.raw(packet), 50, 0x1234),
+        flags=PENDING | int(PacketFlag.SUPER_FRAME),
+        vnet=f.vnet(packet, gso_type=1, gso_size=50),
+    )
     repair_with("all")(batch)
     header = batch.vnet(0)
     assert bytes(batch.frame(0)) == f.leaked(packet)

@@ -30,8 +30,15 @@ no-coalesce = true
 
 
 def run_pktmend(*argv: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", *argv], capture_output=True, text=True, timeout=60,
-                          check=False, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", *argv],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -49,12 +56,34 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_command_line_beats_environment_beats_file(file: Path) -> None:
-    done = run_pktmend("bridge", "--config", str(file), "--check-config", "--repair", "none", PKTMEND_REPAIR="leaked",
-                   PKTMEND_BUSY_POLL="70", PKTMEND_FINISH="pa pb")
+    done = run_pktmend(
+        "bridge",
+        "--config",
+        str(file),
+        "--check-config",
+        "--repair",
+        "none",
+        PKTMEND_REPAIR="leaked",
+        PKTMEND_BUSY_POLL="70",
+        PKTMEND_FINISH="pa pb",
+    )
     assert done.returncode == 0
-    assert tomllib.loads(done.stdout).items() >= {
-        "a": "pa", "b": "pb", "unidir": False, "repair": "none", "corrupt": "pass", "finish": ["pa", "pb"],
-        "ring": "v2", "workers": 1, "busy-poll": 70, "no-coalesce": True, "json": False}.items()
+    assert (
+        tomllib.loads(done.stdout).items()
+        >= {
+            "a": "pa",
+            "b": "pb",
+            "unidir": False,
+            "repair": "none",
+            "corrupt": "pass",
+            "finish": ["pa", "pb"],
+            "ring": "v2",
+            "workers": 1,
+            "busy-poll": 70,
+            "no-coalesce": True,
+            "json": False,
+        }.items()
+    )
     origin = {line.split(" = ")[0]: line.split("  # ")[1] for line in done.stdout.splitlines()}
     assert (origin["repair"], origin["busy-poll"]) == ("command line", "PKTMEND_BUSY_POLL")
     assert (origin["a"], origin["no-coalesce"], origin["ring"]) == (str(file), str(file), "default")
@@ -81,20 +110,23 @@ def test_values_reach_the_command(file: Path) -> None:
     assert "nosuch0" in refused(run_pktmend("monitor", "--config", str(file)), 4)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ('a = "x"\nrepiar = "all"\n', ":2: unknown key 'repiar' (did you mean 'repair'?)"),
-    ("[bridge]\na = 'x'\n", ":1: unknown key 'bridge' (there are: a, b, unidir"),
-    ('"no_coalesce" = true\n', ":1: unknown key 'no_coalesce' (did you mean 'no-coalesce'?)"),
-    ('check-config = true\n', ":1: unknown key 'check-config'"),
-    ('\n\nrepair = "some"\n', ":3: repair: Invalid enum value 'some'"),
-    ("workers = 65\n", ":1: workers: Expected `int` <= 64"),
-    ("workers = '2'\n", ":1: workers: Expected `int`, got `str`"),
-    ("json = 1\n", ":1: json: Expected `bool`, got `int`"),
-    ("finish = 'pa'\n", ":1: finish: Expected `array`, got `str`"),
-    ("finish = ['pa', 3]\n", ":1: finish: Expected `str`, got `int`"),
-    ("a = 'x\n", "Expected"),
-    ("a = 1\na = 2\n", "a"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('a = "x"\nrepiar = "all"\n', ":2: unknown key 'repiar' (did you mean 'repair'?)"),
+        ("[bridge]\na = 'x'\n", ":1: unknown key 'bridge' (there are: a, b, unidir"),
+        ('"no_coalesce" = true\n', ":1: unknown key 'no_coalesce' (did you mean 'no-coalesce'?)"),
+        ("check-config = true\n", ":1: unknown key 'check-config'"),
+        ('\n\nrepair = "some"\n', ":3: repair: Invalid enum value 'some'"),
+        ("workers = 65\n", ":1: workers: Expected `int` <= 64"),
+        ("workers = '2'\n", ":1: workers: Expected `int`, got `str`"),
+        ("json = 1\n", ":1: json: Expected `bool`, got `int`"),
+        ("finish = 'pa'\n", ":1: finish: Expected `array`, got `str`"),
+        ("finish = ['pa', 3]\n", ":1: finish: Expected `str`, got `int`"),
+        ("a = 'x\n", "Expected"),
+        ("a = 1\na = 2\n", "a"),
+    ],
+)
 def test_mistakes_are_named_with_their_place(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(text)
@@ -118,7 +150,9 @@ def test_file_that_names_code_must_be_trusted(file: Path) -> None:
     file.chmod(0o666)
     assert run_pktmend("bridge", "--config", str(file), "--check-config").returncode == 0
     file.write_text(FILE + 'stage = ["json:loads"]\n')
-    assert "names code: everybody may write to" in refused(run_pktmend("bridge", "--config", str(file), "--check-config"))
+    assert "names code: everybody may write to" in refused(
+        run_pktmend("bridge", "--config", str(file), "--check-config")
+    )
     file.chmod(0o644)
     assert "json:loads" in run_pktmend("bridge", "--config", str(file), "--check-config").stdout
 
@@ -162,14 +196,26 @@ def test_interface_names_with_digits_stay_text(tmp_path: Path) -> None:
     assert 'a = "10"' in shown and 'b = "true"' in shown
 
 
-@pytest.mark.parametrize(("variable", "value", "option"), [
-    ("PKTMEND_WORKERS", "0", "--workers"), ("PKTMEND_RING", "v9", "--ring"), ("PKTMEND_UNIDIR", "perhaps", "--unidir"),
-    ("PKTMEND_DURATION", "-1", "--duration"), ("PKTMEND_FINISH", "wlan0", "--finish"), ("PKTMEND_A", "nosuch0", "-i"),
-])
+@pytest.mark.parametrize(
+    ("variable", "value", "option"),
+    [
+        ("PKTMEND_WORKERS", "0", "--workers"),
+        ("PKTMEND_RING", "v9", "--ring"),
+        ("PKTMEND_UNIDIR", "perhaps", "--unidir"),
+        ("PKTMEND_DURATION", "-1", "--duration"),
+        ("PKTMEND_FINISH", "wlan0", "--finish"),
+        ("PKTMEND_A", "nosuch0", "-i"),
+    ],
+)
 def test_a_wrong_setting_of_the_environment_is_named_as_such(variable: str, value: str, option: str) -> None:
     words = ["-I", "lo"] if option == "-i" else ["-i", "lo", "-I", "eth9"]
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "bridge", *words], env={**os.environ, variable: value},
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "bridge", *words],
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode in (2, 4) and value in done.stderr
     assert f"'{option}' (set by {variable})" in done.stderr or f"{option} was set by {variable})" in done.stderr
 

@@ -26,8 +26,10 @@ LAST_HOP = f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", ttl=1) / f.tcp)
 HOPS_6 = f.raw(f.ether / IPv6(src="fd07::1", dst="fd07::2", hlim=1) / f.tcp)
 MULTICAST = f.raw(Ether(dst="01:00:5e:00:00:fb", src="02:00:00:00:00:01") / f.ip4 / f.udp)
 BROADCAST = f.raw(Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01") / f.ip4 / f.udp)
-MARKED = [f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", tos=tos, id=ident) / f.tcp)
-          for tos, ident in ((0xB8, 1), (0xFF, 2), (0x04, 0xFFFF), (0xFC, 0))]
+MARKED = [
+    f.raw(f.ether / IP(src="10.7.0.1", dst="10.7.0.2", tos=tos, id=ident) / f.tcp)
+    for tos, ident in ((0xB8, 1), (0xFF, 2), (0x04, 0xFFFF), (0xFC, 0))
+]
 
 
 def kept(stage: Any, *frames: bytes) -> list[bool]:
@@ -80,8 +82,11 @@ def test_numbas_view_of_the_batch_is_the_compilers(tmp_path: Path) -> None:
     ffi = cffi.FFI()
     ffi.cdef("extern const size_t offsets[]; extern const size_t size;")
     rows = ", ".join(f"offsetof(pp_batch, {name})" for name in names)
-    ffi.set_source("_offsets", f'#include <pktmend/stage.h>\nconst size_t offsets[] = {{ {rows} }};'
-                               "\nconst size_t size = sizeof(pp_batch);", include_dirs=[pktmend.include_dir()])
+    ffi.set_source(
+        "_offsets",
+        f"#include <pktmend/stage.h>\nconst size_t offsets[] = {{ {rows} }};\nconst size_t size = sizeof(pp_batch);",
+        include_dirs=[pktmend.include_dir()],
+    )
     built = Path(ffi.compile(tmpdir=str(tmp_path)))
     program = f"import _offsets; o = _offsets.lib; print(o.size, *[o.offsets[i] for i in range({len(names)})])"
     out = subprocess.run([sys.executable, "-c", program], cwd=built.parent, capture_output=True, text=True, check=True)
@@ -107,13 +112,20 @@ def test_cython_stage_washes_dscp_and_keeps_the_sum_right(stage_examples: Path) 
 
 
 def test_package_offers_its_capsule_as_an_entry_point(stage_examples: Path) -> None:
-    program = (f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-               "from pktmend.runtime.stage_loader import load\nimport test_stage_examples as t\n"
-               "stage = load('drop-multicast')()\n"
-               "print(stage, t.kept(stage, t.TCP, t.MULTICAST, t.BROADCAST, t.MULTICAST[:5]))")
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from pktmend.runtime.stage_loader import load\nimport test_stage_examples as t\n"
+        "stage = load('drop-multicast')()\n"
+        "print(stage, t.kept(stage, t.TCP, t.MULTICAST, t.BROADCAST, t.MULTICAST[:5]))"
+    )
     path = f"{ROOT}:{stage_examples / 'site'}:{ROOT / 'tests' / 'unit'}:{ROOT / 'tests'}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": path})
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     assert done.stdout == "<NativeStage drop-multicast> [True, False, True, True]\n", done.stderr
 
 

@@ -40,8 +40,12 @@ def test_readme_stage_drops_bad_and_everything_is_counted(capture: str) -> None:
     d = p.counters()
     assert sink.frames == [GOOD, LEAKED, PING] * 700
     assert (d.read, d.sent, d.dropped, d.packets) == (2800, 2100, {"stage": 700}, 2800)
-    assert d.checks == {"ip": {"good": 2800}, "tcp": {"good": 700, "corrupt": 700}, "udp": {"pending": 700},
-                        "icmp": {"good": 700}}
+    assert d.checks == {
+        "ip": {"good": 2800},
+        "tcp": {"good": 700, "corrupt": 700},
+        "udp": {"pending": 700},
+        "icmp": {"good": 700},
+    }
 
 
 def test_where_and_mark_look_only_at_what_still_passes(capture: str) -> None:

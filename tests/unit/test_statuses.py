@@ -51,9 +51,26 @@ def test_right_sum_is_good_and_anothers_is_bad(name: str) -> None:
     assert k.expected == int.from_bytes(other[field], "big")
 
 
-@pytest.mark.parametrize("name", [name for name in CARRIERS if "UDP-Lite" in name or "DCCP" in name or name in (
-    "GRE with a sum", "SCTP over IPv6", "IPv6 routing type 0", "IPv6 segment routing", "IPv6 home address",
-    "Geneve with options", "GTP-U with an extension", "IPv4 loose source route")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in CARRIERS
+        if "UDP-Lite" in name
+        or "DCCP" in name
+        or name
+        in (
+            "GRE with a sum",
+            "SCTP over IPv6",
+            "IPv6 routing type 0",
+            "IPv6 segment routing",
+            "IPv6 home address",
+            "Geneve with options",
+            "GTP-U with an extension",
+            "IPv4 loose source route",
+        )
+    ],
+)
 def test_tshark_agrees_where_scapy_does_not_sum(name: str, tmp_path: Path) -> None:
     """What this file sums by hand, and a few more: tshark finds the same right sums good and the same damage bad."""
     need("tshark")
@@ -67,10 +84,23 @@ def test_tshark_agrees_where_scapy_does_not_sum(name: str, tmp_path: Path) -> No
     wrpcap(str(path), [right, damaged], linktype=link)
     proto = {"udplite": "udp"}.get(str(Proto(k.proto)), str(Proto(k.proto)))
     on = [x for p in ("tcp", "udp") for x in ("-o", f"{p}.check_checksum:TRUE")]
-    on += ["-o", "sctp.checksum:CRC 32c", "-o", "dccp.check_checksum:TRUE", "-o", "udplite.check_checksum:TRUE",
-           "-o", "udplite.ignore_checksum_coverage:FALSE"]
-    out = subprocess.run(["tshark", "-r", str(path), *on, "-T", "fields", "-e", f"{proto}.checksum.status"],
-                         capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    on += [
+        "-o",
+        "sctp.checksum:CRC 32c",
+        "-o",
+        "dccp.check_checksum:TRUE",
+        "-o",
+        "udplite.check_checksum:TRUE",
+        "-o",
+        "udplite.ignore_checksum_coverage:FALSE",
+    ]
+    out = subprocess.run(
+        ["tshark", "-r", str(path), *on, "-T", "fields", "-e", f"{proto}.checksum.status"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.split()
     assert [line.split(",")[-1] for line in out] == ["1", "0"]
 
 
@@ -94,13 +124,20 @@ def test_mobility_header_has_no_check_of_its_own() -> None:
 # --- absent, unchecked, pending -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("packet", "expected"), [
-    (over4 / UDP(sport=1, dport=2, chksum=0) / FIRST, "udp absent"),
-    (over4 / UDP(sport=9, dport=4789, chksum=0) / VXLAN() / inner / FIRST, "udp absent"),
-    *((over6 / UDP(sport=9, dport=port, chksum=0) / Raw(bytes(32)), "udp absent") for port in (4789, 8472, 6081, 2152)),
-    (over6 / UDP(sport=9, dport=53, chksum=0) / FIRST, "udp bad illegal-zero"),
-    (over4 / GRE() / tcp4 / FIRST, "gre absent"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (over4 / UDP(sport=1, dport=2, chksum=0) / FIRST, "udp absent"),
+        (over4 / UDP(sport=9, dport=4789, chksum=0) / VXLAN() / inner / FIRST, "udp absent"),
+        *(
+            (over6 / UDP(sport=9, dport=port, chksum=0) / Raw(bytes(32)), "udp absent")
+            for port in (4789, 8472, 6081, 2152)
+        ),
+        (over6 / UDP(sport=9, dport=53, chksum=0) / FIRST, "udp bad illegal-zero"),
+        (over4 / GRE() / tcp4 / FIRST, "gre absent"),
+    ],
+    ids=str,
+)
 def test_absent(packet: Any, expected: str) -> None:
     assert expected in verdicts(judge(f.raw(packet)))
 
@@ -121,16 +158,20 @@ def test_unchecked_truncated() -> None:
     assert verdicts(judge(with_options[:36], wirelen=len(with_options))) == ["ip unchecked truncated"]
 
 
-@pytest.mark.parametrize(("packet", "expected"), [
-    (over4 / UDP(sport=1, dport=2, len=900) / FIRST, "udp unchecked length"),
-    (over4 / UDP(sport=1, dport=2, len=7) / FIRST, "udp unchecked length"),
-    (over4 / TCP(dataofs=15), "tcp unchecked length"),
-    (over4 / TCP(dataofs=4) / FIRST, "tcp unchecked length"),
-    (udp_lite(900, FIRST), "udplite unchecked length"),
-    (udp_lite(7, FIRST), "udplite unchecked length"),
-    (dccp(15, FIRST[:4]), "dccp unchecked length"),
-    (f.ether / IP(src="10.7.0.1", dst="10.7.0.2", len=1400) / f.udp / FIRST, "udp unchecked length"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (over4 / UDP(sport=1, dport=2, len=900) / FIRST, "udp unchecked length"),
+        (over4 / UDP(sport=1, dport=2, len=7) / FIRST, "udp unchecked length"),
+        (over4 / TCP(dataofs=15), "tcp unchecked length"),
+        (over4 / TCP(dataofs=4) / FIRST, "tcp unchecked length"),
+        (udp_lite(900, FIRST), "udplite unchecked length"),
+        (udp_lite(7, FIRST), "udplite unchecked length"),
+        (dccp(15, FIRST[:4]), "dccp unchecked length"),
+        (f.ether / IP(src="10.7.0.1", dst="10.7.0.2", len=1400) / f.udp / FIRST, "udp unchecked length"),
+    ],
+    ids=str,
+)
 def test_unchecked_contradicting_lengths(packet: Any, expected: str) -> None:
     flags, _, checks = _core.inspect(f.raw(packet), flags=LIVE)
     assert verdicts(checks)[-1] == expected
@@ -167,8 +208,12 @@ PUBLISHED_SEEDS = [  # field, source, target, TCP or UDP octets: what public thr
 @pytest.mark.parametrize(("published", "source", "target", "layer", "octets"), PUBLISHED_SEEDS)
 def test_pending_and_leaked_published(published: int, source: str, target: str, layer: Any, octets: int) -> None:
     body = Raw(bytes(range(256)) * 2)
-    packet = f.ether / IP(src=source, dst=target) / layer(sport=68, dport=67) / Raw(
-        f.raw(body)[: octets - (20 if layer is TCP else 8)])
+    packet = (
+        f.ether
+        / IP(src=source, dst=target)
+        / layer(sport=68, dport=67)
+        / Raw(f.raw(body)[: octets - (20 if layer is TCP else 8)])
+    )
     right = f.get16(f.raw(packet), f.field_offset(packet))
     frame = f.put16(f.raw(packet), f.field_offset(packet), published)
     name = layer.__name__.lower()

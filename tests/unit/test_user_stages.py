@@ -148,8 +148,9 @@ def test_stage_that_only_looks_costs_no_second_verify(capture: str) -> None:
     assert causes == [0, pktmend.Cause.CORRUPT, 0] * (PACKETS // 3)  # classify ran before: verify alone names none
 
 
-def test_native_stage_that_fails_is_counted_with_its_errno(capture: str, tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_native_stage_that_fails_is_counted_with_its_errno(
+    capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = "static int f(pp_batch *b, void *c) { (void)c; b->status[0] = 99; b->count = 0; return -16; }"
     d, passed = run(capture, pktmend.build_native(source, "f", name="busy"))
@@ -184,6 +185,7 @@ def test_builtin_stages_are_not_counted_as_users(capture: str) -> None:
 
 
 # --- the watch ----------------------------------------------------------------------------------
+
 
 def test_slow_stage_is_told_once_and_only_while_packets_are_lost(capture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
@@ -243,27 +245,35 @@ def test_arguments_are_json_or_text(module: Path) -> None:
     assert MappingProxyType(made.more) == {"address": "10.0.0.1:80", "on": True, "ratio": 0.5, "empty": ""}
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("{}:nothing", "there are: Counter, dataclass, number, plain"),
-    ("{}:number", "7 cannot be called with a batch"),
-    ("{}:plain,n=1", "TypeError"),
-    ("{}:Counter,n", "'n' is no argument"),
-    ("{}:Counter,n=1,n=2", "'n' is given twice"),
-    ("nosuch.module:f", "no module 'nosuch' is installed"),
-    ("json.nosuch:f", "no module 'json.nosuch' is installed"),
-    ("no-such-entry-point", "no installed package offers"),
-    (":f", "neither a file nor a module"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}:nothing", "there are: Counter, dataclass, number, plain"),
+        ("{}:number", "7 cannot be called with a batch"),
+        ("{}:plain,n=1", "TypeError"),
+        ("{}:Counter,n", "'n' is no argument"),
+        ("{}:Counter,n=1,n=2", "'n' is given twice"),
+        ("nosuch.module:f", "no module 'nosuch' is installed"),
+        ("json.nosuch:f", "no module 'json.nosuch' is installed"),
+        ("no-such-entry-point", "no installed package offers"),
+        (":f", "neither a file nor a module"),
+    ],
+)
 def test_what_cannot_be_loaded_says_why(module: Path, text: str, words: str) -> None:
     with pytest.raises(pktmend.ConfigError, match="--stage") as caught:
         load(text.format(module))()
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(("source", "words"), [
-    ("def f(:", "SyntaxError"), ("import nosuch_module", "ModuleNotFoundError"), ("raise SystemExit(0)", "SystemExit"),
-    ("1/0", "ZeroDivisionError: division by zero"),
-])
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def f(:", "SyntaxError"),
+        ("import nosuch_module", "ModuleNotFoundError"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("1/0", "ZeroDivisionError: division by zero"),
+    ],
+)
 def test_module_that_fails_names_its_line(tmp_path: Path, source: str, words: str) -> None:
     path = tmp_path / "bad.py"
     path.write_text(f"\n{source}\n")
@@ -301,8 +311,15 @@ def test_what_everybody_can_write_to_is_not_loaded(module: Path) -> None:
 def bridge(*argv: str, cwd: Path, **environment: str) -> str:
     """Run `pktmend bridge` on interfaces that are not there; what it says."""
     command = [sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "nosuch0", "-I", "nosuch1", *argv]
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-                          capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done.stderr
 
@@ -327,8 +344,15 @@ def test_stages_command_lists_builtin_ones_and_entry_points(tmp_path: Path) -> N
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pktmend.stages]\nnothing = some_module:f\n")
     (tmp_path / "some_module.py").write_text('def f(batch):\n    """Do nothing."""\n')
-    done = subprocess.run([sys.executable, "-P", "-m", "pktmend", "stages", "--json"], cwd="/", capture_output=True,
-                          text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pktmend", "stages", "--json"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        timeout=60,
+        check=True,
+    )
     rows = {row["stage"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert set(rows) >= {"verify", "classify", "count", "repair", "drop_corrupt", "nothing"}
     assert all(rows[name]["ns_per_packet"]["1500"] >= 0 and rows[name]["writes"] for name in ("verify", "repair"))

@@ -12,8 +12,12 @@ import frames as f
 from judging import LIVE, PENDING
 from pktmend import Cause, Check, PacketFlag, Proto, Reason, Status, _core
 
-CARRIERS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.tcp / f.PAYLOAD,
-            f.ether / f.ip4 / f.udp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]
+CARRIERS = [
+    f.ether / f.ip4 / f.tcp / f.PAYLOAD,
+    f.ether / f.ip6 / f.tcp / f.PAYLOAD,
+    f.ether / f.ip4 / f.udp / f.PAYLOAD,
+    f.ether / f.ip6 / f.udp / f.PAYLOAD,
+]
 
 
 def judge(frame: bytes, **options: Any) -> tuple[int, list[Check]]:
@@ -27,17 +31,21 @@ def last(frame: bytes, **options: Any) -> Check:
     return judge(frame, **options)[1][-1]
 
 
-@pytest.mark.parametrize("packet", [
-    *CARRIERS,
-    f.tagged(CARRIERS[0]),
-    f.tagged(f.tagged(CARRIERS[3])),
-    f.ether / IP(src="10.7.0.1", dst="10.7.0.2", options=[b"\x94\x04\x00\x00"]) / f.tcp / f.PAYLOAD,
-    f.ether / f.ip6 / IPv6ExtHdrHopByHop(options=PadN(optdata=b"\0" * 4)) / IPv6ExtHdrDestOpt() / f.udp / f.PAYLOAD,
-    f.ether / f.ip4 / ICMP() / f.PAYLOAD,
-    f.ether / f.ip6 / ICMPv6EchoRequest(data=b"x" * 33),
-    f.ether / f.ip4 / f.tcp,
-    f.ether / f.ip4 / f.udp / Raw(b""),
-], ids=lambda p: p.summary()[:60])
+@pytest.mark.parametrize(
+    "packet",
+    [
+        *CARRIERS,
+        f.tagged(CARRIERS[0]),
+        f.tagged(f.tagged(CARRIERS[3])),
+        f.ether / IP(src="10.7.0.1", dst="10.7.0.2", options=[b"\x94\x04\x00\x00"]) / f.tcp / f.PAYLOAD,
+        f.ether / f.ip6 / IPv6ExtHdrHopByHop(options=PadN(optdata=b"\0" * 4)) / IPv6ExtHdrDestOpt() / f.udp / f.PAYLOAD,
+        f.ether / f.ip4 / ICMP() / f.PAYLOAD,
+        f.ether / f.ip6 / ICMPv6EchoRequest(data=b"x" * 33),
+        f.ether / f.ip4 / f.tcp,
+        f.ether / f.ip4 / f.udp / Raw(b""),
+    ],
+    ids=lambda p: p.summary()[:60],
+)
 def test_scapys_sums_are_good_and_one_bit_more_is_not(packet: Any, kernel: str) -> None:
     frame = f.raw(packet)
     flags, checks = judge(frame, flags=LIVE)
@@ -58,7 +66,12 @@ def test_leaked_seed_depends_on_what_the_source_knows(packet: Any) -> None:
     right = f.get16(f.raw(packet), offset)
     k = last(frame, flags=LIVE)
     assert (k.status, k.cause, k.offset, k.stored, k.expected) == (
-        Status.BAD, Cause.LEAKED, offset, f.seed(packet), right)
+        Status.BAD,
+        Cause.LEAKED,
+        offset,
+        f.seed(packet),
+        right,
+    )
     k = last(frame, flags=PENDING, vnet=f.vnet(packet))
     assert (k.status, k.reason, k.expected) == (Status.PENDING, Reason.NONE, right)
     k = last(frame)  # a file without metadata

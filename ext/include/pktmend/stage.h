@@ -37,12 +37,12 @@ enum pp_cause {
     PP_CAUSE_INNER_PENDING,    /* right once the inner one is finished */
     PP_CAUSE_NOT_COMPLEMENTED, /* F == S + P */
     PP_CAUSE_BYTE_SWAPPED,
-    PP_CAUSE_LENGTH,           /* right over another length, or with the length left out of S */
-    PP_CAUSE_HEADER_DELTA,     /* differs by a small header change: TTL, ToS */
-    PP_CAUSE_NAT_DELTA,        /* differs by an address or port change seen in the flow */
-    PP_CAUSE_NAT_ON_ZERO,      /* an incremental update applied to 0 */
-    PP_CAUSE_BIT_FLIP,         /* differs by one bit */
-    PP_CAUSE_CORRUPT,          /* none of the above */
+    PP_CAUSE_LENGTH,       /* right over another length, or with the length left out of S */
+    PP_CAUSE_HEADER_DELTA, /* differs by a small header change: TTL, ToS */
+    PP_CAUSE_NAT_DELTA,    /* differs by an address or port change seen in the flow */
+    PP_CAUSE_NAT_ON_ZERO,  /* an incremental update applied to 0 */
+    PP_CAUSE_BIT_FLIP,     /* differs by one bit */
+    PP_CAUSE_CORRUPT,      /* none of the above */
     PP_CAUSES
 };
 
@@ -59,8 +59,16 @@ enum pp_reason {
 };
 
 enum pp_proto {
-    PP_PROTO_IP = 0, PP_PROTO_TCP, PP_PROTO_UDP, PP_PROTO_UDPLITE, PP_PROTO_ICMP, PP_PROTO_ICMPV6,
-    PP_PROTO_IGMP, PP_PROTO_SCTP, PP_PROTO_DCCP, PP_PROTO_GRE,
+    PP_PROTO_IP = 0,
+    PP_PROTO_TCP,
+    PP_PROTO_UDP,
+    PP_PROTO_UDPLITE,
+    PP_PROTO_ICMP,
+    PP_PROTO_ICMPV6,
+    PP_PROTO_IGMP,
+    PP_PROTO_SCTP,
+    PP_PROTO_DCCP,
+    PP_PROTO_GRE,
     PP_PROTOS
 };
 
@@ -89,8 +97,8 @@ enum pp_packet_flag {
     PP_PKT_TRUNCATED = 0x0080,     /* caplen < wirelen */
     PP_PKT_MALFORMED = 0x0100,     /* headers contradict each other or end too early */
     PP_PKT_FRAGMENT = 0x0200,
-    PP_PKT_REPAIRED = 0x0400,      /* at least one field was rewritten here */
-    PP_PKT_EDITED = 0x0800         /* a native stage sets it where it wrote octets: the packet is verified again */
+    PP_PKT_REPAIRED = 0x0400, /* at least one field was rewritten here */
+    PP_PKT_EDITED = 0x0800    /* a native stage sets it where it wrote octets: the packet is verified again */
 };
 
 enum pp_check_flag {
@@ -140,16 +148,16 @@ typedef struct pp_vnet {
 #define PP_OUTCOMES ((size_t)PP_STATUSES + (size_t)PP_CAUSES)
 typedef struct pp_tally {
     uint64_t packets;
-    uint64_t octets;                       /* of wirelen */
+    uint64_t octets; /* of wirelen */
     uint64_t truncated;
     uint64_t malformed;
     uint64_t super_frames;
-    uint64_t status[PP_STATUSES];          /* packets by status */
+    uint64_t status[PP_STATUSES]; /* packets by status */
     uint64_t checks[PP_PROTOS][PP_OUTCOMES];
-    uint64_t repaired[PP_CAUSES];          /* checks rewritten, by cause */
-    uint64_t claimed_valid;                /* bad checks the source had vouched for */
-    uint64_t finished;                     /* packets whose pending checksum was completed in user space */
-    uint64_t split;                        /* super-frames split in user space */
+    uint64_t repaired[PP_CAUSES]; /* checks rewritten, by cause */
+    uint64_t claimed_valid;       /* bad checks the source had vouched for */
+    uint64_t finished;            /* packets whose pending checksum was completed in user space */
+    uint64_t split;               /* super-frames split in user space */
 } pp_tally;
 
 typedef struct pp_batch {
@@ -169,19 +177,19 @@ typedef struct pp_batch {
     uint16_t *vlan_tci;
     uint32_t *interface; /* index of the interface in the source; 0 for a ring */
     /* columns, set by verify */
-    uint16_t *l3;      /* offset of the outermost IP header, 0 none */
-    uint16_t *l4;      /* offset of the outermost transport header, 0 none */
-    uint8_t *version;  /* 4, 6, or 0 */
-    uint8_t *protocol; /* transport protocol number of the outermost IP header */
-    uint8_t *status;   /* highest of the checks that are the packet's own (not quoted) */
-    uint8_t *cause;    /* of its first bad check, outermost first */
+    uint16_t *l3;          /* offset of the outermost IP header, 0 none */
+    uint16_t *l4;          /* offset of the outermost transport header, 0 none */
+    uint8_t *version;      /* 4, 6, or 0 */
+    uint8_t *protocol;     /* transport protocol number of the outermost IP header */
+    uint8_t *status;       /* highest of the checks that are the packet's own (not quoted) */
+    uint8_t *cause;        /* of its first bad check, outermost first */
     uint32_t *check_first; /* index into checks */
     uint8_t *check_count;
-    pp_check *checks;  /* all packets', outer first within a packet */
+    pp_check *checks; /* all packets', outer first within a packet */
     /* columns, set by stages */
-    uint8_t *verdict;  /* enum pp_verdict */
-    uint8_t *drop;     /* enum pp_drop, set with PP_VERDICT_DROP */
-    pp_tally *tally;   /* of the worker that runs this batch; may be null */
+    uint8_t *verdict; /* enum pp_verdict */
+    uint8_t *drop;    /* enum pp_drop, set with PP_VERDICT_DROP */
+    pp_tally *tally;  /* of the worker that runs this batch; may be null */
 } pp_batch;
 
 /* A stage: reads columns, writes columns.  Returns 0, or -errno, which ends the pipeline.

@@ -37,8 +37,15 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(
-    benches: list[Bench], skipped: tuple[str, ...] = (), *, json: bool, quick: bool, save: str, compare: str,
-    markdown: str, picture: str,
+    benches: list[Bench],
+    skipped: tuple[str, ...] = (),
+    *,
+    json: bool,
+    quick: bool,
+    save: str,
+    compare: str,
+    markdown: str,
+    picture: str,
 ) -> None:
     from pktmend.commands.bench.session import Output, run
 
@@ -98,8 +105,9 @@ def bench_stage(rounds: int | None, **output: Any) -> None:
 @ROUNDS
 @SECONDS
 @click.option("--only", multiple=True, metavar="WORD", help="Forwarders whose name holds this; repeatable.")
-@click.option("--congestion", metavar="NAME", default="",
-              help="TCP's congestion control; this machine's own if not told.")
+@click.option(
+    "--congestion", metavar="NAME", default="", help="TCP's congestion control; this machine's own if not told."
+)
 @output_options
 def bench_bridge(
     rounds: int | None, seconds: int | None, only: tuple[str, ...], congestion: str, **output: Any
@@ -107,8 +115,10 @@ def bench_bridge(
     """Compare bridges on veth pairs: the kernel's, ours in each mode, and those installed.  Root; extra `lab`."""
     from pktmend.commands.bench import suite
 
-    _run([suite.bridge_bench(quick=output["quick"], rounds=rounds, seconds=seconds, only=only,
-                              congestion=congestion)], **output)
+    _run(
+        [suite.bridge_bench(quick=output["quick"], rounds=rounds, seconds=seconds, only=only, congestion=congestion)],
+        **output,
+    )
 
 
 @bench.command("ring")
@@ -135,20 +145,32 @@ def bench_all(**output: Any) -> None:
 
 @bench.command("gen", short_help="Send numbered frames, right or damaged.")
 @click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Where the frames leave.")
-@click.option("--mix", default="64", show_default=True, metavar="SIZES",
-              help="Octets of a frame without FCS, several with commas in turn, or imix.")
+@click.option(
+    "--mix",
+    default="64",
+    show_default=True,
+    metavar="SIZES",
+    help="Octets of a frame without FCS, several with commas in turn, or imix.",
+)
 @click.option("--ip", "versions", type=click.Choice(["4", "6", "both"]), default="4", show_default=True)
 @click.option("--protocol", type=click.Choice(["udp", "tcp", "both"]), default="udp", show_default=True)
 @click.option("--flows", type=int, default=16, show_default=True, help="Source ports.")
 @click.option("--rate", default="10000", show_default=True, metavar="N", help="Frames a second, or max.")
 @click.option("--count", type=click.IntRange(min=0), default=0, metavar="N", help="End after so many frames.")
 @click.option("--duration", type=float, default=10.0, show_default=True, metavar="SECONDS", help="End after this time.")
-@click.option("--damage", multiple=True, metavar="KIND=SHARE",
-              help="Damage this share of the frames, such as leaked=1%; repeatable.  KIND: leaked, zero, length,"
-              " not-complemented, byte-swapped, header-delta, bit-flip, corrupt, bad-seed.")
-@click.option("--offload", is_flag=True,
-              help="Checksums leave unfinished, with the kernel's note, as from a container; TCP above the MTU leaves"
-              " as super-frames.")
+@click.option(
+    "--damage",
+    multiple=True,
+    metavar="KIND=SHARE",
+    help="Damage this share of the frames, such as leaked=1%; repeatable.  KIND: leaked, zero, length,"
+    " not-complemented, byte-swapped, header-delta, bit-flip, corrupt, bad-seed.",
+)
+@click.option(
+    "--offload",
+    is_flag=True,
+    help="Checksums leave unfinished, with the kernel's note, as from a container; TCP above the MTU leaves"
+    " as super-frames.",
+)
 @click.option("--vlan", type=click.IntRange(0, 4095), metavar="ID", help="Tag the frames.")
 @click.option("--to-mac", metavar="MAC", default="02:00:00:00:00:02", show_default=True)
 @click.option("--from", "source", multiple=True, metavar="ADDRESS", help="Source address; one for each IP version.")

@@ -12,8 +12,9 @@ from pktmend.errors import ConfigError
 
 @click.command()
 @click.option("-i", "interface", cls=Once, metavar="IFACE", help="Tap this interface.")
-@click.option("-I", "behind", cls=Once, metavar="IFACE",
-              help="And this one, behind the suspected hop: packets are matched.")
+@click.option(
+    "-I", "behind", cls=Once, metavar="IFACE", help="And this one, behind the suspected hop: packets are matched."
+)
 @click.option("-r", "path", cls=Once, metavar="FILE", help="Or a capture file; - for standard input.")
 @click.option("-R", "path_behind", cls=Once, metavar="FILE", help="And one taken behind the suspected hop.")
 @click.option("--duration", type=float, metavar="SECONDS", help="Watch so long; 10 if nothing else ends it.")
@@ -24,8 +25,17 @@ from pktmend.errors import ConfigError
 @click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
 @click.argument("expression", nargs=-1)
 def diagnose(
-    interface: str | None, behind: str | None, path: str | None, path_behind: str | None, duration: float | None,
-    packets: int | None, json: bool, at: str, no_promiscuous: bool, n: bool, expression: tuple[str, ...],
+    interface: str | None,
+    behind: str | None,
+    path: str | None,
+    path_behind: str | None,
+    duration: float | None,
+    packets: int | None,
+    json: bool,
+    at: str,
+    no_promiscuous: bool,
+    n: bool,
+    expression: tuple[str, ...],
 ) -> None:
     """Name the root cause of wrong checksums, what proves it, and the command that cures it; exit 1 if there is one.
 
@@ -41,7 +51,18 @@ def diagnose(
     require_one_source("diagnose", path, interface, " ".join(expression))
     if (behind and not interface) or (path_behind and not path):
         raise ConfigError("the second tap is of another kind than the first", "-i A -I B, or -r BEFORE -R AFTER")
-    sys.exit(run_diagnose(Options(
-        a=interface or path or "", b=behind or path_behind or "", is_live=interface is not None, packets=packets or 0,
-        duration=duration, json=json, at_wire=at == "wire", expression=" ".join(expression),
-        promiscuous=not no_promiscuous)))
+    sys.exit(
+        run_diagnose(
+            Options(
+                a=interface or path or "",
+                b=behind or path_behind or "",
+                is_live=interface is not None,
+                packets=packets or 0,
+                duration=duration,
+                json=json,
+                at_wire=at == "wire",
+                expression=" ".join(expression),
+                promiscuous=not no_promiscuous,
+            )
+        )
+    )

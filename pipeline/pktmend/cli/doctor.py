@@ -12,8 +12,12 @@ from pktmend.cli.options import NETNS
 @click.command()
 @click.argument("interfaces", nargs=-1, metavar="[IFACE]...")
 @NETNS
-@click.option("--watch", type=click.FloatRange(0, 3600, min_open=True), metavar="SECONDS",
-              help="Watch so long what the kernel drops for its checksum: counters; with root and tracefs also where.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(0, 3600, min_open=True),
+    metavar="SECONDS",
+    help="Watch so long what the kernel drops for its checksum: counters; with root and tracefs also where.",
+)
 @click.option("--json", is_flag=True, help="NDJSON: each finding, then a summary.")
 def doctor(interfaces: tuple[str, ...], netns: str | None, watch: float | None, json: bool) -> None:
     """Look for what in this machine's set-up will produce bad checksums; exit 1 if something will.

@@ -21,8 +21,16 @@ from pktmend.cli.options import AT, STAGE, Once, require_one_source
 @click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
 @click.argument("expression", nargs=-1)
 def check(
-    path: str | None, interface: str | None, packets: int | None, json: bool, every: bool, at: str,
-    stage: tuple[str, ...], no_promiscuous: bool, n: bool, expression: tuple[str, ...],
+    path: str | None,
+    interface: str | None,
+    packets: int | None,
+    json: bool,
+    every: bool,
+    at: str,
+    stage: tuple[str, ...],
+    no_promiscuous: bool,
+    n: bool,
+    expression: tuple[str, ...],
 ) -> None:
     """Check every checksum of a capture or of live packets; exit 1 if any is bad.
 
@@ -31,17 +39,38 @@ def check(
     from pktmend.commands.check import run_check
 
     require_one_source("check", path, interface, " ".join(expression))
-    sys.exit(run_check(path=path, interface=interface, packets=packets or 0, json=json, every=every,
-                       at_wire=at == "wire", expression=" ".join(expression), promiscuous=not no_promiscuous,
-                       stages=stage))
+    sys.exit(
+        run_check(
+            path=path,
+            interface=interface,
+            packets=packets or 0,
+            json=json,
+            every=every,
+            at_wire=at == "wire",
+            expression=" ".join(expression),
+            promiscuous=not no_promiscuous,
+            stages=stage,
+        )
+    )
 
 
 @click.command()
 @click.option("-r", "path", cls=Once, required=True, metavar="IN", help="A capture file; - for standard input.")
-@click.option("-w", "output", cls=Once, required=True, metavar="OUT",
-              help="The repaired copy; - for standard output.  A name that ends in .pcap or .pcapng converts.")
-@click.option("--repair", type=click.Choice(["leaked", "all"]), default="leaked", show_default=True,
-              help="leaked: what is unfinished, pending or leaked; all: recompute whatever can be.")
+@click.option(
+    "-w",
+    "output",
+    cls=Once,
+    required=True,
+    metavar="OUT",
+    help="The repaired copy; - for standard output.  A name that ends in .pcap or .pcapng converts.",
+)
+@click.option(
+    "--repair",
+    type=click.Choice(["leaked", "all"]),
+    default="leaked",
+    show_default=True,
+    help="leaked: what is unfinished, pending or leaked; all: recompute whatever can be.",
+)
 @AT
 @click.option("--json", is_flag=True, help="The summary as NDJSON.")
 def fix(path: str, output: str, repair: str, at: str, json: bool) -> None:

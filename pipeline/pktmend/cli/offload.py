@@ -17,7 +17,12 @@ from pktmend.cli.options import NETNS, Once
 @click.argument("action", type=click.Choice(["show", "set", "restore"]), default="show")
 @click.argument("words", nargs=-1, metavar="[FEATURE on|off]...")
 def offload(
-    interface: str, netns: str | None, every: bool, json: bool, action: str, words: tuple[str, ...],
+    interface: str,
+    netns: str | None,
+    every: bool,
+    json: bool,
+    action: str,
+    words: tuple[str, ...],
 ) -> None:
     """Show or change the offloads of an interface; restore undoes exactly what set changed.
 

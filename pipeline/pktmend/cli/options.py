@@ -41,18 +41,25 @@ def require_one_source(command: str, path: str | None, interface: str | None, ex
 
 
 AT = click.option(
-    "--at", type=click.Choice(["sender", "wire"]), default="sender", show_default=True,
+    "--at",
+    type=click.Choice(["sender", "wire"]),
+    default="sender",
+    show_default=True,
     help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
 )
-NETNS = click.option("--netns", cls=Once, metavar="NAME|PID",
-                     help="The namespace it is in: a name of `ip netns`, or a process.")
+NETNS = click.option(
+    "--netns", cls=Once, metavar="NAME|PID", help="The namespace it is in: a name of `ip netns`, or a process."
+)
 
 STAGE = click.option(
-    "--stage", multiple=True, metavar="STAGE[,ARG=VALUE...]",
+    "--stage",
+    multiple=True,
+    metavar="STAGE[,ARG=VALUE...]",
     help="A stage of yours: FILE.py:NAME, module:NAME or the name of an entry point; repeatable.  See docs/stages.md.",
 )
 ON_ERROR = click.option(
-    "--on-error", type=click.Choice(["pass", "drop"]),
+    "--on-error",
+    type=click.Choice(["pass", "drop"]),
     help="What becomes of a batch on which a stage of yours fails; without it the first failure is the end.",
 )
 
@@ -85,9 +92,16 @@ def configurable(command: click.Command) -> click.Command:
     command.callback = callback
     command.context_settings["auto_envvar_prefix"] = "PKTMEND"
     command.params += [
-        click.Option(["--config"], metavar="FILE.toml", is_eager=True, expose_value=False, callback=on_config,
-                     help="Settings under the long options' names; command line and PKTMEND_<OPTION> are stronger."),
-        click.Option(["--check-config"], is_flag=True,
-                     help="Show the settings in force, say where each comes from, and end."),
+        click.Option(
+            ["--config"],
+            metavar="FILE.toml",
+            is_eager=True,
+            expose_value=False,
+            callback=on_config,
+            help="Settings under the long options' names; command line and PKTMEND_<OPTION> are stronger.",
+        ),
+        click.Option(
+            ["--check-config"], is_flag=True, help="Show the settings in force, say where each comes from, and end."
+        ),
     ]
     return command

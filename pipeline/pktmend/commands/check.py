@@ -72,8 +72,16 @@ def _open(path: str | None, interface: str, expression: str, promiscuous: bool) 
     return Ring(interface, program=program, promiscuous=promiscuous)
 
 
-def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, packets: int, json: bool, every: bool,
-         at_wire: bool) -> int:
+def _run(
+    source: Capture | Ring,
+    signals: Signals,
+    mine: Sequence[Stage],
+    *,
+    packets: int,
+    json: bool,
+    every: bool,
+    at_wire: bool,
+) -> int:
     printer = Printer(json=json, every=every)
     stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, *mine, printer]
     pipeline = Pipeline(source, stages, limit=packets)
@@ -95,8 +103,10 @@ def _run(source: Capture | Ring, signals: Signals, mine: Sequence[Stage], *, pac
         tried = {"dropped": dropped, "stages": d.stages[:-1]} if mine else {}
         print_json({"summary": summary | tried})
     else:
-        print(f"{quantity(d.packets, 'packet')}, {d.truncated} truncated, {d.malformed} malformed; by status: "
-              f"{words(d.status)}")
+        print(
+            f"{quantity(d.packets, 'packet')}, {d.truncated} truncated, {d.malformed} malformed; by status: "
+            f"{words(d.status)}"
+        )
         print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
         if mine:
             print(f"  dropped {words(dropped)}")

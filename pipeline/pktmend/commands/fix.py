@@ -47,8 +47,18 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
 def _report(pipeline: Pipeline, json: bool, file: Any) -> None:
     d = pipeline.counters()
     if json:
-        print_json({"summary": {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed,
-                                "repaired": d.repaired, "checks": d.checks}}, file)
+        print_json(
+            {
+                "summary": {
+                    "packets": d.packets,
+                    "truncated": d.truncated,
+                    "malformed": d.malformed,
+                    "repaired": d.repaired,
+                    "checks": d.checks,
+                }
+            },
+            file,
+        )
         return
     print(f"{quantity(d.packets, 'packet')}; repaired {words(d.repaired)}; found:", file=file)
     print("\n".join(check_lines(d.checks)), file=file, flush=True)

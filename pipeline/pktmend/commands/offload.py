@@ -29,9 +29,18 @@ from pktmend.host.namespaces import Namespace, call, find_namespace, own_namespa
 
 # ethtool's short words, and the features that each stands for (ethtool(8), ethtool.c off_flag_def)
 GROUPS: Final = {
-    "rx": "rx-checksum", "tx": "tx-checksum-*", "sg": "tx-scatter-gather*", "tso": "tx-tcp*-segmentation",
-    "ufo": "tx-udp-fragmentation", "gso": "tx-generic-segmentation", "gro": "rx-gro", "lro": "rx-lro",
-    "rxvlan": "rx-vlan-hw-parse", "txvlan": "tx-vlan-hw-insert", "ntuple": "rx-ntuple-filter", "rxhash": "rx-hashing",
+    "rx": "rx-checksum",
+    "tx": "tx-checksum-*",
+    "sg": "tx-scatter-gather*",
+    "tso": "tx-tcp*-segmentation",
+    "ufo": "tx-udp-fragmentation",
+    "gso": "tx-generic-segmentation",
+    "gro": "rx-gro",
+    "lro": "rx-lro",
+    "rxvlan": "rx-vlan-hw-parse",
+    "txvlan": "tx-vlan-hw-insert",
+    "ntuple": "rx-ntuple-filter",
+    "rxhash": "rx-hashing",
 }
 # what decides of a group: the kinds of ECN ride on these, and on Linux 6.18 AccECN's alone stays on without effect
 # where `tx off` took the others (net/core/dev.c, harmonize_features: no segmentation without a checksum)
@@ -82,8 +91,11 @@ class Memory:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = (self.folder / "offload.lock").open("w")
         except OSError as error:
-            raise PrivilegeError(f"remembering changes in {self.path}: {error.strerror}",
-                                 "needs root, or a folder named by XDG_STATE_HOME", error.errno or 0) from error
+            raise PrivilegeError(
+                f"remembering changes in {self.path}: {error.strerror}",
+                "needs root, or a folder named by XDG_STATE_HOME",
+                error.errno or 0,
+            ) from error
         fcntl.flock(lock, fcntl.LOCK_EX)
         return lock
 
@@ -103,8 +115,10 @@ class Memory:
 def features_for(word: str, features: dict[str, Feature]) -> list[str]:
     """Return the features that *word* means: one of ethtool's short words or a feature's own name."""
     if word not in GROUPS and word not in features:
-        raise ConfigError(f"{word!r} is neither one of {', '.join(GROUPS)} nor a feature of this interface",
-                          "`pktmend offload -i IFACE show --all` lists them")
+        raise ConfigError(
+            f"{word!r} is neither one of {', '.join(GROUPS)} nor a feature of this interface",
+            "`pktmend offload -i IFACE show --all` lists them",
+        )
     return [name for name in features if fnmatchcase(name, GROUPS.get(word, word))]
 
 
@@ -149,8 +163,11 @@ def restore(interface: str, key: str, memory: Memory) -> Outcome:
     before = read_features(interface)
     with memory.opened() as state:
         remembered = state.pop(key, {})
-        wanted = {name: was["before"] for name, was in remembered.items()
-                  if name in before and before[name].requested == was["set"]}
+        wanted = {
+            name: was["before"]
+            for name, was in remembered.items()
+            if name in before and before[name].requested == was["set"]
+        }
         if wanted:
             request_features(interface, wanted)
     return _outcome(wanted, before, read_features(interface))
@@ -166,7 +183,8 @@ def _tidy(state: dict[str, Remembered], key: str) -> None:
 def _outcome(wanted: dict[str, bool], before: dict[str, Feature], after: dict[str, Feature]) -> Outcome:
     moved = {name: f.active for name, f in after.items() if f.active != before[name].active and name not in wanted}
     return Outcome(
-        {name: on for name, on in wanted.items() if after[name].active == on}, moved,
+        {name: on for name, on in wanted.items() if after[name].active == on},
+        moved,
         tuple(name for name, on in wanted.items() if after[name].active != on),
     )
 
@@ -177,12 +195,14 @@ def _key(namespace: Namespace, interface: str) -> str:
         return f"{namespace.inode}/{socket.if_nametoindex(interface)}/{interface}"
     except OSError as error:
         where = "" if namespace.is_own else f" in {namespace.label}"
-        raise CaptureError(f"there is no interface {interface!r}{where}", "`ip link` lists them",
-                           error.errno or 0, interface) from error
+        raise CaptureError(
+            f"there is no interface {interface!r}{where}", "`ip link` lists them", error.errno or 0, interface
+        ) from error
 
 
-def run_offload(*, interface: str, action: str, words: Sequence[str], netns: str | None, json: bool,
-                every: bool) -> int:
+def run_offload(
+    *, interface: str, action: str, words: Sequence[str], netns: str | None, json: bool, every: bool
+) -> int:
     """Do what `pktmend offload` was told; return its exit code."""
     namespace = find_namespace(netns) if netns else own_namespace()
     memory = Memory()
@@ -212,12 +232,15 @@ def run_offload(*, interface: str, action: str, words: Sequence[str], netns: str
     return 1 if outcome is not None and outcome.refused else 0
 
 
-def _as_json(interface: str, namespace: Namespace, outcome: Outcome | None, features: dict[str, Feature],
-             remembered: Remembered) -> dict[str, Any]:
+def _as_json(
+    interface: str, namespace: Namespace, outcome: Outcome | None, features: dict[str, Feature], remembered: Remembered
+) -> dict[str, Any]:
     value: dict[str, Any] = {
-        "interface": interface, "namespace": namespace.word,
-        "features": {name: {"active": f.active, "requested": f.requested, "fixed": f.is_fixed}
-                     for name, f in features.items()},
+        "interface": interface,
+        "namespace": namespace.word,
+        "features": {
+            name: {"active": f.active, "requested": f.requested, "fixed": f.is_fixed} for name, f in features.items()
+        },
         "changed": {name: was["before"] for name, was in remembered.items()},
     }
     if outcome is not None:
@@ -242,8 +265,9 @@ def _place(interface: str, namespace: Namespace) -> str:
     return interface if namespace.is_own else f"{interface} ({namespace.label})"
 
 
-def _table(interface: str, namespace: Namespace, features: dict[str, Feature], remembered: Remembered,
-           every: bool) -> list[str]:
+def _table(
+    interface: str, namespace: Namespace, features: dict[str, Feature], remembered: Remembered, every: bool
+) -> list[str]:
     lines = [_place(interface, namespace)]
     for word in SHOWN:
         names = [name for name in DECISIVE.get(word, ()) if name in features] or features_for(word, features)

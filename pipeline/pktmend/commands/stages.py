@@ -39,8 +39,9 @@ def run_stages(*, json: bool) -> None:
     for stage, (reads, writes, grows_with) in BUILTIN.items():
         cost = {str(size): round(ns_per_packet(stage, size), 2) for size in SIZES}
         if json:
-            print_json({"stage": stage.name, "reads": reads, "writes": writes, "grows_with": grows_with,
-                        "ns_per_packet": cost})
+            print_json(
+                {"stage": stage.name, "reads": reads, "writes": writes, "grows_with": grows_with, "ns_per_packet": cost}
+            )
         rows.append((stage.name, reads, writes, *(f"{ns:.1f}" for ns in cost.values()), grows_with))
     if not json:
         titles = ("stage", "reads", "writes", *(f"ns at {size}" for size in SIZES), "grows with")

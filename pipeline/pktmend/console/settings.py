@@ -94,8 +94,14 @@ def _explain(path: str, text: str, command: click.Command, words: str) -> Config
     unknown = re.search(r"unknown field `(.*?)`", words)
     place = re.search(r"\$\.([\w-]+)", words)
     key = unknown[1] if unknown else place[1] if place else ""
-    line = next((f":{n}" for n, row in enumerate(text.splitlines(), 1)
-                 if re.match(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""", row)), "")
+    line = next(
+        (
+            f":{n}"
+            for n, row in enumerate(text.splitlines(), 1)
+            if re.match(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""", row)
+        ),
+        "",
+    )
     if unknown:
         near = difflib.get_close_matches(key, keys, 1, 0.7)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(keys)}"
@@ -124,8 +130,9 @@ def name_source(context: click.Context, error: PipelineError) -> None:
     interface = getattr(error, "interface", "")
     for p in parameters(context.command):
         value, origin = context.params.get(p.name or ""), origin_of(context, p)
-        is_meant = said & {*p.opts, *p.secondary_opts} or (interface and interface in (
-            value if isinstance(value, tuple) else (value,)))
+        is_meant = said & {*p.opts, *p.secondary_opts} or (
+            interface and interface in (value if isinstance(value, tuple) else (value,))
+        )
         if is_meant and origin not in (COMMAND_LINE, DEFAULT):
             error.hint = "; ".join(filter(None, (error.hint, f"{p.opts[-1]} was set by {origin}")))
 

@@ -43,8 +43,7 @@ class Connection:
     def is_rewritten(self) -> bool:
         """NAT changes an address or a port of it."""
         o, r = self.original, self.reply
-        return (o.source, o.source_port, o.target, o.target_port) != (
-            r.target, r.target_port, r.source, r.source_port)
+        return (o.source, o.source_port, o.target, o.target_port) != (r.target, r.target_port, r.source, r.source_port)
 
 
 def read_connections() -> list[Connection]:
@@ -59,8 +58,11 @@ def read_connections() -> list[Connection]:
     except PermissionError as error:
         raise PrivilegeError("reading the connection table", "needs CAP_NET_ADMIN", error.errno or 0) from error
     except OSError as error:
-        raise CaptureError(f"reading the connection table: {error.strerror}",
-                           "the kernel has no nf_conntrack_netlink", error.errno or 0) from error
+        raise CaptureError(
+            f"reading the connection table: {error.strerror}",
+            "the kernel has no nf_conntrack_netlink",
+            error.errno or 0,
+        ) from error
     return found
 
 
@@ -69,6 +71,8 @@ def _tuple(data: bytes) -> tuple[int, Tuple]:
     ip, proto = attributes(parts.get(CTA_TUPLE_IP, b"")), attributes(parts.get(CTA_TUPLE_PROTO, b""))
     family, first = (socket.AF_INET, CTA_IP_V4_SRC) if CTA_IP_V4_SRC in ip else (socket.AF_INET6, CTA_IP_V6_SRC)
     source, target = (socket.inet_ntop(family, ip[kind]) if kind in ip else "" for kind in (first, first + 1))
-    ports = [struct.unpack("!H", proto[kind])[0] if kind in proto else 0
-             for kind in (CTA_PROTO_SRC_PORT, CTA_PROTO_SRC_PORT + 1)]
+    ports = [
+        struct.unpack("!H", proto[kind])[0] if kind in proto else 0
+        for kind in (CTA_PROTO_SRC_PORT, CTA_PROTO_SRC_PORT + 1)
+    ]
     return proto.get(CTA_PROTO_NUM, b"\0")[0], Tuple(source, ports[0], target, ports[1])

@@ -47,10 +47,13 @@ def _ioctl(s: socket.socket, interface: str, command: bytes) -> bytes:
     except OSError as error:
         number = error.errno or 0
         if number == EPERM:
-            raise PrivilegeError(f"changing the features of {interface!r}: {error.strerror}",
-                                 "needs CAP_NET_ADMIN there", number, interface) from error
-        raise CaptureError(f"asking {interface!r} for its features: {error.strerror}", "", number,
-                           interface) from error
+            raise PrivilegeError(
+                f"changing the features of {interface!r}: {error.strerror}",
+                "needs CAP_NET_ADMIN there",
+                number,
+                interface,
+            ) from error
+        raise CaptureError(f"asking {interface!r} for its features: {error.strerror}", "", number, interface) from error
     return buffer.tobytes()
 
 
@@ -72,7 +75,8 @@ def read_features(interface: str) -> dict[str, Feature]:
     found = {}
     for bit, name in enumerate(names):
         available, requested, active, never = (
-            bool(word >> bit % 32 & 1) for word in struct.unpack_from("=4I", blocks, bit // 32 * 16))
+            bool(word >> bit % 32 & 1) for word in struct.unpack_from("=4I", blocks, bit // 32 * 16)
+        )
         if name:
             found[name] = Feature(active, requested, not available or never)
     return found

@@ -38,9 +38,7 @@ def require_interface(name: str) -> None:
             f"there is no interface {name!r} here", f"there are: {', '.join(interfaces())}", errno.ENODEV, name
         )
     if not is_up(name):
-        raise CaptureError(
-            f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name
-        )
+        raise CaptureError(f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name)
 
 
 def is_up(name: str) -> bool:

@@ -100,14 +100,27 @@ def _interface(
     namespace: Namespace, link: Link, names: dict[int, str], kinds: dict[int, str], addresses: dict[int, list[str]]
 ) -> Interface:
     return Interface(
-        namespace=namespace, index=link.index, name=link.name, kind=link.kind or "physical", is_up=link.is_up,
-        mtu=link.mtu, mac=link.mac, addresses=tuple(addresses.get(link.index, ())),
-        master=names.get(link.master, ""), master_kind=link.master_kind or kinds.get(link.master, ""),
-        lower=_lower(link, names), device=link.device, xdp=link.xdp, xdp_program=link.xdp_program,
-        features=_features(link.name), sizes=link.sizes, statistics=link.statistics,
+        namespace=namespace,
+        index=link.index,
+        name=link.name,
+        kind=link.kind or "physical",
+        is_up=link.is_up,
+        mtu=link.mtu,
+        mac=link.mac,
+        addresses=tuple(addresses.get(link.index, ())),
+        master=names.get(link.master, ""),
+        master_kind=link.master_kind or kinds.get(link.master, ""),
+        lower=_lower(link, names),
+        device=link.device,
+        xdp=link.xdp,
+        xdp_program=link.xdp_program,
+        features=_features(link.name),
+        sizes=link.sizes,
+        statistics=link.statistics,
         settings=_interface_settings(link.name),
         peer_is_elsewhere=link.kind == "veth" and link.link_nsid >= 0,
-        tun=_tun(link), tunnel=_tunnel(link),
+        tun=_tun(link),
+        tunnel=_tunnel(link),
     )
 
 
@@ -142,8 +155,10 @@ def _tunnel(link: Link) -> dict[str, int] | None:
     if link.kind not in TUNNELS:
         return None
     # A flag that is absent is off; udpcsum is a number of one octet.
-    found = {word: int(kind in data and (data[kind] == b"" or data[kind] != b"\0"))
-             for word, kind in TUNNELS[link.kind].items()}
+    found = {
+        word: int(kind in data and (data[kind] == b"" or data[kind] != b"\0"))
+        for word, kind in TUNNELS[link.kind].items()
+    }
     identity, port = (VXLAN_ID, VXLAN_PORT) if link.kind == "vxlan" else (GENEVE_ID, GENEVE_PORT)
     return found | {"id": number(data.get(identity)), "port": int.from_bytes(data.get(port, b""), "big")}
 
@@ -172,8 +187,18 @@ def _readers(each: _Raw, index: int, pids: dict[int, int]) -> tuple[Reader, ...]
     for row in each.packet:
         if row.interface in (0, index):
             pid = pids.get(row.inode, 0)
-            found.append(Reader("packet", row.inode, pid, program_of(pid), row.keeps_note, row.protocol,
-                                row.has_filter, row.interface == 0))
+            found.append(
+                Reader(
+                    "packet",
+                    row.inode,
+                    pid,
+                    program_of(pid),
+                    row.keeps_note,
+                    row.protocol,
+                    row.has_filter,
+                    row.interface == 0,
+                )
+            )
     for inode, bound in each.xdp:
         if bound == index:
             pid = pids.get(inode, 0)
@@ -197,8 +222,15 @@ def _interface_settings(name: str) -> dict[str, int]:
 
 def _settings() -> dict[str, int]:
     """The settings of the calling thread's namespace, by their sysctl names; what it does not have is left out."""
-    names = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.core.rmem_max", "net.core.wmem_max",
-             "net.netfilter.nf_conntrack_checksum", "net.bridge.bridge-nf-call-iptables", "net.core.bpf_jit_enable"]
+    names = [
+        "net.ipv4.ip_forward",
+        "net.ipv6.conf.all.forwarding",
+        "net.core.rmem_max",
+        "net.core.wmem_max",
+        "net.netfilter.nf_conntrack_checksum",
+        "net.bridge.bridge-nf-call-iptables",
+        "net.core.bpf_jit_enable",
+    ]
     names += [f"net.ipv4.conf.all.{word}" for word in PER_INTERFACE]
     found = {name: _read_number(Path("/proc/sys", *name.split("."))) for name in names}
     return {name: value for name, value in found.items() if value is not None}

@@ -129,9 +129,7 @@ def list_namespaces() -> Listing:
     return Listing(tuple(found), unreadable)
 
 
-def _make(
-    inode: int, own: int, names: dict[int, str], mounts: dict[int, str], pids: dict[int, list[int]]
-) -> Namespace:
+def _make(inode: int, own: int, names: dict[int, str], mounts: dict[int, str], pids: dict[int, list[int]]) -> Namespace:
     name, mount, processes = names.get(inode, ""), mounts.get(inode, ""), tuple(pids.get(inode, ()))
     if inode == own:
         path = f"/proc/{os.getpid()}/ns/net" if os.getpid() in processes else OWN
@@ -167,13 +165,20 @@ def find_namespace(word: str) -> Namespace:
     try:
         inode = path.stat().st_ino
     except PermissionError as error:
-        raise PrivilegeError(f"looking at the namespace of process {word}: {error.strerror}",
-                             "needs root or CAP_SYS_PTRACE", error.errno or 0) from error
+        raise PrivilegeError(
+            f"looking at the namespace of process {word}: {error.strerror}",
+            "needs root or CAP_SYS_PTRACE",
+            error.errno or 0,
+        ) from error
     except OSError as error:
-        raise CaptureError(f"there is no network namespace {word!r}: {error.strerror}",
-                           "a name that `ip netns` lists, or a process id", error.errno or 0) from error
+        raise CaptureError(
+            f"there is no network namespace {word!r}: {error.strerror}",
+            "a name that `ip netns` lists, or a process id",
+            error.errno or 0,
+        ) from error
     return Namespace(
-        inode, str(path),
+        inode,
+        str(path),
         name=word if path == named else "",
         mount=word if "/" in word else "",
         pids=(int(word),) if path not in (named, Path(word)) else (),

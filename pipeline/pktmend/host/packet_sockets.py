@@ -54,8 +54,11 @@ def _by_diag() -> list[PacketSocket]:
         parts = attributes(answer[16:])
         index, _, _, _, _, flags = struct.unpack_from("=6I", parts[PACKET_DIAG_INFO])
         filter = parts.get(PACKET_DIAG_FILTER)  # empty: we may not see it
-        found.append(PacketSocket(inode, index, protocol, bool(flags & PDI_VNETHDR),
-                                  None if filter == b"" else filter is not None))
+        found.append(
+            PacketSocket(
+                inode, index, protocol, bool(flags & PDI_VNETHDR), None if filter == b"" else filter is not None
+            )
+        )
     return found
 
 

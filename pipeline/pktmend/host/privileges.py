@@ -42,8 +42,9 @@ def become(user: pwd.struct_passwd) -> None:
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
     except PermissionError as error:
-        raise PrivilegeError(f"changing to user {user.pw_name!r} needs CAP_SETUID and CAP_SETGID", "run as root",
-                             error.errno or 0) from error
+        raise PrivilegeError(
+            f"changing to user {user.pw_name!r} needs CAP_SETUID and CAP_SETGID", "run as root", error.errno or 0
+        ) from error
 
 
 def drop(*keep: int) -> None:
@@ -75,9 +76,7 @@ def _sets(capabilities: int) -> bytes:
     return struct.pack("=6I", low, low, 0, high, high, 0)
 
 
-def harden(
-    *, user: str = "", keep: Sequence[int] = (), seccomp: bool = True, groups: Sequence[str] = ()
-) -> str:
+def harden(*, user: str = "", keep: Sequence[int] = (), seccomp: bool = True, groups: Sequence[str] = ()) -> str:
     """Change to *user*, drop capabilities, and put the seccomp filter on; return why there is no filter, or "".
 
     keep:   capabilities that stay; without any if *user* is another one.
@@ -115,8 +114,10 @@ class ThreadState:
 
     def __str__(self) -> str:
         mode = {0: "off", 1: "strict", 2: "filter"}.get(self.seccomp, "unknown")
-        return (f"thread {self.id} ({self.name}): uid {self.user}, CapEff {self.cap_eff},"
-                f" NoNewPrivs {self.no_new_privs}, Seccomp {self.seccomp} ({mode})")
+        return (
+            f"thread {self.id} ({self.name}): uid {self.user}, CapEff {self.cap_eff},"
+            f" NoNewPrivs {self.no_new_privs}, Seccomp {self.seccomp} ({mode})"
+        )
 
 
 def thread_states(pid: int | str = "self") -> list[ThreadState]:
@@ -125,6 +126,14 @@ def thread_states(pid: int | str = "self") -> list[ThreadState]:
     for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name)):
         lines = (line.split(":", 1) for line in (task / "status").read_text().splitlines())
         fields = {words[0]: words[1].strip() for words in lines if len(words) == 2}
-        found.append(ThreadState(int(task.name), fields["Name"], int(fields["Uid"].split()[1]), fields["CapEff"],
-                                 int(fields.get("NoNewPrivs", "0")), int(fields.get("Seccomp", "0"))))
+        found.append(
+            ThreadState(
+                int(task.name),
+                fields["Name"],
+                int(fields["Uid"].split()[1]),
+                fields["CapEff"],
+                int(fields.get("NoNewPrivs", "0")),
+                int(fields.get("Seccomp", "0")),
+            )
+        )
     return found

@@ -28,10 +28,30 @@ XDP_MODES: Final = {0: "", 1: "native", 2: "generic", 3: "offloaded", 4: "severa
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 NETNSA_NSID, NETNSA_FD = 1, 3
 STATISTICS: Final = (
-    "rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped",
-    "multicast", "collisions", "rx_length_errors", "rx_over_errors", "rx_crc_errors", "rx_frame_errors",
-    "rx_fifo_errors", "rx_missed_errors", "tx_aborted_errors", "tx_carrier_errors", "tx_fifo_errors",
-    "tx_heartbeat_errors", "tx_window_errors", "rx_compressed", "tx_compressed", "rx_nohandler",
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
+    "tx_dropped",
+    "multicast",
+    "collisions",
+    "rx_length_errors",
+    "rx_over_errors",
+    "rx_crc_errors",
+    "rx_frame_errors",
+    "rx_fifo_errors",
+    "rx_missed_errors",
+    "tx_aborted_errors",
+    "tx_carrier_errors",
+    "tx_fifo_errors",
+    "tx_heartbeat_errors",
+    "tx_window_errors",
+    "rx_compressed",
+    "tx_compressed",
+    "rx_nohandler",
 )
 
 
@@ -69,8 +89,11 @@ def _link(answer: bytes) -> Link:
     info = attributes(found.get(IFLA_LINKINFO, b""))
     xdp = attributes(found.get(IFLA_XDP, b""))
     sizes = {
-        "gso_max_size": IFLA_GSO_MAX_SIZE, "gso_max_segs": IFLA_GSO_MAX_SEGS, "gro_max_size": IFLA_GRO_MAX_SIZE,
-        "gso_ipv4_max_size": IFLA_GSO_IPV4_MAX_SIZE, "gro_ipv4_max_size": IFLA_GRO_IPV4_MAX_SIZE,
+        "gso_max_size": IFLA_GSO_MAX_SIZE,
+        "gso_max_segs": IFLA_GSO_MAX_SEGS,
+        "gro_max_size": IFLA_GRO_MAX_SIZE,
+        "gso_ipv4_max_size": IFLA_GSO_IPV4_MAX_SIZE,
+        "gro_ipv4_max_size": IFLA_GRO_IPV4_MAX_SIZE,
     }
     statistics = found.get(IFLA_STATS64, b"")
     values = struct.unpack_from(f"={min(len(statistics) // 8, len(STATISTICS))}Q", statistics)

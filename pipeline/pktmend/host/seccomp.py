@@ -65,8 +65,17 @@ def rules(groups: Collection[str]) -> dict[str, Rule]:
     """Return the calls that are allowed only with certain arguments."""
     families = (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)
     asks = (lib.SIOCGIFFLAGS, lib.SIOCGIFMTU, lib.SIOCGIFNAME, lib.SIOCGIFINDEX, lib.SIOCETHTOOL)
-    terminal = (termios.TCGETS, termios.TCSETS, termios.TCSETSW, termios.TCSETSF, termios.TIOCGWINSZ, termios.TIOCGPGRP,
-                termios.FIONBIO, termios.FIONREAD, termios.FIOCLEX)
+    terminal = (
+        termios.TCGETS,
+        termios.TCSETS,
+        termios.TCSETSW,
+        termios.TCSETSF,
+        termios.TIOCGWINSZ,
+        termios.TIOCGPGRP,
+        termios.FIONBIO,
+        termios.FIONREAD,
+        termios.FIOCLEX,
+    )
     ourselves = (os.getpid(),)
     return {
         "clone": Rule(0, bits=lib.CLONE_THREAD, is_wanted=True),  # threads, no processes
@@ -95,8 +104,14 @@ def assemble(groups: Collection[str]) -> list[tuple[int, int, int, int]]:
     leave = lib.BPF_RET | lib.BPF_K
     allow, refuse = (leave, 0, 0, lib.SECCOMP_RET_ALLOW), (leave, 0, 0, lib.SECCOMP_RET_ERRNO | errno.EPERM)
     unknown = (leave, 0, 0, lib.SECCOMP_RET_ERRNO | errno.ENOSYS)
-    out = [(load, 0, 0, ARCH), (equal, 1, 0, lib.THIS_AUDIT_ARCH), (leave, 0, 0, lib.SECCOMP_RET_KILL_PROCESS),
-           (load, 0, 0, NR), (at_least, 0, 1, FOREIGN_TABLE), unknown]
+    out = [
+        (load, 0, 0, ARCH),
+        (equal, 1, 0, lib.THIS_AUDIT_ARCH),
+        (leave, 0, 0, lib.SECCOMP_RET_KILL_PROCESS),
+        (load, 0, 0, NR),
+        (at_least, 0, 1, FOREIGN_TABLE),
+        unknown,
+    ]
     for name in names:
         number = getattr(lib, f"__NR_{name}")
         if number < 0:
@@ -128,8 +143,12 @@ def install(groups: Collection[str] = ()) -> None:
     header = ffi.new("struct sock_fprog *", {"len": len(program), "filter": filters})
     libc = ctypes.CDLL(None, use_errno=True)
     flags = lib.SECCOMP_FILTER_FLAG_TSYNC | lib.SECCOMP_FILTER_FLAG_SPEC_ALLOW  # no slower branches for its sake
-    answer = libc.syscall(ctypes.c_long(lib.__NR_seccomp), ctypes.c_ulong(lib.SECCOMP_SET_MODE_FILTER),
-                          ctypes.c_ulong(flags), ctypes.c_void_p(int(ffi.cast("uintptr_t", header))))
+    answer = libc.syscall(
+        ctypes.c_long(lib.__NR_seccomp),
+        ctypes.c_ulong(lib.SECCOMP_SET_MODE_FILTER),
+        ctypes.c_ulong(flags),
+        ctypes.c_void_p(int(ffi.cast("uintptr_t", header))),
+    )
     if answer:
         number = ctypes.get_errno() if answer < 0 else errno.ESRCH
         raise OSError(number, os.strerror(number) if answer < 0 else f"thread {answer} cannot be joined to the filter")

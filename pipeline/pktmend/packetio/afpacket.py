@@ -43,9 +43,7 @@ def _set(s: socket.socket, option: int, value: int | bytes, what: str, interface
     try:
         s.setsockopt(lib.SOL_PACKET, option, value)
     except OSError as error:
-        raise CaptureError(
-            f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface
-        ) from error
+        raise CaptureError(f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface) from error
 
 
 def _large_buffer(s: socket.socket, force: int, plain: int) -> None:
@@ -179,8 +177,7 @@ class Ring:
                 "struct packet_mreq *",
                 {"mr_ifindex": socket.if_nametoindex(self.interface), "mr_type": lib.PACKET_MR_PROMISC},
             )
-            _set(self._socket, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode",
-                 self.interface)
+            _set(self._socket, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode", self.interface)
 
     def bound_to(self) -> str:
         """Return the name of the interface that the socket is bound to now; "" if that is gone."""
@@ -273,8 +270,9 @@ class Emit:
     def sink(self, capacity: int) -> _core.Sink:
         """Return the engine's side for batches of up to *capacity* packets; the socket stays ours."""
         tcp, udp = self.read_offloads()
-        sink = _core.EmitSink(self._socket.fileno(), capacity, mtu_of(self.interface), self.finish,
-                              join_tcp=tcp, join_udp=udp)
+        sink = _core.EmitSink(
+            self._socket.fileno(), capacity, mtu_of(self.interface), self.finish, join_tcp=tcp, join_udp=udp
+        )
         self._sinks.append(sink)
         return sink
 

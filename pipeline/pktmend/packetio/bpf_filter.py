@@ -16,8 +16,23 @@ LIBRARIES: Final = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
 SNAPLEN: Final = 262144
 NETMASK_UNKNOWN: Final = 0xFFFFFFFF
 # LINKTYPE_* of files to the DLT_* that libpcap compiles for; they differ for raw IP only
-LINKS: Final = {1: 1, 0: 0, 9: 9, 12: 12, 14: 12, 50: 50, 51: 51, 101: 12, 104: 104, 108: 108, 113: 113, 228: 228,
-                229: 229, 276: 276}
+LINKS: Final = {
+    1: 1,
+    0: 0,
+    9: 9,
+    12: 12,
+    14: 12,
+    50: 50,
+    51: 51,
+    101: 12,
+    104: 104,
+    108: 108,
+    113: 113,
+    228: 228,
+    229: 229,
+    276: 276,
+}
+
 
 def _instruction(code: int, jump_true: int, jump_false: int, k: int) -> bytes:
     """Return one struct sock_filter."""

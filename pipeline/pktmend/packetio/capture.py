@@ -178,8 +178,9 @@ class Capture:
             raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
         ended_at = self.source.ended_at
         if ended_at is not None and ended_at < self.size:
-            raise FormatError(f"{self.path} was truncated while it was read",
-                              f"{ended_at} octets were left of {self.size}", ended_at)
+            raise FormatError(
+                f"{self.path} was truncated while it was read", f"{ended_at} octets were left of {self.size}", ended_at
+            )
 
     def _close_file(self) -> None:
         if self.path != "-":

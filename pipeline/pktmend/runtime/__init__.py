@@ -1,9 +1,9 @@
 """A running pipeline: source, stages, sink on a thread; its counters; stages of the engine and of users.
 
-    pipeline        Pipeline: start, wait, stop
-    counters        what a pipeline counted, as plain data
-    stages          verify, classify, count, repair, ...; native() and build_native() for a stage in C
-    stage_loader    the stages that a user names on the command line
-    numba_stage     the type of a stage that Numba compiles
-    stage_health    tells once about a stage that fails
+pipeline        Pipeline: start, wait, stop
+counters        what a pipeline counted, as plain data
+stages          verify, classify, count, repair, ...; native() and build_native() for a stage in C
+stage_loader    the stages that a user names on the command line
+numba_stage     the type of a stage that Numba compiles
+stage_health    tells once about a stage that fails
 """

@@ -53,8 +53,14 @@ class StageCount:
     def plus(self, others: Sequence[StageCount]) -> StageCount:
         """Add the same stage of other workers."""
         each = (self, *others)
-        return StageCount(self.name, sum(s.calls for s in each), sum(s.errors for s in each), sum(s.ns for s in each),
-                          next((s.fault for s in each if s.fault), None), _add([s.counters for s in each]))
+        return StageCount(
+            self.name,
+            sum(s.calls for s in each),
+            sum(s.errors for s in each),
+            sum(s.ns for s in each),
+            next((s.fault for s in each if s.fault), None),
+            _add([s.counters for s in each]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,12 @@ def _record() -> Any:
     ffi = cffi.FFI()
     ffi.cdef(f"typedef struct pp_check pp_check; typedef struct pp_tally pp_tally; {struct[0]}")
     sizes = {2: types.uint16, 4: types.uint32, 8: types.uint64}
-    return types.Record.make_c_struct([
-        (name, types.uintp if field.type.kind == "pointer" else sizes[ffi.sizeof(field.type)])
-        for name, field in ffi.typeof("pp_batch").fields
-    ])
+    return types.Record.make_c_struct(
+        [
+            (name, types.uintp if field.type.kind == "pointer" else sizes[ffi.sizeof(field.type)])
+            for name, field in ffi.typeof("pp_batch").fields
+        ]
+    )
 
 
 BATCH = _record()

@@ -57,15 +57,29 @@ class Pipeline:
     """
 
     def __init__(
-        self, source: HasSource, stages: Sequence[Stage] = (), sink: HasSink | None = None, *, limit: int = 0,
-        busy_poll_us: int = 0, rest_us: int = 0, on_error: OnError = OnError.END,
+        self,
+        source: HasSource,
+        stages: Sequence[Stage] = (),
+        sink: HasSink | None = None,
+        *,
+        limit: int = 0,
+        busy_poll_us: int = 0,
+        rest_us: int = 0,
+        on_error: OnError = OnError.END,
     ) -> None:
         if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
             raise ConfigError(f"stages is a list, not {stages!r}")
         self.source = source
         self.sink = sink if sink is not None else Null()
-        self._loop = _core.Loop(source.source, list(stages), self.sink.sink(source.source.capacity), limit,
-                                busy_poll_us * 1000, rest_us * 1000, on_error)
+        self._loop = _core.Loop(
+            source.source,
+            list(stages),
+            self.sink.sink(source.source.capacity),
+            limit,
+            busy_poll_us * 1000,
+            rest_us * 1000,
+            on_error,
+        )
         self._stages = list(stages)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -131,9 +145,7 @@ class Pipeline:
     def counters(self) -> Direction:
         """Return the counters as last published: at least five times a second, and exact once it has ended."""
         ledger, tally = self._loop.snapshot()
-        return Direction.of(
-            ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None)
-        )
+        return Direction.of(ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None))
 
 
 def start_together(pipelines: Sequence[Pipeline]) -> None:

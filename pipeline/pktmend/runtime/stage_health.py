@@ -33,9 +33,14 @@ class StageWatch:
             for stage in d.stages:
                 if stage.errors and self._on_error is not OnError.END:
                     becomes = "are dropped" if self._on_error is OnError.DROP else "pass without it"
-                    self._tell("error", d.from_, stage.name, tell,
-                               f"stage {stage.name} failed on packets from {d.from_}: {stage.fault};"
-                               f" those {becomes}, and further failures are only counted")
+                    self._tell(
+                        "error",
+                        d.from_,
+                        stage.name,
+                        tell,
+                        f"stage {stage.name} failed on packets from {d.from_}: {stage.fault};"
+                        f" those {becomes}, and further failures are only counted",
+                    )
         if self._before and elapsed > 0:
             self._tell_slow(directions, elapsed, tell)
         self._before, self._then = list(directions), now
@@ -51,9 +56,14 @@ class StageWatch:
         for name, each in shares.items():
             share = sum(each) if self._together else max(each)
             if share > MOST:
-                self._tell("slow", "", name, tell,
-                           f"stage {name} takes {min(share, 1):.0%} of its worker's time, and the kernel drops packets"
-                           f" ({lost} just now): it is too slow for this traffic")
+                self._tell(
+                    "slow",
+                    "",
+                    name,
+                    tell,
+                    f"stage {name} takes {min(share, 1):.0%} of its worker's time, and the kernel drops packets"
+                    f" ({lost} just now): it is too slow for this traffic",
+                )
 
     def _tell(self, kind: str, where: str, name: str, tell: Callable[[str], None], text: str) -> None:
         if (kind, where, name) not in self._told:

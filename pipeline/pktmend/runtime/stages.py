@@ -54,9 +54,7 @@ def repair_with(policy: RepairPolicy | str) -> _core.NativeStage:
         try:
             policy = RepairPolicy[policy.upper()]
         except KeyError:
-            raise ConfigError(
-                f"repair policy {policy!r}", f"one of {', '.join(map(str, RepairPolicy))}"
-            ) from None
+            raise ConfigError(f"repair policy {policy!r}", f"one of {', '.join(map(str, RepairPolicy))}") from None
     return _core.repair_stage(int(policy))
 
 
@@ -114,7 +112,9 @@ def _numba_address(function: Any) -> int:
         raise ConfigError(f"{function!r} is not a cfunc", "@numba.cfunc(pktmend.runtime.numba_stage.SIGNATURE)")
     arguments = [str(each) for each in signature.args]
     if str(signature.return_type) != "int32" or len(arguments) != 2 or not all(a.endswith("*") for a in arguments):
-        raise ConfigError(f"a native stage is {_WANTED}, not {signature}", "pktmend.runtime.numba_stage.SIGNATURE is its type")
+        raise ConfigError(
+            f"a native stage is {_WANTED}, not {signature}", "pktmend.runtime.numba_stage.SIGNATURE is its type"
+        )
     return int(function.address)
 
 
@@ -140,7 +140,7 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
     if built is None:
         ffi = cffi.FFI()
         ffi.cdef(f"typedef struct pp_batch pp_batch; int {function}(pp_batch *, void *);")
-        ffi.set_source(module, '#include <pktmend/stage.h>\n' + source, include_dirs=[include_dir()])
+        ffi.set_source(module, "#include <pktmend/stage.h>\n" + source, include_dirs=[include_dir()])
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             built = Path(ffi.compile(tmpdir=str(cache)))

@@ -98,8 +98,16 @@ def store(at: Callable[[int], bytes], value: bytes | None = None) -> Code:
     else:
         (number,) = struct.unpack("=I", value)
         put = _instruction(lib.BPF_ST | lib.BPF_MEM | lib.BPF_W, STACK, offset=SLOT, value=number)
-    return [put, at(R2), copy(R1, R6), copy(R3, STACK), compute(lib.BPF_ADD, R3, SLOT),
-            move(R4, 1 if value is None else len(value)), move(R5, 0), call(lib.BPF_FUNC_skb_store_bytes)]
+    return [
+        put,
+        at(R2),
+        copy(R1, R6),
+        copy(R3, STACK),
+        compute(lib.BPF_ADD, R3, SLOT),
+        move(R4, 1 if value is None else len(value)),
+        move(R5, 0),
+        call(lib.BPF_FUNC_skb_store_bytes),
+    ]
 
 
 def replace_sum(function: int, at: int, old: bytes, new: bytes, flags: int) -> Code:
@@ -110,8 +118,7 @@ def replace_sum(function: int, at: int, old: bytes, new: bytes, flags: int) -> C
 
 def redirect(index: int) -> Code:
     """Return code that sends the packet out of the interface of that index, and ends."""
-    return [move(R1, index), move(R2, 0), call(lib.BPF_FUNC_redirect),
-            _instruction(lib.BPF_JMP | lib.BPF_EXIT)]
+    return [move(R1, index), move(R2, 0), call(lib.BPF_FUNC_redirect), _instruction(lib.BPF_JMP | lib.BPF_EXIT)]
 
 
 def leave(verdict: int) -> Code:

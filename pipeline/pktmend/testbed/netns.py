@@ -28,9 +28,16 @@ from pktmend.host.snmp import checksum_errors, read_counters
 T = TypeVar("T")
 IFA_F_NODAD = 0x02
 PACKAGES = {  # of programs that are named otherwise
-    "ip": "iproute2", "nstat": "iproute2", "setpriv": "util-linux", "ping": "iputils-ping", "dnsmasq": "dnsmasq-base",
-    "ovs-vswitchd": "openvswitch-switch", "ovsdb-server": "openvswitch-switch", "ovs-vsctl": "openvswitch-switch",
-    "ovsdb-tool": "openvswitch-switch", "ovs-appctl": "openvswitch-switch",
+    "ip": "iproute2",
+    "nstat": "iproute2",
+    "setpriv": "util-linux",
+    "ping": "iputils-ping",
+    "dnsmasq": "dnsmasq-base",
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovsdb-server": "openvswitch-switch",
+    "ovs-vsctl": "openvswitch-switch",
+    "ovsdb-tool": "openvswitch-switch",
+    "ovs-appctl": "openvswitch-switch",
 }
 QUIET_IPV6 = ("accept_dad=0", "accept_ra=0", "router_solicitations=0")  # no traffic but what a test sends
 
@@ -66,9 +73,7 @@ class Host:
         self, *argv: str, timeout: float = 60, check: bool = True, input: bytes | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end and return what it said; CaptureError with its words if it fails (check)."""
-        done = subprocess.run(
-            self.argv(argv), input=input, capture_output=True, timeout=timeout, check=False
-        )
+        done = subprocess.run(self.argv(argv), input=input, capture_output=True, timeout=timeout, check=False)
         text = subprocess.CompletedProcess(
             argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         )
@@ -217,9 +222,11 @@ class World:
         """Say how to enter what was kept, and how to remove it."""
         names = " ".join(host.namespace for host in self._hosts)
         enter = "\n".join(f"  ip netns exec {host.namespace} bash" for host in self._hosts)
-        return (f"Kept.  To enter a host:\n{enter}\nTo remove all of it:\n"
-                f"  for n in {names}; do ip netns pids $n | xargs -r kill; ip netns delete $n; done\n"
-                f"  rm -rf {' '.join(map(str, self._folders))}")
+        return (
+            f"Kept.  To enter a host:\n{enter}\nTo remove all of it:\n"
+            f"  for n in {names}; do ip netns pids $n | xargs -r kill; ip netns delete $n; done\n"
+            f"  rm -rf {' '.join(map(str, self._folders))}"
+        )
 
 
 def end(program: subprocess.Popen[bytes], *, within: float = 3.0) -> int:

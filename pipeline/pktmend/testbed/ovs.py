@@ -34,7 +34,9 @@ class OpenVSwitch:
         self._dir = host.world.folder()
         self._environment = {
             **os.environ,
-            "OVS_RUNDIR": str(self._dir), "OVS_LOGDIR": str(self._dir), "OVS_DBDIR": str(self._dir),
+            "OVS_RUNDIR": str(self._dir),
+            "OVS_LOGDIR": str(self._dir),
+            "OVS_DBDIR": str(self._dir),
         }
         database, socket = self._dir / "conf.db", self._dir / "db.sock"
         subprocess.run(["ovsdb-tool", "create", str(database), str(SCHEMA)], check=True, capture_output=True)
@@ -57,8 +59,9 @@ class OpenVSwitch:
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         pidfile, log = self._dir / f"{program}.pid", self._dir / f"{program}.log"
-        return self.host.spawn(program, *arguments, f"--pidfile={pidfile}", f"--log-file={log}", "-vconsole:off",
-                               env=self._environment)
+        return self.host.spawn(
+            program, *arguments, f"--pidfile={pidfile}", f"--log-file={log}", "-vconsole:off", env=self._environment
+        )
 
     def vsctl(self, *arguments: str) -> None:
         """Run ovs-vsctl on this switch's database."""

@@ -1,6 +1,6 @@
 """The usual site: containers a and b on a node, a web server in b, and what shows whether they reach each other.
 
-    a(eth0) -- (port-a) node (port-b) -- (eth0)b      within node: uplink -- port-u, the place for a bridge behind a hop
+a(eth0) -- (port-a) node (port-b) -- (eth0)b      within node: uplink -- port-u, the place for a bridge behind a hop
 """
 
 from __future__ import annotations
@@ -73,8 +73,18 @@ def ping(show: Show, host: Host, address: str = SERVER) -> bool:
 def fetch(show: Show, host: Host, target: Path, seconds: float, url: str = URL) -> bool:
     """Fetch the file with curl into *target*; does curl say that it went well?"""
     show.command(host, "curl", "--max-time", f"{seconds:g}", url)
-    done = host.run("curl", "-sS", "-o", str(target), "-w", "%{size_download} octets in %{time_total} s", "--max-time",
-                    f"{seconds:g}", url, check=False)
+    done = host.run(
+        "curl",
+        "-sS",
+        "-o",
+        str(target),
+        "-w",
+        "%{size_download} octets in %{time_total} s",
+        "--max-time",
+        f"{seconds:g}",
+        url,
+        check=False,
+    )
     show.answer(done.stderr or done.stdout)
     return done.returncode == 0
 
@@ -152,8 +162,10 @@ def cure_as_diagnosed(show: Show, site: Site, where: Host, what: str, *, address
 def cure_by_bridge(show: Show, site: Site, a: str, b: str, *options: str, address: str = SERVER) -> None:
     """Run `pktmend bridge` in the node; a reaches b then."""
     with bridged(show, site.node, a, b, *options):
-        show.cure(f"pktmend bridge{' --repair all' if 'all' in options else ''}",
-                  contact(show, site, address=address).is_sound)
+        show.cure(
+            f"pktmend bridge{' --repair all' if 'all' in options else ''}",
+            contact(show, site, address=address).is_sound,
+        )
 
 
 def cure_by_bridges(show: Show, site: Site, a: str, b: str) -> None:

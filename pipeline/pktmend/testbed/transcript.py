@@ -103,13 +103,24 @@ class Show:
         named = first.get("cause") == case.cause
         if self.json:
             diagnosis = {
-                "cause": first.get("cause"), "confidence": first.get("confidence"),
+                "cause": first.get("cause"),
+                "confidence": first.get("confidence"),
                 "remedy": [each["command"] for each in first.get("remedy", [])],
             }
-            print(json.dumps({"lab": {
-                "name": case.name, "symptom_seen": seen, "expected_cause": case.cause, "diagnosis": diagnosis,
-                "cured": cured,
-            }}), flush=True)
+            print(
+                json.dumps(
+                    {
+                        "lab": {
+                            "name": case.name,
+                            "symptom_seen": seen,
+                            "expected_cause": case.cause,
+                            "diagnosis": diagnosis,
+                            "cured": cured,
+                        }
+                    }
+                ),
+                flush=True,
+            )
         self.verdicts((*self.symptoms, (f"diagnosed: {case.cause}", named), *self.cures))
         return seen and named and cured
 

@@ -16,8 +16,25 @@ def tunnel(show: Show, site: Site, checksums: str, *, remote: str = SERVER) -> N
     remote:    where a sends to.
     """
     for host, target, address in ((site.a, remote, OUTER), (site.b, CLIENT, INNER)):
-        show.run(host, "ip", "link", "add", "vxlan0", "type", "vxlan", "id", "7", "remote", target, "dstport", "4789",
-                 "dev", "eth0", checksums, check=True)
+        show.run(
+            host,
+            "ip",
+            "link",
+            "add",
+            "vxlan0",
+            "type",
+            "vxlan",
+            "id",
+            "7",
+            "remote",
+            target,
+            "dstport",
+            "4789",
+            "dev",
+            "eth0",
+            checksums,
+            check=True,
+        )
         host.link("vxlan0", state="up")
         host.address("vxlan0", f"{address}/24")
     site.a.neighbour("vxlan0", INNER, site.b.hardware_address("vxlan0"))

@@ -54,8 +54,10 @@ class BridgeBench:
         require_programs(["iperf3", "ping"])
         chosen = [f for f in FORWARDERS if not self.only or any(word in f.name for word in self.only)]
         if not chosen:
-            raise ConfigError(f"no forwarder's name holds {' or '.join(self.only)}",
-                              f"there are: {', '.join(f.name for f in FORWARDERS)}")
+            raise ConfigError(
+                f"no forwarder's name holds {' or '.join(self.only)}",
+                f"there are: {', '.join(f.name for f in FORWARDERS)}",
+            )
         samples = {f.name: Samples({scenario: {} for scenario in SCENARIOS}) for f in chosen}
         for number in range(self.rounds):
             for forwarder in chosen:
@@ -68,8 +70,10 @@ class BridgeBench:
         for scenario in SCENARIOS:
             for forwarder in chosen:
                 if scenario in forwarder.scenarios:
-                    yield {**_line(scenario, forwarder, samples[forwarder.name], samples.get(KERNEL)),
-                           "congestion": self.congestion or usual_congestion_control()}
+                    yield {
+                        **_line(scenario, forwarder, samples[forwarder.name], samples.get(KERNEL)),
+                        "congestion": self.congestion or usual_congestion_control(),
+                    }
 
     def _round(self, forwarder: Forwarder, number: int, scenarios: Sequence[str], into: Samples) -> None:
         """Measure *scenarios* with one start; after one that fails the others get a fresh one."""
@@ -112,19 +116,40 @@ class BridgeBench:
                     rows.append((line["forwarder"], f"fails: {line['fails']}"))
                     continue
                 ratio = "-" if line["ratio"] is None else f"{line['ratio']:.2f}"
-                rows.append((line["forwarder"], f"{line['rate']:.2f}", f"{line['low']:.2f} - {line['high']:.2f}", ratio,
-                             f"{line['cpu_s_per_gb']:.2f}", f"{line['cpu_s_per_mpacket']:.2f}", f"{line['rtt_us']:.0f}",
-                             "-" if line["rtt_added_us"] is None else f"{line['rtt_added_us']:+.0f}"))
-            header = ("forwarder", UNITS[scenario], "spread", "x kernel", "CPU s/GB", "CPU s/M packets", "rtt us",
-                      "added us")
+                rows.append(
+                    (
+                        line["forwarder"],
+                        f"{line['rate']:.2f}",
+                        f"{line['low']:.2f} - {line['high']:.2f}",
+                        ratio,
+                        f"{line['cpu_s_per_gb']:.2f}",
+                        f"{line['cpu_s_per_mpacket']:.2f}",
+                        f"{line['rtt_us']:.0f}",
+                        "-" if line["rtt_added_us"] is None else f"{line['rtt_added_us']:+.0f}",
+                    )
+                )
+            header = (
+                "forwarder",
+                UNITS[scenario],
+                "spread",
+                "x kernel",
+                "CPU s/GB",
+                "CPU s/M packets",
+                "rtt us",
+                "added us",
+            )
             tcp = "" if scenario == "udp-64" else f"; congestion control: {lines[0].get('congestion', 'not recorded')}"
             made.append(Table(SCENARIOS[scenario], header, rows, NOTE + tcp))
         return made
 
 
 def _line(scenario: str, forwarder: Forwarder, mine: Samples, kernel: Samples | None) -> Line:
-    line: Line = {"bench": "bridge", "scenario": scenario, "forwarder": forwarder.name,
-                  "fails": mine.fails.get(scenario, "")}
+    line: Line = {
+        "bench": "bridge",
+        "scenario": scenario,
+        "forwarder": forwarder.name,
+        "fails": mine.fails.get(scenario, ""),
+    }
     taken = mine.transfers[scenario]
     if line["fails"] or not taken:
         return {**line, "fails": line["fails"] or "no sample"}
@@ -137,9 +162,11 @@ def _line(scenario: str, forwarder: Forwarder, mine: Samples, kernel: Samples | 
         both = [number for number in taken if number in kernel.round_trips]
         added = [mine.round_trips[number] - kernel.round_trips[number] for number in both]
     return {
-        **line, **spread([moved.rate for moved in taken.values()], "rate"),
+        **line,
+        **spread([moved.rate for moved in taken.values()], "rate"),
         "ratio": round(statistics.median(ratios), 2) if ratios else None,
         "cpu_s_per_gb": round(statistics.median(moved.cpu_per_gigabyte for moved in taken.values()), 3),
         "cpu_s_per_mpacket": round(statistics.median(moved.cpu_per_mega_packet for moved in taken.values()), 3),
-        "rtt_us": round(rtt, 1), "rtt_added_us": round(statistics.median(added), 1) if added else None,
+        "rtt_us": round(rtt, 1),
+        "rtt_added_us": round(statistics.median(added), 1) if added else None,
     }

@@ -89,5 +89,7 @@ def _first_line_of_each(path: str, keys: tuple[str, ...]) -> list[str]:
 def environment_line(e: dict[str, Any]) -> str:
     """Return the same for people."""
     virtual = " (virtual)" if e["virtual"] else ""
-    return (f"pktmend {e['version']} on {e['cpu']}{virtual}, {e['cpus']} CPUs, {e['system']};"
-            f" SIMD kernel {e['auto']}; peers by {e['peers_compiler']}")
+    return (
+        f"pktmend {e['version']} on {e['cpu']}{virtual}, {e['cpus']} CPUs, {e['system']};"
+        f" SIMD kernel {e['auto']}; peers by {e['peers_compiler']}"
+    )

@@ -47,8 +47,12 @@ def spread(values: Sequence[float], figure: str, digits: int = 3) -> Line:
     if len(values) > 1:
         tenths = statistics.quantiles(values, n=10, method="inclusive")
         low, high = tenths[0], tenths[-1]
-    return {figure: round(statistics.median(values), digits), "low": round(low, digits), "high": round(high, digits),
-            "rounds": len(values)}
+    return {
+        figure: round(statistics.median(values), digits),
+        "low": round(low, digits),
+        "high": round(high, digits),
+        "rounds": len(values),
+    }
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,10 @@ class Table:
     def _line(self, row: tuple[str, ...], widths: list[int]) -> str:
         if len(row) < len(self.header):  # a name and what is to be said of it
             return f"  {row[0]:{widths[0]}}  {' '.join(row[1:])}"
-        first, *rest = (f"{cell:>{width}}" if i else f"{cell:{width}}"
-                        for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        first, *rest = (
+            f"{cell:>{width}}" if i else f"{cell:{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         return "  ".join(["", first, *rest]).rstrip()
 
     def markdown(self) -> str:
@@ -167,5 +173,9 @@ def compare(before: Sequence[Line], now: Sequence[Line]) -> Table:
             rows.append((label, was, is_now, kind.unit, f"{ratio:+.1%}", verdict))
     measured = {line["bench"] for line in now}
     rows += [(" ".join(name), "not measured now") for name in old if name[0] in measured]
-    return Table("compared with before", ("what", "before", "now", "unit", "change", "verdict"), rows,
-                 f"beyond noise: {NOISE:.0%} or more, and the spreads (10th to 90th percentile) do not overlap")
+    return Table(
+        "compared with before",
+        ("what", "before", "now", "unit", "change", "verdict"),
+        rows,
+        f"beyond noise: {NOISE:.0%} or more, and the spreads (10th to 90th percentile) do not overlap",
+    )

@@ -116,16 +116,22 @@ FORWARDERS = [
     Forwarder("pktmend --no-coalesce", _ours("--no-coalesce")),
     Forwarder("pktmend --finish both", _ours("--finish", "pa", "--finish", "pb")),
     Forwarder("tcpbridge --fixcsum", _program(("tcpbridge", "--fixcsum", "-i", "pa", "-I", "pb")), "tcpbridge"),
-    Forwarder("tcpbridge", _program(("tcpbridge", "-i", "pa", "-I", "pb")), "tcpbridge", wire_sums=True,
-              scenarios=MTU_FRAMES),
+    Forwarder(
+        "tcpbridge", _program(("tcpbridge", "-i", "pa", "-I", "pb")), "tcpbridge", wire_sums=True, scenarios=MTU_FRAMES
+    ),
     Forwarder("testpmd csum, af_packet", _testpmd("csum", "af_packet"), "dpdk-testpmd"),
-    Forwarder("testpmd io, af_packet", _testpmd("io", "af_packet"), "dpdk-testpmd", wire_sums=True,
-              scenarios=MTU_FRAMES),
+    Forwarder(
+        "testpmd io, af_packet", _testpmd("io", "af_packet"), "dpdk-testpmd", wire_sums=True, scenarios=MTU_FRAMES
+    ),
     Forwarder("testpmd csum, af_xdp", _testpmd("csum", "af_xdp"), "dpdk-testpmd"),
-    Forwarder("testpmd io, af_xdp", _testpmd("io", "af_xdp"), "dpdk-testpmd", wire_sums=True,
-              scenarios=MTU_FRAMES),
-    Forwarder("netsniff-ng", _program(_netsniff("pa", "pb"), _netsniff("pb", "pa")), "netsniff-ng", wire_sums=True,
-              scenarios=MTU_FRAMES),
+    Forwarder("testpmd io, af_xdp", _testpmd("io", "af_xdp"), "dpdk-testpmd", wire_sums=True, scenarios=MTU_FRAMES),
+    Forwarder(
+        "netsniff-ng",
+        _program(_netsniff("pa", "pb"), _netsniff("pb", "pa")),
+        "netsniff-ng",
+        wire_sums=True,
+        scenarios=MTU_FRAMES,
+    ),
 ]
 
 

@@ -30,8 +30,20 @@ VERSIONS = {"4": (4,), "6": (6,), "both": (4, 6)}
 
 
 def options_of(
-    *, mix: str, versions: str, protocol: str, flows: int, rate: str, count: int, duration: float,
-    damage: Sequence[str], offload: bool, vlan: int | None, to_mac: str, source: Sequence[str], target: Sequence[str],
+    *,
+    mix: str,
+    versions: str,
+    protocol: str,
+    flows: int,
+    rate: str,
+    count: int,
+    duration: float,
+    damage: Sequence[str],
+    offload: bool,
+    vlan: int | None,
+    to_mac: str,
+    source: Sequence[str],
+    target: Sequence[str],
 ) -> GenerateOptions:
     """Return what the command line's words mean.  Raises ConfigError."""
     try:
@@ -48,9 +60,20 @@ def options_of(
         raise ConfigError(f"--to-mac {to_mac}", "six octets such as 02:00:00:00:00:02")
     (v4_source, v6_source), (v4_target, v6_target) = _addresses("--from", source, 0), _addresses("--to", target, 1)
     return GenerateOptions(
-        mix=mix, versions=VERSIONS[versions], protocols=PROTOCOLS[protocol], flows=flows, rate=frames_a_second,
-        count=count, duration=duration, vlan=vlan, damage=parse_damage(damage), offload=offload, target_mac=mac,
-        v4=(v4_source, v4_target), v6=(v6_source, v6_target))
+        mix=mix,
+        versions=VERSIONS[versions],
+        protocols=PROTOCOLS[protocol],
+        flows=flows,
+        rate=frames_a_second,
+        count=count,
+        duration=duration,
+        vlan=vlan,
+        damage=parse_damage(damage),
+        offload=offload,
+        target_mac=mac,
+        v4=(v4_source, v4_target),
+        v6=(v6_source, v6_target),
+    )
 
 
 def _addresses(option: str, texts: Sequence[str], end: int) -> tuple[str, str]:
@@ -109,14 +132,27 @@ def run_generator(interface: str, options: GenerateOptions, *, json: bool, force
 
 def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
     if json:
-        print_json({"generated": {
-            "interface": sender.interface, "run": sender.run_id, "sent": sender.sent, "octets": sender.octets,
-            "seconds": round(seconds, 3), "retries": sender.retries, "checks": sender.checks()}})
+        print_json(
+            {
+                "generated": {
+                    "interface": sender.interface,
+                    "run": sender.run_id,
+                    "sent": sender.sent,
+                    "octets": sender.octets,
+                    "seconds": round(seconds, 3),
+                    "retries": sender.retries,
+                    "checks": sender.checks(),
+                }
+            }
+        )
         return
     out = sys.stderr if talk else sys.stdout
     rate = sender.sent / seconds if seconds else 0.0
-    print(f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.octets} octets in {seconds:.2f} s:"
-          f" {rate:.0f} frames/s, {sender.octets * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s", file=out)
+    print(
+        f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.octets} octets in {seconds:.2f} s:"
+        f" {rate:.0f} frames/s, {sender.octets * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s",
+        file=out,
+    )
     for proto, outcomes in sender.checks().items():
         print(f"  {proto:7} {words(outcomes)}", file=out, flush=True)
 

@@ -118,8 +118,19 @@ class BenchLine:
         errors = self._checksum_errors()
         seen, before = self._received(), busy_seconds()
         try:
-            done = self.a.run("iperf3", "-c", TARGET, "-t", str(seconds), "-J", "--connect-timeout", "2000", *options,
-                              check=False, timeout=seconds + PATIENCE)
+            done = self.a.run(
+                "iperf3",
+                "-c",
+                TARGET,
+                "-t",
+                str(seconds),
+                "-J",
+                "--connect-timeout",
+                "2000",
+                *options,
+                check=False,
+                timeout=seconds + PATIENCE,
+            )
         except subprocess.TimeoutExpired:
             raise PipelineError("the transfer does not end") from None
         busy, packets = busy_seconds() - before, self._received() - seen

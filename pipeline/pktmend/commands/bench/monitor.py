@@ -79,13 +79,23 @@ class Reader:
 
 READERS = (
     Reader(WALKER, tuple(own_module("pktmend.commands.bench.walk", "eth0")), "walking", _walker_counts),
-    Reader("pktmend monitor", tuple(own_command("monitor", "-i", "eth0", "--json")), "watching",
-           _monitor_counts),
-    Reader("tcpdump -w /dev/null", ("tcpdump", "-i", "eth0", "-w", "/dev/null", "-B", "32768", "-Z", "root"),
-           "listening", _numbers(r"(\d+) packets? captured.*?(\d+) packets? dropped by kernel"), "tcpdump", 1.2),
-    Reader("netsniff-ng, nothing written", ("netsniff-ng", "--in", "eth0", "--silent", "--ring-size", "32MiB",
-                                            "--no-sock-mem"), "Running",
-           _numbers(r"(\d+)\s+packets incoming.*?(\d+)\s+packets failed filter"), "netsniff-ng", 0.5),
+    Reader("pktmend monitor", tuple(own_command("monitor", "-i", "eth0", "--json")), "watching", _monitor_counts),
+    Reader(
+        "tcpdump -w /dev/null",
+        ("tcpdump", "-i", "eth0", "-w", "/dev/null", "-B", "32768", "-Z", "root"),
+        "listening",
+        _numbers(r"(\d+) packets? captured.*?(\d+) packets? dropped by kernel"),
+        "tcpdump",
+        1.2,
+    ),
+    Reader(
+        "netsniff-ng, nothing written",
+        ("netsniff-ng", "--in", "eth0", "--silent", "--ring-size", "32MiB", "--no-sock-mem"),
+        "Running",
+        _numbers(r"(\d+)\s+packets incoming.*?(\d+)\s+packets failed filter"),
+        "netsniff-ng",
+        0.5,
+    ),
 )
 
 
@@ -128,10 +138,13 @@ class MonitorBench:
                 continue
             mine = samples[reader.name]
             yield {
-                **line, **spread([sample.ns for sample in mine], "cpu_ns_per_packet", 1),
+                **line,
+                **spread([sample.ns for sample in mine], "cpu_ns_per_packet", 1),
                 "ratio": round(statistics.median(s.ns / b for s, b in zip(mine, base, strict=True)), 2),
-                "mpps": round(statistics.median(s.mpps for s in mine), 3), "sent": frames * len(mine),
-                "seen": sum(s.seen for s in mine), "drops": sum(s.drops for s in mine),
+                "mpps": round(statistics.median(s.mpps for s in mine), 3),
+                "sent": frames * len(mine),
+                "seen": sum(s.seen for s in mine),
+                "drops": sum(s.drops for s in mine),
             }
 
     def tables(self, lines: Sequence[Line]) -> list[Table]:
@@ -145,12 +158,25 @@ class MonitorBench:
                 if line.get("fails"):
                     rows.append((line["reader"], f"fails: {line['fails']}"))
                 else:
-                    rows.append((line["reader"], f"{line['cpu_ns_per_packet']:.0f}",
-                                 f"{line['low']:.0f} - {line['high']:.0f}", f"{line['ratio']:.2f}",
-                                 f"{line['mpps']:.2f}", str(line["drops"])))
+                    rows.append(
+                        (
+                            line["reader"],
+                            f"{line['cpu_ns_per_packet']:.0f}",
+                            f"{line['low']:.0f} - {line['high']:.0f}",
+                            f"{line['ratio']:.2f}",
+                            f"{line['mpps']:.2f}",
+                            str(line["drops"]),
+                        )
+                    )
             header = ("reader", "ns CPU a packet", "spread", "x walker", "Mpps sent", "dropped")
-            made.append(Table(f"reading {load} at the highest rate of the generator", header, rows,
-                              "drops are of all rounds together; every frame was seen or counted as dropped"))
+            made.append(
+                Table(
+                    f"reading {load} at the highest rate of the generator",
+                    header,
+                    rows,
+                    "drops are of all rounds together; every frame was seen or counted as dropped",
+                )
+            )
         return made
 
 

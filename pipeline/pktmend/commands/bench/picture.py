@@ -30,8 +30,10 @@ def draw(lines: Sequence[Line]) -> str:
             y += ROW
             parts += _row(line, y, (WIDTH - LABEL - TEXT) / top)
         y += 14
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" width="{WIDTH}">'
-            f"<style>{STYLE}</style>{''.join(parts)}</svg>\n")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" width="{WIDTH}">'
+        f"<style>{STYLE}</style>{''.join(parts)}</svg>\n"
+    )
 
 
 def _row(line: Line, y: int, scale: float) -> list[str]:

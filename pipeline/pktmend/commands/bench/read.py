@@ -122,13 +122,35 @@ class Program:
 
 PROGRAMS = (
     Program("pktmend check", (*PKTMEND, "check", "-r", "IN"), _ours, formats=(PCAP, PCAPNG)),
-    Program("pktmend fix", (*PKTMEND, "fix", "--repair", "all", "-r", "IN", "-w", "OUT"), _copied,
-            formats=(PCAP, PCAPNG)),
+    Program(
+        "pktmend fix", (*PKTMEND, "fix", "--repair", "all", "-r", "IN", "-w", "OUT"), _copied, formats=(PCAP, PCAPNG)
+    ),
     Program("tcprewrite --fixcsum", ("tcprewrite", "--fixcsum", "-i", "IN", "-o", "OUT"), _copied, "tcprewrite"),
     Program("tcpdump -vv", ("tcpdump", "-nvvr", "IN"), _tcpdump, "tcpdump", 0.125, (PCAP, PCAPNG)),
-    Program("tshark", ("tshark", "-n", "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
-                       "-o", "udp.check_checksum:TRUE", "-T", "fields", "-e", "tcp.checksum.status",
-                       "-e", "udp.checksum.status", "-r", "IN"), _tshark, "tshark", 0.125),
+    Program(
+        "tshark",
+        (
+            "tshark",
+            "-n",
+            "-o",
+            "ip.check_checksum:TRUE",
+            "-o",
+            "tcp.check_checksum:TRUE",
+            "-o",
+            "udp.check_checksum:TRUE",
+            "-T",
+            "fields",
+            "-e",
+            "tcp.checksum.status",
+            "-e",
+            "udp.checksum.status",
+            "-r",
+            "IN",
+        ),
+        _tshark,
+        "tshark",
+        0.125,
+    ),
     Program("dpkt", (*PYTHON, "-c", DPKT, "IN"), _dpkt, "dpkt", 0.05),
 )
 
@@ -167,9 +189,15 @@ class ReadBench:
         for program in takers:
             path, frames = inputs[program.name]
             rates = [frames / took for took in times[program.name]]
-            yield {"bench": "read", "impl": program.name, "file": kind, **spread(rates, "frames_per_s", 0),
-                   "seconds": round(statistics.median(times[program.name]), 3), "frames": frames,
-                   "octets": path.stat().st_size}
+            yield {
+                "bench": "read",
+                "impl": program.name,
+                "file": kind,
+                **spread(rates, "frames_per_s", 0),
+                "seconds": round(statistics.median(times[program.name]), 3),
+                "frames": frames,
+                "octets": path.stat().st_size,
+            }
 
     def tables(self, lines: Sequence[Line]) -> list[Table]:
         """Return a row for each program."""
@@ -181,12 +209,27 @@ class ReadBench:
                 continue
             million = (f"{line[key] / 1e6:.3f}" for key in ("frames_per_s", "low", "high"))
             median, low, high = million
-            rows.append((line["impl"], line["file"], median, f"{low} - {high}",
-                         f"{base[line['file']] / line['frames_per_s']:.1f}", f"{line['seconds']:.2f}",
-                         str(line["frames"]), f"{line['octets'] / 1e6:.0f}"))
+            rows.append(
+                (
+                    line["impl"],
+                    line["file"],
+                    median,
+                    f"{low} - {high}",
+                    f"{base[line['file']] / line['frames_per_s']:.1f}",
+                    f"{line['seconds']:.2f}",
+                    str(line["frames"]),
+                    f"{line['octets'] / 1e6:.0f}",
+                )
+            )
         header = ("program", "file", "M frames/s", "spread", "check is x faster", "s", "frames", "MB")
-        return [Table("IMIX captures from end to end, whole processes", header, rows,
-                      "seconds hold the start of the program; pktmend's is 0.1 s of Python")]
+        return [
+            Table(
+                "IMIX captures from end to end, whole processes",
+                header,
+                rows,
+                "seconds hold the start of the program; pktmend's is 0.1 s of Python",
+            )
+        ]
 
 
 def _part(files: dict[str, Path], kind: str, program: Program, frames: int, folder: Path) -> tuple[Path, int]:

@@ -40,19 +40,29 @@ class Arrivals:
         found = []
         for i in range(self._c.runs):
             r = self._c.run[i]
-            found.append({
-                "run": r.id, "received": r.received, "lost": r.highest - r.lowest + 1 - r.received,
-                "duplicates": r.duplicates, "reordered": r.reordered, "late": r.late, "first": r.lowest,
-                "last": r.highest, "octets": r.octets,
-            })
+            found.append(
+                {
+                    "run": r.id,
+                    "received": r.received,
+                    "lost": r.highest - r.lowest + 1 - r.received,
+                    "duplicates": r.duplicates,
+                    "reordered": r.reordered,
+                    "late": r.late,
+                    "first": r.lowest,
+                    "last": r.highest,
+                    "octets": r.octets,
+                }
+            )
         return found
 
 
 def run_line(run: dict[str, int]) -> str:
     """One line on a sender's run; what is lost before its first frame or after its last cannot show in the numbers."""
-    return (f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} octets; numbers "
-            f"{run['first']} to {run['last']}, of which {run['lost']} missing; {run['duplicates']} came twice, "
-            f"{run['reordered']} out of order, {run['late']} so late that they may be repeats")
+    return (
+        f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} octets; numbers "
+        f"{run['first']} to {run['last']}, of which {run['lost']} missing; {run['duplicates']} came twice, "
+        f"{run['reordered']} out of order, {run['late']} so late that they may be repeats"
+    )
 
 
 def run_receiver(interface: str, *, duration: float | None, json: bool) -> None:
@@ -82,11 +92,24 @@ def run_receiver(interface: str, *, duration: float | None, json: bool) -> None:
 def _print(pipeline: Pipeline, arrivals: Arrivals, *, json: bool, file: Any) -> None:
     d = pipeline.counters()
     if json:
-        print_json({"received": {"interface": d.from_, "frames": d.read, "kernel_drops": d.kernel_drops,
-                                 "foreign": arrivals.foreign, "runs": arrivals.runs(), "checks": d.checks}})
+        print_json(
+            {
+                "received": {
+                    "interface": d.from_,
+                    "frames": d.read,
+                    "kernel_drops": d.kernel_drops,
+                    "foreign": arrivals.foreign,
+                    "runs": arrivals.runs(),
+                    "checks": d.checks,
+                }
+            }
+        )
         return
-    print(f"{d.from_}: {quantity(d.read, 'frame')} read, {d.kernel_drops} dropped by the kernel before that, "
-          f"{arrivals.foreign} not of `bench gen`", file=file)
+    print(
+        f"{d.from_}: {quantity(d.read, 'frame')} read, {d.kernel_drops} dropped by the kernel before that, "
+        f"{arrivals.foreign} not of `bench gen`",
+        file=file,
+    )
     for run in arrivals.runs():
         print(run_line(run), file=file)
     print("\n".join(check_lines(d.checks)), file=file, flush=True)

@@ -11,12 +11,16 @@ from pktmend.commands.bench.line import SCENARIOS, UNITS, BenchLine, Transfer
 
 KIB = 1 << 10
 GEOMETRIES: tuple[dict[str, int], ...] = (
-    *({"version": 2, "slot_size": size * KIB, "slots": slots}
-      for size, counts in ((2, (512, 1024, 2048, 4096, 8192)), (8, (1024, 2048)), (128, (256,)))
-      for slots in counts),
-    *({"version": 3, "block_size": size * KIB, "blocks": blocks}
-      for size, counts in ((128, (32, 128, 256)), (256, (64,)), (512, (32,)), (1024, (32,)), (4096, (8,)))
-      for blocks in counts),
+    *(
+        {"version": 2, "slot_size": size * KIB, "slots": slots}
+        for size, counts in ((2, (512, 1024, 2048, 4096, 8192)), (8, (1024, 2048)), (128, (256,)))
+        for slots in counts
+    ),
+    *(
+        {"version": 3, "block_size": size * KIB, "blocks": blocks}
+        for size, counts in ((128, (32, 128, 256)), (256, (64,)), (512, (32,)), (1024, (32,)), (4096, (8,)))
+        for blocks in counts
+    ),
 )
 
 
@@ -47,12 +51,17 @@ class RingBench:
                     for geometry, taken in zip(self.geometries, samples, strict=True):
                         with line.carrying(*(f"{name}={value}" for name, value in geometry.items())):
                             taken.append(line.transfer(scenario, self.seconds))
-            lines = [{
-                "bench": "ring", "scenario": scenario, "ring": ring_name(geometry),
-                **spread([moved.rate for moved in taken], "rate"),
-                "cpu_s_per_gb": round(statistics.median(moved.cpu_per_gigabyte for moved in taken), 3),
-                "cpu_s_per_mpacket": round(statistics.median(moved.cpu_per_mega_packet for moved in taken), 3),
-            } for geometry, taken in zip(self.geometries, samples, strict=True)]
+            lines = [
+                {
+                    "bench": "ring",
+                    "scenario": scenario,
+                    "ring": ring_name(geometry),
+                    **spread([moved.rate for moved in taken], "rate"),
+                    "cpu_s_per_gb": round(statistics.median(moved.cpu_per_gigabyte for moved in taken), 3),
+                    "cpu_s_per_mpacket": round(statistics.median(moved.cpu_per_mega_packet for moved in taken), 3),
+                }
+                for geometry, taken in zip(self.geometries, samples, strict=True)
+            ]
             top = max(lines, key=lambda each: float(each["rate"]))
             yield from ({**each, "best": each is top} for each in lines)
 
@@ -62,10 +71,16 @@ class RingBench:
         for scenario in dict.fromkeys(line["scenario"] for line in lines):
             mine = sorted((line for line in lines if line["scenario"] == scenario), key=lambda line: -line["rate"])
             rows: list[tuple[str, ...]] = [
-                (line["ring"], f"{line['rate']:.2f}", f"{line['low']:.2f} - {line['high']:.2f}",
-                 f"{line['rate'] / mine[0]['rate']:.2f}", f"{line['cpu_s_per_gb']:.2f}",
-                 f"{line['cpu_s_per_mpacket']:.2f}")
-                for line in mine]
+                (
+                    line["ring"],
+                    f"{line['rate']:.2f}",
+                    f"{line['low']:.2f} - {line['high']:.2f}",
+                    f"{line['rate'] / mine[0]['rate']:.2f}",
+                    f"{line['cpu_s_per_gb']:.2f}",
+                    f"{line['cpu_s_per_mpacket']:.2f}",
+                )
+                for line in mine
+            ]
             header = ("ring", UNITS[scenario], "spread", "of the best", "CPU s/GB", "CPU s/M packets")
             made.append(Table(f"the bridge's ring, {SCENARIOS[scenario]}", header, rows))
         return made

@@ -74,14 +74,22 @@ class GenerateOptions:
         made = []
         for i in range(rounds):
             version, protocol = kinds[(i // len(sizes) + i) % len(kinds)]
-            shape = Shape(version, protocol, sizes[i % len(sizes)], self.vlan, (mac, self.target_mac),
-                          self.v4 if version == 4 else self.v6)
+            shape = Shape(
+                version,
+                protocol,
+                sizes[i % len(sizes)],
+                self.vlan,
+                (mac, self.target_mac),
+                self.v4 if version == 4 else self.v6,
+            )
             if self.mix == "imix" and shape.size < shape.payload_at + MARK_OCTETS:
                 shape = Shape(**{**shape.__dict__, "size": shape.payload_at + MARK_OCTETS})
             shape.require_room(MARK_OCTETS)
             if shape.size > mtu + shape.l3 and not (self.offload and protocol == TCP):
-                raise ConfigError(f"frames of {shape.size} octets",
-                                  f"the interface takes {mtu + shape.l3}; super-frames are TCP with --offload")
+                raise ConfigError(
+                    f"frames of {shape.size} octets",
+                    f"the interface takes {mtu + shape.l3}; super-frames are TCP with --offload",
+                )
             made.append(shape)
         return made
 
@@ -110,12 +118,22 @@ class Sender:
             shapes = options.shapes(_mac_of(interface), mtu)
             distinct = list(dict.fromkeys(shapes))
             self._frames = [ffi.from_buffer("uint8_t[]", _frame(shape, self.run_id)) for shape in distinct]
-            self._templates = ffi.new("traffic_template[]", [
-                _template(shape, frame, mtu) for shape, frame in zip(distinct, self._frames, strict=True)])
+            self._templates = ffi.new(
+                "traffic_template[]",
+                [_template(shape, frame, mtu) for shape, frame in zip(distinct, self._frames, strict=True)],
+            )
             self._order = ffi.new("uint32_t[]", [distinct.index(shape) for shape in shapes])
             share = [math.ceil(options.damage.get(name, 0) * 2**32) for name in DAMAGES]  # 0.1 % of 1000 is 1
-            made = lib.traffic_new(self._templates, self._order, len(shapes), options.flows, 20000, options.rate,
-                                   ffi.new("uint64_t[]", share), options.offload)
+            made = lib.traffic_new(
+                self._templates,
+                self._order,
+                len(shapes),
+                options.flows,
+                20000,
+                options.rate,
+                ffi.new("uint64_t[]", share),
+                options.offload,
+            )
             if made == ffi.NULL:
                 raise MemoryError
             self._traffic = ffi.gc(made, lib.traffic_free)
@@ -143,8 +161,10 @@ class Sender:
 
     def checks(self) -> dict[str, dict[str, int]]:
         """Return how many checksums left in which state, by protocol, as a monitor counts them."""
-        found = {proto: {name: n for i, name in enumerate(OUTCOMES) if (n := lib.traffic_count(self._traffic, p, i))}
-                 for p, proto in enumerate(PROTOS)}
+        found = {
+            proto: {name: n for i, name in enumerate(OUTCOMES) if (n := lib.traffic_count(self._traffic, p, i))}
+            for p, proto in enumerate(PROTOS)
+        }
         return {proto: outcomes for proto, outcomes in found.items() if outcomes}
 
     def close(self) -> None:
@@ -162,8 +182,9 @@ def _open(interface: str) -> socket.socket:
     try:
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
     except PermissionError as error:
-        raise PrivilegeError(f"sending on {interface!r} needs CAP_NET_RAW", "run as root", error.errno or 0,
-                             interface) from error
+        raise PrivilegeError(
+            f"sending on {interface!r} needs CAP_NET_RAW", "run as root", error.errno or 0, interface
+        ) from error
     s.setsockopt(kernel.SOL_PACKET, kernel.PACKET_VNET_HDR, 1)
     s.bind((interface, 0))
     return s
@@ -191,9 +212,19 @@ def _template(shape: Shape, frame: Any, mtu: int) -> dict[str, Any]:
     sum_at = shape.l4 + (16 if shape.protocol == TCP else 6)
     blank = octets[shape.l4 : sum_at] + bytes(2) + octets[sum_at + 2 :]
     return {
-        "frame": frame, "length": len(octets), "head": shape.payload_at + MARK_OCTETS, "l3": shape.l3, "l4": shape.l4,
-        "sum_at": sum_at, "port_at": shape.l4, "sequence_at": shape.l4 + 4 if shape.protocol == TCP else 0,
-        "number_at": shape.payload_at + 4, "version": shape.version, "protocol": shape.protocol,
+        "frame": frame,
+        "length": len(octets),
+        "head": shape.payload_at + MARK_OCTETS,
+        "l3": shape.l3,
+        "l4": shape.l4,
+        "sum_at": sum_at,
+        "port_at": shape.l4,
+        "sequence_at": shape.l4 + 4 if shape.protocol == TCP else 0,
+        "number_at": shape.payload_at + 4,
+        "version": shape.version,
+        "protocol": shape.protocol,
         "gso_size": mtu + shape.l3 - shape.payload_at if shape.size > mtu + shape.l3 else 0,
-        "payload": shape.size - shape.payload_at, "seed": words_of(shape.pseudo()) or 0xFFFF, "rest": words_of(blank),
+        "payload": shape.size - shape.payload_at,
+        "seed": words_of(shape.pseudo()) or 0xFFFF,
+        "rest": words_of(blank),
     }

@@ -103,8 +103,12 @@ def _show_comparison(before: tuple[Line, list[Line]], around: Line, lines: list[
     table = compare(old, lines)
     other = [field for field in ("cpu", "cpus", "system", "python") if earlier.get(field) != around[field]]
     if json:
-        print_json({"comparison": [dict(zip(table.header, row, strict=False)) for row in table.rows],
-                    "environment_differs": other})
+        print_json(
+            {
+                "comparison": [dict(zip(table.header, row, strict=False)) for row in table.rows],
+                "environment_differs": other,
+            }
+        )
         return
     print(f"\n{table.text()}")
     for field in other:
@@ -115,14 +119,17 @@ def write_page(path: str, around: Line, tables: Sequence[Table], skipped: Sequen
     """Write the results as Markdown, with the machine they were measured on."""
     programs = ", ".join(f"{name} {version}" for name, version in around["programs"].items())
     parts = [
-        "# Results", "",
-        f"Written by `pktmend bench` on {around['time']}; do not edit. How to read them: docs/performance.md.", "",
+        "# Results",
+        "",
+        f"Written by `pktmend bench` on {around['time']}; do not edit. How to read them: docs/performance.md.",
+        "",
         f"- {around['cpu']}{' (a virtual machine)' if around['virtual'] else ''}, {around['cpus']} CPUs,"
         f" {around['system']}; load {around['load']:.1f} when it began;"
         f" frequency governor: {around['governor'] or 'not visible'}",
         f"- pktmend {around['version']}, Python {around['python']}, SIMD kernels {', '.join(around['kernels'])}"
         f" ({around['auto']} in use); loops of peers compiled by {around['peers_compiler']}",
-        f"- beside it: {programs or 'nothing else'}", "",
+        f"- beside it: {programs or 'nothing else'}",
+        "",
     ]
     parts += [f"- {reason}" for reason in skipped] + ([""] if skipped else [])
     parts += [f"{table.markdown()}\n" for table in tables]

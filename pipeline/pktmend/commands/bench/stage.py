@@ -114,9 +114,12 @@ class StageBench:
                 for number in range(self.rounds):
                     order = [KINDS[(number + i) % len(KINDS)] for i in range(len(KINDS))]
                     for load in self.loads:
-                        taken[load].append({
-                            kind: bridges[kind].ns_per_frame(LOADS[load], self.milliseconds, processors[0])
-                            for kind in order})
+                        taken[load].append(
+                            {
+                                kind: bridges[kind].ns_per_frame(LOADS[load], self.milliseconds, processors[0])
+                                for kind in order
+                            }
+                        )
         for load in self.loads:
             yield from (self._line(load, kind, taken[load]) for kind in KINDS[1:])
 
@@ -124,8 +127,12 @@ class StageBench:
         ratios = [each[kind][0] / each["none"][0] for each in rounds]
         middle = {name: statistics.median(each[name][0] for each in rounds) for name in ("none", kind)}
         return {
-            "bench": "stage", "stage": kind, "load": load, **spread(ratios, "ratio", 4),
-            "ns_per_frame": round(middle[kind], 1), "ns_per_frame_without": round(middle["none"], 1),
+            "bench": "stage",
+            "stage": kind,
+            "load": load,
+            **spread(ratios, "ratio", 4),
+            "ns_per_frame": round(middle[kind], 1),
+            "ns_per_frame_without": round(middle["none"], 1),
             "mpps_without": round(statistics.median(each["none"][1] for each in rounds) / 1e6, 3),
             "mpps": round(statistics.median(each[kind][1] for each in rounds) / 1e6, 3),
         }
@@ -135,10 +142,25 @@ class StageBench:
         rows: list[tuple[str, ...]] = []
         for line in lines:
             cost, low, high = ((line[key] - 1) * 100 for key in ("ratio", "low", "high"))
-            rows.append((line["stage"], line["load"], f"{line['ns_per_frame_without']:.0f}",
-                         f"{line['ns_per_frame']:.0f}", f"{cost:+.1f} %", f"{low:+.1f} to {high:+.1f} %",
-                         f"{line['mpps_without']:.3f}", f"{line['mpps']:.3f}"))
+            rows.append(
+                (
+                    line["stage"],
+                    line["load"],
+                    f"{line['ns_per_frame_without']:.0f}",
+                    f"{line['ns_per_frame']:.0f}",
+                    f"{cost:+.1f} %",
+                    f"{low:+.1f} to {high:+.1f} %",
+                    f"{line['mpps_without']:.3f}",
+                    f"{line['mpps']:.3f}",
+                )
+            )
         header = ("stage", "frames", "ns CPU a frame without", "with", "costs", "spread", "Mpps without", "with")
-        return [Table("a stage that does nothing, in the bridge", header, rows,
-                      "costs: of the bridge's processor time, in pairs of one round; 64 paced: 20,000 frames a second,"
-                      " where a batch is one or two")]
+        return [
+            Table(
+                "a stage that does nothing, in the bridge",
+                header,
+                rows,
+                "costs: of the bridge's processor time, in pairs of one round; 64 paced: 20,000 frames a second,"
+                " where a batch is one or two",
+            )
+        ]

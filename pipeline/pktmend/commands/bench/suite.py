@@ -50,7 +50,11 @@ def stage_bench(*, quick: bool, rounds: int | None = None) -> Bench:
 
 
 def bridge_bench(
-    *, quick: bool, rounds: int | None = None, seconds: int | None = None, only: Sequence[str] = (),
+    *,
+    quick: bool,
+    rounds: int | None = None,
+    seconds: int | None = None,
+    only: Sequence[str] = (),
     congestion: str = "",
 ) -> Bench:
     """Return `bench bridge`; quick: ours and the kernel's, if none are named."""

@@ -34,10 +34,26 @@ def commands(mode: str) -> list[str]:
 def start_testpmd(node: Host, mode: str, driver: str) -> subprocess.Popen[bytes]:
     """Start it between pa and pb; mode: csum or io; driver: of DEVICES."""
     device, options = DEVICES[driver]
-    argv = ["dpdk-testpmd", "--no-pci", "--no-huge", "-m", "512", "--iova-mode=va", "--no-telemetry", "--no-shconf",
-            "--file-prefix", f"pktmend{id(node)}",
-            "--vdev", device.format(n=0, port="pa"), "--vdev", device.format(n=1, port="pb"),
-            "--", "-i", "--total-num-mbufs=16384", *options]
+    argv = [
+        "dpdk-testpmd",
+        "--no-pci",
+        "--no-huge",
+        "-m",
+        "512",
+        "--iova-mode=va",
+        "--no-telemetry",
+        "--no-shconf",
+        "--file-prefix",
+        f"pktmend{id(node)}",
+        "--vdev",
+        device.format(n=0, port="pa"),
+        "--vdev",
+        device.format(n=1, port="pb"),
+        "--",
+        "-i",
+        "--total-num-mbufs=16384",
+        *options,
+    ]
     program = node.spawn(*argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         assert program.stdin is not None and program.stdout is not None

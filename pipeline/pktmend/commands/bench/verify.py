@@ -77,8 +77,15 @@ class VerifyBench:
             verify.append(min(_core.time_stage(stage, batch, turns) for _ in range(TRIALS)) / turns / count)
             bare.append(lib.peer_time_slices(kernel, slices, lengths, count, turns, TRIALS) / count)
         check_answers(batch)
-        return {"bench": "verify", "impl": "auto", "mix": mix, "packets": count, "octets": octets,
-                **spread(verify, "ns_per_packet"), "sum_ns_per_packet": round(median(bare), 3)}
+        return {
+            "bench": "verify",
+            "impl": "auto",
+            "mix": mix,
+            "packets": count,
+            "octets": octets,
+            **spread(verify, "ns_per_packet"),
+            "sum_ns_per_packet": round(median(bare), 3),
+        }
 
     def tables(self, lines: Sequence[Line]) -> list[Table]:
         """Return a row for each mix."""
@@ -86,7 +93,16 @@ class VerifyBench:
         for line in lines:
             ns, bare = line["ns_per_packet"], line["sum_ns_per_packet"]
             rate = line["octets"] * 8 / line["packets"] / ns
-            rows.append((line["mix"], f"{ns:.1f}", f"{line['low']:.1f} - {line['high']:.1f}", f"{bare:.1f}",
-                         f"{ns / bare:.2f}", f"{1000 / ns:.1f}", f"{rate:.1f}"))
+            rows.append(
+                (
+                    line["mix"],
+                    f"{ns:.1f}",
+                    f"{line['low']:.1f} - {line['high']:.1f}",
+                    f"{bare:.1f}",
+                    f"{ns / bare:.2f}",
+                    f"{1000 / ns:.1f}",
+                    f"{rate:.1f}",
+                )
+            )
         header = ("mix", "verify", "spread", "bare sum", "ratio", "Mpps", "Gbit/s")
         return [Table("parse and judge in cache, ns a packet, beside the bare sum of the same octets", header, rows)]

@@ -36,14 +36,19 @@ class HostUse:
         """Return what a person should know before this interface is bridged."""
         addresses = ", ".join(self.addresses)
         if isolated:
-            return [f"{self.name}: the host's own {addresses} is not reached through it while it is isolated"
-                    ] if addresses else []
+            return (
+                [f"{self.name}: the host's own {addresses} is not reached through it while it is isolated"]
+                if addresses
+                else []
+            )
         found = []
         if self.addresses:
             found.append(f"{self.name}: the host has {addresses} on it and answers beside the bridge")
         if self.forwarding:
-            found.append(f"{self.name}: the host forwards {' and '.join(self.forwarding)}: what is"
-                         " addressed to it may be routed as well as bridged")
+            found.append(
+                f"{self.name}: the host forwards {' and '.join(self.forwarding)}: what is"
+                " addressed to it may be routed as well as bridged"
+            )
         if self.upper:
             found.append(f"{self.name}: {', '.join(self.upper)} on it gets frames as well")
         return [f"{text} (--isolate keeps the host out)" for text in found]
@@ -70,16 +75,21 @@ def host_use(name: str) -> HostUse:
 def require_apart(a: HostUse, b: HostUse) -> None:
     """Raise CaptureError if a bridge of the two could only do harm."""
     if a.peer == b.name:
-        raise CaptureError(f"{a.name!r} and {b.name!r} are the two ends of one veth pair",
-                           "what leaves one arrives at the other, for ever")
+        raise CaptureError(
+            f"{a.name!r} and {b.name!r} are the two ends of one veth pair",
+            "what leaves one arrives at the other, for ever",
+        )
 
 
 def require_free(use: HostUse) -> None:
     """Raise CaptureError if the interface is another bridge's port: both would carry each frame."""
     if use.master:
         kind = f"{use.master_kind} " if use.master_kind else ""
-        raise CaptureError(f"interface {use.name!r} is a port of {kind}{use.master!r} already",
-                           f"ip link set dev {use.name} nomaster; or --force", interface=use.name)
+        raise CaptureError(
+            f"interface {use.name!r} is a port of {kind}{use.master!r} already",
+            f"ip link set dev {use.name} nomaster; or --force",
+            interface=use.name,
+        )
 
 
 def _is_link_local6(address: str) -> bool:

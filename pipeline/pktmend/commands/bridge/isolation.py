@@ -28,7 +28,9 @@ from pktmend.packetio.interface_lock import Claim
 
 RTMGRP_LINK: Final = 1
 PATIENCE: Final = 3.0  # seconds for the isolation of a bridge that ended just now to go
-START: Final = "import sys; sys.path[:] = sys.argv[1].split(':'); from pktmend.commands.bridge.isolation import main; main()"
+START: Final = (
+    "import sys; sys.path[:] = sys.argv[1].split(':'); from pktmend.commands.bridge.isolation import main; main()"
+)
 
 
 class Isolation:
@@ -45,7 +47,11 @@ class Isolation:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", START, path, str(theirs.fileno()), *names],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         answer = self._control.recv(4096).decode()
         if answer != "ready":
             self.close()
@@ -95,8 +101,10 @@ def clean_up(name: str, tell: Callable[[str], None]) -> None:
         with Claim("isolation", index, name, patience=PATIENCE):
             tc_ingress.take_out(index)
     except PermissionError:
-        tell(f"{name}: still isolated from the host by a bridge that was killed; undo it by:"
-             f" {tc_ingress.command_to_take_out(name, handle)}")
+        tell(
+            f"{name}: still isolated from the host by a bridge that was killed; undo it by:"
+            f" {tc_ingress.command_to_take_out(name, handle)}"
+        )
     except CaptureError:
         return  # somebody isolates it now
     else:

@@ -148,8 +148,9 @@ class Bridge:
                 pipeline.start()
         return self
 
-    def _worker(self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]],
-                number: int) -> Pipeline:
+    def _worker(
+        self, stack: ExitStack, source: str, target: str, sockets: dict[str, list[Ring | Emit]], number: int
+    ) -> Pipeline:
         finish = target in self.options.finish
         emit = stack.enter_context(Emit(target, finish=finish, coalesce=self.options.coalesce))
         ring = stack.enter_context(make_ring(source, self.options.ring, number, self.options.workers))
@@ -157,8 +158,14 @@ class Bridge:
         sockets[source].append(ring)
         sockets[target].append(emit)
         o = self.options
-        return Pipeline(ring, stages_of(o, [make() for make in self._stage_makers]), emit, busy_poll_us=o.busy_poll_us,
-                        rest_us=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0, on_error=self.on_error)
+        return Pipeline(
+            ring,
+            stages_of(o, [make() for make in self._stage_makers]),
+            emit,
+            busy_poll_us=o.busy_poll_us,
+            rest_us=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0,
+            on_error=self.on_error,
+        )
 
     def shares_a_thread(self) -> bool:
         """On few CPUs one thread for both saves waking a second one; work by the octet or frame wants two."""

@@ -68,16 +68,22 @@ def put(index: int) -> None:
         return
     made_qdisc = True
     try:
-        _do(RTM_NEWQDISC, _message(index, CLSACT_HANDLE, CLSACT) + attribute(TCA_KIND, b"clsact\0"),
-            NLM_F_CREATE | NLM_F_EXCL)
+        _do(
+            RTM_NEWQDISC,
+            _message(index, CLSACT_HANDLE, CLSACT) + attribute(TCA_KIND, b"clsact\0"),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
     except FileExistsError:
         made_qdisc = False
     options = attribute(TCA_BPF_OPS_LEN, struct.pack("=H", 1)) + attribute(TCA_BPF_OPS, DROP)
     options += attribute(TCA_BPF_FLAGS, struct.pack("=I", ACT_DIRECT))
     head = _message(index, HANDLE_AND_QDISC if made_qdisc else HANDLE, INGRESS, _info())
     try:
-        _do(RTM_NEWTFILTER, head + attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options),
-            NLM_F_CREATE | NLM_F_EXCL)
+        _do(
+            RTM_NEWTFILTER,
+            head + attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
     except OSError:
         if made_qdisc:
             _remove_qdisc(index)

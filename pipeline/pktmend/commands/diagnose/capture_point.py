@@ -113,9 +113,16 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
     if lost:
         return Place("lost", "likely", evidence, lost)
     if accepted:
-        return Place("finished-later", "certain", [
-            f"unfinished segments were acknowledged {times(accepted)}, and no finished copy of them went by: "
-            "somebody finished them after this tap", *_host_lines(ways), *_dead_lines(paths)])
+        return Place(
+            "finished-later",
+            "certain",
+            [
+                f"unfinished segments were acknowledged {times(accepted)}, and no finished copy of them went by: "
+                "somebody finished them after this tap",
+                *_host_lines(ways),
+                *_dead_lines(paths),
+            ],
+        )
     silent = [path for path in paths if path.again >= 2]
     if silent and not any(path.answered for path in paths):
         return Place("silent", "possible", _lost_lines(silent), silent)
@@ -125,18 +132,22 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
     answered = sum(path.answered for path in paths)
     if answered:
         host.insert(0, f"{quantity(answered, 'unfinished packet was')} answered: whoever answered took them as right")
-    is_certain = bool(_never_leaves(ways)) or max(
-        (way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
-    return Place("finished-later" if host else "open",
-                 "certain" if is_certain else "likely" if host else "possible", host)
+    is_certain = (
+        bool(_never_leaves(ways)) or max((way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
+    )
+    return Place(
+        "finished-later" if host else "open", "certain" if is_certain else "likely" if host else "possible", host
+    )
 
 
 def _lost_lines(lost: list[Path]) -> list[str]:
     lines = []
     for path in lost[:4]:
         why = f"; {path.works}" if path.works else "; nothing shows that the path works at all"
-        lines.append(f"unfinished segments {path.source} > {path.target} were sent again {times(path.again)} and "
-                     f"never acknowledged{why}")
+        lines.append(
+            f"unfinished segments {path.source} > {path.target} were sent again {times(path.again)} and "
+            f"never acknowledged{why}"
+        )
     return lines
 
 
@@ -146,9 +157,11 @@ def _dead_lines(paths: list[Path]) -> list[str]:
         return []
     flows = ", ".join(way.flow for path in dead[:3] for way in path.dead[:1])
     count = sum(len(path.dead) for path in dead)
-    return [f"{quantity(count, 'connection')} had no answer ({flows}); the checksums are unfinished like "
-            "those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
-            "further on: tap behind it to know"]
+    return [
+        f"{quantity(count, 'connection')} had no answer ({flows}); the checksums are unfinished like "
+        "those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
+        "further on: tap behind it to know"
+    ]
 
 
 def _host_lines(ways: list[Way]) -> list[str]:
@@ -156,15 +169,18 @@ def _host_lines(ways: list[Way]) -> list[str]:
     lines = _never_leaves(ways)
     longest = max((way.largest for way in ways if way.unfinished), default=0)
     if longest > LARGEST_FRAME:
-        lines.append(f"frames of up to {longest} octets, longer than any link carries: seen on a host, before they are "
-                     "split")
+        lines.append(
+            f"frames of up to {longest} octets, longer than any link carries: seen on a host, before they are split"
+        )
     sources = _by_source(ways)
     mine = {source for source, counts in sources.items() if counts["unfinished"] and not counts["good"]}
     others = {source for source, counts in sources.items() if counts["good"] and not counts["unfinished"]}
     if len(mine) == 1 and others:
         (host,) = mine
-        lines.append(f"all that {host} sent is unfinished and all that the others sent is good: taken on {host}, or "
-                     "next to it on the same machine")
+        lines.append(
+            f"all that {host} sent is unfinished and all that the others sent is good: taken on {host}, or "
+            "next to it on the same machine"
+        )
         short = sum(way.short_frames for way in ways if way.source == host)
         if short and not any(way.short_frames for way in ways if way.source in others):
             lines.append(f"only frames of {host} are shorter than the {ETHERNET_SHORTEST} octets that a wire carries")

@@ -46,8 +46,10 @@ class Case:
         Exact where all samples of a cause were claimed together, else the samples' own number.
         """
         mine = Counter((str(s.proto), str(s.cause)) for s in samples)
-        return {f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == self._kept[proto, cause] else n
-                for (proto, cause), n in mine.items()}
+        return {
+            f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == self._kept[proto, cause] else n
+            for (proto, cause), n in mine.items()
+        }
 
     def owner(self, address: str, mac: str = "") -> Interface | None:
         """The interface of this machine that has *address*; None offline."""
@@ -64,14 +66,18 @@ class Case:
         incoming = is_behind and not all(s.is_outgoing for s in samples)
         return bridge_command(template, self.around, self.receiver(samples[0]), incoming=incoming)
 
-    def bridges(self, name: str, samples: list[Sample], senders: Iterable[Interface], *,
-                is_behind: bool = True) -> str | None:
+    def bridges(
+        self, name: str, samples: list[Sample], senders: Iterable[Interface], *, is_behind: bool = True
+    ) -> str | None:
         """The same against a hop, with a line more for each sender here whose super-frames the hop would drop."""
         first = self.bridge(name, samples, is_behind=is_behind)
         if first is None:
             return None
-        more = [bridge_command(CAUSES[name].bridge, self.around, sender, incoming=False) for sender in senders
-                if self.around and sender.makes_super_frames and self.around.machine.peer_of(sender)]
+        more = [
+            bridge_command(CAUSES[name].bridge, self.around, sender, incoming=False)
+            for sender in senders
+            if self.around and sender.makes_super_frames and self.around.machine.peer_of(sender)
+        ]
         return "\n".join(dict.fromkeys([first, *more]))
 
     def receiver(self, s: Sample) -> Interface | None:
@@ -89,8 +95,10 @@ class Case:
     def two_taps(self) -> Remedy:
         """How to find the hop that spoils them."""
         name = self.tap.name if self.tap.is_live else "BEFORE"
-        return Remedy(f"pktmend diagnose -i {name} -I AFTER",
-                      "tap before and after each hop on the way: the one behind which they turn wrong")
+        return Remedy(
+            f"pktmend diagnose -i {name} -I AFTER",
+            "tap before and after each hop on the way: the one behind which they turn wrong",
+        )
 
 
 def surely(samples: list[Sample]) -> str:

@@ -29,94 +29,147 @@ SIGN: Final = "pktmend bridge -i {a} -I {b} --repair all"
 GUARD: Final = "pktmend bridge -i {a} -I {b} --corrupt drop"
 
 _TABLE: Final = (
+    RootCause("nothing-wrong", "Nothing is wrong", "Every checksum that can be checked is right.", is_healthy=True),
     RootCause(
-        "nothing-wrong", "Nothing is wrong",
-        "Every checksum that can be checked is right.", is_healthy=True),
-    RootCause(
-        "nothing-seen", "No packet was seen",
+        "nothing-seen",
+        "No packet was seen",
         "Nothing can be said: the tap was idle, a filter left nothing, or the packets take another way.",
-        is_healthy=True),
+        is_healthy=True,
+    ),
     RootCause(
-        "offload-pending", "Nothing is wrong: these checksums are pending, not bad",
+        "offload-pending",
+        "Nothing is wrong: these checksums are pending, not bad",
         "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of "
-        "that. Programs that call such packets broken look at them too early.", is_healthy=True),
+        "that. Programs that call such packets broken look at them too early.",
+        is_healthy=True,
+    ),
     RootCause(
-        "super-frames", "Nothing is wrong: these frames are whole super-frames",
+        "super-frames",
+        "Nothing is wrong: these frames are whole super-frames",
         "The stack hands frames over before they are split (TSO, GSO) or after they were joined (GRO, LRO). On the "
-        "wire they are as long as the MTU allows.", is_healthy=True),
+        "wire they are as long as the MTU allows.",
+        is_healthy=True,
+    ),
     RootCause(
-        "metadata-lost", "A hop lost the note that checksums are unfinished",
+        "metadata-lost",
+        "A hop lost the note that checksums are unfinished",
         "The receiver drops these packets: TCP does not connect, UDP does not arrive. Ping works, because ICMP sums "
-        "are always complete.", bridge=FINISH),
+        "are always complete.",
+        bridge=FINISH,
+    ),
     RootCause(
-        "tap-without-vnet-header", "A TAP hands unfinished checksums to a program that cannot know",
+        "tap-without-vnet-header",
+        "A TAP hands unfinished checksums to a program that cannot know",
         "The kernel leaves checksums to the TAP device (TUN_F_CSUM), but the program that reads it did not ask for "
         "the virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping "
         "works.",
-        bridge=FINISH),
+        bridge=FINISH,
+    ),
     RootCause(
-        "xdp-hop", "An XDP program or AF_XDP socket on the way loses the note",
+        "xdp-hop",
+        "An XDP program or AF_XDP socket on the way loses the note",
         "Frames that XDP redirects carry no note on unfinished checksums. The receiver drops them; ping works.",
-        bridge=FINISH),
+        bridge=FINISH,
+    ),
     RootCause(
-        "tunnel-inner-unfinished", "The checksums of a tunnel's packets were never finished",
+        "tunnel-inner-unfinished",
+        "The checksums of a tunnel's packets were never finished",
         "The tunnel works for what is always complete; TCP and UDP within it are dropped, at the end of the tunnel or "
-        "behind it. The inner checksum has to be finished first: the outer one covers it.", bridge=FINISH),
+        "behind it. The inner checksum has to be finished first: the outer one covers it.",
+        bridge=FINISH,
+    ),
     RootCause(
-        "nat-on-zero", "NAT updated a checksum that was zero",
+        "nat-on-zero",
+        "NAT updated a checksum that was zero",
         "The tunnel sends UDP without a checksum; NAT made a wrong one out of the 0. The receiver drops these packets, "
-        "often the first ones of a connection only: delays of 1, 3, 7, ... or 63 seconds.", bridge=SIGN),
+        "often the first ones of a connection only: delays of 1, 3, 7, ... or 63 seconds.",
+        bridge=SIGN,
+    ),
     RootCause(
-        "nat-without-update", "A hop rewrote headers and did not update the checksum",
+        "nat-without-update",
+        "A hop rewrote headers and did not update the checksum",
         "The receiver drops these packets. Their contents are probably intact: the checksum is the one from before "
-        "the change.", bridge=SIGN),
+        "the change.",
+        bridge=SIGN,
+    ),
     RootCause(
-        "icmp-stale-inner", "ICMP errors quote a packet as it was before NAT",
+        "icmp-stale-inner",
+        "ICMP errors quote a packet as it was before NAT",
         "The host cannot match such an error with its connection and ignores it: path MTU discovery and 'port "
-        "unreachable' do not work, connections hang instead of failing or adapting."),
+        "unreachable' do not work, connections hang instead of failing or adapting.",
+    ),
     RootCause(
-        "vouched-for-bad", "The kernel vouched for wrong checksums",
+        "vouched-for-bad",
+        "The kernel vouched for wrong checksums",
         "Packets marked as verified have wrong checksums: the receiver does not look again, and corrupt data reaches "
-        "applications.", bridge=GUARD),
+        "applications.",
+        bridge=GUARD,
+    ),
     RootCause(
-        "bad-seed", "Packets flagged as unfinished hold something else than the seed",
+        "bad-seed",
+        "Packets flagged as unfinished hold something else than the seed",
         "Whoever sent these packets asked for completion but left a wrong value to start from. Inside this machine "
-        "they are taken without a check, corrupt or not; hardware makes a wrong checksum of them.", bridge=GUARD),
+        "they are taken without a check, corrupt or not; hardware makes a wrong checksum of them.",
+        bridge=GUARD,
+    ),
     RootCause(
-        "dhcp-raw-client", "A DHCP client gets answers with an unfinished checksum",
+        "dhcp-raw-client",
+        "A DHCP client gets answers with an unfinished checksum",
         "DHCP clients read packets past the kernel and check UDP sums themselves. This client discards the offers and "
-        "asks again: it gets no address.", bridge="pktmend bridge -i {a} -I {b} --finish {b}"),
+        "asks again: it gets no address.",
+        bridge="pktmend bridge -i {a} -I {b} --finish {b}",
+    ),
     RootCause(
-        "sctp-wrong-sum", "SCTP packets carry something else than a CRC32c",
-        "The receiver drops these packets: SCTP associations do not come up.", bridge=FINISH),
+        "sctp-wrong-sum",
+        "SCTP packets carry something else than a CRC32c",
+        "The receiver drops these packets: SCTP associations do not come up.",
+        bridge=FINISH,
+    ),
     RootCause(
-        "ip-header-never-filled", "IPv4 headers were sent without a checksum",
-        "Every router and receiver drops these packets.", bridge=SIGN),
+        "ip-header-never-filled",
+        "IPv4 headers were sent without a checksum",
+        "Every router and receiver drops these packets.",
+        bridge=SIGN,
+    ),
     RootCause(
-        "double-completion", "Finished checksums are finished a second time",
+        "double-completion",
+        "Finished checksums are finished a second time",
         "Completing a right checksum turns it back into the bare pseudo-header sum. The receiver drops these packets.",
-        bridge="pktmend bridge -i {a} -I {b}"),
+        bridge="pktmend bridge -i {a} -I {b}",
+    ),
     RootCause(
-        "length-fault", "Checksums were made over a wrong length",
+        "length-fault",
+        "Checksums were made over a wrong length",
         "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these "
         "packets.",
-        bridge=SIGN),
+        bridge=SIGN,
+    ),
     RootCause(
-        "bit-errors", "Single bits are damaged on the way",
+        "bit-errors",
+        "Single bits are damaged on the way",
         "A link, a cable, memory or a card flips bits. The receiver drops what the checksum catches; of damage in "
-        "several bits, about one packet in 65,536 passes. Repairing checksums would hide it."),
+        "several bits, about one packet in 65,536 passes. Repairing checksums would hide it.",
+    ),
     RootCause(
-        "corruption", "Packets are corrupt",
+        "corruption",
+        "Packets are corrupt",
         "Their contents do not fit their checksums, and no single mistake explains it. The receiver drops them, "
-        "rightly."),
+        "rightly.",
+    ),
     RootCause(
-        "never-filled", "The checksum field was left empty",
+        "never-filled",
+        "The checksum field was left empty",
         "The sender, or a program that crafts packets, left 0 where a checksum is mandatory. The receiver drops these "
-        "packets.", bridge=SIGN),
+        "packets.",
+        bridge=SIGN,
+    ),
     RootCause(
-        "wrong-arithmetic", "Somebody computes checksums wrongly",
+        "wrong-arithmetic",
+        "Somebody computes checksums wrongly",
         "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
-        "drops these packets.", bridge=SIGN),
+        "drops these packets.",
+        bridge=SIGN,
+    ),
 )
 
 CAUSES: Final = {cause.name: cause for cause in _TABLE}

@@ -76,15 +76,36 @@ def ways_of(table: _core.Conversations) -> list[Way]:
     return found
 
 
-def _way(version: int, protocol: int, source: tuple[bytes, int], target: tuple[bytes, int], way: dict[str, Any],
-         replies: int) -> Way:
-    same = ("packets", "octets", "outgoing", "vouched", "super_frames", "short_frames", "accepted", "again", "first",
-            "first_unfinished", "largest", "depth")
+def _way(
+    version: int, protocol: int, source: tuple[bytes, int], target: tuple[bytes, int], way: dict[str, Any], replies: int
+) -> Way:
+    same = (
+        "packets",
+        "octets",
+        "outgoing",
+        "vouched",
+        "super_frames",
+        "short_frames",
+        "accepted",
+        "again",
+        "first",
+        "first_unfinished",
+        "largest",
+        "depth",
+    )
     return Way(
-        version=version, protocol=protocol, source=address_text(source[0]), source_port=source[1],
-        target=address_text(target[0]), target_port=target[1], replies=replies,
-        kinds={kind: way[kind] for kind in KINDS}, target_mac=mac_text(way["target_mac"]),
-        source_mac=mac_text(way["source_mac"]), **{name: way[name] for name in same})
+        version=version,
+        protocol=protocol,
+        source=address_text(source[0]),
+        source_port=source[1],
+        target=address_text(target[0]),
+        target_port=target[1],
+        replies=replies,
+        kinds={kind: way[kind] for kind in KINDS},
+        target_mac=mac_text(way["target_mac"]),
+        source_mac=mac_text(way["source_mac"]),
+        **{name: way[name] for name in same},
+    )
 
 
 def passing_pairs(ways: Iterable[Way]) -> Counter[frozenset[str]]:

@@ -36,7 +36,7 @@ DHCP_COOKIE: Final = b"\x63\x82\x53\x63"
 @dataclass(frozen=True, slots=True)
 class Dhcp:
     """A DHCP message: number, whether a reply, the client's hardware address, type (1 DISCOVER, 2 OFFER, 3 REQUEST, "
-      "...; 0 unknown)."""
+    "...; 0 unknown)."""
 
     n: int
     is_reply: bool

@@ -59,13 +59,23 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `diagnose --json` prints."""
-        return {"diagnosis": {
-            "cause": self.name, "title": self.cause.title, "healthy": self.cause.is_healthy,
-            "confidence": self.confidence, "meaning": self.cause.meaning, "evidence": self.evidence,
-            "packets": [s.as_json() for s in self.shown()],
-            "remedy": [{"command": r.command, "effect": r.effect, "side_effect": r.side_effect} for r in self.remedies],
-            "bridge": self.bridge, "limits": self.limits, "counts": self.counts,
-        }}
+        return {
+            "diagnosis": {
+                "cause": self.name,
+                "title": self.cause.title,
+                "healthy": self.cause.is_healthy,
+                "confidence": self.confidence,
+                "meaning": self.cause.meaning,
+                "evidence": self.evidence,
+                "packets": [s.as_json() for s in self.shown()],
+                "remedy": [
+                    {"command": r.command, "effect": r.effect, "side_effect": r.side_effect} for r in self.remedies
+                ],
+                "bridge": self.bridge,
+                "limits": self.limits,
+                "counts": self.counts,
+            }
+        }
 
 
 def times(n: int) -> str:

@@ -91,8 +91,11 @@ def _made(two: Two, before: str, behind: str, changes: list[Change]) -> list[Fin
     for change in changes:
         by_cause[_cause_of(change)].append(change)
     total = two.matched.counts[before, behind]
-    return [_finding(two, name, before, behind, some, total if len(by_cause) == 1 else len(some))
-            for name, some in by_cause.items() if name]
+    return [
+        _finding(two, name, before, behind, some, total if len(by_cause) == 1 else len(some))
+        for name, some in by_cause.items()
+        if name
+    ]
 
 
 def _cause_of(c: Change) -> str:
@@ -111,11 +114,18 @@ def _cause_of(c: Change) -> str:
         return "ip-header-never-filled" if then.proto == Proto.IP else "never-filled"
     if first is not None and first.status == Status.ABSENT:
         return "nat-on-zero"
-    if c.is_translated or then.cause in (Cause.HEADER_DELTA, Cause.NAT_DELTA) or (first is not None and c.rewrote and
-                                                                                   first.stored == then.stored):
+    if (
+        c.is_translated
+        or then.cause in (Cause.HEADER_DELTA, Cause.NAT_DELTA)
+        or (first is not None and c.rewrote and first.stored == then.stored)
+    ):
         return "nat-without-update"
-    named = {Cause.LENGTH: "length-fault", Cause.BAD_SEED: "bad-seed", Cause.NOT_COMPLEMENTED: "wrong-arithmetic",
-             Cause.BYTE_SWAPPED: "wrong-arithmetic"}
+    named = {
+        Cause.LENGTH: "length-fault",
+        Cause.BAD_SEED: "bad-seed",
+        Cause.NOT_COMPLEMENTED: "wrong-arithmetic",
+        Cause.BYTE_SWAPPED: "wrong-arithmetic",
+    }
     return "sctp-wrong-sum" if then.proto == Proto.SCTP else named.get(then.cause, "corruption")
 
 
@@ -139,22 +149,36 @@ def _finding(two: Two, name: str, before: str, behind: str, changes: list[Change
     pairs = [(c, *spoilt) for c in changes if (spoilt := _spoilt(c))]
     samples = [then for _, _, then in pairs]
     kinds = Counter((str(then.proto), _word(first), _word(then)) for _, first, then in pairs)
-    evidence = [f"{quantity(total, 'packet was')} spoilt by the hop: " + ", ".join(
-        f"{proto} checksums {a} before it are {b} behind it" for proto, a, b in kinds)]
-    evidence += [f"packet {c.before.n} before it is packet {c.behind.n} behind it: the field was "
-                 f"{first.hex(first.stored) if first else '-'} and is {then.hex(then.stored)}, right would be "
-                 f"{then.hex(then.expected)}" for c, first, then in pairs[:2]]
+    evidence = [
+        f"{quantity(total, 'packet was')} spoilt by the hop: "
+        + ", ".join(f"{proto} checksums {a} before it are {b} behind it" for proto, a, b in kinds)
+    ]
+    evidence += [
+        f"packet {c.before.n} before it is packet {c.behind.n} behind it: the field was "
+        f"{first.hex(first.stored) if first else '-'} and is {then.hex(then.stored)}, right would be "
+        f"{then.hex(then.expected)}"
+        for c, first, then in pairs[:2]
+    ]
     if name in _EXPLAIN:
         evidence += _EXPLAIN[name](changes)
     case = Case(two.b, two.around)
     if name in ("metadata-lost", "tunnel-inner-unfinished"):
         noted = before == "pending" and two.a.has_metadata
-        finding = rules_unfinished.lost(case, samples, {f"{before} to {behind}": total}, evidence, "likely", was_pending=True)
+        finding = rules_unfinished.lost(
+            case, samples, {f"{before} to {behind}": total}, evidence, "likely", was_pending=True
+        )
         finding.limits = "" if noted else "the first capture does not hold the kernel's note"
         finding.confidence = "certain" if noted else finding.confidence
         return finding
-    return Finding(name, surely(samples), evidence, samples, {f"{before} to {behind}": total}, _REMEDIES.get(name, []),
-                   bridge=case.bridge(name, samples))
+    return Finding(
+        name,
+        surely(samples),
+        evidence,
+        samples,
+        {f"{before} to {behind}": total},
+        _REMEDIES.get(name, []),
+        bridge=case.bridge(name, samples),
+    )
 
 
 def _word(s: Sample | None) -> str:
@@ -173,8 +197,10 @@ def _explain_contents(changes: list[Change]) -> list[str]:
     if not spoilt:
         return ["headers and contents are the same on both sides; the checksum alone was written over"]
     c = spoilt[0]
-    return [f"their contents differ, in packet {c.behind.n} {quantity(len(c.bits), 'octet')} from {c.bits[0][0]} to "
-            f"{c.bits[-1][0]} of the transport"]
+    return [
+        f"their contents differ, in packet {c.behind.n} {quantity(len(c.bits), 'octet')} from {c.bits[0][0]} to "
+        f"{c.bits[-1][0]} of the transport"
+    ]
 
 
 def _explain_rewritten(changes: list[Change]) -> list[str]:
@@ -184,13 +210,18 @@ def _explain_rewritten(changes: list[Change]) -> list[str]:
 
 
 _COMPLETES: Final = Remedy(
-    "tc filter show dev IFACE egress; nft list ruleset", "look for what completes checksums blindly: tc `action csum`, "
-    "iptables CHECKSUM, a switch's own checksum setting")
+    "tc filter show dev IFACE egress; nft list ruleset",
+    "look for what completes checksums blindly: tc `action csum`, iptables CHECKSUM, a switch's own checksum setting",
+)
 _REMEDIES: Final = {
-    "nat-without-update": NAT_REMEDIES, "nat-on-zero": ZERO_REMEDIES, "double-completion": [_COMPLETES],
+    "nat-without-update": NAT_REMEDIES,
+    "nat-on-zero": ZERO_REMEDIES,
+    "double-completion": [_COMPLETES],
 }
 _EXPLAIN: Final[dict[str, Callable[[list[Change]], list[str]]]] = {
-    "bit-errors": _explain_bits, "corruption": _explain_contents, "nat-without-update": _explain_rewritten,
+    "bit-errors": _explain_bits,
+    "corruption": _explain_contents,
+    "nat-without-update": _explain_rewritten,
     "nat-on-zero": _explain_rewritten,
     "double-completion": lambda changes: ["they were finished and right before the hop, which finished them again"],
 }
@@ -217,20 +248,28 @@ def _journey(two: Two) -> list[str]:
     rewrote = Counter(name for changes in two.changes.values() for c in changes for name in c.rewrote)
     looked = sum(len(changes) for changes in two.changes.values())
     if rewrote:
-        lines.append(f"of {looked} that were compared the hop rewrote " +
-                     ", ".join(f"{name} ({n})" for name, n in rewrote.most_common(6)))
+        lines.append(
+            f"of {looked} that were compared the hop rewrote "
+            + ", ".join(f"{name} ({n})" for name, n in rewrote.most_common(6))
+        )
     split = sum(c.lengths[0] != c.lengths[1] for changes in two.changes.values() for c in changes)
     if split:
         lines.append(f"{split} of them left with another length: super-frames that were split or joined")
     drops = [tap for tap in (two.a, two.b) if tap.counters.kernel_drops]
     for tap, other, missing in ((two.a, two.b, m.missing[0]), (two.b, two.a, m.missing[1])):
         if missing and not split and not drops:
-            lines.append(f"{quantity(len(missing), 'packet')} of {tap.name} did not show at {other.name}, the first is "
-                         f"packet {min(missing)}")
+            lines.append(
+                f"{quantity(len(missing), 'packet')} of {tap.name} did not show at {other.name}, the first is "
+                f"packet {min(missing)}"
+            )
     if drops:
-        lines.append("what did not arrive cannot be told: the kernel dropped packets of "
-                     + " and ".join(f"{tap.name} ({tap.counters.kernel_drops})" for tap in drops))
+        lines.append(
+            "what did not arrive cannot be told: the kernel dropped packets of "
+            + " and ".join(f"{tap.name} ({tap.counters.kernel_drops})" for tap in drops)
+        )
     if m.clock_ns:
-        lines.append(f"the clocks of the captures differ by {abs(m.clock_ns) / 1e9:.3f} s: all packets are taken as "
-                     "going from the first to the second")
+        lines.append(
+            f"the clocks of the captures differ by {abs(m.clock_ns) / 1e9:.3f} s: all packets are taken as "
+            "going from the first to the second"
+        )
     return lines

@@ -58,8 +58,7 @@ class Surroundings:
 
     def owner(self, address: str, mac: str = "") -> Interface | None:
         """Return the interface that has *address*; among several the one of that MAC address, else None."""
-        found = [i for i in self.machine.interfaces()
-                 if any(each.partition("/")[0] == address for each in i.addresses)]
+        found = [i for i in self.machine.interfaces() if any(each.partition("/")[0] == address for each in i.addresses)]
         if len(found) > 1:
             found = [i for i in found if mac and i.mac == mac] or [i for i in found if i in self._near()]
         if not found and mac:
@@ -91,7 +90,9 @@ class Surroundings:
         homes = {end.namespace.inode for end in ends}
         return lines + [
             f"{named(i)} is a {i.kind} device, its UDP checksums {'on' if i.tunnel['udpcsum'] else 'off'} (udpcsum)"
-            for i in self.machine.interfaces() if i.namespace.inode in homes and i.tunnel and "udpcsum" in i.tunnel]
+            for i in self.machine.interfaces()
+            if i.namespace.inode in homes and i.tunnel and "udpcsum" in i.tunnel
+        ]
 
     def _path(self, ends: Iterable[Interface]) -> Iterator[Interface]:
         """The tapped interface, the ends, and the other ends of their veth pairs."""
@@ -109,8 +110,11 @@ class Surroundings:
             earlier = before.get(place.namespace.inode)
             if earlier is None:
                 continue
-            rose = {name: n - earlier.get(name, 0) for name, n in place.counters.items()
-                    if name.endswith(RISING) and n > earlier.get(name, 0)}
+            rose = {
+                name: n - earlier.get(name, 0)
+                for name, n in place.counters.items()
+                if name.endswith(RISING) and n > earlier.get(name, 0)
+            }
             if rose and self._is_near(place.namespace):
                 words = ", ".join(f"{name} +{n}" for name, n in rose.items())
                 lines.append(f"the kernel counted {words} meanwhile ({space(place.namespace)})")
@@ -147,8 +151,12 @@ def _sockets(near: list[Interface]) -> list[Hop]:
     held: dict[tuple[str, int], list[tuple[Interface, Reader]]] = defaultdict(list)
     for i in near:
         for reader in i.readers:
-            if reader.receives and reader.keeps_note is not True and not reader.any_interface and (
-                    reader.pid != os.getpid()):
+            if (
+                reader.receives
+                and reader.keeps_note is not True
+                and not reader.any_interface
+                and (reader.pid != os.getpid())
+            ):
                 held[reader.kind, reader.pid].append((i, reader))
     found = []
     for (kind, pid), rows in held.items():

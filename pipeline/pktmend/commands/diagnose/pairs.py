@@ -22,10 +22,19 @@ from pktmend.runtime.stages import classify, verify_with
 WHOLE: Final = 1 << 17
 Fields = tuple[tuple[str, int, int], ...]
 IP4: Final[Fields] = (
-    ("ToS", 1, 2), ("IP identification", 4, 6), ("IP flags", 6, 8), ("TTL", 8, 9), ("source address", 12, 16),
-    ("target address", 16, 20))
+    ("ToS", 1, 2),
+    ("IP identification", 4, 6),
+    ("IP flags", 6, 8),
+    ("TTL", 8, 9),
+    ("source address", 12, 16),
+    ("target address", 16, 20),
+)
 IP6: Final[Fields] = (
-    ("traffic class or flow label", 0, 4), ("hop limit", 7, 8), ("source address", 8, 24), ("target address", 24, 40))
+    ("traffic class or flow label", 0, 4),
+    ("hop limit", 7, 8),
+    ("source address", 8, 24),
+    ("target address", 24, 40),
+)
 ALIKE: Final = 8  # of two packets that are taken for one although damaged, one bit in so many may differ
 
 
@@ -75,8 +84,14 @@ class Fetch:
             if numbers[i] != self._wanted[at - 1]:
                 continue
             checks = [k for k in batch.checks_of(i) if not k.flags & (CheckFlag.QUOTED | CheckFlag.NO_FIELD)]
-            self.found[numbers[i]] = Packet(numbers[i], batch.link[i], batch.octets(i), batch.vlan_tci[i],
-                                            batch.layers_of(i), take(batch, i, checks, WHOLE))
+            self.found[numbers[i]] = Packet(
+                numbers[i],
+                batch.link[i],
+                batch.octets(i),
+                batch.vlan_tci[i],
+                batch.layers_of(i),
+                take(batch, i, checks, WHOLE),
+            )
 
 
 def fetch(path: str, numbers: Iterable[int], *, at_wire: bool) -> dict[int, Packet]:
@@ -166,8 +181,9 @@ def _compare_transport(change: Change) -> None:
         skip |= {12, 13, 14, 15, *range(20, _header(one))}
     if protocol == 6 and len(one) != len(two):
         return  # split or joined
-    change.bits = [(i, x ^ y) for i, (x, y) in enumerate(zip(one, two, strict=False))
-                   if x != y and i >= head and i not in skip]
+    change.bits = [
+        (i, x ^ y) for i, (x, y) in enumerate(zip(one, two, strict=False)) if x != y and i >= head and i not in skip
+    ]
 
 
 def _header(tcp: bytes) -> int:

@@ -68,8 +68,9 @@ def _cut(finding: Finding, tap: Tap) -> None:
     """Nothing that is healthy is sure of a file that could not be read to its end."""
     if finding.cause.is_healthy:
         finding.confidence = "possible"
-    after = (f"the capture is cut off or broken after {quantity(tap.counters.packets, 'packet')}; what followed is "
-             "unknown")
+    after = (
+        f"the capture is cut off or broken after {quantity(tap.counters.packets, 'packet')}; what followed is unknown"
+    )
     finding.limits = f"{finding.limits}; {after}" if finding.limits else after
 
 
@@ -85,10 +86,17 @@ def nothing(tap: Tap) -> Finding:
     evidence = [f"{quantity(packets, 'packet')}; " + (seen or "none carries a checksum that is known here")]
     limits = ""
     if total["unchecked"]:
-        limits = (f"{quantity(total['unchecked'], 'checksum')} cannot be checked: truncated by the capture, "
-                  "fragments, quoted in ICMP errors, or lengths that contradict each other")
+        limits = (
+            f"{quantity(total['unchecked'], 'checksum')} cannot be checked: truncated by the capture, "
+            "fragments, quoted in ICMP errors, or lengths that contradict each other"
+        )
     unchecked, good = (sum(way.kinds[kind] for way in tap.ways) for kind in ("unchecked", "good"))
     quoted = 2 * len(tap.icmp_errors)  # the headers that one quotes are never judged
-    confidence = ("possible" if unchecked > good or not total["good"] else
-                  "likely" if unchecked or total["unchecked"] > quoted or tap.counters.malformed else "certain")
+    confidence = (
+        "possible"
+        if unchecked > good or not total["good"]
+        else "likely"
+        if unchecked or total["unchecked"] > quoted or tap.counters.malformed
+        else "certain"
+    )
     return Finding("nothing-wrong", confidence, evidence, counts=dict(total), limits=limits)

@@ -22,8 +22,11 @@ OFFER, ACK, DISCOVER, REQUEST = 2, 5, 1, 3
 
 def vouched(case: Case) -> list[Finding]:
     """The VALID flag with wrong arithmetic.  It vouches for the outermost sum; super-frames have none of their own."""
-    mine = case.claim(lambda s: bool(s.check_flags & CheckFlag.CLAIMED_VALID) and s.depth == 0 and
-                      not s.flags & PacketFlag.SUPER_FRAME)
+    mine = case.claim(
+        lambda s: (
+            bool(s.check_flags & CheckFlag.CLAIMED_VALID) and s.depth == 0 and not s.flags & PacketFlag.SUPER_FRAME
+        )
+    )
     if not mine:
         return []
     unfinished = sum(s.cause == Cause.LEAKED for s in mine)
@@ -39,10 +42,22 @@ def vouched(case: Case) -> list[Finding]:
     if case.around is not None and case.around.machine.kernel < VETH_FIXED:
         evidence.append("this kernel has the veth bug of 2016 (fixed in 4.4): veth marks every packet as verified")
     if unfinished:
-        evidence.append(f"{unfinished} of them hold the bare pseudo-header sum: not corrupt but unfinished, and marked "
-                        "as verified; inside this machine they are taken, anyone else drops them")
-    return [Finding("vouched-for-bad", confidence, evidence, mine, counts, _distrust(case, mine), limits,
-                    case.bridge("vouched-for-bad", mine))]
+        evidence.append(
+            f"{unfinished} of them hold the bare pseudo-header sum: not corrupt but unfinished, and marked "
+            "as verified; inside this machine they are taken, anyone else drops them"
+        )
+    return [
+        Finding(
+            "vouched-for-bad",
+            confidence,
+            evidence,
+            mine,
+            counts,
+            _distrust(case, mine),
+            limits,
+            case.bridge("vouched-for-bad", mine),
+        )
+    ]
 
 
 def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
@@ -53,16 +68,28 @@ def _distrust(case: Case, mine: list[Sample]) -> list[Remedy]:
         return [Remedy("ethtool -K IFACE rx off", "for the card that receives them: the stack checks by itself", less)]
     remedies = []
     if tapped.device or case.around.machine.kernel < VETH_FIXED:
-        remedies.append(Remedy(tapped.command(f"ethtool -K {quote(tapped.name)} rx off"),
-                               f"{named(tapped)} vouches for nothing: the stack checks by itself", less))
+        remedies.append(
+            Remedy(
+                tapped.command(f"ethtool -K {quote(tapped.name)} rx off"),
+                f"{named(tapped)} vouches for nothing: the stack checks by itself",
+                less,
+            )
+        )
     owners = [case.owner(s.source, s.source_mac) for s in mine[:16]]
     found = [port for owner in owners if owner and (port := case.around.machine.peer_of(owner)) and port.has("rx-gro")]
     ports = {(port.namespace.inode, port.index): port for port in found}
     verifies = "does not verify and mark frames that are damaged only later: the receiver checks them again"
-    remedies += [Remedy(port.command(f"ethtool -K {quote(port.name)} gro off"),
-                        f"{named(port)}, where they enter, {verifies}", "more CPU time") for port in ports.values()]
-    return remedies or [Remedy("ethtool -K IFACE gro off", f"the interface where they enter the machine {verifies}",
-                               "more CPU time")]
+    remedies += [
+        Remedy(
+            port.command(f"ethtool -K {quote(port.name)} gro off"),
+            f"{named(port)}, where they enter, {verifies}",
+            "more CPU time",
+        )
+        for port in ports.values()
+    ]
+    return remedies or [
+        Remedy("ethtool -K IFACE gro off", f"the interface where they enter the machine {verifies}", "more CPU time")
+    ]
 
 
 def flagged(case: Case) -> list[Finding]:
@@ -73,11 +100,20 @@ def flagged(case: Case) -> list[Finding]:
     found = []
     if done:
         counts = case.total(done) if not rest else {f"{s.proto} bad-seed": len(done) for s in done[:1]}
-        found.append(Finding(
-            "double-completion", surely(done),
-            [f"{quantity(len(done), 'checksum is')} finished and right, and still flagged as unfinished: whoever "
-             "completes it next turns it into the bare pseudo-header sum"],
-            done, counts, [_sender_remedy(case, done)], bridge=None))
+        found.append(
+            Finding(
+                "double-completion",
+                surely(done),
+                [
+                    f"{quantity(len(done), 'checksum is')} finished and right, and still flagged as unfinished: whoever "
+                    "completes it next turns it into the bare pseudo-header sum"
+                ],
+                done,
+                counts,
+                [_sender_remedy(case, done)],
+                bridge=None,
+            )
+        )
     if rest:
         found.append(_bad_seed(case, rest))
     return found
@@ -97,14 +133,27 @@ def _bad_seed(case: Case, mine: list[Sample]) -> Finding:
     elif len(mine) > 1 and len(offsets) == 1:
         evidence.append(f"all differ from S by {offsets.pop():04x}: the same mistake each time, in a driver or program")
     elif len(offsets) > 1:
-        evidence.append("they differ from S by varying amounts: finished sums of other contents, most likely. Their "
-                        "packets are corrupt, and the flag makes the receiver's kernel take them unseen")
+        evidence.append(
+            "they differ from S by varying amounts: finished sums of other contents, most likely. Their "
+            "packets are corrupt, and the flag makes the receiver's kernel take them unseen"
+        )
     return Finding(
-        "bad-seed", surely(mine), evidence, mine, counts,
-        [Remedy("pktmend monitor -i IFACE", "tap nearer to the sender, interface by interface, until they are gone: "
-                                            "what lies between sets the flag", "")],
+        "bad-seed",
+        surely(mine),
+        evidence,
+        mine,
+        counts,
+        [
+            Remedy(
+                "pktmend monitor -i IFACE",
+                "tap nearer to the sender, interface by interface, until they are gone: "
+                "what lies between sets the flag",
+                "",
+            )
+        ],
         "a flagged packet that holds the right seed over corrupt contents cannot be told from a healthy one by any tap",
-        case.bridge("bad-seed", mine))
+        case.bridge("bad-seed", mine),
+    )
 
 
 # --- SCTP ---------------------------------------------------------------------------------------------------------
@@ -123,16 +172,26 @@ def sctp(case: Case) -> list[Finding]:
     mine = case.claim(is_mistake)
     if not mine:
         return []
-    words = {"empty": "0: the CRC32c was left to hardware and never filled in",
-             "16-bit": "a 16-bit Internet checksum: a hop completed them as if they were TCP",
-             "written": "the right CRC32c in the wrong byte order or not complemented"}
+    words = {
+        "empty": "0: the CRC32c was left to hardware and never filled in",
+        "16-bit": "a 16-bit Internet checksum: a hop completed them as if they were TCP",
+        "written": "the right CRC32c in the wrong byte order or not complemented",
+    }
     counts = case.total(mine)
     evidence = [f"{quantity(len(some), 'SCTP checksum field holds')} {words[kind]}" for kind, some in kinds.items()]
     ends = [(s.source, case.owner(s.source, s.source_mac), True) for s in {s.source: s for s in mine}.values()]
-    remedies = [Remedy(
-        (end.command(f"ethtool -K {quote(end.name)} tx-checksum-sctp off") if end else
-         "ethtool -K IFACE tx-checksum-sctp off"),
-        f"{address} computes the CRC32c itself", "a little more CPU time") for address, end, _ in ends[:4]]
+    remedies = [
+        Remedy(
+            (
+                end.command(f"ethtool -K {quote(end.name)} tx-checksum-sctp off")
+                if end
+                else "ethtool -K IFACE tx-checksum-sctp off"
+            ),
+            f"{address} computes the CRC32c itself",
+            "a little more CPU time",
+        )
+        for address, end, _ in ends[:4]
+    ]
     bridge = case.bridge("sctp-wrong-sum" if "empty" in kinds else "wrong-arithmetic", mine)
     return [Finding("sctp-wrong-sum", surely(mine), evidence, mine, counts, remedies, bridge=bridge)]
 
@@ -180,18 +239,33 @@ def dhcp(case: Case) -> list[Finding]:
     if leaked:
         evidence.append("the kernel's note is gone too, so that no client can know")
     else:
-        evidence.append("the kernel's note is there, but a client that reads raw packets without asking for it "
-                        "(PACKET_AUXDATA) does not see it")
+        evidence.append(
+            "the kernel's note is there, but a client that reads raw packets without asking for it "
+            "(PACKET_AUXDATA) does not see it"
+        )
     if refused:
         evidence.append(f"the client asked again {times(refused)} after an answer had come, as if there had been none")
     confidence = "certain" if leaked and refused else "likely"
     server = case.owner(samples[0].source, samples[0].source_mac)
     remedies = for_leak([(samples[0].source, server, True)], [])
-    remedies.append(Remedy(
-        "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
-        "on the server's machine, before the note gets lost: finishes the checksum of DHCP answers only", ""))
-    return [Finding("dhcp-raw-client", confidence, evidence, samples, {"udp": len(replies)}, remedies,
-                    bridge=case.bridge("dhcp-raw-client", samples))]
+    remedies.append(
+        Remedy(
+            "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
+            "on the server's machine, before the note gets lost: finishes the checksum of DHCP answers only",
+            "",
+        )
+    )
+    return [
+        Finding(
+            "dhcp-raw-client",
+            confidence,
+            evidence,
+            samples,
+            {"udp": len(replies)},
+            remedies,
+            bridge=case.bridge("dhcp-raw-client", samples),
+        )
+    ]
 
 
 def _is_unfinished(s: Sample) -> bool:
@@ -226,21 +300,39 @@ def icmp(case: Case) -> list[Finding]:
         return []
     evidence = []
     if strangers:
-        evidence.append(f"{len(strangers)} of {quantity(len(errors), 'ICMP error')} went to another host than the "
-                        f"sender of the packet it quotes ({_pair(strangers[0])}): the outer address was translated, "
-                        "the quoted one was not")
+        evidence.append(
+            f"{len(strangers)} of {quantity(len(errors), 'ICMP error')} went to another host than the "
+            f"sender of the packet it quotes ({_pair(strangers[0])}): the outer address was translated, "
+            "the quoted one was not"
+        )
     if wrong:
-        evidence.append(f"{len(wrong)} of {quantity(len(errors), 'ICMP error')} had a wrong checksum of its own, the "
-                        "one from before what it quotes was rewritten; other ICMP messages are right")
+        evidence.append(
+            f"{len(wrong)} of {quantity(len(errors), 'ICMP error')} had a wrong checksum of its own, the "
+            "one from before what it quotes was rewritten; other ICMP messages are right"
+        )
     numbers = {e.n for e in wrong}
     case.claim(lambda s: s.n in numbers and s.proto in (Proto.ICMP, Proto.ICMPV6))
     stale = [e for e in strangers if e not in wrong]
     samples = [e.sample for e in (*wrong, *stale)]
     confidence = surely(samples) if strangers else "likely"
-    return [Finding("icmp-stale-inner", confidence, evidence, samples, {"icmp": len(samples)},
-                    [Remedy("nft list ruleset", "find the hop that rewrites these addresses: its NAT has to translate "
-                                                "ICMP errors with their connection (conntrack state `related`), or "
-                                                "not at all", "")])]
+    return [
+        Finding(
+            "icmp-stale-inner",
+            confidence,
+            evidence,
+            samples,
+            {"icmp": len(samples)},
+            [
+                Remedy(
+                    "nft list ruleset",
+                    "find the hop that rewrites these addresses: its NAT has to translate "
+                    "ICMP errors with their connection (conntrack state `related`), or "
+                    "not at all",
+                    "",
+                )
+            ],
+        )
+    ]
 
 
 def _pair(e: IcmpError) -> str:
@@ -260,5 +352,6 @@ def _is_stale(e: IcmpError, sums: set[int]) -> bool:
     """Is the error's sum right for a quoted packet with another address in it?"""
     delta = e.sample.delta
     now = [sum(_words(address)) % 0xFFFF for address in (e.quoted_source, e.quoted_target)]
-    return any(delta in ((own - other) % 0xFFFF, (other - own) % 0xFFFF)
-               for own in now for other in sums if own != other)
+    return any(
+        delta in ((own - other) % 0xFFFF, (other - own) % 0xFFFF) for own in now for other in sums if own != other
+    )

@@ -27,13 +27,22 @@ def leaked(case: Case) -> list[Finding]:
     if not own:
         return []
     counts = case.total(own)
-    evidence = [f"the field holds the bare pseudo-header sum (F = S) in {counted(counts, 'checksum')}, and no note "
-                "says that they are unfinished; by chance one corrupt packet in 65,536 looks like that"]
+    evidence = [
+        f"the field holds the bare pseudo-header sum (F = S) in {counted(counts, 'checksum')}, and no note "
+        "says that they are unfinished; by chance one corrupt packet in 65,536 looks like that"
+    ]
     return [lost(case, own, counts, evidence, surely(own) if case.tap.is_live else "likely")]
 
 
-def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: list[str], confidence: str, *,
-         was_pending: bool = False) -> Finding:
+def lost(
+    case: Case,
+    samples: list[Sample],
+    counts: dict[str, int],
+    evidence: list[str],
+    confidence: str,
+    *,
+    was_pending: bool = False,
+) -> Finding:
     """Name the kind of hop, as far as something shows it.
 
     was_pending: a tap before the hop saw them unfinished.
@@ -44,14 +53,24 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     senders = [end for _, end, leaks in ends if leaks and end is not None]
     evidence = [*evidence, *_travel_lines(case), *_sender_lines(senders), *case.rising()]
     name = "metadata-lost"
-    limits = ("a finished checksum that a hop finishes again leaves the same value; a second tap before the hop (-I) "
-              "would tell")
+    limits = (
+        "a finished checksum that a hop finishes again leaves the same value; a second tap before the hop (-I) "
+        "would tell"
+    )
     if senders and not was_pending and all(end.features and not end.leaves_checksums for end in senders):
         name, confidence = "double-completion", "likely"
-        evidence.append("the senders finish checksums themselves (tx offload is off), so that they were right when "
-                        "they left")
-        return Finding(name, confidence, evidence, samples, counts, limits="tap before the hop too (-I) to be certain",
-                       bridge=case.bridge(name, samples))
+        evidence.append(
+            "the senders finish checksums themselves (tx offload is off), so that they were right when they left"
+        )
+        return Finding(
+            name,
+            confidence,
+            evidence,
+            samples,
+            counts,
+            limits="tap before the hop too (-I) to be certain",
+            bridge=case.bridge(name, samples),
+        )
     if any(end.leaves_checksums for end in senders):
         limits = ""
     elif confidence == "certain":
@@ -63,16 +82,19 @@ def lost(case: Case, samples: list[Sample], counts: dict[str, int], evidence: li
     elif is_tunnel:
         name = "tunnel-inner-unfinished"
         inner = sum(s.depth > 0 for s in samples)
-        evidence.append(f"all are packets of a tunnel, {samples[0].outer[0]} > {samples[0].outer[1]}; {inner} of "
-                        f"{len(samples)} lie inside it, where an outer checksum is right only once the inner one is")
+        evidence.append(
+            f"all are packets of a tunnel, {samples[0].outer[0]} > {samples[0].outer[1]}; {inner} of "
+            f"{len(samples)} lie inside it, where an outer checksum is right only once the inner one is"
+        )
     elif hops and hops[0].kind in ("program", "xdp"):
         name = "xdp-hop"
         if not hops[0].is_sure:
             confidence, limits = "likely", "an XDP program may also let frames pass: its maps do not tell what it does"
     evidence += [hop.text for hop in hops]
     evidence += case.around.set_up(end for _, end, _ in ends if end) if case.around else []
-    return Finding(name, confidence, evidence, samples, counts, for_leak(ends, hops), limits,
-                   case.bridges(name, samples, senders))
+    return Finding(
+        name, confidence, evidence, samples, counts, for_leak(ends, hops), limits, case.bridges(name, samples, senders)
+    )
 
 
 def _ends(case: Case, flows: list[tuple[str, str, str]]) -> Ends:
@@ -85,8 +107,11 @@ def _ends(case: Case, flows: list[tuple[str, str, str]]) -> Ends:
 
 
 def _sender_lines(senders: list[Interface]) -> list[str]:
-    return [f"their sender is {named(end)}, which leaves checksums to its device (tx offload on)"
-            for end in senders if end.leaves_checksums]
+    return [
+        f"their sender is {named(end)}, which leaves checksums to its device (tx offload on)"
+        for end in senders
+        if end.leaves_checksums
+    ]
 
 
 def _travel_lines(case: Case) -> list[str]:
@@ -96,12 +121,16 @@ def _travel_lines(case: Case) -> list[str]:
     out = sum(way.outgoing for way in mine)
     macs = sorted({way.source_mac for way in mine if way.source_mac})
     if macs:
-        lines.append(f"their MAC source is {', '.join(macs[:3])}{' and others' if len(macs) > 3 else ''}"
-                     f"{'; they leave through the tapped interface' if out else ''}")
+        lines.append(
+            f"their MAC source is {', '.join(macs[:3])}{' and others' if len(macs) > 3 else ''}"
+            f"{'; they leave through the tapped interface' if out else ''}"
+        )
     accepted = sum(way.accepted for way in mine if way.protocol == TCP)
     if accepted:
-        lines.append(f"they were acknowledged {times(accepted)} all the same: somebody finishes them further on, or "
-                     "the receiver does not check")
+        lines.append(
+            f"they were acknowledged {times(accepted)} all the same: somebody finishes them further on, or "
+            "the receiver does not check"
+        )
     elif any(way.is_dead for way in mine):
         lines += infer(_context(case, mine), is_noted=False).evidence
     return lines
@@ -116,8 +145,11 @@ def pending(case: Case) -> list[Finding]:
     if not total:
         return []
     mine = [way for way in case.tap.ways if any(way.kinds[kind] for kind in ("noted", "bare", "blank"))]
-    bare = not any(way.kinds["noted"] for way in mine) or any(way.kinds["bare"] for way in mine) or any(
-        s.reason == Reason.NO_METADATA for s in case.tap.pending)
+    bare = (
+        not any(way.kinds["noted"] for way in mine)
+        or any(way.kinds["bare"] for way in mine)
+        or any(s.reason == Reason.NO_METADATA for s in case.tap.pending)
+    )
     place = infer(_context(case, mine), is_noted=not bare)
     samples = case.tap.pending
     counts = {f"{proto} pending": found["pending"] for proto, found in case.tap.checks.items() if "pending" in found}
@@ -138,13 +170,16 @@ def _context(case: Case, mine: list[Way]) -> list[Way]:
 
 
 def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: bool) -> Finding:
-    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}, as their senders "
-                "left it"]
+    evidence = [
+        f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}, as their senders left it"
+    ]
     evidence += place.evidence
     limits = ""
     if bare and place.verdict in ("open", "silent"):
-        limits = ("the capture holds no note of the kernel and nothing that shows where it was taken: at the sender "
-                  "this is healthy; if it was taken beyond, say so with --at wire")
+        limits = (
+            "the capture holds no note of the kernel and nothing that shows where it was taken: at the sender "
+            "this is healthy; if it was taken beyond, say so with --at wire"
+        )
     return Finding("offload-pending", place.confidence, evidence, samples, counts, limits=limits)
 
 
@@ -154,23 +189,45 @@ def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_not
     hops = case.around.hops([end for _, end, _ in ends if end]) if case.around else []
     if is_live_note and (not hops or place.verdict != "lost"):
         place.evidence.insert(0, "the kernel's note that they are unfinished is there: at this tap they are healthy")
-        place.evidence.append("a firewall or a closed port explains that, or a hop further on that loses the note: tap "
-                              "behind the next hop to know")
+        place.evidence.append(
+            "a firewall or a closed port explains that, or a hop further on that loses the note: tap "
+            "behind the next hop to know"
+        )
         place.confidence = "likely"
         return None
     lost = {(path.source, path.target) for path in place.lost}
     samples = [s for s in case.tap.pending if (s.source, s.target) in lost]
     blind = next((end for _, end, leaks in ends if leaks and end is not None and is_blind_tap(end)), None)
-    name = ("tap-without-vnet-header" if blind else
-            "tunnel-inner-unfinished" if samples and all(s.depth for s in samples) else
-            "xdp-hop" if hops and hops[0].kind in ("program", "xdp") else "metadata-lost")
-    evidence = [f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}", *place.evidence,
-                *(hop.text for hop in hops), *case.rising()]
-    limits = ("a firewall that drops these connections looks the same in a capture of the sender's side: capture at "
-              "the receiver, where a leaked checksum still holds S")
+    name = (
+        "tap-without-vnet-header"
+        if blind
+        else "tunnel-inner-unfinished"
+        if samples and all(s.depth for s in samples)
+        else "xdp-hop"
+        if hops and hops[0].kind in ("program", "xdp")
+        else "metadata-lost"
+    )
+    evidence = [
+        f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}",
+        *place.evidence,
+        *(hop.text for hop in hops),
+        *case.rising(),
+    ]
+    limits = (
+        "a firewall that drops these connections looks the same in a capture of the sender's side: capture at "
+        "the receiver, where a leaked checksum still holds S"
+    )
     senders = [end for _, end, leaks in ends if leaks and end is not None]
-    return Finding(name, place.confidence, evidence, samples, counts, for_leak(ends, hops), limits,
-                   case.bridges(name, samples, senders, is_behind=False))
+    return Finding(
+        name,
+        place.confidence,
+        evidence,
+        samples,
+        counts,
+        for_leak(ends, hops),
+        limits,
+        case.bridges(name, samples, senders, is_behind=False),
+    )
 
 
 def _mac_of(path: Path) -> str:
@@ -180,10 +237,19 @@ def _mac_of(path: Path) -> str:
 def _blind(case: Case, tap: Interface, samples: list[Sample], counts: dict[str, int]) -> Finding:
     """The kernel notes what the program behind the TAP will never learn."""
     hop = Hop("tap", "", 0, (tap,))
-    evidence = [f"the stack sends {counted(counts, 'pending checksum')} out here, and the note stays behind",
-                hop.text, *case.rising()]
+    evidence = [
+        f"the stack sends {counted(counts, 'pending checksum')} out here, and the note stays behind",
+        hop.text,
+        *case.rising(),
+    ]
     remedies = for_leak([(tap.name, tap, True)], [hop])
-    return Finding("tap-without-vnet-header", "certain", evidence, samples, counts, remedies,
-                   bridge=case.bridge("tap-without-vnet-header", samples, is_behind=False),
-                   limits="a program that computes every checksum anew would repair it; none is known to")
-
+    return Finding(
+        "tap-without-vnet-header",
+        "certain",
+        evidence,
+        samples,
+        counts,
+        remedies,
+        bridge=case.bridge("tap-without-vnet-header", samples, is_behind=False),
+        limits="a program that computes every checksum anew would repair it; none is known to",
+    )

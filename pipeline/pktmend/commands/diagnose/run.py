@@ -31,8 +31,9 @@ def run_diagnose(options: Options) -> int:
         tap, around = _watch(options, signals)
         seen, findings = [tap], rules.findings_of(tap, around)
     else:
-        tap, fault = taps.read(options.a, signals, packets=options.packets, expression=options.expression,
-                               at_wire=options.at_wire)
+        tap, fault = taps.read(
+            options.a, signals, packets=options.packets, expression=options.expression, at_wire=options.at_wire
+        )
         seen, findings = [tap], rules.findings_of(tap)
     if fault is not None and not any(tap.counters.packets for tap in seen):
         raise fault  # nothing was read, so nothing can be said
@@ -47,22 +48,34 @@ def _watch(options: Options, signals: Signals) -> tuple[Tap, Surroundings]:
     from pktmend.host.machine import read_machine
 
     before = read_machine()
-    tap = taps.watch(options.a, signals, packets=options.packets, duration=options.seconds,
-                     expression=options.expression, promiscuous=options.promiscuous)
+    tap = taps.watch(
+        options.a,
+        signals,
+        packets=options.packets,
+        duration=options.seconds,
+        expression=options.expression,
+        promiscuous=options.promiscuous,
+    )
     return tap, Surroundings(before, read_machine(), options.a)
 
 
 def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Finding]) -> None:
     directions = [tap.counters for tap in seen]
     checks = merge_checks(directions)
-    packets, truncated, malformed = (sum(getattr(d, name) for d in directions)
-                                     for name in ("packets", "truncated", "malformed"))
+    packets, truncated, malformed = (
+        sum(getattr(d, name) for d in directions) for name in ("packets", "truncated", "malformed")
+    )
     drops = sum(d.kernel_drops for d in directions)
     if options.json:
         for finding in findings:
             print_json(finding.as_json())
-        summary: dict[str, Any] = {"packets": packets, "truncated": truncated, "malformed": malformed, "checks": checks,
-                                   "causes": [finding.name for finding in findings]}
+        summary: dict[str, Any] = {
+            "packets": packets,
+            "truncated": truncated,
+            "malformed": malformed,
+            "checks": checks,
+            "causes": [finding.name for finding in findings],
+        }
         print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
         return
     print(text_of(findings))

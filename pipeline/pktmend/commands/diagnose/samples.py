@@ -88,9 +88,15 @@ class Sample:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `diagnose --json` prints it."""
-        return {"n": self.n, "proto": str(self.proto), "offset": self.offset, "stored": self.hex(self.stored),
-                "seed": None if self.seed is None else self.hex(self.seed),
-                "expected": None if self.expected is None else self.hex(self.expected), "flow": self.flow}
+        return {
+            "n": self.n,
+            "proto": str(self.proto),
+            "offset": self.offset,
+            "stored": self.hex(self.stored),
+            "seed": None if self.seed is None else self.hex(self.seed),
+            "expected": None if self.expected is None else self.hex(self.expected),
+            "flow": self.flow,
+        }
 
 
 def minus(a: int, b: int) -> int:
@@ -151,14 +157,33 @@ def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> 
     for k in checks:
         l3, l4, version, protocol = layer_of(layers, k)
         source, target = addresses_of(frame, l3, version) if version else ("", "")
-        found.append(Sample(
-            n=batch.number[i], time_ns=batch.time_ns[i], wirelen=batch.wirelen[i], link=batch.link[i],
-            flags=PacketFlag(batch.flags[i]), proto=Proto(k.proto), status=Status(k.status), cause=Cause(k.cause),
-            reason=Reason(k.reason), check_flags=CheckFlag(k.flags), depth=k.depth, offset=k.offset, width=k.width,
-            start=k.start, length=k.length, stored=k.stored,
-            seed=k.seed if k.flags & CheckFlag.HAS_PSEUDO else None,
-            expected=k.expected if k.flags & CheckFlag.HAS_EXPECTED else None,
-            version=version, source=source, target=target, ports=ports_of(frame, l4, protocol), outer=outer,
-            layers=len(layers), frame=frame,
-        ))
+        found.append(
+            Sample(
+                n=batch.number[i],
+                time_ns=batch.time_ns[i],
+                wirelen=batch.wirelen[i],
+                link=batch.link[i],
+                flags=PacketFlag(batch.flags[i]),
+                proto=Proto(k.proto),
+                status=Status(k.status),
+                cause=Cause(k.cause),
+                reason=Reason(k.reason),
+                check_flags=CheckFlag(k.flags),
+                depth=k.depth,
+                offset=k.offset,
+                width=k.width,
+                start=k.start,
+                length=k.length,
+                stored=k.stored,
+                seed=k.seed if k.flags & CheckFlag.HAS_PSEUDO else None,
+                expected=k.expected if k.flags & CheckFlag.HAS_EXPECTED else None,
+                version=version,
+                source=source,
+                target=target,
+                ports=ports_of(frame, l4, protocol),
+                outer=outer,
+                layers=len(layers),
+                frame=frame,
+            )
+        )
     return found

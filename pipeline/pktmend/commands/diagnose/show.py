@@ -46,18 +46,28 @@ def _lines(f: Finding) -> Iterable[str]:
         for command in commands:
             yield f"    $ {command}"
         if len(commands) > 1:
-            yield from _wrapped("one for each end, as what it sends is above the MTU (tso on): that has to be split "
-                                "before the hop, which would drop it; TO-HOP is another pair of ports each time",
-                                "        ")
+            yield from _wrapped(
+                "one for each end, as what it sends is above the MTU (tso on): that has to be split "
+                "before the hop, which would drop it; TO-HOP is another pair of ports each time",
+                "        ",
+            )
 
 
 def _packets(shown: list[Sample]) -> Iterable[str]:
     yield "  packet      check  octet  field     S         right     flow"
     for s in shown:
-        yield (f"  {s.n:<11} {s.proto!s:6} {s.offset:<6} {s.hex(s.stored):9} {s.hex(s.seed):9} "
-               f"{s.hex(s.expected):9} {s.flow}")
+        yield (
+            f"  {s.n:<11} {s.proto!s:6} {s.offset:<6} {s.hex(s.stored):9} {s.hex(s.seed):9} "
+            f"{s.hex(s.expected):9} {s.flow}"
+        )
 
 
 def _wrapped(text: str, indent: str, bullet: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent + bullet, subsequent_indent=indent + " " * len(bullet),
-                         break_on_hyphens=False, break_long_words=False)
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent + bullet,
+        subsequent_indent=indent + " " * len(bullet),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

@@ -21,8 +21,15 @@ from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
 
 RECORDED: Final = 256 << 20  # octets of each of two live taps, which are looked at twice
 
+
 def read(
-    path: str, signals: Signals, *, packets: int, expression: str, at_wire: bool, name: str = "",
+    path: str,
+    signals: Signals,
+    *,
+    packets: int,
+    expression: str,
+    at_wire: bool,
+    name: str = "",
     more: Sequence[Stage] = (),
 ) -> tuple[Tap, FormatError | None]:
     """Return what a file holds, and the fault that ended it early: what came before it counts.
@@ -74,7 +81,13 @@ def watch(
 
 
 def record(
-    interfaces: Sequence[str], folder: Path, signals: Signals, *, packets: int, duration: float, expression: str,
+    interfaces: Sequence[str],
+    folder: Path,
+    signals: Signals,
+    *,
+    packets: int,
+    duration: float,
+    expression: str,
     promiscuous: bool,
 ) -> tuple[list[Path], list[Direction]]:
     """Record several interfaces at once, each to a file in *folder*; return the files and what was counted."""

@@ -41,15 +41,19 @@ def diagnose_two(options: Options, signals: Signals) -> tuple[list[Tap], list[Fi
     return [two.a, two.b], findings_of(two), fault
 
 
-def _record(
-    options: Options, folder: Path, signals: Signals
-) -> tuple[list[str], Surroundings, list[Direction]]:
+def _record(options: Options, folder: Path, signals: Signals) -> tuple[list[str], Surroundings, list[Direction]]:
     from pktmend.host.machine import read_machine
 
     before = read_machine()
-    files, counted = taps.record((options.a, options.b), folder, signals, packets=options.packets,
-                                 duration=options.seconds, expression=options.expression,
-                                 promiscuous=options.promiscuous)
+    files, counted = taps.record(
+        (options.a, options.b),
+        folder,
+        signals,
+        packets=options.packets,
+        duration=options.seconds,
+        expression=options.expression,
+        promiscuous=options.promiscuous,
+    )
     return [str(path) for path in files], Surroundings(before, read_machine(), options.a), counted
 
 
@@ -61,9 +65,15 @@ def _match(
     wire = (options.is_live, options.is_live or options.at_wire)  # what is recorded here has the kernel's notes
     read, fault = [], None
     for path, track, name, at_wire in zip(paths, tracks, names, wire, strict=True):
-        tap, failed = taps.read(path, signals, packets=options.packets if not options.is_live else 0,
-                                expression="" if options.is_live else options.expression, at_wire=at_wire, name=name,
-                                more=[track])
+        tap, failed = taps.read(
+            path,
+            signals,
+            packets=options.packets if not options.is_live else 0,
+            expression="" if options.is_live else options.expression,
+            at_wire=at_wire,
+            name=name,
+            more=[track],
+        )
         read.append(tap)
         fault = fault or failed
     for tap, live in zip(read, counted or (), strict=False):

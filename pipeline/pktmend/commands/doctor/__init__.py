@@ -28,9 +28,21 @@ from pktmend.host.model import Interface, Machine, Unread
 from pktmend.host.namespaces import Namespace, find_namespace
 
 CHECKS: Final[tuple[Callable[[hops.View], Iterator[Finding]], ...]] = (
-    hops.lost_notes, hops.taps, hops.xdp, hops.ovs_datapaths,
-    links.arp_flux, links.addresses_on_ports, links.same_network, links.super_frames, links.tunnels, links.link_errors,
-    kernels.kernel_bugs, system.counters, system.capabilities, system.memory, system.simd,
+    hops.lost_notes,
+    hops.taps,
+    hops.xdp,
+    hops.ovs_datapaths,
+    links.arp_flux,
+    links.addresses_on_ports,
+    links.same_network,
+    links.super_frames,
+    links.tunnels,
+    links.link_errors,
+    kernels.kernel_bugs,
+    system.counters,
+    system.capabilities,
+    system.memory,
+    system.simd,
 )
 WIDTH: Final = 110
 
@@ -57,8 +69,9 @@ def path_of(view: hops.View, names: Sequence[str], namespace: Namespace | None) 
         return list(machine.interfaces())
     spot = machine.place_of(namespace) if namespace else machine.places[0]
     if spot is None:
-        raise PrivilegeError(f"{namespace.label if namespace else 'the namespace'} could not be read",
-                             "needs CAP_SYS_ADMIN")
+        raise PrivilegeError(
+            f"{namespace.label if namespace else 'the namespace'} could not be read", "needs CAP_SYS_ADMIN"
+        )
     found: dict[tuple[int, int], Interface] = {}
     todo = [_named(spot.interfaces, name, spot.namespace) for name in names] or list(spot.interfaces)
     while todo:
@@ -80,8 +93,12 @@ def _named(interfaces: Sequence[Interface], name: str, namespace: Namespace) -> 
 def _neighbours(view: hops.View, interface: Interface) -> list[Interface]:
     machine = view.machine
     near = [machine.peer_of(interface)]
-    near += [other for other in machine.interfaces() if other.namespace.inode == interface.namespace.inode and (
-        other.name in (interface.master, interface.lower) or interface.name in (other.master, other.lower))]
+    near += [
+        other
+        for other in machine.interfaces()
+        if other.namespace.inode == interface.namespace.inode
+        and (other.name in (interface.master, interface.lower) or interface.name in (other.master, other.lower))
+    ]
     for hop in view.hops:
         if any(p.index == interface.index and p.namespace.inode == interface.namespace.inode for p in hop.ports):
             near += hop.ports
@@ -139,8 +156,11 @@ def _watched(seconds: float, unread: list[str]) -> list[Finding]:
         return watch_drops(seconds, stop.wait)
     except PipelineError as error:
         unread.append(f"drop reasons: {error}")
-        print(f"pktmend: {error}; watching each namespace's counters instead, which do not tell where",
-              file=sys.stderr, flush=True)
+        print(
+            f"pktmend: {error}; watching each namespace's counters instead, which do not tell where",
+            file=sys.stderr,
+            flush=True,
+        )
         stop.wait(seconds)
         return []
 
@@ -156,18 +176,33 @@ def _facts(machine: Machine, i: Interface) -> dict[str, Any]:
     """What --json tells of one interface."""
     peer = machine.peer_of(i)
     return {
-        "name": i.name, "namespace": i.namespace.word, "kind": i.kind, "up": i.is_up, "mtu": i.mtu,
-        "master": i.master, "addresses": list(i.addresses), "xdp": i.xdp, "tunnel": i.tunnel,
-        "tx": i.leaves_checksums, "rx": i.has("rx-checksum"), "tso": i.makes_super_frames, "gro": i.has("rx-gro"),
-        "vnet_hdr": i.tun.vnet_hdr if i.tun else None, "sizes": i.sizes,
+        "name": i.name,
+        "namespace": i.namespace.word,
+        "kind": i.kind,
+        "up": i.is_up,
+        "mtu": i.mtu,
+        "master": i.master,
+        "addresses": list(i.addresses),
+        "xdp": i.xdp,
+        "tunnel": i.tunnel,
+        "tx": i.leaves_checksums,
+        "rx": i.has("rx-checksum"),
+        "tso": i.makes_super_frames,
+        "gro": i.has("rx-gro"),
+        "vnet_hdr": i.tun.vnet_hdr if i.tun else None,
+        "sizes": i.sizes,
         "peer": {"name": peer.name, "namespace": peer.namespace.word} if peer else None,
-        "readers": [{"program": r.program, "pid": r.pid, "kind": r.kind, "keeps_note": r.keeps_note}
-                    for r in i.readers if r.receives],
+        "readers": [
+            {"program": r.program, "pid": r.pid, "kind": r.kind, "keeps_note": r.keeps_note}
+            for r in i.readers
+            if r.receives
+        ],
     }
 
 
 def _fact_line(machine: Machine, i: Interface) -> str:
     """`pa (netns node): veth, mtu 1500, tx on, tso on, gro off; other end eth0 in netns a; read by ...`."""
+
     def word(on: bool) -> str:
         return "on" if on else "off"
 
@@ -189,8 +224,11 @@ def _fact_line(machine: Machine, i: Interface) -> str:
         parts.append(f"{'TAP' if i.tun.is_tap else 'TUN'} {'with' if i.tun.vnet_hdr else 'without'} virtio-net header")
     if i.xdp:
         parts.append(f"XDP {i.xdp}")
-    parts += [f"read by {r.program or '?'} (pid {r.pid})" + ("" if r.keeps_note else ", without the note on checksums")
-              for r in i.readers if r.receives and not r.any_interface]
+    parts += [
+        f"read by {r.program or '?'} (pid {r.pid})" + ("" if r.keeps_note else ", without the note on checksums")
+        for r in i.readers
+        if r.receives and not r.any_interface
+    ]
     return "; ".join(parts)
 
 
@@ -208,13 +246,16 @@ def _lines(finding: Finding) -> list[str]:
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False,
-                         break_on_hyphens=False)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _last_line(findings: Sequence[Finding], path: Sequence[Interface], machine: dict[str, Any]) -> str:
     counts = [sum(f.severity is s for f in findings) for s in Severity]
     spoken = ", ".join(quantity(n, word) for n, word in zip(counts, ("problem", "warning", "note"), strict=True) if n)
     where = quantity(len({i.namespace.inode for i in path}), "namespace")
-    return (f"{spoken or 'nothing found'}: {quantity(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
-            f"sums by {machine['sum']}")
+    return (
+        f"{spoken or 'nothing found'}: {quantity(len(path), 'interface')} in {where}, Linux {machine['kernel']}, "
+        f"sums by {machine['sum']}"
+    )

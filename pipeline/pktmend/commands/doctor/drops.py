@@ -53,10 +53,13 @@ def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[Fin
         by_reason[reason] += n
     for reason, n in by_reason.most_common():
         places = [f"{location}: {count}" for (why, location), count in dropped.most_common() if why == reason]
-        yield Finding("dropped-now", Severity.PROBLEM if n > FEW else Severity.WARNING,
-                      f"the kernel dropped {quantity(n, 'packet')} within {seconds:.1f} s, reason {reason}",
-                      "Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
-                      tuple(places))
+        yield Finding(
+            "dropped-now",
+            Severity.PROBLEM if n > FEW else Severity.WARNING,
+            f"the kernel dropped {quantity(n, 'packet')} within {seconds:.1f} s, reason {reason}",
+            "Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
+            tuple(places),
+        )
 
 
 @contextmanager

@@ -61,11 +61,15 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """Return the object that --json prints."""
         return {
-            "name": self.name, "severity": str(self.severity), "title": self.title, "why": self.why,
+            "name": self.name,
+            "severity": str(self.severity),
+            "title": self.title,
+            "why": self.why,
             "evidence": list(self.evidence),
             "remedy": [{"command": r.command, "effect": r.effect, "side_effect": r.side_effect} for r in self.remedies],
             "interfaces": [{"name": i.name, "namespace": i.namespace.word} for i in self.interfaces],
-            "namespaces": [n.word for n in self.namespaces], "reference": self.reference,
+            "namespaces": [n.word for n in self.namespaces],
+            "reference": self.reference,
         }
 
 

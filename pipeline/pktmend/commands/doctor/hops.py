@@ -19,13 +19,39 @@ from pktmend.host.model import Interface, Machine, Reader
 
 # Programs that forward (as /proc/PID/comm has them, cut to 15 characters); others are recognised by what they hold.
 SWITCHES: Final = {
-    "ovs-vswitchd", "simple_switch", "simple_switch_g", "ofdatapath", "vpp", "vpp_main", "dpdk-testpmd", "testpmd",
-    "tcpbridge", "ubridge", "snabb", "lagopus",
+    "ovs-vswitchd",
+    "simple_switch",
+    "simple_switch_g",
+    "ofdatapath",
+    "vpp",
+    "vpp_main",
+    "dpdk-testpmd",
+    "testpmd",
+    "tcpbridge",
+    "ubridge",
+    "snabb",
+    "lagopus",
 }
 # Programs that take every frame of several interfaces and forward none.
 WATCHERS: Final = {
-    "tcpdump", "dumpcap", "tshark", "wireshark", "suricata", "Suricata-Main", "zeek", "snort", "snort3", "ntopng",
-    "pmacctd", "arpwatch", "p0f", "lldpd", "netsniff-ng", "dhcpcd", "iftop", "nethogs",
+    "tcpdump",
+    "dumpcap",
+    "tshark",
+    "wireshark",
+    "suricata",
+    "Suricata-Main",
+    "zeek",
+    "snort",
+    "snort3",
+    "ntopng",
+    "pmacctd",
+    "arpwatch",
+    "p0f",
+    "lldpd",
+    "netsniff-ng",
+    "dhcpcd",
+    "iftop",
+    "nethogs",
 }
 SENDERS_FINISH: Final = "the sender's CPU finishes the checksum before the frame reaches the hop"
 
@@ -105,17 +131,22 @@ def lost_notes(view: View) -> Iterator[Finding]:
             yield _loses(view, hop, senders, guests, Severity.PROBLEM if is_sure else Severity.WARNING)
         elif hidden:
             yield Finding(
-                "userspace-hop-unseen", Severity.WARNING, f"{hop.title} forwards {names(hop.ports)}; who sends "
-                "through it could not be looked at",
+                "userspace-hop-unseen",
+                Severity.WARNING,
+                f"{hop.title} forwards {names(hop.ports)}; who sends through it could not be looked at",
                 "If the other ends leave checksums to offload, their TCP and UDP dies here.",
                 tuple(f"the other end of {place(port)} is in a namespace that could not be read" for port in hidden),
-                (Remedy("sudo pktmend doctor", "looks into every namespace"),), hop.ports)
+                (Remedy("sudo pktmend doctor", "looks into every namespace"),),
+                hop.ports,
+            )
         else:
             yield Finding(
-                "userspace-hop-finished", Severity.INFO,
+                "userspace-hop-finished",
+                Severity.INFO,
                 f"{hop.title} forwards {names(hop.ports)}; who sends through it finishes checksums itself",
                 "It loses the kernel's note on unfinished checksums, and there is none to lose.",
-                interfaces=hop.ports)
+                interfaces=hop.ports,
+            )
 
 
 def _has_guest(port: Interface, hop: Hop) -> bool:
@@ -124,33 +155,54 @@ def _has_guest(port: Interface, hop: Hop) -> bool:
 
 
 def _loses(view: View, hop: Hop, senders: list[Interface], guests: list[Interface], severity: Severity) -> Finding:
-    evidence = [f"its sockets lack PACKET_VNET_HDR on {names(hop.ports)}" if hop.keeps_note is False
-                else f"it reads {names(hop.ports)}; whether it keeps the note this kernel does not tell"]
+    evidence = [
+        f"its sockets lack PACKET_VNET_HDR on {names(hop.ports)}"
+        if hop.keeps_note is False
+        else f"it reads {names(hop.ports)}; whether it keeps the note this kernel does not tell"
+    ]
     for end in senders:
         segments = ", tso on: frames of up to 64 KiB" if end.makes_super_frames else ""
         evidence.append(f"{place(end)} sends through it: tx checksum offload on{segments}")
-    tunnels = [t for end in senders for t in view.machine.interfaces()
-               if t.tunnel is not None and t.lower == end.name and t.namespace.inode == end.namespace.inode]
+    tunnels = [
+        t
+        for end in senders
+        for t in view.machine.interfaces()
+        if t.tunnel is not None and t.lower == end.name and t.namespace.inode == end.namespace.inode
+    ]
     evidence += [f"{place(t)} is a tunnel over {t.lower}: its inner checksums leak too" for t in tunnels]
     evidence += [f"{place(port)} is a TAP with the virtio-net header: its guest may leave checksums" for port in guests]
-    evidence += [f"rx is off on {place(i)}: that does not help, the sender decides" for port in hop.ports
-                 for i in (port, view.machine.peer_of(port)) if i and i.kind == "veth" and not i.has("rx-checksum")]
+    evidence += [
+        f"rx is off on {place(i)}: that does not help, the sender decides"
+        for port in hop.ports
+        for i in (port, view.machine.peer_of(port))
+        if i and i.kind == "veth" and not i.has("rx-checksum")
+    ]
     remedies = [tx_off(end, SENDERS_FINISH) for end in senders]
-    remedies += [Remedy("", f"in the guest behind {port.name}, `ethtool -K eth0 tx off` with its interface's name, or "
-                        f"for good in its definition <driver><host csum='off' .../></driver>: {SENDERS_FINISH}",
-                        TX_OFF_COST) for port in guests]
+    remedies += [
+        Remedy(
+            "",
+            f"in the guest behind {port.name}, `ethtool -K eth0 tx off` with its interface's name, or "
+            f"for good in its definition <driver><host csum='off' .../></driver>: {SENDERS_FINISH}",
+            TX_OFF_COST,
+        )
+        for port in guests
+    ]
     if hop.program == "ovs-vswitchd":
         remedies.append(_ovs_tso(hop))
     leaky = [port for port in hop.ports if view.machine.peer_of(port) in senders or port in guests]
     remedies += _bridges(view, hop, leaky)
     return Finding(
-        "userspace-hop", severity,
+        "userspace-hop",
+        severity,
         f"{hop.title} {'forwards' if hop.is_sure else 'may forward'} {names(hop.ports)} and loses the kernel's note on "
         "unfinished checksums",
         "What is sent through it arrives with a checksum that nobody will finish: the receiver drops TCP and UDP and "
         "counts InCsumErrors, while ping works.",
-        tuple(evidence), tuple(remedies), (*hop.ports, *senders),
-        reference="docs/doctor.md; Open vSwitch: Documentation/topics/userspace-tso.rst")
+        tuple(evidence),
+        tuple(remedies),
+        (*hop.ports, *senders),
+        reference="docs/doctor.md; Open vSwitch: Documentation/topics/userspace-tso.rst",
+    )
 
 
 def _bridges(view: View, hop: Hop, ports: list[Interface]) -> Iterator[Remedy]:
@@ -166,9 +218,14 @@ def _bridges(view: View, hop: Hop, ports: list[Interface]) -> Iterator[Remedy]:
         number = next(n for n in ("", *map(str, range(2, len(used) + 3))) if not {f"to-hop{n}", f"at-hop{n}"} & used)
         ours, its, name = f"to-hop{number}", f"at-hop{number}", quote(port.name)
         used |= {ours, its}
-        lines = [port.command(words) for words in (
-            f"ip link add {ours} mtu {port.mtu} type veth peer name {its} mtu {port.mtu}",
-            f"ip link set dev {ours} up", f"ip link set dev {its} up")]
+        lines = [
+            port.command(words)
+            for words in (
+                f"ip link add {ours} mtu {port.mtu} type veth peer name {its} mtu {port.mtu}",
+                f"ip link set dev {ours} up",
+                f"ip link set dev {its} up",
+            )
+        ]
         then = f"Then give {its} to {hop.program or 'the process'} in {port.name}'s place, as its port: the bridge"
         if hop.switch is not None:
             ask = f"ovs-vsctl --db={hop.switch.database}"
@@ -176,8 +233,12 @@ def _bridges(view: View, hop: Hop, ports: list[Interface]) -> Iterator[Remedy]:
             then = "The bridge"
         lines.append(port.command(f"pktmend bridge -i {ours} -I {name} --finish {ours}"))
         scope = f". This one is for {port.name}: each of these ports needs its own" if len(ports) > 1 else ""
-        yield Remedy("\n".join(lines), f"{then} finishes and splits what goes to the hop and completes what comes "
-                     f"leaked, offloads stay as they are{scope}", "pktmend must keep running")
+        yield Remedy(
+            "\n".join(lines),
+            f"{then} finishes and splits what goes to the hop and completes what comes "
+            f"leaked, offloads stay as they are{scope}",
+            "pktmend must keep running",
+        )
 
 
 def _ovs_tso(hop: Hop) -> Remedy:
@@ -185,7 +246,8 @@ def _ovs_tso(hop: Hop) -> Remedy:
     return Remedy(
         f"ovs-vsctl{database} set Open_vSwitch . other_config:userspace-tso-enable=true",
         "then restart ovs-vswitchd: its sockets keep the note, checksums and segments stay whole",
-        "the restart interrupts traffic; Open vSwitch calls it experimental")
+        "the restart interrupts traffic; Open vSwitch calls it experimental",
+    )
 
 
 def ovs_datapaths(view: View) -> Iterator[Finding]:
@@ -197,25 +259,35 @@ def ovs_datapaths(view: View) -> Iterator[Finding]:
             continue
         if switch.tso and hop is not None and hop.keeps_note is False:
             yield Finding(
-                "ovs-tso-pending", Severity.WARNING,
+                "ovs-tso-pending",
+                Severity.WARNING,
                 f"Open vSwitch (pid {switch.pid}) has userspace-tso-enable set, but its sockets do not keep the note",
                 "The option is read when ovs-vswitchd starts.",
                 (f"bridges with datapath_type=netdev: {', '.join(bridges)}",),
                 (_restart(switch),),
-                hop.ports)
+                hop.ports,
+            )
         elif hop is None or hop.keeps_note:
             state = "on" if switch.tso else "off"
             yield Finding(
-                "ovs-userspace", Severity.INFO, f"Open vSwitch (pid {switch.pid}) has a userspace datapath: "
+                "ovs-userspace",
+                Severity.INFO,
+                f"Open vSwitch (pid {switch.pid}) has a userspace datapath: "
                 f"{', '.join(bridges)}; userspace-tso-enable is {state}",
-                "Its ports keep the note on unfinished checksums only with that option." if not switch.tso else
-                "Its ports keep the note on unfinished checksums.", interfaces=hop.ports if hop else ())
+                "Its ports keep the note on unfinished checksums only with that option."
+                if not switch.tso
+                else "Its ports keep the note on unfinished checksums.",
+                interfaces=hop.ports if hop else (),
+            )
 
 
 def _restart(switch: Switch) -> Remedy:
     unit = unit_of(switch.pid)
-    effect = "the option takes effect" if unit else (
-        f"restart ovs-vswitchd (pid {switch.pid}) the way it was started: the option takes effect")
+    effect = (
+        "the option takes effect"
+        if unit
+        else (f"restart ovs-vswitchd (pid {switch.pid}) the way it was started: the option takes effect")
+    )
     return Remedy(f"systemctl restart {unit}" if unit else "", effect, "interrupts traffic")
 
 
@@ -227,15 +299,21 @@ def taps(view: View) -> Iterator[Finding]:
             continue
         holder = f"process {', '.join(map(str, tun.pids))}" if tun.pids else "a program"
         yield Finding(
-            "tap-without-vnet-header", Severity.PROBLEM,
+            "tap-without-vnet-header",
+            Severity.PROBLEM,
             f"{holder} took checksum offload (TUN_F_CSUM) on {place(interface)} without the virtio-net header",
             "The host leaves checksums unfinished and has no way to say so: what the program reads is wrong, and who "
             "gets it in the end drops it.",
             (f"ethtool -k {interface.name}: tx-checksum-ip-generic on", "IFF_VNET_HDR is not set"),
-            (tx_off(interface, "the host finishes the checksum before the program reads the frame"),
-             Remedy("", "or in the program itself: open the TAP with IFF_VNET_HDR, or without "
-                        "TUNSETOFFLOAD(TUN_F_CSUM)")),
-            (interface,), reference="Linux Documentation/networking/tuntap.rst")
+            (
+                tx_off(interface, "the host finishes the checksum before the program reads the frame"),
+                Remedy(
+                    "", "or in the program itself: open the TAP with IFF_VNET_HDR, or without TUNSETOFFLOAD(TUN_F_CSUM)"
+                ),
+            ),
+            (interface,),
+            reference="Linux Documentation/networking/tuntap.rst",
+        )
 
 
 def xdp(view: View) -> Iterator[Finding]:
@@ -252,24 +330,43 @@ def xdp(view: View) -> Iterator[Finding]:
         spot = machine.place_of(interface.namespace)
         redirects = list(program.redirects_by) if program else []
         if any(r.kind == "xdp" for r in interface.readers) or (
-                spot and spot.hidden_xdp_sockets and "xskmap" in redirects):
+            spot and spot.hidden_xdp_sockets and "xskmap" in redirects
+        ):
             redirects.append("AF_XDP socket")
         title = f"XDP program {program.name or interface.xdp_program}" if program else "an XDP program"
         title = f"{title} on {place(interface)} {'redirects' if redirects else 'may redirect'} frames"
-        evidence = (f"{interface.xdp} mode, program id {interface.xdp_program}",
-                    *(f"it redirects by a {kind}" for kind in redirects), f"{place(end)}: tx checksum offload on")
+        evidence = (
+            f"{interface.xdp} mode, program id {interface.xdp_program}",
+            *(f"it redirects by a {kind}" for kind in redirects),
+            f"{place(end)}: tx checksum offload on",
+        )
         severity = Severity.PROBLEM if redirects else Severity.WARNING
         if interface.xdp != "generic" or {"xskmap", "AF_XDP socket"} & set(redirects):
             yield Finding(
-                "xdp-hop", severity, f"{title} that {place(end)} sends with unfinished checksums",
+                "xdp-hop",
+                severity,
+                f"{title} that {place(end)} sends with unfinished checksums",
                 "XDP has no place for the kernel's note: a redirected frame goes on with a checksum that nobody will "
-                "finish. XDP_PASS keeps it.", evidence,
-                (tx_off(end, "the sender's CPU finishes the checksum before XDP sees the frame"),), (interface, end),
-                reference="Linux Documentation/networking/checksum-offloads.rst")
+                "finish. XDP_PASS keeps it.",
+                evidence,
+                (tx_off(end, "the sender's CPU finishes the checksum before XDP sees the frame"),),
+                (interface, end),
+                reference="Linux Documentation/networking/checksum-offloads.rst",
+            )
         elif end.makes_super_frames:
             yield Finding(
-                "xdp-super-frames", severity, f"{title} that {place(end)} sends above the MTU",
+                "xdp-super-frames",
+                severity,
+                f"{title} that {place(end)} sends above the MTU",
                 "Generic XDP keeps the note on the checksum, but drops a redirected frame that is above the MTU: "
-                "connections open, and then data stops.", (*evidence, f"{place(end)}: tso on"),
-                (Remedy(end.command(f"ethtool -K {quote(end.name)} tso off gso off"), "the sender cuts segments itself",
-                        "more CPU for each octet sent"),), (interface, end))
+                "connections open, and then data stops.",
+                (*evidence, f"{place(end)}: tso on"),
+                (
+                    Remedy(
+                        end.command(f"ethtool -K {quote(end.name)} tso off gso off"),
+                        "the sender cuts segments itself",
+                        "more CPU for each octet sent",
+                    ),
+                ),
+                (interface, end),
+            )

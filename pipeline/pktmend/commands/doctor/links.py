@@ -41,14 +41,19 @@ def arp_flux(view: View) -> Iterator[Finding]:
                 addresses += [a for a in others if a not in addresses]
         if loose:
             yield Finding(
-                "arp-flux", Severity.WARNING,
+                "arp-flux",
+                Severity.WARNING,
                 f"beside {hop.title} the host answers ARP on {names(loose)} for addresses that it has elsewhere",
                 "A packet socket copies frames, it does not take them: the host's stack sees them too, and Linux "
                 "answers for any of its addresses on any interface. Traffic then goes round the hop, sometimes.",
                 (f"arp_ignore is 0 there; addresses in that namespace: {', '.join(addresses[:4])}",),
-                tuple(Remedy(_sysctl(port, "arp_ignore", 1), "it answers only for addresses of that interface")
-                      for port in loose),
-                tuple(loose), reference="Linux Documentation/networking/ip-sysctl.rst, arp_ignore")
+                tuple(
+                    Remedy(_sysctl(port, "arp_ignore", 1), "it answers only for addresses of that interface")
+                    for port in loose
+                ),
+                tuple(loose),
+                reference="Linux Documentation/networking/ip-sysctl.rst, arp_ignore",
+            )
 
 
 def same_network(view: View) -> Iterator[Finding]:
@@ -64,13 +69,17 @@ def same_network(view: View) -> Iterator[Finding]:
             loose = [i for i in members if not _setting(spot, i, "arp_ignore") and not _setting(spot, i, "arp_filter")]
             if len(members) > 1 and loose:
                 yield Finding(
-                    "same-network", Severity.WARNING, f"{names(members)} are all in {network}"
+                    "same-network",
+                    Severity.WARNING,
+                    f"{names(members)} are all in {network}"
                     + ("" if spot.namespace.is_own else f" ({spot.namespace.label})"),
                     "Each answers ARP for the others' addresses (ARP flux): which one a packet takes is chance, and a "
                     "test of one path may have used another.",
                     tuple(f"{i.name}: {', '.join(own_addresses(i, 4))}" for i in members),
                     tuple(Remedy(_sysctl(i, "arp_ignore", 1), "answers only for its own addresses") for i in loose),
-                    tuple(members), reference="Linux Documentation/networking/ip-sysctl.rst, arp_filter")
+                    tuple(members),
+                    reference="Linux Documentation/networking/ip-sysctl.rst, arp_filter",
+                )
 
 
 def addresses_on_ports(view: View) -> Iterator[Finding]:
@@ -83,19 +92,35 @@ def addresses_on_ports(view: View) -> Iterator[Finding]:
             continue
         forwards = interface.settings.get("forwarding", 0) or interface.settings.get("forwarding6", 0)
         if hop is not None:
-            why = ("A packet socket copies frames: the host's stack gets them as well and answers" +
-                   (", and it forwards: " if forwards else ": ") + "duplicates, resets, packets that bypass the hop.")
+            why = (
+                "A packet socket copies frames: the host's stack gets them as well and answers"
+                + (", and it forwards: " if forwards else ": ")
+                + "duplicates, resets, packets that bypass the hop."
+            )
             where = hop.title
         else:
-            why = ("The bridge takes the frames before the stack sees them on this port: the address is dead or works "
-                   "by chance. It belongs on the bridge.")
+            why = (
+                "The bridge takes the frames before the stack sees them on this port: the address is dead or works "
+                "by chance. It belongs on the bridge."
+            )
             where = f"the {interface.master_kind} {interface.master}"
-        remedies = [Remedy(interface.command(f"ip address del {a} dev {quote(interface.name)}"), "the host keeps out",
-                           "the host loses that address") for a in addresses]
-        yield Finding("address-on-port", Severity.WARNING,
-                      f"{place(interface)} is a port of {where} and has addresses of its own", why,
-                      (f"addresses: {', '.join(addresses)}", *(["forwarding is on"] if forwards else [])),
-                      tuple(remedies), (interface,))
+        remedies = [
+            Remedy(
+                interface.command(f"ip address del {a} dev {quote(interface.name)}"),
+                "the host keeps out",
+                "the host loses that address",
+            )
+            for a in addresses
+        ]
+        yield Finding(
+            "address-on-port",
+            Severity.WARNING,
+            f"{place(interface)} is a port of {where} and has addresses of its own",
+            why,
+            (f"addresses: {', '.join(addresses)}", *(["forwarding is on"] if forwards else [])),
+            tuple(remedies),
+            (interface,),
+        )
 
 
 def super_frames(view: View) -> Iterator[Finding]:
@@ -106,28 +131,45 @@ def super_frames(view: View) -> Iterator[Finding]:
             joined = [word for word, feature in (("gro", "rx-gro"), ("lro", "rx-lro")) if port.has(feature)]
             if joined:
                 yield Finding(
-                    "super-frames-into-hop", Severity.WARNING,
+                    "super-frames-into-hop",
+                    Severity.WARNING,
                     f"{' and '.join(joined)} on {place(port)} makes frames above the MTU for {hop.title}",
                     "The kernel joins segments before the hop reads them; without the virtio-net header it can neither "
                     "send them (message too long) nor split them.",
                     (f"{', '.join(joined)} on, MTU {port.mtu}",),
-                    (Remedy(port.command(f"ethtool -K {quote(port.name)} {' '.join(f'{w} off' for w in joined)}"),
-                            "frames arrive as they were on the wire", "more CPU for TCP received on that interface"),),
-                    (port,))
+                    (
+                        Remedy(
+                            port.command(f"ethtool -K {quote(port.name)} {' '.join(f'{w} off' for w in joined)}"),
+                            "frames arrive as they were on the wire",
+                            "more CPU for TCP received on that interface",
+                        ),
+                    ),
+                    (port,),
+                )
     for interface in view.machine.interfaces():
         sizes = {word: interface.sizes[word] for word in SIZES if interface.sizes.get(word, 0) > BIG}
         if sizes:
             near = (interface.namespace.inode, interface.index) in ports or (
-                interface.peer is not None and (interface.peer[0].inode, interface.peer[1]) in ports)
+                interface.peer is not None and (interface.peer[0].inode, interface.peer[1]) in ports
+            )
             yield Finding(
-                "big-tcp", Severity.WARNING if near else Severity.INFO,
+                "big-tcp",
+                Severity.WARNING if near else Severity.INFO,
                 f"{place(interface)} takes frames above 64 KiB (BIG TCP)",
                 "Packet sockets and the virtio-net header were made for 64 KiB: a hop in user space loses or cuts "
                 "such frames, and captures show an IP length of 0.",
                 tuple(f"{word} {size}" for word, size in sizes.items()),
-                (Remedy(interface.command(f"ip link set dev {quote(interface.name)} "
-                                          + " ".join(f"{word} {BIG}" for word in sizes)), "back to 64 KiB"),),
-                (interface,), reference="ip-link(8), gso_max_size and gro_max_size")
+                (
+                    Remedy(
+                        interface.command(
+                            f"ip link set dev {quote(interface.name)} " + " ".join(f"{word} {BIG}" for word in sizes)
+                        ),
+                        "back to 64 KiB",
+                    ),
+                ),
+                (interface,),
+                reference="ip-link(8), gso_max_size and gro_max_size",
+            )
 
 
 def tunnels(view: View) -> Iterator[Finding]:
@@ -138,27 +180,37 @@ def tunnels(view: View) -> Iterator[Finding]:
             continue
         if t.get("remcsumtx"):
             yield Finding(
-                "tunnel-remcsum", Severity.WARNING,
+                "tunnel-remcsum",
+                Severity.WARNING,
                 f"{place(interface)} sends with remote checksum offload",
                 "Inner checksums go out unfinished, and the receiver is to finish them; one that does not know this "
-                "VXLAN extension drops the packets.", ("remcsumtx is on",),
-                (_recreate(interface, "noremcsumtx", "inner checksums are finished here"),), (interface,),
-                reference="draft-herbert-vxlan-rco; ip-link(8) remcsumtx")
+                "VXLAN extension drops the packets.",
+                ("remcsumtx is on",),
+                (_recreate(interface, "noremcsumtx", "inner checksums are finished here"),),
+                (interface,),
+                reference="draft-herbert-vxlan-rco; ip-link(8) remcsumtx",
+            )
         if t.get("udp6zerocsumtx") and not t.get("udp6zerocsumrx"):
             yield Finding(
-                "tunnel-zero-v6", Severity.WARNING,
+                "tunnel-zero-v6",
+                Severity.WARNING,
                 f"{place(interface)} sends UDP over IPv6 without checksum, and refuses to receive it so",
                 "Zero is legal over IPv6 only if both ends of the tunnel allow it; an equal set-up at the other end "
-                "drops everything.", ("udp6zerocsumtx on, udp6zerocsumrx off",),
-                (_recreate(interface, "udp6zerocsumrx", "both directions agree"),), (interface,),
-                reference="RFC 6935, RFC 6936; ip-link(8)")
+                "drops everything.",
+                ("udp6zerocsumtx on, udp6zerocsumrx off",),
+                (_recreate(interface, "udp6zerocsumrx", "both directions agree"),),
+                (interface,),
+                reference="RFC 6935, RFC 6936; ip-link(8)",
+            )
 
 
 def _recreate(interface: Interface, word: str, effect: str) -> Remedy:
     """The kernel does not change this setting of a tunnel that exists, and how it was made its owner knows best."""
-    return Remedy(interface.command(f"ip -d link show dev {quote(interface.name)}"),
-                  f"shows how it was made; make it anew with the same words and `{word}`: {effect}",
-                  "the tunnel is interrupted")
+    return Remedy(
+        interface.command(f"ip -d link show dev {quote(interface.name)}"),
+        f"shows how it was made; make it anew with the same words and `{word}`: {effect}",
+        "the tunnel is interrupted",
+    )
 
 
 def link_errors(view: View) -> Iterator[Finding]:
@@ -168,9 +220,13 @@ def link_errors(view: View) -> Iterator[Finding]:
         damage = {word: n for word, n in damage.items() if n}
         if damage:
             yield Finding(
-                "link-errors", Severity.WARNING, f"{place(interface)} has received damaged frames",
+                "link-errors",
+                Severity.WARNING,
+                f"{place(interface)} has received damaged frames",
                 "Cable, transceiver, duplex or a switch port: such a link may also pass damage that no CRC catches.",
-                tuple(f"{word} {n} of {interface.statistics.get('rx_packets', 0)} received"
-                      for word, n in damage.items()),
+                tuple(
+                    f"{word} {n} of {interface.statistics.get('rx_packets', 0)} received" for word, n in damage.items()
+                ),
                 (Remedy(interface.command(f"ethtool -S {quote(interface.name)}"), "the driver's own counters"),),
-                (interface,))
+                (interface,),
+            )

@@ -50,8 +50,12 @@ def _ask(pid: int) -> Switch | None:
         config = dict(_list(database, "Open_vSwitch", "other_config")[0][0][1])
     except (OSError, ValueError, LookupError, subprocess.SubprocessError):
         return None
-    return Switch(pid, database, {str(name): str(kind) or "system" for name, kind in rows},
-                  config.get("userspace-tso-enable") == "true")
+    return Switch(
+        pid,
+        database,
+        {str(name): str(kind) or "system" for name, kind in rows},
+        config.get("userspace-tso-enable") == "true",
+    )
 
 
 def unit_of(pid: int) -> str:
@@ -66,7 +70,19 @@ def unit_of(pid: int) -> str:
 def _list(database: str, table: str, columns: str) -> list[Any]:
     """Return the rows of a table: lists of JSON values."""
     done = subprocess.run(
-        ["ovs-vsctl", f"--db={database}", "--timeout=3", "--no-wait", "--format=json", f"--columns={columns}",
-         "list", table], capture_output=True, check=True, timeout=5)
+        [
+            "ovs-vsctl",
+            f"--db={database}",
+            "--timeout=3",
+            "--no-wait",
+            "--format=json",
+            f"--columns={columns}",
+            "list",
+            table,
+        ],
+        capture_output=True,
+        check=True,
+        timeout=5,
+    )
     rows: list[Any] = json.loads(done.stdout)["data"]
     return rows

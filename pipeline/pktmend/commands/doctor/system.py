@@ -16,8 +16,12 @@ from pktmend.host.snmp import checksum_errors
 RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 ENOUGH_RECEIVE: Final = 1 << 20
-RECEIVED: Final = {"TcpInCsumErrors": "TcpInSegs", "UdpInCsumErrors": "UdpInDatagrams",
-                   "IcmpInCsumErrors": "IcmpInMsgs", "Udp6InCsumErrors": "Udp6InDatagrams"}
+RECEIVED: Final = {
+    "TcpInCsumErrors": "TcpInSegs",
+    "UdpInCsumErrors": "UdpInDatagrams",
+    "IcmpInCsumErrors": "IcmpInMsgs",
+    "Udp6InCsumErrors": "Udp6InDatagrams",
+}
 
 
 def counters(view: View) -> Iterator[Finding]:
@@ -30,23 +34,29 @@ def counters(view: View) -> Iterator[Finding]:
         if not errors:
             continue
         is_rare = _are_few(errors, spot.counters)
-        severity = (Severity.PROBLEM if not _are_few(rose, rise) else
-                    Severity.INFO if is_rare else Severity.WARNING)
+        severity = Severity.PROBLEM if not _are_few(rose, rise) else Severity.INFO if is_rare else Severity.WARNING
         where = "" if spot.namespace.is_own else f" ({spot.namespace.label})"
         now = f"{sum(rose.values()) or 'none'} of them within the last {view.rise.seconds:.1f} s"
         diagnose = spot.namespace.command(f"pktmend diagnose -i {quote(_busiest(spot))}")
         yield Finding(
-            "checksum-errors", severity,
+            "checksum-errors",
+            severity,
             f"the kernel has dropped {quantity(sum(errors.values()), 'packet')} for a wrong checksum, {now}{where}",
-            "These counters run since the namespace was made, the first one's since boot. " + (
-                "A few in millions are normal on the Internet." if severity is Severity.INFO else
-                "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
-                if rose else
-                "None is rising now: the cause may be gone, or its traffic idle. `diagnose` tells while traffic runs."),
-            tuple(f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(spot, name)
-                  for name, n in errors.items()),
+            "These counters run since the namespace was made, the first one's since boot. "
+            + (
+                "A few in millions are normal on the Internet."
+                if severity is Severity.INFO
+                else "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
+                if rose
+                else "None is rising now: the cause may be gone, or its traffic idle. `diagnose` tells while traffic runs."
+            ),
+            tuple(
+                f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(spot, name)
+                for name, n in errors.items()
+            ),
             () if severity is Severity.INFO else (Remedy(diagnose, "names the cause while traffic runs"),),
-            namespaces=(spot.namespace,))
+            namespaces=(spot.namespace,),
+        )
 
 
 def _are_few(errors: dict[str, int], counters: dict[str, int]) -> bool:
@@ -71,16 +81,24 @@ def capabilities(view: View) -> Iterator[Finding]:
     rmem = view.machine.places[0].settings.get("net.core.rmem_max", ENOUGH_RECEIVE)
     if not effective >> CAP_NET_RAW & 1:
         yield Finding(
-            "no-net-raw", Severity.INFO, "this user may not read or send packets",
+            "no-net-raw",
+            Severity.INFO,
+            "this user may not read or send packets",
             "bridge, monitor and live check need CAP_NET_RAW; capture files need nothing.",
-            remedies=(Remedy("", "run it by sudo, or give it CAP_NET_RAW: bridge gives its privileges up once its "
-                                 "sockets exist"),))
+            remedies=(
+                Remedy(
+                    "", "run it by sudo, or give it CAP_NET_RAW: bridge gives its privileges up once its sockets exist"
+                ),
+            ),
+        )
     elif not effective >> CAP_NET_ADMIN & 1 and rmem < ENOUGH_RECEIVE:
         yield Finding(
-            "small-receive-buffer", Severity.INFO,
+            "small-receive-buffer",
+            Severity.INFO,
             f"without CAP_NET_ADMIN a socket's receive buffer is limited to {rmem} octets",
             "Super-frames wait there before they are read; a burst of them may be dropped (and counted).",
-            remedies=(Remedy(f"sysctl -w net.core.rmem_max={8 << 20}", "room for bursts", "more kernel memory"),))
+            remedies=(Remedy(f"sysctl -w net.core.rmem_max={8 << 20}", "room for bursts", "more kernel memory"),),
+        )
 
 
 def memory(view: View) -> Iterator[Finding]:
@@ -90,10 +108,12 @@ def memory(view: View) -> Iterator[Finding]:
             free = int(line.split()[1]) << 10
             if free < 2 * RING_OCTETS:
                 yield Finding(
-                    "little-memory", Severity.WARNING,
+                    "little-memory",
+                    Severity.WARNING,
                     f"{free >> 20} MiB of memory are available; the rings of a bridge take {RING_OCTETS >> 20}",
                     "Rings are locked kernel memory: they may not be granted, or push others out.",
-                    remedies=(Remedy("", "run one bridge at a time, with one worker (the default)"),))
+                    remedies=(Remedy("", "run one bridge at a time, with one worker (the default)"),),
+                )
 
 
 def simd(view: View) -> Iterator[Finding]:
@@ -105,6 +125,10 @@ def simd(view: View) -> Iterator[Finding]:
     better = [name for name, supported, _ in known if supported and name != "portable"]
     if active == "portable" and better:
         yield Finding(
-            "slow-sum", Severity.INFO, f"the portable sum is forced, although {', '.join(better)} would run here",
-            "Checksums cost several times more CPU.", ("PKTMEND_KERNEL is set",),
-            (Remedy("unset PKTMEND_KERNEL", "the fastest is chosen again"),))
+            "slow-sum",
+            Severity.INFO,
+            f"the portable sum is forced, although {', '.join(better)} would run here",
+            "Checksums cost several times more CPU.",
+            ("PKTMEND_KERNEL is set",),
+            (Remedy("unset PKTMEND_KERNEL", "the fastest is chosen again"),),
+        )

@@ -35,8 +35,10 @@ def explain(packet: BadPacket) -> str:
     right = f", right is {k.expected:0{digits}x}" if k.flags & CheckFlag.HAS_EXPECTED else ""
     vouched = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
     inner = "inner " if k.depth else ""
-    return (f"{clock(packet.time_ns)} {packet.interface} {packet.talk}: {inner}{Proto(k.proto)} checksum"
-            f" {k.stored:0{digits}x}{right} ({packet.cause}): {EXPLAINED[packet.cause]}{vouched}")
+    return (
+        f"{clock(packet.time_ns)} {packet.interface} {packet.talk}: {inner}{Proto(k.proto)} checksum"
+        f" {k.stored:0{digits}x}{right} ({packet.cause}): {EXPLAINED[packet.cause]}{vouched}"
+    )
 
 
 def clock(time_ns: int) -> str:

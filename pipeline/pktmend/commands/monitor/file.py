@@ -37,8 +37,13 @@ class File:
         self.size = self.added = 0
         self._described = 0
         try:
-            self._file: IO[bytes] = standard_output() if path == "-" else open(  # noqa: PTH123, SIM115 - see close()
-                path, "ab" if append else "wb", buffering=0)
+            self._file: IO[bytes] = (
+                standard_output()
+                if path == "-"
+                else open(  # noqa: PTH123, SIM115 - see close()
+                    path, "ab" if append else "wb", buffering=0
+                )
+            )
         except CaptureError:
             raise
         except OSError as error:

@@ -53,8 +53,10 @@ class Collector(PrometheusCollector):
         yield from _plain(snapshot)
         yield from _checks(snapshot)
         errors = CounterMetricFamily(
-            "pktmend_namespace_checksum_errors", "Checksum errors that the kernel itself counted in this network"
-            " namespace, named as nstat names them.", labels=["counter"])
+            "pktmend_namespace_checksum_errors",
+            "Checksum errors that the kernel itself counted in this network namespace, named as nstat names them.",
+            labels=["counter"],
+        )
         for name, n in snapshot.kernel.items():
             errors.add_metric([name], n)
         yield errors
@@ -71,8 +73,9 @@ def _plain(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _checks(snapshot: Snapshot) -> Iterator[Metric]:
-    packets = CounterMetricFamily("pktmend_packets", "Packets read, by the worst status of their own checks.",
-                                  labels=["interface", "status"])
+    packets = CounterMetricFamily(
+        "pktmend_packets", "Packets read, by the worst status of their own checks.", labels=["interface", "status"]
+    )
     checks = CounterMetricFamily("pktmend_checks", "Checksums judged.", labels=["interface", "protocol", "status"])
     causes = CounterMetricFamily("pktmend_bad_checks", "Bad checksums, by cause.", labels=["interface", "cause"])
     for d in snapshot.directions:
@@ -96,8 +99,9 @@ def _file(file: FileCounts) -> Iterator[Metric]:
     yield GaugeMetricFamily("pktmend_writer_up", "Are packets written to the file?", value=int(file.is_writing))
     yield CounterMetricFamily("pktmend_written_packets", "Packets written to the file.", value=file.written)
     yield CounterMetricFamily("pktmend_written_bytes", "Octets written to the file.", value=file.octets)
-    lost = CounterMetricFamily("pktmend_unwritten_packets", "Packets meant for the file and not written.",
-                               labels=["reason"])
+    lost = CounterMetricFamily(
+        "pktmend_unwritten_packets", "Packets meant for the file and not written.", labels=["reason"]
+    )
     for reason, n in {"buffer full": 0, **file.not_written}.items():
         lost.add_metric([reason], n)
     yield lost

@@ -71,8 +71,9 @@ class Screen:
         self._must_sleep = True
 
     def _show(self) -> None:
-        self._live = Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False,
-                          redirect_stderr=False)
+        self._live = Live(
+            console=self._console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
         self._live.start()
         self._keys.open()
 
@@ -175,8 +176,14 @@ class Picture(Lines):
         super().end(snapshot)
         self._state = self._state or State(snapshot)
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
-            console = Console(record=True, width=self.WIDTH, file=nowhere, force_terminal=True,
-                              color_system="truecolor", no_color=False)
+            console = Console(
+                record=True,
+                width=self.WIDTH,
+                file=nowhere,
+                force_terminal=True,
+                color_system="truecolor",
+                no_color=False,
+            )
             console.print(view(self._state, self.WIDTH, self.HEIGHT))
         drawn = console.export_svg(title="pktmend monitor")
         # without the fonts that rich would have a browser fetch from elsewhere

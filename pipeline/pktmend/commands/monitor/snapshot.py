@@ -14,8 +14,19 @@ from pktmend.enums import Cause, Status
 from pktmend.runtime.counters import Direction
 
 SCHEMA: Final = "urn:pktmend:schema:monitor:1"  # of what as_json() returns and `monitor --json` prints
-TRANSPORTS: Final = {1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre",
-                     58: "icmpv6", 132: "sctp", 136: "udplite"}
+TRANSPORTS: Final = {
+    1: "icmp",
+    2: "igmp",
+    4: "ipip",
+    6: "tcp",
+    17: "udp",
+    33: "dccp",
+    41: "ipv6",
+    47: "gre",
+    58: "icmpv6",
+    132: "sctp",
+    136: "udplite",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,15 @@ class BadFlow:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the object that `--json` prints."""
-        return {"interface": self.interface, "flow": str(self.talk), "transport": self.talk.transport,
-                "packets": self.packets, "over": self.over, "last": rfc3339(self.last_ns), "cause": str(self.cause)}
+        return {
+            "interface": self.interface,
+            "flow": str(self.talk),
+            "transport": self.talk.transport,
+            "packets": self.packets,
+            "over": self.over,
+            "last": rfc3339(self.last_ns),
+            "cause": str(self.cause),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +101,16 @@ class BadPacket:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the object that `--json` prints."""
-        return {"time": rfc3339(self.time_ns), "interface": self.interface, "flow": str(self.talk),
-                "transport": self.talk.transport, "caplen": self.caplen, "wirelen": self.wirelen,
-                "cause": str(self.cause), "checks": [check_json(k) for k in self.checks]}
+        return {
+            "time": rfc3339(self.time_ns),
+            "interface": self.interface,
+            "flow": str(self.talk),
+            "transport": self.talk.transport,
+            "caplen": self.caplen,
+            "wirelen": self.wirelen,
+            "cause": str(self.cause),
+            "checks": [check_json(k) for k in self.checks],
+        }
 
 
 @dataclass(frozen=True, slots=True)

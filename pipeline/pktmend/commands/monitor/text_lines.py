@@ -45,22 +45,30 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     """Return what was seen in all."""
     lines = []
     for d in snapshot.directions:
-        lines.append(f"{d.from_}: {d.packets} packets, {d.octets} octets; kernel saw {d.kernel_seen},"
-                     f" dropped {d.kernel_drops}")
+        lines.append(
+            f"{d.from_}: {d.packets} packets, {d.octets} octets; kernel saw {d.kernel_seen}, dropped {d.kernel_drops}"
+        )
         lines += check_lines(d.checks)
-        for n, what in ((d.malformed, "malformed packets"), (d.truncated, "truncated packets"),
-                        (d.claimed_valid, "bad although the kernel vouched for it")):
+        for n, what in (
+            (d.malformed, "malformed packets"),
+            (d.truncated, "truncated packets"),
+            (d.claimed_valid, "bad although the kernel vouched for it"),
+        ):
             if n:
                 lines.append(f"  {what}: {n}")
     if snapshot.flows:
         lines.append("most bad packets:")
-        lines += [f"  {f.interface} {f.talk}  {f.talk.transport}  {f.packets}  {f.cause}"
-                  for f in snapshot.flows[:SUMMARY_FLOWS]]
+        lines += [
+            f"  {f.interface} {f.talk}  {f.talk.transport}  {f.packets}  {f.cause}"
+            for f in snapshot.flows[:SUMMARY_FLOWS]
+        ]
     if counted := {name: n for name, n in snapshot.kernel_errors.items() if n}:
         lines.append(f"the kernel itself counted: {words(counted)}")
     if (file := snapshot.file) is not None:
-        lines.append(f"{file.path}: {file.written} packets written, {file.octets} octets in {file.files} files;"
-                     f" not written: {words(file.not_written)}")
+        lines.append(
+            f"{file.path}: {file.written} packets written, {file.octets} octets in {file.files} files;"
+            f" not written: {words(file.not_written)}"
+        )
         if file.buffered:
             lines[-1] += f"; left in the buffer: {file.buffered}"
     return lines

@@ -76,8 +76,8 @@ def view(state: State, width: int, height: int, *, is_ascii: bool = False) -> Re
 def _shortened(table: Table, rows: int) -> Table:
     """Cut a table to so many rows."""
     for column in table.columns:
-        del column._cells[max(0, rows):]
-    del table.rows[max(0, rows):]
+        del column._cells[max(0, rows) :]
+    del table.rows[max(0, rows) :]
     return table
 
 
@@ -118,13 +118,20 @@ def _interfaces(state: State, width: int) -> Table:
     for d in state.snapshot.directions:
         rate = state.history.rates.get(d.from_)
         bad, drops = d.status.get("bad", 0), d.kernel_drops
-        cells = [Text(d.from_), Text(scaled(rate.packets) if rate else "-"),
-                 Text(f"{rate.bits / 1e6:.1f}" if rate else "-"),
-                 Text(scaled(rate.bad) if rate else "-", style=BAD_STYLE if rate and rate.bad else "")]
+        cells = [
+            Text(d.from_),
+            Text(scaled(rate.packets) if rate else "-"),
+            Text(f"{rate.bits / 1e6:.1f}" if rate else "-"),
+            Text(scaled(rate.bad) if rate else "-", style=BAD_STYLE if rate and rate.bad else ""),
+        ]
         if not is_narrow:
             cells += [Text(str(d.packets)), Text(str(bad), style=BAD_STYLE if bad else "")]
-        cells.append(Text(str(drops) if not (rate and rate.drops) else f"{drops} +{scaled(rate.drops)}/s",
-                          style=ALARM if drops else ""))
+        cells.append(
+            Text(
+                str(drops) if not (rate and rate.drops) else f"{drops} +{scaled(rate.drops)}/s",
+                style=ALARM if drops else "",
+            )
+        )
         table.add_row(*cells)
     return table
 
@@ -139,8 +146,12 @@ def _outcomes(state: State, width: int, bars: str) -> Table:
     for name in (*bad, *(name for name in FINE if name in found)):
         past = state.history.outcomes.get(name)
         style = STYLES.get(name, BAD_STYLE)
-        table.add_row(Text(name, style=style), Text(str(found[name])), Text(scaled(past[-1]) if past else "-"),
-                      Text(sparkline(past or (), room, bars), style=style))
+        table.add_row(
+            Text(name, style=style),
+            Text(str(found[name])),
+            Text(scaled(past[-1]) if past else "-"),
+            Text(sparkline(past or (), room, bars), style=style),
+        )
     return table
 
 
@@ -163,8 +174,11 @@ def _count(status: str, n: int) -> Text:
 def _flows(state: State, width: int) -> Table:
     """The flows with bad packets."""
     is_narrow = width < NARROW
-    table = _table("worst flows", "bad", "cause") if is_narrow else _table(
-        "worst flows", "bad", "cause", "protocol", "interface")
+    table = (
+        _table("worst flows", "bad", "cause")
+        if is_narrow
+        else _table("worst flows", "bad", "cause", "protocol", "interface")
+    )
     for column in table.columns[2:]:
         column.justify = "left"
     table.columns[0].ratio = 1

@@ -113,8 +113,15 @@ def _open(name: str, options: MonitorOptions, ring_kib: int) -> Ring:
     require_interface(name)
     incoming_only = options.direction == "in" or (options.direction == "inout" and is_loopback(name))
     block = min(BLOCK, max(1 << 18, (ring_kib << 10) // 8))
-    return Ring(name, outgoing=not incoming_only, promiscuous=options.promiscuous, program=bpf_filter.NOTHING,
-                block_size=block, blocks=max(2, (ring_kib << 10) // block), retire_blk_tov_ms=RETIRE_MS)
+    return Ring(
+        name,
+        outgoing=not incoming_only,
+        promiscuous=options.promiscuous,
+        program=bpf_filter.NOTHING,
+        block_size=block,
+        blocks=max(2, (ring_kib << 10) // block),
+        retire_blk_tov_ms=RETIRE_MS,
+    )
 
 
 def _program(name: str, options: MonitorOptions) -> bytes:

@@ -77,8 +77,12 @@ class Writer:
                 self._tell("writer", f"{name}: not written: a file has room for {SECTION_INTERFACES} interfaces")
                 return None
             self._interfaces.append((name, link))
-        spool = _core.Spool(self._spool_size, interface=self._interfaces.index((name, link)),
-                            only_bad=self._options.only_bad, snaplen=self._options.snaplen)
+        spool = _core.Spool(
+            self._spool_size,
+            interface=self._interfaces.index((name, link)),
+            only_bad=self._options.only_bad,
+            snaplen=self._options.snaplen,
+        )
         with self._lock:
             spool.stop(bool(self._reason))
             self._spools.append(spool)

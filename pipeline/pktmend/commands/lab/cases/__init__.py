@@ -8,8 +8,20 @@ from collections.abc import Iterator
 from pktmend.errors import ConfigError
 from pktmend.testbed.transcript import Case
 
-NAMES = ("veth", "corrupt-veth", "ovs-netdev", "ovs-tap", "relay", "tap", "xdp", "vxlan", "vxlan-nat", "nat-delta",
-         "dhcp", "bit-errors")
+NAMES = (
+    "veth",
+    "corrupt-veth",
+    "ovs-netdev",
+    "ovs-tap",
+    "relay",
+    "tap",
+    "xdp",
+    "vxlan",
+    "vxlan-nat",
+    "nat-delta",
+    "dhcp",
+    "bit-errors",
+)
 
 
 def find(name: str) -> Case:

@@ -36,5 +36,4 @@ def play(world: World, show: Show) -> None:
         hop.join("port-a", "port-b", back=flip)
 
 
-CASE = Case("bit-errors", "a link that flips bits: damaged data, not an offload", "bit-errors", play,
-            needs=TOOLS)
+CASE = Case("bit-errors", "a link that flips bits: damaged data, not an offload", "bit-errors", play, needs=TOOLS)

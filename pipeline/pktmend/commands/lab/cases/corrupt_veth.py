@@ -108,9 +108,12 @@ def injected(show: Show, site: Site, hop: Hop, out: str = "port-a") -> str:
         s.settimeout(1)
         return s
 
-    with (site.a.call(listen) as application, site.node.call(lambda: tap("port-b", lib.ETH_P_ALL)) as heard,
-          site.node.call(lambda: tap(out, 0)) as injector,
-          site.b.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender):
+    with (
+        site.a.call(listen) as application,
+        site.node.call(lambda: tap("port-b", lib.ETH_P_ALL)) as heard,
+        site.node.call(lambda: tap(out, 0)) as injector,
+        site.b.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender,
+    ):
         site.b.neighbour("eth0", CLIENT, site.a.hardware_address("eth0"))
         sender.sendto(MESSAGE, (CLIENT, UDP_PORT))
         while MESSAGE not in (frame := heard.recv(4096)):
@@ -125,5 +128,10 @@ def injected(show: Show, site: Site, hop: Hop, out: str = "port-a") -> str:
     return "nothing" if not got else "sent" if got == MESSAGE else "damaged"
 
 
-CASE = Case("corrupt-veth", "damaged data reaches the application: the kernel vouches for it", "vouched-for-bad", play,
-            needs=TOOLS)
+CASE = Case(
+    "corrupt-veth",
+    "damaged data reaches the application: the kernel vouches for it",
+    "vouched-for-bad",
+    play,
+    needs=TOOLS,
+)

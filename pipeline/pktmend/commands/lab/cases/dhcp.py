@@ -20,10 +20,21 @@ def play(world: World, show: Show) -> None:
     site = containers(world)
     show.act("A DHCP server (dnsmasq) in b, a client (udhcpc) in a; joined within the kernel, which keeps its note")
     site.a.run("ip", "address", "flush", "dev", "eth0")
-    site.b.spawn("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0",
-                 "--bind-interfaces", "--dhcp-range=10.7.0.50,10.7.0.99,255.255.255.0,2m", "--no-ping", "--user=root",
-                 "--log-dhcp", f"--log-facility={site.folder / 'log'}", f"--dhcp-leasefile={site.folder / 'leases'}",
-                 f"--pid-file={site.folder / 'pid'}")
+    site.b.spawn(
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--interface=eth0",
+        "--bind-interfaces",
+        "--dhcp-range=10.7.0.50,10.7.0.99,255.255.255.0,2m",
+        "--no-ping",
+        "--user=root",
+        "--log-dhcp",
+        f"--log-facility={site.folder / 'log'}",
+        f"--dhcp-leasefile={site.folder / 'leases'}",
+        f"--pid-file={site.folder / 'pid'}",
+    )
     hop = Hop(site.node, "port-a", "port-b")
     show.symptom("the client gets a lease where the note is kept", gets_lease(show, site.a))
 
@@ -62,5 +73,10 @@ def gets_lease(show: Show, client: Host) -> bool:
     return show.run(client, *ASK, pick="lease").returncode == 0
 
 
-CASE = Case("dhcp", "DHCP offers with a leaked checksum, dropped by a client with a raw socket",
-            "dhcp-raw-client", play, needs=("dnsmasq", "udhcpc", "curl"))
+CASE = Case(
+    "dhcp",
+    "DHCP offers with a leaked checksum, dropped by a client with a raw socket",
+    "dhcp-raw-client",
+    play,
+    needs=("dnsmasq", "udhcpc", "curl"),
+)

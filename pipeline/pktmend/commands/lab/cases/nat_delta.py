@@ -18,8 +18,10 @@ def translate(*, right: bool) -> tuple[Code, Code]:
     """Return what Hop.join() does to frames: SERVICE becomes b's address, and back; right: TCP's checksum with it."""
     there = middlebox.update(IPPROTO_TCP, SERVICE, SERVER) if right else []
     back = middlebox.update(IPPROTO_TCP, SERVER, SERVICE)
-    return (middlebox.rewrite(IP_TARGET, SERVICE, SERVER, also=there),
-            middlebox.rewrite(IP_SOURCE, SERVER, SERVICE, also=back))
+    return (
+        middlebox.rewrite(IP_TARGET, SERVICE, SERVER, also=there),
+        middlebox.rewrite(IP_SOURCE, SERVER, SERVICE, also=back),
+    )
 
 
 def play(world: World, show: Show) -> None:
@@ -41,5 +43,10 @@ def play(world: World, show: Show) -> None:
         hop.join("port-a", "port-b", *translate(right=False))
 
 
-CASE = Case("nat-delta", "a hop rewrites an address and leaves TCP's checksum as it was", "nat-without-update", play,
-            needs=TOOLS)
+CASE = Case(
+    "nat-delta",
+    "a hop rewrites an address and leaves TCP's checksum as it was",
+    "nat-without-update",
+    play,
+    needs=TOOLS,
+)

@@ -31,5 +31,10 @@ def play(world: World, show: Show) -> None:
     switch.ports("port-a", "port-b")
 
 
-CASE = Case("ovs-netdev", "containers on Open vSwitch's userspace datapath: ping works, TCP dies", "metadata-lost",
-            play, needs=(*PROGRAMS, *TOOLS))
+CASE = Case(
+    "ovs-netdev",
+    "containers on Open vSwitch's userspace datapath: ping works, TCP dies",
+    "metadata-lost",
+    play,
+    needs=(*PROGRAMS, *TOOLS),
+)

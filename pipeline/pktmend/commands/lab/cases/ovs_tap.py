@@ -26,8 +26,10 @@ def play(world: World, show: Show) -> None:
     b.address("eth0", f"{SERVER}/24")
     b.offload("eth0", tx=False)  # the fault shown is the instance's alone
     site = Site(a, b, node, serve(b))
-    show.act("Instance a: its eth0 and the node's tap0 are joined by a hypervisor that passes checksum offload on,\n"
-             "as QEMU does; tap0 and container b (tx off) are ports of Open vSwitch (datapath_type=netdev)")
+    show.act(
+        "Instance a: its eth0 and the node's tap0 are joined by a hypervisor that passes checksum offload on,\n"
+        "as QEMU does; tap0 and container b (tx off) are ports of Open vSwitch (datapath_type=netdev)"
+    )
     inside = open_tap(a, "eth0", header=True, offload=SEGMENTS)
     a.address("eth0", f"{CLIENT}/24")
     copy(node, inside, open_tap(node, "tap0", header=True, offload=SEGMENTS))
@@ -43,5 +45,10 @@ def play(world: World, show: Show) -> None:
     switch.ports("tap0", "port-b")
 
 
-CASE = Case("ovs-tap", "an instance on a TAP behind Open vSwitch's userspace datapath: ping works, TCP dies",
-            "metadata-lost", play, needs=(*PROGRAMS, *TOOLS))
+CASE = Case(
+    "ovs-tap",
+    "an instance on a TAP behind Open vSwitch's userspace datapath: ping works, TCP dies",
+    "metadata-lost",
+    play,
+    needs=(*PROGRAMS, *TOOLS),
+)

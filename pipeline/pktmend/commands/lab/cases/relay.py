@@ -24,5 +24,4 @@ def play(world: World, show: Show) -> None:
     relay.ports("port-a", "port-b")
 
 
-CASE = Case("relay", "a plain copy between packet sockets loses the kernel's note", "metadata-lost", play,
-            needs=TOOLS)
+CASE = Case("relay", "a plain copy between packet sockets loses the kernel's note", "metadata-lost", play, needs=TOOLS)

@@ -59,5 +59,4 @@ def play(world: World, show: Show) -> None:
     start(site, header=False)
 
 
-CASE = Case("tap", "a TAP with checksum offload and no virtio-net header", "tap-without-vnet-header", play,
-            needs=TOOLS)
+CASE = Case("tap", "a TAP with checksum offload and no virtio-net header", "tap-without-vnet-header", play, needs=TOOLS)

@@ -39,5 +39,10 @@ def play(world: World, show: Show) -> None:
     show.cure("no checksum error is counted", errors(a, b) == 0)
 
 
-CASE = Case("veth", "a default veth pair: every checksum pending, nothing wrong", "offload-pending", play,
-            needs=("tcpdump", "iperf3", "curl", "ping"))
+CASE = Case(
+    "veth",
+    "a default veth pair: every checksum pending, nothing wrong",
+    "offload-pending",
+    play,
+    needs=("tcpdump", "iperf3", "curl", "ping"),
+)

@@ -44,5 +44,10 @@ def play(world: World, show: Show) -> None:
     relay.ports("port-a", "port-b")
 
 
-CASE = Case("vxlan", "a tunnel's inner checksum is left unfinished, and the hop below loses the note",
-            "tunnel-inner-unfinished", play, needs=TOOLS)
+CASE = Case(
+    "vxlan",
+    "a tunnel's inner checksum is left unfinished, and the hop below loses the note",
+    "tunnel-inner-unfinished",
+    play,
+    needs=TOOLS,
+)

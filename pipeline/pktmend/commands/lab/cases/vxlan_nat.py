@@ -30,15 +30,19 @@ def translate(*, leaves_zero: bool) -> tuple[Code, Code]:
 
     there = update(SERVICE, SERVER, lib.BPF_F_MARK_MANGLED_0 if leaves_zero else 0)
     back = update(SERVER, SERVICE, lib.BPF_F_MARK_MANGLED_0)
-    return (middlebox.rewrite(IP_TARGET, SERVICE, SERVER, also=there),
-            middlebox.rewrite(IP_SOURCE, SERVER, SERVICE, also=back))
+    return (
+        middlebox.rewrite(IP_TARGET, SERVICE, SERVER, also=there),
+        middlebox.rewrite(IP_SOURCE, SERVER, SERVICE, also=back),
+    )
 
 
 def play(world: World, show: Show) -> None:
     """Break TCP in a VXLAN by NAT; cure it by NAT that knows what 0 means, then by recomputing behind it."""
     site = containers(world)
-    show.act(f"a and b are tunnel ends (VXLAN without UDP checksums); a sends to {SERVICE}, which the node\n"
-             "translates, updating the outer checksum of 0 for it")
+    show.act(
+        f"a and b are tunnel ends (VXLAN without UDP checksums); a sends to {SERVICE}, which the node\n"
+        "translates, updating the outer checksum of 0 for it"
+    )
     tunnel(show, site, "noudpcsum", remote=SERVICE)
     site.a.neighbour("eth0", SERVICE, site.b.hardware_address("eth0"))
     hop = Hop(site.node, "port-a", "port-b", *translate(leaves_zero=False))
@@ -59,5 +63,6 @@ def play(world: World, show: Show) -> None:
         hop.join("port-a", "port-b", *translate(leaves_zero=False))
 
 
-CASE = Case("vxlan-nat", "NAT updates a VXLAN's outer checksum of 0 (Kubernetes' 63 seconds)", "nat-on-zero", play,
-            needs=TOOLS)
+CASE = Case(
+    "vxlan-nat", "NAT updates a VXLAN's outer checksum of 0 (Kubernetes' 63 seconds)", "nat-on-zero", play, needs=TOOLS
+)

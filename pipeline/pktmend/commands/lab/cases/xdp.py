@@ -30,5 +30,4 @@ def play(world: World, show: Show) -> None:
     hop.join("port-a", "port-b")
 
 
-CASE = Case("xdp", "XDP redirect between veths loses the kernel's note", "xdp-hop", play,
-            needs=TOOLS)
+CASE = Case("xdp", "XDP redirect between veths loses the kernel's note", "xdp-hop", play, needs=TOOLS)
