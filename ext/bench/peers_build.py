@@ -1,4 +1,6 @@
-"""Compile the peers of `pktmend bench` and its clock; run by setup.py (cffi_modules), the result is pktmend.commands.bench._peers.
+"""Compile the peers of `pktmend bench` and its clock; run by setup.py (cffi_modules).
+
+The result is pktmend.commands.bench._peers.
 
 -O3 and nothing else: what the peers' own builds use for a processor they do not know.
 """

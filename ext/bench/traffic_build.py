@@ -1,4 +1,7 @@
-"""Compile the traffic of `pktmend bench gen` and `receive`; run by setup.py (cffi_modules): pktmend.commands.bench._traffic."""
+"""Compile the traffic of `pktmend bench gen` and `receive`; run by setup.py (cffi_modules).
+
+The result is pktmend.commands.bench._traffic.
+"""
 
 from cffi import FFI
 

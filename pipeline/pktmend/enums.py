@@ -1,4 +1,4 @@
-"""The words of DESIGN section 2 and 4 as enumerations; their numbers are those of <pktmend/stage.h> (a test compares them)."""
+"""The engine's words as enumerations; their numbers are those of <pktmend/stage.h> (a test compares them)."""
 
 from __future__ import annotations
 

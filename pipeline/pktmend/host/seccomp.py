@@ -6,7 +6,8 @@ Rules of this file:
    Nothing is killed for it: a call that was forgotten here must not end a bridge.  A foreign system call table is.
 3. It holds for every thread of the process (TSYNC), for those to come, and for good.
 
-Not here: who may do what (pktmend.host.privileges), and which files are read; a filter cannot see what a path points to.
+Not here: who may do what (pktmend.host.privileges), and which files are read; a filter cannot
+see what a path points to.
 
 Source: seccomp(2); Linux Documentation/userspace-api/seccomp_filter.rst.
 """

@@ -65,7 +65,7 @@ class Ring:
     slots:       number of V2 slots.
     outgoing:    also see what this host sends out of the interface (never for a bridge: it would read its own output).
     promiscuous: also see what is addressed to others.
-    program:     a classic BPF program that the kernel runs on each frame (see pktmend.packetio.bpf_filter.for_interface).
+    program:     a classic BPF program that the kernel runs on each frame (see bpf_filter.for_interface).
 
     Closed explicitly or as a context manager.  Raises CaptureError, PrivilegeError, ConfigError.
     """

@@ -11,8 +11,8 @@
         ...
         return 0
 
-`batch` points at the pp_batch of <pktmend/stage.h>, whose columns are addresses; `column` makes an array of one.  Nothing here
-checks bounds: that is the price of compiled code.  Needs numba.
+`batch` points at the pp_batch of <pktmend/stage.h>, whose columns are addresses; `column` makes an array of one.
+Nothing here checks bounds: that is the price of compiled code.  Needs numba.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def flagged(case: Case) -> list[Finding]:
                 "double-completion",
                 surely(done),
                 [
-                    f"{quantity(len(done), 'checksum is')} finished and right, and still flagged as unfinished: whoever "
+                    f"{quantity(len(done), 'checksum is')} finished and right, and still flagged as unfinished: "
+                    "whoever "
                     "completes it next turns it into the bare pseudo-header sum"
                 ],
                 done,

@@ -124,8 +124,10 @@ def alike(case: Case) -> list[Finding]:
             case,
             mine,
             [
-                f"in {quantity(len(pairs), 'packet')} the checksums of the IPv4 header and of what it carries are off by the "
-                f"same difference ({differences}): what both cover, an address or the length, was changed after they were "
+                f"in {quantity(len(pairs), 'packet')} the checksums of the IPv4 header and of what it carries are off by "
+                "the "
+                f"same difference ({differences}): what both cover, an address or the length, was changed after they "
+                "were "
                 "made; of random damage 1 in 65,536 would be"
             ],
             "likely",

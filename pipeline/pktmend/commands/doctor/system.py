@@ -48,7 +48,8 @@ def counters(view: View) -> Iterator[Finding]:
                 if severity is Severity.INFO
                 else "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
                 if rose
-                else "None is rising now: the cause may be gone, or its traffic idle. `diagnose` tells while traffic runs."
+                else "None is rising now: the cause may be gone, or its traffic idle. "
+                "`diagnose` tells while traffic runs."
             ),
             tuple(
                 f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(spot, name)
