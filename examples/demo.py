@@ -16,18 +16,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 from pktmend.testbed import ovs
-from pktmend.testbed.netns import World, require_programs
+from pktmend.testbed.netns import Testbed, require_programs
 from pktmend.testbed.relay import Relay
 from pktmend.testbed.topology import TOOLS, bridged, contact, containers
-from pktmend.testbed.transcript import Show
+from pktmend.testbed.transcript import Transcript
 
 CAPTURE = Path(__file__).with_name("leaked.pcap")
 SIZE = 50 << 20
 
 
-def play(world: World, show: Show, kind: str) -> bool:
+def play(world: Testbed, show: Transcript, kind: str) -> bool:
     """Build the world and play both acts; True if everything went as it should."""
     site = containers(world, size=SIZE)
     switch = ovs.OpenVSwitch(site.node) if kind == "ovs" else Relay(site.node)
@@ -60,16 +60,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--switch", choices=["auto", "ovs", "relay"], default="auto")
     kind = parser.parse_args().switch
-    show = Show()
+    show = Transcript()
     if kind == "auto":
         kind = "ovs" if ovs.is_installed() else "relay"
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(130))
     try:
         require_programs(TOOLS)
-        with World() as world:
+        with Testbed() as world:
             good = play(world, show, kind)
-    except PipelineError as error:
+    except PktmendError as error:
         show.say(f"The live demo cannot run here: {error}")
         show.say(f"What works without: pktmend check -r {os.path.relpath(CAPTURE)}\n")
         subprocess.run(

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from pktmend._core import Batch, Check, NativeStage, batch_of, checksum, crc32c, kernels, use_kernel
     from pktmend.enums import Cause, CheckFlag, Drop, OnError, PacketFlag, Proto, Reason, RepairPolicy, Status, Verdict
     from pktmend.errors import (
-        CaptureError,
         ConfigError,
         FormatError,
-        PipelineError,
+        OSFailure,
+        PktmendError,
         PrivilegeError,
         StageError,
         ViewError,
     )
     from pktmend.packetio.afpacket import Emit, Ring
     from pktmend.packetio.capture import Capture, Copy, Writer
-    from pktmend.runtime.counters import Direction
+    from pktmend.runtime.counters import Counters
     from pktmend.runtime.pipeline import Null, Pipeline
     from pktmend.runtime.stages import (
         build_native,
@@ -51,8 +51,8 @@ __version__ = VERSION
 _HOME = {
     "pktmend._core": "Batch Check NativeStage batch_of checksum crc32c kernels use_kernel",
     "pktmend.packetio.afpacket": "Emit Ring",
-    "pktmend.runtime.counters": "Direction",
-    "pktmend.errors": "CaptureError ConfigError FormatError PipelineError PrivilegeError StageError ViewError",
+    "pktmend.runtime.counters": "Counters",
+    "pktmend.errors": "OSFailure ConfigError FormatError PktmendError PrivilegeError StageError ViewError",
     "pktmend.runtime.pipeline": "Null Pipeline",
     "pktmend.enums": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
     "pktmend.packetio.capture": "Capture Copy Writer",
@@ -65,22 +65,22 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.
 __all__ = [
     "Batch",
     "Capture",
-    "CaptureError",
     "Cause",
     "Check",
     "CheckFlag",
     "ConfigError",
     "Copy",
-    "Direction",
+    "Counters",
     "Drop",
     "Emit",
     "FormatError",
     "NativeStage",
     "Null",
+    "OSFailure",
     "OnError",
     "PacketFlag",
     "Pipeline",
-    "PipelineError",
+    "PktmendError",
     "PrivilegeError",
     "Proto",
     "Reason",

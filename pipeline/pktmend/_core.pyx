@@ -26,7 +26,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from pktmend._engine cimport *
 from pktmend.stage cimport *
 
-from pktmend.errors import CaptureError, ConfigError, FormatError, StageError, ViewError
+from pktmend.errors import OSFailure, ConfigError, FormatError, StageError, ViewError
 
 ABI = PP_ABI
 CAPSULE = "pktmend.stage/1"
@@ -35,9 +35,9 @@ SIZES = {"statuses": PP_STATUSES, "causes": PP_CAUSES, "reasons": PP_REASONS, "p
 
 
 cdef int check(int rc, str what) except -1:
-    """Turn -errno into CaptureError."""
+    """Turn -errno into OSFailure."""
     if rc < 0:
-        raise CaptureError(f"{what}: {os.strerror(-rc)}", error=-rc)
+        raise OSFailure(f"{what}: {os.strerror(-rc)}", error=-rc)
     return rc
 
 

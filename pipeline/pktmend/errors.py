@@ -15,7 +15,7 @@ EXIT_MISSING: Final = 4
 EXIT_DATA: Final = 5
 
 
-class PipelineError(Exception):
+class PktmendError(Exception):
     """Root of this tree.
 
     detail:    one sentence, what and where.
@@ -34,31 +34,31 @@ class PipelineError(Exception):
         return f"{self.detail} ({self.hint})" if self.hint else self.detail
 
 
-class ConfigError(PipelineError, ValueError):
+class ConfigError(PktmendError, ValueError):
     """A value that cannot work: the caller's mistake."""
 
     exit_code = EXIT_USAGE
 
 
-class CaptureError(PipelineError, OSError):
+class OSFailure(PktmendError, OSError):
     """The system refused: errno, the interface or file it was about, and a hint."""
 
     exit_code = EXIT_MISSING
 
     def __init__(self, detail: str, hint: str = "", error: int = 0, interface: str = "") -> None:
-        PipelineError.__init__(self, detail, hint)
+        PktmendError.__init__(self, detail, hint)
         self.errno = error or None
         self.strerror = os.strerror(error) if error else None
         self.interface = interface
 
 
-class PrivilegeError(CaptureError, PermissionError):
+class PrivilegeError(OSFailure, PermissionError):
     """A capability is missing; the detail names it."""
 
     exit_code = EXIT_PRIVILEGE
 
 
-class FormatError(PipelineError, ValueError):
+class FormatError(PktmendError, ValueError):
     """A capture file that is not one, or is broken: offset is the octet in the file where reading stopped."""
 
     exit_code = EXIT_DATA
@@ -68,7 +68,7 @@ class FormatError(PipelineError, ValueError):
         self.offset = offset
 
 
-class StageError(PipelineError):
+class StageError(PktmendError):
     """A stage failed; the original is __cause__, stage names it."""
 
     def __init__(self, detail: str, hint: str = "", stage: str = "") -> None:

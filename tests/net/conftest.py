@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from line import Line
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 from sanitizing import Build
 
 HERE = Path(__file__).parent
@@ -27,21 +27,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def line() -> Iterator[Line]:
-    with World() as world:
+    with Testbed() as world:
         yield Line(world)
 
 
 @pytest.fixture
 def make_line() -> Iterator[Callable[[int], Line]]:
     """Make lines of a chosen MTU."""
-    with World() as world:
+    with Testbed() as world:
         yield lambda mtu: Line(world, mtu)
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Host, Host]]:
     """Two hosts on one veth pair, eth0 each."""
-    with World() as world:
+    with Testbed() as world:
         a, b = world.host("a"), world.host("b")
         world.veth(a, "eth0", b, "eth0")
         yield a, b

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from pktmend.testbed.netns import Host, World, end
+from pktmend.testbed.netns import Host, Testbed, end
 from tools import PATIENCE, until
 
 TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = 0x0002, 0x0001, 0x1000, 0x4000, 0x01
@@ -136,7 +136,7 @@ def assert_ledger(d: dict[str, Any]) -> None:
 class Line:
     """Hosts a and b, joined through node."""
 
-    def __init__(self, world: World, mtu: int = 1500) -> None:
+    def __init__(self, world: Testbed, mtu: int = 1500) -> None:
         self.world = world
         self.a, self.b, self.node = world.host("a"), world.host("b"), world.host("node")
         world.veth(self.a, "eth0", self.node, "pa", mtu=mtu)

@@ -14,8 +14,8 @@ import pytest
 import frames as f
 import tapes as t
 from line import open_tap, put
-from pktmend.errors import CaptureError
-from pktmend.testbed.netns import Host, World
+from pktmend.errors import OSFailure
+from pktmend.testbed.netns import Host, Testbed
 from test_diagnose_live import during, evidence, names
 from tools import need
 
@@ -29,7 +29,7 @@ def masquerade(node: Host) -> None:
     )
     try:
         node.run("nft", rules)
-    except CaptureError as error:
+    except OSFailure as error:
         pytest.skip(f"no nftables NAT in this kernel: {error}")
 
 
@@ -40,7 +40,7 @@ def tracked(node: Host) -> str:
 
 
 def test_conntrack_names_the_original_of_what_was_translated() -> None:
-    with World() as world:
+    with Testbed() as world:
         a, node, b = (world.host(name) for name in ("a", "node", "b"))
         world.veth(a, "eth0", node, "pa")
         world.veth(b, "eth0", node, "pb")

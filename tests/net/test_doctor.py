@@ -21,7 +21,7 @@ from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device, transf
 from pktmend.commands.doctor import examine, look
 from pktmend.commands.doctor.kernels import BUGS, kernel_bugs
 from pktmend.testbed import ovs
-from pktmend.testbed.netns import Host, World, end
+from pktmend.testbed.netns import Host, Testbed, end
 from tools import PATIENCE, ROOT, need, until
 
 REDIRECT = """
@@ -40,8 +40,8 @@ char _license[] __attribute__((section("license"), used)) = "GPL";
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
+def world() -> Iterator[Testbed]:
+    with Testbed() as world:
         yield world
 
 
@@ -198,7 +198,7 @@ def test_addresses_beside_a_hop_and_their_remedies(line: Line) -> None:
     assert not {"arp-flux", "address-on-port"} & names(doctor(line.node)[0])
 
 
-def test_address_on_a_port_of_the_kernel_bridge(world: World) -> None:
+def test_address_on_a_port_of_the_kernel_bridge(world: Testbed) -> None:
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")
     a.run("ip", "link", "add", "br0", "type", "bridge")
@@ -211,7 +211,7 @@ def test_address_on_a_port_of_the_kernel_bridge(world: World) -> None:
     assert names(doctor(a, expect=0)[0]) == set()
 
 
-def test_two_interfaces_in_one_network(world: World) -> None:
+def test_two_interfaces_in_one_network(world: Testbed) -> None:
     a = world.host("a")
     world.veth(a, "x", a, "y")
     a.address("x", "10.9.0.1/24")
@@ -222,7 +222,7 @@ def test_two_interfaces_in_one_network(world: World) -> None:
     assert names(doctor(a, expect=0)[0]) == set()
 
 
-def test_tap_with_checksum_offload_needs_the_header(world: World) -> None:
+def test_tap_with_checksum_offload_needs_the_header(world: Testbed) -> None:
     a = world.host("a")
     fds = [
         open_tap_device(a, "bad0", TAP | NO_PI, TUN_F_CSUM),
@@ -273,7 +273,7 @@ def test_generic_xdp_keeps_the_note_and_drops_super_frames(line: Line, tmp_path:
     assert names(doctor(line.node, expect=0)[0]) == set()
 
 
-def test_tunnel_settings_that_need_the_other_end(world: World) -> None:
+def test_tunnel_settings_that_need_the_other_end(world: Testbed) -> None:
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")
     make = ["ip", "link", "add"]
@@ -440,7 +440,7 @@ def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
         ("6.12.1", set()),
     ],
 )
-def test_kernel_versions_and_their_bugs(world: World, release: str, expected: set[str]) -> None:
+def test_kernel_versions_and_their_bugs(world: Testbed, release: str, expected: set[str]) -> None:
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")
     a.offload("eth0", tx=False)
@@ -473,7 +473,7 @@ def test_kernel_versions_and_their_bugs(world: World, release: str, expected: se
     assert found <= {bug.name for bug in BUGS}
 
 
-def test_finding_of_another_path_is_not_reported(line: Line, world: World) -> None:
+def test_finding_of_another_path_is_not_reported(line: Line, world: Testbed) -> None:
     start_relay(line)
     c, d = world.host("c"), world.host("d")
     world.veth(c, "eth0", d, "eth0")

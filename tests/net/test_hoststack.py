@@ -13,7 +13,7 @@ import pytest
 
 import frames as f
 from line import ADDRESSES, Bridge, Line, everything, open_tap, seen
-from pktmend.testbed.netns import World, end
+from pktmend.testbed.netns import Testbed, end
 from tools import PATIENCE, until
 
 OWN = "10.7.0.77"  # of the node, on pa
@@ -354,7 +354,7 @@ def test_no_frame_goes_back_where_it_came_from(line: Line, options: tuple[str, .
 
 def test_ring_of_two_bridges_is_survived() -> None:
     """A loop without spanning tree: a broadcast goes round for ever.  Both still end at once, and count right."""
-    with World() as world:
+    with Testbed() as world:
         one, two = world.host("one"), world.host("two")
         for name in ("x", "y"):
             world.veth(one, name, two, name)

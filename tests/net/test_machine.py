@@ -16,20 +16,20 @@ from typing import Any
 import pytest
 
 from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, inode, open_tap, open_tap_device
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.conntrack import read_connections
 from pktmend.host.ethtool import read_features
 from pktmend.host.machine import read_machine
 from pktmend.host.model import Interface, Machine, Place
 from pktmend.host.namespaces import call, find_namespace, list_namespaces
 from pktmend.host.packet_sockets import xdp_sockets
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 from tools import need
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
+def world() -> Iterator[Testbed]:
+    with Testbed() as world:
         yield world
 
 
@@ -57,7 +57,7 @@ def facts(machine: Machine, host: Host, name: str) -> Interface:
     return next(i for i in place_of(machine, host).interfaces if i.name == name)
 
 
-def test_features_are_those_of_ethtool(world: World) -> None:
+def test_features_are_those_of_ethtool(world: Testbed) -> None:
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")
     a.run("ethtool", "-K", "eth0", "tx", "off", "gro", "on", "rxvlan", "off")
@@ -72,7 +72,7 @@ def test_features_are_those_of_ethtool(world: World) -> None:
     assert facts(machine, b, "eth0").leaves_checksums and facts(machine, b, "eth0").makes_super_frames
 
 
-def test_interfaces_are_those_of_iproute2(world: World) -> None:
+def test_interfaces_are_those_of_iproute2(world: Testbed) -> None:
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0", mtu=9000)
     a.address("eth0", "10.1.0.1/24", "fd01::1/64")
@@ -122,7 +122,7 @@ def test_interfaces_are_those_of_iproute2(world: World) -> None:
     assert sorted(facts(machine, a, "eth0").addresses) == sorted(f"{x['local']}/{x['prefixlen']}" for x in addresses)
 
 
-def test_veth_peer_is_found_in_a_namespace_without_a_name(world: World) -> None:
+def test_veth_peer_is_found_in_a_namespace_without_a_name(world: Testbed) -> None:
     a = world.host("a")
     sleeper = a.spawn("unshare", "-n", "sleep", "60")
     own = inode(f"/run/netns/{a.namespace}")
@@ -143,7 +143,7 @@ def test_veth_peer_is_found_in_a_namespace_without_a_name(world: World) -> None:
     assert find_namespace(str(sleeper.pid)).inode == right.namespace.inode
 
 
-def test_veth_pair_inside_one_namespace(world: World) -> None:
+def test_veth_pair_inside_one_namespace(world: Testbed) -> None:
     a = world.host("a")
     world.veth(a, "x", a, "y")
     machine = read_machine()
@@ -151,7 +151,7 @@ def test_veth_pair_inside_one_namespace(world: World) -> None:
     assert machine.peer_of(x) == y and machine.peer_of(y) == x and not x.peer_is_elsewhere
 
 
-def test_namespaces_are_named_as_ip_netns_names_them(world: World) -> None:
+def test_namespaces_are_named_as_ip_netns_names_them(world: Testbed) -> None:
     a = world.host("a")
     by_name = {n.name: n for n in list_namespaces().found if n.name}
     ours = by_name[a.namespace]
@@ -167,7 +167,7 @@ def test_namespaces_are_named_as_ip_netns_names_them(world: World) -> None:
     assert inside.own.name == a.namespace and inside.own.prefix == "" and inside.own.inode == ours.inode
 
 
-def test_call_moves_a_thread_of_its_own_and_hands_errors_on(world: World) -> None:
+def test_call_moves_a_thread_of_its_own_and_hands_errors_on(world: Testbed) -> None:
     a = world.host("a")
     before = inode("/proc/thread-self/ns/net")
     where = find_namespace(a.namespace)
@@ -177,11 +177,11 @@ def test_call_moves_a_thread_of_its_own_and_hands_errors_on(world: World) -> Non
     with pytest.raises(ZeroDivisionError):
         call(where, lambda: 1 // 0)
     for wrong in ("no-such-name", "999999999", "/nowhere/at/all"):
-        with pytest.raises(CaptureError, match="no network namespace"):
+        with pytest.raises(OSFailure, match="no network namespace"):
             find_namespace(wrong)
 
 
-def test_packet_sockets_and_their_holders_are_those_of_ss(world: World) -> None:
+def test_packet_sockets_and_their_holders_are_those_of_ss(world: Testbed) -> None:
     need("ss", "tcpdump")
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")
@@ -199,7 +199,7 @@ def test_packet_sockets_and_their_holders_are_those_of_ss(world: World) -> None:
     assert not facts(read_machine(), b, "eth0").readers
 
 
-def test_taps_their_header_offloads_and_holders(world: World) -> None:
+def test_taps_their_header_offloads_and_holders(world: Testbed) -> None:
     a = world.host("a")
     fds = [open_tap_device(a, "tap0", TAP | NO_PI, TUN_F_CSUM), open_tap_device(a, "tap1", TAP | NO_PI | VNET_HDR)]
     machine = read_machine()
@@ -211,7 +211,7 @@ def test_taps_their_header_offloads_and_holders(world: World) -> None:
         os.close(fd)
 
 
-def test_counters_are_those_of_nstat(world: World) -> None:
+def test_counters_are_those_of_nstat(world: Testbed) -> None:
     a = world.host("a")
     a.run("ping", "-c1", "127.0.0.1")
     ours = place_of(read_machine(), a).counters
@@ -222,7 +222,7 @@ def test_counters_are_those_of_nstat(world: World) -> None:
     assert {name: ours[name] for name in same} == {name: judge[name] for name in same}
 
 
-def test_connections_that_nat_rewrites(world: World) -> None:
+def test_connections_that_nat_rewrites(world: Testbed) -> None:
     need("nft")
     a, router, b = world.host("a"), world.host("router"), world.host("b")
     world.veth(a, "eth0", router, "in")
@@ -254,7 +254,7 @@ def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> 
         "from pktmend.host.machine import read_machine; m = read_machine();"
         "print(sorted(i.name for i in m.places[0].interfaces)); print(m.unread); print(len(m.places))"
     )
-    with World() as world:
+    with Testbed() as world:
         world.host("a")
         done = subprocess.run(
             ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],
@@ -272,7 +272,7 @@ def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> 
     assert "CAP_SYS_ADMIN" in unread and places == "1"
 
 
-def test_af_xdp_sockets_are_listed_or_counted(world: World) -> None:
+def test_af_xdp_sockets_are_listed_or_counted(world: Testbed) -> None:
     a = world.host("a")
     assert place_of(read_machine(), a).hidden_xdp_sockets == 0
     try:

@@ -16,14 +16,14 @@ from scapy.all import UDP
 
 import frames as f
 from line import open_tap
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, until
 from watching import Monitor, Pair, corrupt, good, leaked
 
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    with World() as world:
+    with Testbed() as world:
         yield Pair(world)
 
 

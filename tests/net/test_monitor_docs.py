@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import ROOT, need
 from watching import Pair, good
 
@@ -27,7 +27,7 @@ def test_commands_of_the_document(tmp_path: Path) -> None:
     (tmp_path / "pktmend").chmod(0o755)
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     path = f"{tmp_path}:{os.environ['PATH']}"
-    with World() as world:
+    with Testbed() as world:
         pair = Pair(world)
         pair.node.run("ip", "link", "set", "dev", "pa", "down")
         pair.node.run("ip", "link", "set", "dev", "pa", "name", "eth0", "up")

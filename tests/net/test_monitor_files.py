@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, need, until
 from watching import Monitor, Pair, corrupt, good, leaked, run
 
@@ -24,7 +24,7 @@ from watching import Monitor, Pair, corrupt, good, leaked, run
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     need("tshark", "capinfos")
-    with World() as world:
+    with Testbed() as world:
         yield Pair(world)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import frames as f
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, ROOT, need, until
 from watching import Monitor, Pair, corrupt, good, leaked
 
@@ -28,7 +28,7 @@ OURS, PROMETHEUS = 9477, 9490
 class Watched:
     """A monitor in node, and a Prometheus there that scrapes it; both on 127.0.0.1 of that namespace."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Testbed) -> None:
         self.pair = Pair(world)
         self.file = world.folder() / "x.pcapng"
         self.monitor = Monitor(
@@ -94,7 +94,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
     need("prometheus", "promtool")
-    with World() as world:
+    with Testbed() as world:
         yield Watched(world)
 
 

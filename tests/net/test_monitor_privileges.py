@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from line import states
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, need
 from watching import Monitor, Pair, corrupt, good, leaked, until
 
@@ -25,7 +25,7 @@ NET_RAW, DAC_OVERRIDE = 1 << 13, 1 << 1
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    with World() as world:
+    with Testbed() as world:
         yield Pair(world)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, ROOT, need, until
 from watching import Pair, corrupt, good, leaked
 
@@ -85,7 +85,7 @@ class Terminal:
 def pair() -> Iterator[Pair]:
     need("tmux")
     pytest.importorskip("rich")
-    with World() as world:
+    with Testbed() as world:
         yield Pair(world)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, ROOT
 
 TEXT = (ROOT / "docs" / "performance.md").read_text()
@@ -35,7 +35,7 @@ def test_quick_commands(command: str, tmp_path: Path) -> None:
 def test_a_path_of_your_own() -> None:
     receive = next(c for c in COMMANDS if c.startswith("bench receive"))
     generate = next(c for c in COMMANDS if c.startswith("bench gen"))
-    with World() as world:
+    with Testbed() as world:
         a, b = world.host("a"), world.host("b")
         world.veth(a, "eth0", b, "eth1")
         argv = [*PKTMEND, *words(receive.rstrip("& ")), "--json"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from line import ADDRESSES, Line, states, transfer
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, until
 
 NOBODY = pwd.getpwnam("nobody")
@@ -246,7 +246,7 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
     import frames as f
     from line import Bridge
 
-    with World() as world:
+    with Testbed() as world:
         node, b = world.host("node"), world.host("b")
         world.veth(b, "eth0", node, "pb")
 

@@ -8,7 +8,7 @@ import sys
 
 import frames as f
 from line import Line, await_reader, open_tap, seen
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from tools import PATIENCE, ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_six_line_stage_drops_the_bad_and_passes_the_good() -> None:
-    with World() as world:
+    with Testbed() as world:
         a, b, node = world.host("a"), world.host("b"), world.host("node")
         world.veth(a, "eth0", node, "veth-a")
         world.veth(b, "eth0", node, "veth-b")

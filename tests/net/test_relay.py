@@ -15,7 +15,7 @@ import pytest
 
 from line import ADDRESSES, Bridge, Line, await_reader, transfer
 from pktmend.testbed import ovs
-from pktmend.testbed.netns import World, end
+from pktmend.testbed.netns import Testbed, end
 from tools import PATIENCE, need
 
 MEGABYTE = 1 << 20
@@ -26,7 +26,7 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
     """A line whose a-side passes a leaky hop; a sends no super-frames, which that hop could not carry."""
     if request.param == "ovs" and not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
-    with World() as world:
+    with Testbed() as world:
         line = Line(world)
         world.veth(line.node, "px", line.node, "py")
         line.a.offload("eth0", tso=False, gso=False)

@@ -14,7 +14,7 @@ from scapy.all import UDP, IPv6, Raw
 import frames as f
 from line import NO_PI, TAP, TUN, VNET_HDR, Line, open_tap, open_tap_device
 from pktmend import Batch, ConfigError, Pipeline, Ring, StageError, count, verify
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 from tools import PATIENCE, until
 
 PLAIN = f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 100))
@@ -23,7 +23,7 @@ UFO = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)  # a GSO type that packet so
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with World() as world:
+    with Testbed() as world:
         yield world.host("h")
 
 

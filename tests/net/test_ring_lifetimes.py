@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 
 HEAD = """
 import gc, socket
@@ -84,7 +84,7 @@ ring.source.release(batch)
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with World() as world:
+    with Testbed() as world:
         yield world.host("h")
 
 

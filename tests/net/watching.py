@@ -14,7 +14,7 @@ from scapy.all import UDP, Ether
 
 import frames as f
 from line import Bridge, assert_ledger, open_tap, put
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 from tools import until
 
 SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "pktmend" / "commands" / "schema" / "monitor-1.json"
@@ -80,7 +80,7 @@ class Monitor(Bridge):
 class Pair:
     """Hosts a and node, joined."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Testbed) -> None:
         self.world = world
         self.a, self.node = world.host("a"), world.host("node")
         world.veth(self.a, "eth0", self.node, "pa")

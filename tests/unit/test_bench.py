@@ -63,13 +63,13 @@ def test_mix_that_is_none_is_refused(mix: str) -> None:
 
 def test_wrong_sum_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_sum, "expected_sum", lambda data: 0x1234)
-    with pytest.raises(pktmend.PipelineError, match="not 0x1234"):
+    with pytest.raises(pktmend.PktmendError, match="not 0x1234"):
         list(bench_sum.SumBench(sizes=(20,), rounds=1).measure())
 
 
 def test_wrongly_judged_packet_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "complement", lambda *parts: 0x1234)
-    with pytest.raises(pktmend.PipelineError, match="judged bad"):
+    with pytest.raises(pktmend.PktmendError, match="judged bad"):
         list(bench_verify.VerifyBench(mixes=("64",), rounds=1).measure())
 
 
@@ -128,7 +128,7 @@ def test_read_notices_a_wrong_checksum(program: read.Program, tmp_path: Path) ->
     octets = bytearray(path.read_bytes())
     octets[-1] ^= 0x40  # the last frame's payload
     path.write_bytes(octets)
-    with pytest.raises(pktmend.PipelineError, match=program.name):
+    with pytest.raises(pktmend.PktmendError, match=program.name):
         read._run(program, path, 30, tmp_path / "out")
 
 

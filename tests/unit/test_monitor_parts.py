@@ -21,17 +21,17 @@ from pktmend.commands.monitor.file import name_of
 from pktmend.commands.monitor.history import ASCII_BARS, History, sparkline
 from pktmend.commands.monitor.metrics_server import Server, parse_address
 from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
-from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot, Talk
+from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Flow, Snapshot
 from pktmend.commands.monitor.text_lines import rate_line
 from pktmend.commands.schema import names, text_of
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
-from pktmend.runtime.counters import OUTCOMES, Direction
+from pktmend.runtime.counters import OUTCOMES, Counters
 
 EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
-NOTHING = Direction(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Direction)})
-V4 = Talk(4, 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 1234, 53)
-V6 = Talk(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
+NOTHING = Counters(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Counters)})
+V4 = Flow(4, 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 1234, 53)
+V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ V6 = Talk(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
     [
         (V4, "10.0.0.1:1234 > 10.0.0.2:53"),
         (V6, "[::1]:1234 > [::2]:80"),
-        (Talk(4, 1, V4.source, V4.target, 0, 0), "10.0.0.1 > 10.0.0.2"),
-        (Talk(6, 58, V6.source, V6.target, 0, 0), "::1 > ::2"),
-        (Talk(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
+        (Flow(4, 1, V4.source, V4.target, 0, 0), "10.0.0.1 > 10.0.0.2"),
+        (Flow(6, 58, V6.source, V6.target, 0, 0), "::1 > ::2"),
+        (Flow(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
     ],
 )
-def test_talk_is_written_as_people_write_it(talk: Talk, words: str) -> None:
+def test_talk_is_written_as_people_write_it(talk: Flow, words: str) -> None:
     assert str(talk) == words
 
 
@@ -138,7 +138,7 @@ def test_picker_limits_by_second_interface_and_cause() -> None:
 
 
 def test_rate_line_of_an_interface_that_is_new() -> None:
-    now = Direction.sum([NOTHING])
+    now = Counters.sum([NOTHING])
     assert rate_line(None, now, 1.0) == "eth0  0 packets/s  0.00 Mbit/s  -"
 
 
@@ -191,7 +191,7 @@ flows = st.builds(
 
 @given(st.lists(directions, max_size=5), st.lists(flows, max_size=12), st.integers(20, 200), st.integers(12, 60))
 def test_view_is_never_wider_or_higher_than_the_terminal(
-    seen: list[Direction], bad: list[BadFlow], width: int, height: int
+    seen: list[Counters], bad: list[BadFlow], width: int, height: int
 ) -> None:
     pytest.importorskip("rich")
     from rich.console import Console

@@ -17,7 +17,7 @@ from scapy.all import wrpcap
 import frames as f
 import pktmend
 from pktmend import Batch, Capture, OnError, Pipeline, Status, Verdict, classify, count, verify
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 from pktmend.runtime.stage_health import StageWatch
 from pktmend.runtime.stage_loader import load
 from tools import ROOT, Collect
@@ -35,7 +35,7 @@ def capture(tmp_path: Path) -> str:
     return str(path)
 
 
-def run(capture: str, *stages: Any, on_error: OnError = OnError.PASS) -> tuple[Direction, list[bytes]]:
+def run(capture: str, *stages: Any, on_error: OnError = OnError.PASS) -> tuple[Counters, list[bytes]]:
     """Run *stages* behind verify over the capture; what was counted and what passed."""
     sink = Collect()
     with Capture(capture) as source:
@@ -176,7 +176,7 @@ def test_own_counters_and_close(capture: str) -> None:
     d, _ = run(capture, mine)
     assert mine.closed == 1
     assert d.stages[0].counters == {"apples": 3} and d.stages[0].ns > 0
-    both = Direction.sum([d, d])
+    both = Counters.sum([d, d])
     assert both.stages[0].calls == 2 * d.stages[0].calls and both.stages[0].counters == {"apples": 6}
 
 
@@ -283,7 +283,7 @@ def test_module_that_fails_names_its_line(tmp_path: Path, source: str, words: st
 
 
 def test_missing_file_is_exit_4(tmp_path: Path) -> None:
-    with pytest.raises(pktmend.CaptureError, match=r"nosuch\.py: No such file") as caught:
+    with pytest.raises(pktmend.OSFailure, match=r"nosuch\.py: No such file") as caught:
         load(f"{tmp_path}/nosuch.py:f")
     assert caught.value.exit_code == 4
 

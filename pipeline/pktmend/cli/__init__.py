@@ -13,7 +13,7 @@ import sys
 import click
 
 from pktmend._version import VERSION
-from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, EXIT_USAGE, PipelineError
+from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, EXIT_USAGE, PktmendError
 
 # command: (module, short help for the list, so that listing imports nothing)
 COMMANDS = {
@@ -96,10 +96,10 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except BufferError as error:  # a stage's view: in the way of closing, but what comes first says whose it is
-        first = error if isinstance(error, PipelineError) else error.__context__
+        first = error if isinstance(error, PktmendError) else error.__context__
         print(f"pktmend: {first or error}", file=sys.stderr)
         sys.exit(EXIT_PROBLEMS)
-    except PipelineError as error:
+    except PktmendError as error:
         print(f"pktmend: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:

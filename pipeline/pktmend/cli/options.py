@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pktmend.errors import ConfigError, PipelineError
+from pktmend.errors import ConfigError, PktmendError
 
 
 class Once(click.Option):
@@ -83,7 +83,7 @@ def configurable(command: click.Command) -> click.Command:
             return
         try:
             run(**values)
-        except PipelineError as error:
+        except PktmendError as error:
             from pktmend.console import settings
 
             settings.name_source(click.get_current_context(), error)

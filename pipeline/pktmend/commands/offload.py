@@ -23,7 +23,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from pktmend.console.report import print_json
-from pktmend.errors import CaptureError, ConfigError, PrivilegeError
+from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 from pktmend.host.ethtool import Feature, read_features, request_features
 from pktmend.host.namespaces import Namespace, call, find_namespace, own_namespace
 
@@ -106,10 +106,10 @@ class Memory:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            kind = PrivilegeError if isinstance(error, PermissionError) else CaptureError
+            kind = PrivilegeError if isinstance(error, PermissionError) else OSFailure
             raise kind(f"cannot read {self.path}: {error.strerror}", error=error.errno or 0) from error
         except msgspec.MsgspecError as error:
-            raise CaptureError(f"{self.path} cannot be read: {error}", "remove it to forget earlier changes") from error
+            raise OSFailure(f"{self.path} cannot be read: {error}", "remove it to forget earlier changes") from error
 
 
 def features_for(word: str, features: dict[str, Feature]) -> list[str]:
@@ -195,7 +195,7 @@ def _key(namespace: Namespace, interface: str) -> str:
         return f"{namespace.inode}/{socket.if_nametoindex(interface)}/{interface}"
     except OSError as error:
         where = "" if namespace.is_own else f" in {namespace.label}"
-        raise CaptureError(
+        raise OSFailure(
             f"there is no interface {interface!r}{where}", "`ip link` lists them", error.errno or 0, interface
         ) from error
 

@@ -6,11 +6,11 @@ import errno
 import os
 from pathlib import Path
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 
 def require_writable(path: str) -> None:
-    """Raise CaptureError if *path* could not be written now; nothing is made or changed."""
+    """Raise OSFailure if *path* could not be written now; nothing is made or changed."""
     file = Path(path)
     if file.is_dir():
         number = errno.EISDIR
@@ -20,4 +20,4 @@ def require_writable(path: str) -> None:
         number = errno.EACCES
     else:
         return
-    raise CaptureError(f"cannot write {path}: {os.strerror(number)}", error=number)
+    raise OSFailure(f"cannot write {path}: {os.strerror(number)}", error=number)

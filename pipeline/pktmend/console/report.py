@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from pktmend._core import Check
 from pktmend.console.plural import quantity
 from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status
-from pktmend.runtime.counters import Direction, StageCount
+from pktmend.runtime.counters import Counters, StageCount
 
 
 def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
@@ -33,7 +33,7 @@ def words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {n}" for name, n in counts.items()) or "-"
 
 
-def direction_lines(d: Direction) -> list[str]:
+def direction_lines(d: Counters) -> list[str]:
     """Return the summary of one direction, a line each."""
     lines = [
         f"{d.from_} -> {d.to or '(nothing)'}",
@@ -58,7 +58,7 @@ def stage_line(s: StageCount, packets: int) -> str:
     return f"  stage {s.name}: {quantity(s.calls, 'call')}, {s.ns / 1e9:.3f} s{cost}{failed}{own}"
 
 
-def status_line(directions: Sequence[Direction]) -> str:
+def status_line(directions: Sequence[Counters]) -> str:
     """One line for a service manager: what was read and sent, what was repaired, what was lost."""
     repaired = sum(n for d in directions for n in d.repaired.values())
     dropped = sum(n for d in directions for n in d.dropped.values())
@@ -74,7 +74,7 @@ def check_lines(checks: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [f"  {proto:7} {words(found)}" for proto, found in checks.items()]
 
 
-def merge_checks(directions: Iterable[Direction]) -> dict[str, dict[str, int]]:
+def merge_checks(directions: Iterable[Counters]) -> dict[str, dict[str, int]]:
     """Add the checks of several directions."""
     total: dict[str, dict[str, int]] = {}
     for d in directions:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import click
 import msgspec
 
-from pktmend.errors import CaptureError, ConfigError, PipelineError
+from pktmend.errors import ConfigError, OSFailure, PktmendError
 from pktmend.host.trusted_path import require_trusted
 
 PREFIX = "PKTMEND"
@@ -64,13 +64,13 @@ def schema(command: click.Command) -> type[msgspec.Struct]:
 def read(path: str, command: click.Command) -> dict[str, Any]:
     """Return the settings in the file *path*, by parameter name.
 
-    Raises: CaptureError if it cannot be read; ConfigError, with the place, if it is no TOML, or has an unknown key or a
+    Raises: OSFailure if it cannot be read; ConfigError, with the place, if it is no TOML, or has an unknown key or a
             value that cannot be.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise CaptureError(f"{path}: {error.strerror}", error=error.errno or 0) from None
+        raise OSFailure(f"{path}: {error.strerror}", error=error.errno or 0) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: octet {error.start} is not UTF-8") from None
     try:
@@ -124,7 +124,7 @@ def show(context: click.Context) -> str:
     return "\n".join(f"{text:{width}}  # {origin}" for text, origin in rows)
 
 
-def name_source(context: click.Context, error: PipelineError) -> None:
+def name_source(context: click.Context, error: PktmendError) -> None:
     """Say in the hint of *error* where a setting that it is about comes from, if that is not the command line."""
     said = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", error.detail))
     interface = getattr(error, "interface", "")

@@ -63,7 +63,7 @@ def kernel_address(name=None):
 
 
 def self_test():
-    """Compare the active kernel with portable; raises CaptureError(EIO) at the first difference."""
+    """Compare the active kernel with portable; raises OSFailure(EIO) at the first difference."""
     check(pp_kernel_self_test(), f"SIMD kernel {pp_kernel_active().name.decode()} differs from portable")
 
 

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from pktmend.errors import CaptureError, PrivilegeError
+from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host.netlink import NETLINK_NETFILTER, ask, attributes
 
 CT_GET: Final = 1 << 8 | 1  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET
@@ -58,7 +58,7 @@ def read_connections() -> list[Connection]:
     except PermissionError as error:
         raise PrivilegeError("reading the connection table", "needs CAP_NET_ADMIN", error.errno or 0) from error
     except OSError as error:
-        raise CaptureError(
+        raise OSFailure(
             f"reading the connection table: {error.strerror}",
             "the kernel has no nf_conntrack_netlink",
             error.errno or 0,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pktmend.errors import CaptureError, PrivilegeError
+from pktmend.errors import OSFailure, PrivilegeError
 
 SIOCETHTOOL: Final = 0x8946
 ETHTOOL_GSTRINGS: Final = 0x1B
@@ -53,7 +53,7 @@ def _ioctl(s: socket.socket, interface: str, command: bytes) -> bytes:
                 number,
                 interface,
             ) from error
-        raise CaptureError(f"asking {interface!r} for its features: {error.strerror}", "", number, interface) from error
+        raise OSFailure(f"asking {interface!r} for its features: {error.strerror}", "", number, interface) from error
     return buffer.tobytes()
 
 
@@ -90,7 +90,7 @@ def features_of(interface: str) -> dict[str, bool]:
 def request_features(interface: str, wanted: Mapping[str, bool]) -> None:
     """Ask for features by their names; read_features tells what came of it.
 
-    Raises: PrivilegeError without CAP_NET_ADMIN, CaptureError if there is no such interface.
+    Raises: PrivilegeError without CAP_NET_ADMIN, OSFailure if there is no such interface.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         names = _names(s, interface)

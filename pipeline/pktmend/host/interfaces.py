@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Final
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 SIOCGIFFLAGS: Final = 0x8913
 SIOCGIFMTU: Final = 0x8921
@@ -32,13 +32,13 @@ def _ifreq(name: str, request: int) -> int:
 
 
 def require_interface(name: str) -> None:
-    """Raise CaptureError unless *name* exists and is up."""
+    """Raise OSFailure unless *name* exists and is up."""
     if name not in interfaces():
-        raise CaptureError(
+        raise OSFailure(
             f"there is no interface {name!r} here", f"there are: {', '.join(interfaces())}", errno.ENODEV, name
         )
     if not is_up(name):
-        raise CaptureError(f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name)
+        raise OSFailure(f"interface {name!r} is down", f"ip link set dev {name} up", errno.ENETDOWN, name)
 
 
 def is_up(name: str) -> bool:

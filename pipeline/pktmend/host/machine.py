@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pktmend.errors import CaptureError, PipelineError, PrivilegeError
+from pktmend.errors import OSFailure, PktmendError, PrivilegeError
 from pktmend.host.ethtool import features_of
-from pktmend.host.model import ETH_P_ALL, Interface, Machine, Place, Reader, Tun, Unread
+from pktmend.host.model import ETH_P_ALL, Interface, Machine, NamespaceFacts, Reader, Tun, Unread
 from pktmend.host.namespaces import Listing, Namespace, call, list_namespaces, program_of
 from pktmend.host.netlink import number
 from pktmend.host.packet_sockets import Holders, PacketSocket, holders, packet_sockets, xdp_sockets
@@ -42,7 +42,7 @@ def read_machine() -> Machine:
             raw.append(call(namespace, partial(_read_place, namespace, listing)))
         except PrivilegeError:
             closed.append(namespace.label)
-        except PipelineError as error:
+        except PktmendError as error:
             unread.append(Unread(namespace.label, str(error)))
         except OSError as error:
             unread.append(Unread(namespace.label, error.strerror or str(error)))
@@ -134,7 +134,7 @@ def _lower(link: Link, names: dict[int, str]) -> str:
 def _features(name: str) -> dict[str, bool] | None:
     try:
         return features_of(name)
-    except CaptureError:
+    except OSFailure:
         return None
 
 
@@ -163,7 +163,7 @@ def _tunnel(link: Link) -> dict[str, int] | None:
     return found | {"id": number(data.get(identity)), "port": int.from_bytes(data.get(port, b""), "big")}
 
 
-def _join(each: _Raw, raw: list[_Raw], held: Holders) -> Place:
+def _join(each: _Raw, raw: list[_Raw], held: Holders) -> NamespaceFacts:
     """Add what needs more than one namespace: veth peers, verified from both sides, and who holds sockets and TAPs."""
     links = {other.namespace.inode: {link.index: link for link in other.links} for other in raw}
     interfaces = []
@@ -179,7 +179,7 @@ def _join(each: _Raw, raw: list[_Raw], held: Holders) -> Place:
             pids = held.taps.get(link.name, [])
             tun = replace(tun, pids=tuple([pid for pid in pids if pid in each.namespace.pids] or pids))
         interfaces.append(replace(interface, peer=peer, tun=tun, readers=_readers(each, link.index, held.sockets)))
-    return Place(each.namespace, tuple(interfaces), each.counters, each.settings, each.hidden_xdp)
+    return NamespaceFacts(each.namespace, tuple(interfaces), each.counters, each.settings, each.hidden_xdp)
 
 
 def _readers(each: _Raw, index: int, pids: dict[int, int]) -> tuple[Reader, ...]:

@@ -128,7 +128,7 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class Place:
+class NamespaceFacts:
     """One namespace and what is in it.
 
     counters: as nstat names them.  settings: {"net.ipv4.ip_forward": 0, ...} of this namespace.
@@ -158,7 +158,7 @@ class Machine:
     """
 
     release: str
-    places: tuple[Place, ...]
+    places: tuple[NamespaceFacts, ...]
     unread: tuple[Unread, ...] = ()
 
     @property
@@ -171,7 +171,7 @@ class Machine:
         for place in self.places:
             yield from place.interfaces
 
-    def place_of(self, namespace: Namespace) -> Place | None:
+    def place_of(self, namespace: Namespace) -> NamespaceFacts | None:
         """Return the place of a namespace."""
         return next((p for p in self.places if p.namespace.inode == namespace.inode), None)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pktmend.errors import CaptureError, PrivilegeError
+from pktmend.errors import OSFailure, PrivilegeError
 
 T = TypeVar("T")
 NAMED: Final = Path("/run/netns")
@@ -149,7 +149,7 @@ def _mounts() -> list[str]:
 
 
 def find_namespace(word: str) -> Namespace:
-    """Return what --netns NAME|PID|PATH means; CaptureError if there is none such.
+    """Return what --netns NAME|PID|PATH means; OSFailure if there is none such.
 
     A name of /run/netns comes before a process id of the same digits.
     """
@@ -161,7 +161,7 @@ def find_namespace(word: str) -> Namespace:
     elif word.isdigit():
         path = Path(f"/proc/{word}/ns/net")
     else:
-        raise CaptureError(f"there is no network namespace {word!r}", "a name that `ip netns` lists, or a process id")
+        raise OSFailure(f"there is no network namespace {word!r}", "a name that `ip netns` lists, or a process id")
     try:
         inode = path.stat().st_ino
     except PermissionError as error:
@@ -171,7 +171,7 @@ def find_namespace(word: str) -> Namespace:
             error.errno or 0,
         ) from error
     except OSError as error:
-        raise CaptureError(
+        raise OSFailure(
             f"there is no network namespace {word!r}: {error.strerror}",
             "a name that `ip netns` lists, or a process id",
             error.errno or 0,
@@ -193,11 +193,11 @@ def enter(path: str | Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         detail = f"there is no network namespace at {path}: {error.strerror}"
-        raise CaptureError(detail, error=error.errno or 0) from error
+        raise OSFailure(detail, error=error.errno or 0) from error
     try:
         if libc.setns(descriptor, CLONE_NEWNET):
             number = ctypes.get_errno()
-            kind = PrivilegeError if number == 1 else CaptureError
+            kind = PrivilegeError if number == 1 else OSFailure
             hint = "needs CAP_SYS_ADMIN" if number == 1 else ""
             raise kind(f"entering the network namespace {path}: {os.strerror(number)}", hint, number)
     finally:

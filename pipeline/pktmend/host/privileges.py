@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pktmend.errors import CaptureError, ConfigError, PrivilegeError
+from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 
 CAPABILITY_VERSION_3: Final = 0x20080522
 PR_SET_NO_NEW_PRIVS: Final = 38
@@ -59,7 +59,7 @@ def drop(*keep: int) -> None:
     sets = struct.pack("=6I", low, low, 0, high, high, 0)  # effective, permitted, inheritable; low and high halves
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.capset(header, sets):
         error = ctypes.get_errno()
-        raise CaptureError(f"dropping privileges: {os.strerror(error)}", "", error)
+        raise OSFailure(f"dropping privileges: {os.strerror(error)}", "", error)
 
 
 def _permitted() -> int:

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from pktmend.errors import CaptureError, ConfigError
+from pktmend.errors import ConfigError, OSFailure
 
 
 def require_trusted(path: Path, what: str) -> Path:
@@ -14,12 +14,12 @@ def require_trusted(path: Path, what: str) -> Path:
 
     Looks at the file and at each directory above it: none may be writable for everybody.  A directory with the sticky
     bit (/tmp) may, if what lies in it is root's or ours.
-    Raises: ConfigError that names *what*, the place and its mode; CaptureError if there is nothing.
+    Raises: ConfigError that names *what*, the place and its mode; OSFailure if there is nothing.
     """
     try:
         real = path.resolve(strict=True)
     except OSError as error:
-        raise CaptureError(f"{what}: {path}: {error.strerror}", error=error.errno or 0) from None
+        raise OSFailure(f"{what}: {path}: {error.strerror}", error=error.errno or 0) from None
     below: os.stat_result | None = None
     for place in (real, *real.parents):
         status = place.stat()

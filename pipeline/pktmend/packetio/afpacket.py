@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. Control only: sockets are made, set up, bound and closed here; ext/ring.c and ext/emit.c move the packets.
-2. Every failure is a CaptureError that names the interface, and the capability if that is what is missing.
+2. Every failure is a OSFailure that names the interface, and the capability if that is what is missing.
 
 Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
 """
@@ -19,7 +19,7 @@ from typing import Final
 
 from pktmend import _core
 from pktmend._kernel import ffi, lib
-from pktmend.errors import CaptureError, ConfigError, PrivilegeError
+from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 from pktmend.host.ethtool import features_of
 from pktmend.host.interfaces import mtu_of, require_interface
 
@@ -43,7 +43,7 @@ def _set(s: socket.socket, option: int, value: int | bytes, what: str, interface
     try:
         s.setsockopt(lib.SOL_PACKET, option, value)
     except OSError as error:
-        raise CaptureError(f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface) from error
+        raise OSFailure(f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface) from error
 
 
 def _large_buffer(s: socket.socket, force: int, plain: int) -> None:
@@ -67,7 +67,7 @@ class Ring:
     promiscuous: also see what is addressed to others.
     program:     a classic BPF program that the kernel runs on each frame (see bpf_filter.for_interface).
 
-    Closed explicitly or as a context manager.  Raises CaptureError, PrivilegeError, ConfigError.
+    Closed explicitly or as a context manager.  Raises OSFailure, PrivilegeError, ConfigError.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Ring:
         try:
             self._socket.bind((self.interface, lib.ETH_P_ALL))
         except OSError as error:
-            raise CaptureError(
+            raise OSFailure(
                 f"binding to {self.interface!r}: {error.strerror}", "", error.errno or 0, self.interface
             ) from error
         if self._promiscuous:

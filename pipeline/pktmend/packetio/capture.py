@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import IO, Any, Final
 
 from pktmend import _core
-from pktmend.errors import CaptureError, ConfigError, FormatError
+from pktmend.errors import ConfigError, FormatError, OSFailure
 
 PCAP: Final = 1
 PCAPNG: Final = 2
@@ -37,20 +37,20 @@ def _open(path: str, mode: str) -> IO[bytes]:
         return open(path, mode, opener=_open_at_once if mode == "rb" else None)
     except OSError as error:
         verb = "read" if mode == "rb" else "write"
-        raise CaptureError(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0) from error
+        raise OSFailure(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0) from error
 
 
 def standard_input() -> IO[bytes]:
-    """Return it, or raise CaptureError where whoever started us has closed it."""
+    """Return it, or raise OSFailure where whoever started us has closed it."""
     if sys.stdin is None:
-        raise CaptureError("cannot read -: standard input is closed", "", errno.EBADF)
+        raise OSFailure("cannot read -: standard input is closed", "", errno.EBADF)
     return sys.stdin.buffer
 
 
 def standard_output() -> IO[bytes]:
-    """Return it, or raise CaptureError where whoever started us has closed it."""
+    """Return it, or raise OSFailure where whoever started us has closed it."""
     if sys.stdout is None:
-        raise CaptureError("cannot write -: standard output is closed", "", errno.EBADF)
+        raise OSFailure("cannot write -: standard output is closed", "", errno.EBADF)
     return sys.stdout.buffer
 
 
@@ -109,7 +109,7 @@ class Capture:
 
     filter: packets to read (see pktmend.packetio.bpf_filter.for_files); others are passed over.
 
-    Raises CaptureError if it cannot be opened, FormatError (with the octet offset) when it is not a capture or is
+    Raises OSFailure if it cannot be opened, FormatError (with the octet offset) when it is not a capture or is
     broken: while reading, after the packets before the fault.
     """
 
@@ -129,7 +129,7 @@ class Capture:
     def _source(self, filter: _core.PacketFilter | None) -> _core.CaptureSource:
         mode = os.fstat(self._file.fileno())
         if stat.S_ISDIR(mode.st_mode):
-            raise CaptureError(f"{self.path} is a directory, not a capture")
+            raise OSFailure(f"{self.path} is a directory, not a capture")
         if not stat.S_ISREG(mode.st_mode):
             return _core.CaptureSource(self._file.fileno(), filter=filter)
         if mode.st_size == 0:
@@ -211,18 +211,18 @@ class _Output:
         self.interface = self.path
         self._file = _open(self.path, "wb")
 
-    def explain(self, error: CaptureError) -> CaptureError:
+    def explain(self, error: OSFailure) -> OSFailure:
         """Return an error of writing with the name of this file in it; the engine does not know it."""
         if not error.detail.startswith("writing"):
             return error
         name = "standard output" if self.path == "-" else self.path
-        return CaptureError(f"writing {name}: {error.strerror}", error.hint, error.errno or 0, self.path)
+        return OSFailure(f"writing {name}: {error.strerror}", error.hint, error.errno or 0, self.path)
 
     def _finish(self, finish: Callable[[], None]) -> None:
         """Write what is left and close, whatever happens."""
         try:
             finish()
-        except CaptureError as error:
+        except OSFailure as error:
             raise self.explain(error) from error
         finally:
             self._close_file()

@@ -15,18 +15,18 @@ import struct
 import time
 from typing import Final
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 TAKEN: Final = {"bridge": "bridged", "isolation": "isolated"}
 BACKLOG: Final = 4096  # nobody accepts: each refused start takes a place
 
 
-class Claim:
+class InterfaceLock:
     """The claim to interface number *index* for *purpose* (of TAKEN).
 
     name:    of the interface, for the error.
     patience: seconds to wait for one who is about to end.
-    Raises:  CaptureError (EBUSY) that names the process which has it.
+    Raises:  OSFailure (EBUSY) that names the process which has it.
     """
 
     def __init__(self, purpose: str, index: int, name: str, *, patience: float = 0) -> None:
@@ -37,7 +37,7 @@ class Claim:
             if time.monotonic() >= deadline:
                 pid = holder(purpose, index)
                 by = f" by process {pid}" if pid else ""
-                raise CaptureError(f"interface {name!r} is {TAKEN[purpose]} already{by}", "", errno.EBUSY, name)
+                raise OSFailure(f"interface {name!r} is {TAKEN[purpose]} already{by}", "", errno.EBUSY, name)
             time.sleep(0.02)
         self._socket = taken
 
@@ -56,7 +56,7 @@ class Claim:
         """Give it up.  Idempotent."""
         self._socket.close()
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> InterfaceLock:
         return self
 
     def __exit__(self, *_: object) -> None:

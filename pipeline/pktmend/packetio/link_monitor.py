@@ -9,16 +9,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.interfaces import is_up, mtu_of
 from pktmend.packetio.afpacket import Emit, Ring
-from pktmend.packetio.interface_lock import Claim
+from pktmend.packetio.interface_lock import InterfaceLock
 
 
-class Port:
+class LinkMonitor:
     """One interface of the bridge: its sockets, the claim to it if there is one, and what was last seen of it."""
 
-    def __init__(self, name: str, ports: list[Ring | Emit], claim: Claim | None = None) -> None:
+    def __init__(self, name: str, ports: list[Ring | Emit], claim: InterfaceLock | None = None) -> None:
         self.name = name
         self._ports = ports
         self._claim = claim
@@ -35,7 +35,7 @@ class Port:
         """Compare with the system, adapt, and *tell* what changed."""
         try:
             self._follow(tell)
-        except (OSError, CaptureError):
+        except (OSError, OSFailure):
             return  # it went away while we looked: the next look sees that
 
     def _follow(self, tell: Callable[[str], None]) -> None:

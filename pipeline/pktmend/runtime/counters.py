@@ -64,7 +64,7 @@ class StageCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Direction:
+class Counters:
     """What one worker counted; all 64-bit totals since its start."""
 
     from_: str
@@ -93,7 +93,7 @@ class Direction:
     stages: tuple[StageCount, ...]
 
     @classmethod
-    def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Direction:
+    def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Counters:
         """Name the engine's numbers."""
         return cls(
             from_=from_,
@@ -123,7 +123,7 @@ class Direction:
         )
 
     @classmethod
-    def sum(cls, parts: Sequence[Direction]) -> Direction:
+    def sum(cls, parts: Sequence[Counters]) -> Counters:
         """Add up the workers of one direction."""
         if len(parts) == 1:
             return parts[0]

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from pktmend import _core
 from pktmend.enums import OnError
-from pktmend.errors import CaptureError, ConfigError, StageError
-from pktmend.runtime.counters import Direction
+from pktmend.errors import ConfigError, OSFailure, StageError
+from pktmend.runtime.counters import Counters
 
 Stage = Callable[[_core.Batch], Any]
 
@@ -89,7 +89,7 @@ class Pipeline:
         try:
             if fault is None:
                 self._loop.check()
-        except CaptureError as error:
+        except OSFailure as error:
             fault = getattr(self.sink, "explain", lambda error: error)(error)
         except BaseException as error:
             fault = error
@@ -142,10 +142,10 @@ class Pipeline:
             self.wait()
             raise
 
-    def counters(self) -> Direction:
+    def counters(self) -> Counters:
         """Return the counters as last published: at least five times a second, and exact once it has ended."""
         ledger, tally = self._loop.snapshot()
-        return Direction.of(ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None))
+        return Counters.of(ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None))
 
 
 def start_together(pipelines: Sequence[Pipeline]) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pktmend.enums import OnError
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 
 MOST = 0.5  # of a worker's time
 
@@ -22,10 +22,10 @@ class StageWatch:
         self._workers = workers
         self._together = together
         self._told: set[tuple[str, str, str]] = set()
-        self._before: list[Direction] = []
+        self._before: list[Counters] = []
         self._then = time.monotonic()
 
-    def look(self, directions: Sequence[Direction], tell: Callable[[str], None]) -> None:
+    def look(self, directions: Sequence[Counters], tell: Callable[[str], None]) -> None:
         """*tell* what is new since the last look."""
         now = time.monotonic()
         elapsed = now - self._then
@@ -45,7 +45,7 @@ class StageWatch:
             self._tell_slow(directions, elapsed, tell)
         self._before, self._then = list(directions), now
 
-    def _tell_slow(self, directions: Sequence[Direction], elapsed: float, tell: Callable[[str], None]) -> None:
+    def _tell_slow(self, directions: Sequence[Counters], elapsed: float, tell: Callable[[str], None]) -> None:
         lost = sum(d.kernel_drops - b.kernel_drops for d, b in zip(directions, self._before, strict=True))
         if lost <= 0:
             return

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from pktmend._core import NativeStage
-from pktmend.errors import ConfigError, PipelineError
+from pktmend.errors import ConfigError, PktmendError
 from pktmend.host.trusted_path import require_trusted
 from pktmend.runtime.pipeline import Stage
 from pktmend.runtime.stages import native
@@ -47,7 +47,7 @@ def load(text: str) -> Callable[[], Stage]:
         place, name = _entry_point(target, what)
     try:
         found = _attribute(_module(place, what), name, what)
-    except PipelineError:
+    except PktmendError:
         raise
     except BaseException as error:  # it is the user's code: SystemExit ends nothing here
         raise ConfigError(f"{what}: {_words(error)}") from error

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pktmend._kernel import ffi, lib
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.testbed.netns import Host, index_of
 
 Code = list[bytes]
@@ -133,7 +133,7 @@ def load(kind: int, code: Code) -> int:
     number = lib.load_bpf(kind, program, len(program) // 8, log, 65536)
     if number < 0:
         words = ffi.string(log).decode().strip().splitlines()
-        raise CaptureError(f"loading a BPF program: {os.strerror(-number)}: {' | '.join(words[-3:])}", error=-number)
+        raise OSFailure(f"loading a BPF program: {os.strerror(-number)}: {' | '.join(words[-3:])}", error=-number)
     return int(number)
 
 

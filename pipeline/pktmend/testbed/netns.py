@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from pktmend.errors import CaptureError, PrivilegeError
+from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host import namespaces
 from pktmend.host.snmp import checksum_errors, read_counters
 
@@ -49,17 +49,17 @@ def require_root() -> None:
 
 
 def require_programs(names: Iterable[str]) -> None:
-    """Raise CaptureError naming the programs that are not installed and Debian's packages that have them."""
+    """Raise OSFailure naming the programs that are not installed and Debian's packages that have them."""
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
         packages = dict.fromkeys(PACKAGES.get(name, name) for name in missing)
-        raise CaptureError(f"not installed: {', '.join(missing)}", f"apt-get install {' '.join(packages)}")
+        raise OSFailure(f"not installed: {', '.join(missing)}", f"apt-get install {' '.join(packages)}")
 
 
 class Host:
-    """One network namespace; made by World.host()."""
+    """One network namespace; made by Testbed.host()."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: Testbed, name: str) -> None:
         self.world = world
         self.name = name
         self.namespace = f"pktmend-{os.getpid()}-{world.number}-{name}"
@@ -72,13 +72,13 @@ class Host:
     def run(
         self, *argv: str, timeout: float = 60, check: bool = True, input: bytes | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end and return what it said; CaptureError with its words if it fails (check)."""
+        """Run a program to its end and return what it said; OSFailure with its words if it fails (check)."""
         done = subprocess.run(self.argv(argv), input=input, capture_output=True, timeout=timeout, check=False)
         text = subprocess.CompletedProcess(
             argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         )
         if check and text.returncode:
-            raise CaptureError(f"{' '.join(argv)} in {self.name}: exit {text.returncode}: {text.stderr.strip()}")
+            raise OSFailure(f"{' '.join(argv)} in {self.name}: exit {text.returncode}: {text.stderr.strip()}")
         return text
 
     def spawn(self, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
@@ -148,7 +148,7 @@ class Host:
         self.netlink(add)
 
 
-class World:
+class Testbed:
     """A context manager that owns hosts, links and programs.
 
     keep: leave everything in place at the end, unless that is an error or a signal; how_to_remove() says what then.
@@ -159,7 +159,7 @@ class World:
     def __init__(self, *, keep: bool = False) -> None:
         require_root()
         require_programs(["ip", "setpriv", "ethtool"])
-        self.number = next(World._numbers)
+        self.number = next(Testbed._numbers)
         self.keep = keep
         self._hosts: list[Host] = []
         self._folders: list[Path] = []
@@ -207,7 +207,7 @@ class World:
         for host, name in ((a, a_name), (b, b_name)):
             host.link(name, state="up")
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Testbed:
         return self
 
     def __exit__(
@@ -251,11 +251,11 @@ def _delete(namespace: str) -> None:
 def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, check=False)
     if done.returncode:
-        raise CaptureError(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
+        raise OSFailure(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
 
 
 def index_of(ip: Any, interface: str) -> int:
     found = ip.link_lookup(ifname=interface)
     if not found:
-        raise CaptureError(f"there is no interface {interface!r}", interface=interface)
+        raise OSFailure(f"there is no interface {interface!r}", interface=interface)
     return int(found[0])

@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.testbed.netns import Host, end, require_programs
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -68,7 +68,7 @@ class OpenVSwitch:
         command = ["ovs-vsctl", f"--db=unix:{self._socket}", "--timeout=20", *arguments]
         done = subprocess.run(self.host.argv(command), env=self._environment, capture_output=True, check=False)
         if done.returncode:
-            raise CaptureError(f"{' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
+            raise OSFailure(f"{' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")
 
     def ports(self, *names: str) -> None:
         """Make exactly *names* the ports of the switch."""
@@ -85,5 +85,5 @@ def _wait_for(path: Path, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > deadline:
-            raise CaptureError(f"{path.name} of Open vSwitch did not appear within {seconds:g} s")
+            raise OSFailure(f"{path.name} of Open vSwitch did not appear within {seconds:g} s")
         time.sleep(0.02)

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.own_command import PYTHON, own_command
-from pktmend.testbed.netns import Host, World, end
-from pktmend.testbed.transcript import Show
+from pktmend.testbed.netns import Host, Testbed, end
+from pktmend.testbed.transcript import Transcript
 
 CLIENT, SERVER = "10.7.0.1", "10.7.0.2"
 PORT = 8080
@@ -28,7 +28,7 @@ URL = f"http://{SERVER}:{PORT}/file"
 
 
 @dataclass
-class Site:
+class Topology:
     """Hosts and the folder that b serves over HTTP."""
 
     a: Host
@@ -42,7 +42,7 @@ class Site:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def containers(world: World, *, size: int = 4 << 20) -> Site:
+def containers(world: Testbed, *, size: int = 4 << 20) -> Topology:
     """Make the site, nothing joining port-a and port-b yet; b serves a file of *size* random octets."""
     a, b, node = world.host("a"), world.host("b"), world.host("node")
     world.veth(a, "eth0", node, "port-a")
@@ -50,7 +50,7 @@ def containers(world: World, *, size: int = 4 << 20) -> Site:
     world.veth(node, "uplink", node, "port-u")
     a.address("eth0", f"{CLIENT}/24")
     b.address("eth0", f"{SERVER}/24")
-    return Site(a, b, node, serve(b, size))
+    return Topology(a, b, node, serve(b, size))
 
 
 def serve(host: Host, size: int = 4 << 20) -> Path:
@@ -62,15 +62,15 @@ def serve(host: Host, size: int = 4 << 20) -> Path:
         if host.run("curl", "-sI", f"http://127.0.0.1:{PORT}/", check=False).returncode == 0:
             return folder
         time.sleep(0.05)
-    raise CaptureError(f"the web server in {host.name} did not start")
+    raise OSFailure(f"the web server in {host.name} did not start")
 
 
-def ping(show: Show, host: Host, address: str = SERVER) -> bool:
+def ping(show: Transcript, host: Host, address: str = SERVER) -> bool:
     """Ping three times; does everything come back?"""
     return show.run(host, "ping", "-c", "3", "-i", "0.1", "-W", "1", address, pick="transmitted").returncode == 0
 
 
-def fetch(show: Show, host: Host, target: Path, seconds: float, url: str = URL) -> bool:
+def fetch(show: Transcript, host: Host, target: Path, seconds: float, url: str = URL) -> bool:
     """Fetch the file with curl into *target*; does curl say that it went well?"""
     show.command(host, "curl", "--max-time", f"{seconds:g}", url)
     done = host.run(
@@ -94,7 +94,7 @@ def errors(*hosts: Host) -> int:
     return sum(sum(host.checksum_errors().values()) for host in hosts)
 
 
-def nstat(show: Show, *hosts: Host) -> None:
+def nstat(show: Transcript, *hosts: Host) -> None:
     """Show the checksum errors that hosts' kernels have counted."""
     for host in hosts:
         lines = host.run("nstat", "-asz", "*InCsumErrors").stdout.splitlines()
@@ -119,7 +119,7 @@ class Contact:
         return self.pings and self.same and not self.errors
 
 
-def contact(show: Show, site: Site, *, seconds: float = 20, address: str = SERVER) -> Contact:
+def contact(show: Transcript, site: Topology, *, seconds: float = 20, address: str = SERVER) -> Contact:
     """Let a reach b and show how that goes."""
     before = errors(site.a, site.b)
     target = site.folder / "got"
@@ -136,7 +136,7 @@ def contact(show: Show, site: Site, *, seconds: float = 20, address: str = SERVE
     return found
 
 
-def show_incident(show: Show, site: Site, where: Host, *taps: str, address: str = SERVER) -> None:
+def show_incident(show: Transcript, site: Topology, where: Host, *taps: str, address: str = SERVER) -> None:
     """Let a fail to reach b at *address* (ping works, TCP dies, checksum errors are counted); diagnose at *taps*."""
     found = contact(show, site, seconds=PATIENCE, address=address)
     show.symptom("ping works", found.pings)
@@ -145,21 +145,21 @@ def show_incident(show: Show, site: Site, where: Host, *taps: str, address: str 
     show_diagnosis(show, site, where, *taps, address=address)
 
 
-def show_diagnosis(show: Show, site: Site, where: Host, *taps: str, address: str = SERVER) -> None:
+def show_diagnosis(show: Transcript, site: Topology, where: Host, *taps: str, address: str = SERVER) -> None:
     """Diagnose at *taps* (-i A, or -i A -I B) while a keeps trying to reach b."""
     show.act("Diagnosis")
     with chatter(site.a, address):
         show.diagnose(where, *taps)
 
 
-def cure_as_diagnosed(show: Show, site: Site, where: Host, what: str, *, address: str = SERVER) -> None:
+def cure_as_diagnosed(show: Transcript, site: Topology, where: Host, what: str, *, address: str = SERVER) -> None:
     """Do what the diagnosis says; a reaches b then."""
     show.act(f"Cure 1, as diagnosed: {what}")
     with remedied(show, where):
         show.cure(what, contact(show, site, address=address).is_sound)
 
 
-def cure_by_bridge(show: Show, site: Site, a: str, b: str, *options: str, address: str = SERVER) -> None:
+def cure_by_bridge(show: Transcript, site: Topology, a: str, b: str, *options: str, address: str = SERVER) -> None:
     """Run `pktmend bridge` in the node; a reaches b then."""
     with bridged(show, site.node, a, b, *options):
         show.cure(
@@ -168,7 +168,7 @@ def cure_by_bridge(show: Show, site: Site, a: str, b: str, *options: str, addres
         )
 
 
-def cure_by_bridges(show: Show, site: Site, a: str, b: str) -> None:
+def cure_by_bridges(show: Transcript, site: Topology, a: str, b: str) -> None:
     """Run `pktmend bridge` before each container, on ports *a* and *b* to the hop; both fetch a file then."""
     folder = serve(site.a)
     with bridged(show, site.node, a, "port-a", "--finish", a), bridged(show, site.node, b, "port-b", "--finish", b):
@@ -193,7 +193,7 @@ def chatter(host: Host, address: str = SERVER) -> Iterator[None]:
 
 
 @contextmanager
-def offload_off(show: Show, *places: tuple[Host, str]) -> Iterator[None]:
+def offload_off(show: Transcript, *places: tuple[Host, str]) -> Iterator[None]:
     """Let hosts finish their checksums themselves (`ethtool -K eth0 tx off`) meanwhile."""
     for host, interface in places:
         show.run(host, "ethtool", "-K", interface, "tx", "off", check=True, pick="\0")
@@ -205,7 +205,7 @@ def offload_off(show: Show, *places: tuple[Host, str]) -> Iterator[None]:
 
 
 @contextmanager
-def remedied(show: Show, host: Host) -> Iterator[None]:
+def remedied(show: Transcript, host: Host) -> Iterator[None]:
     """Run the offload commands that the diagnosis gave, as it gave them, where it was made; undo them afterwards."""
     commands = [each["command"] for each in show.findings[0]["remedy"] if " ethtool -K " in f" {each['command']}"]
     for command in commands:
@@ -226,7 +226,7 @@ class Summary:
 
 
 @contextmanager
-def bridged(show: Show, host: Host, a: str, b: str, *options: str) -> Iterator[Summary]:
+def bridged(show: Transcript, host: Host, a: str, b: str, *options: str) -> Iterator[Summary]:
     """Run `pktmend bridge` between two interfaces of *host*; show and fill in its summary at the end."""
     summary = Summary()
     argv = ["bridge", "-i", a, "-I", b, *options]
@@ -236,7 +236,7 @@ def bridged(show: Show, host: Host, a: str, b: str, *options: str) -> Iterator[S
         assert bridge.stderr is not None
         first = bridge.stderr.readline().decode(errors="replace").strip()
         if "bridging" not in first:
-            raise CaptureError(f"pktmend bridge did not start (exit {bridge.wait()}): {first}")
+            raise OSFailure(f"pktmend bridge did not start (exit {bridge.wait()}): {first}")
         try:
             yield summary
             bridge.send_signal(signal.SIGINT)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.own_command import own_command
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 
 SECONDS = 2  # that `diagnose` looks on
 
@@ -23,12 +23,12 @@ class Case:
     name: str
     title: str
     cause: str
-    play: Callable[[World, Show], None]
+    play: Callable[[Testbed, Transcript], None]
     needs: tuple[str, ...] = ()
 
 
 @dataclass
-class Show:
+class Transcript:
     """Says what happens and keeps the verdicts.
 
     json: verdicts as NDJSON instead of text.
@@ -90,7 +90,7 @@ class Show:
             self.say()
         out, error = program.communicate(timeout=60)
         if program.returncode not in (0, 1):
-            raise CaptureError(f"diagnose ended with {program.returncode}: {error.decode(errors='replace').strip()}")
+            raise OSFailure(f"diagnose ended with {program.returncode}: {error.decode(errors='replace').strip()}")
         lines = [json.loads(line) for line in out.splitlines()]
         self.findings = [line["diagnosis"] for line in lines if "diagnosis" in line]
         return self.findings

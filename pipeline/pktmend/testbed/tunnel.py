@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pktmend.testbed.topology import CLIENT, SERVER, Site
-from pktmend.testbed.transcript import Show
+from pktmend.testbed.topology import CLIENT, SERVER, Topology
+from pktmend.testbed.transcript import Transcript
 
 OUTER = "10.9.0.1"
 INNER = "10.9.0.2"  # b, through the tunnel
 
 
-def tunnel(show: Show, site: Site, checksums: str, *, remote: str = SERVER) -> None:
+def tunnel(show: Transcript, site: Topology, checksums: str, *, remote: str = SERVER) -> None:
     """Put vxlan0 in a and b, over eth0; they know each other's MAC addresses, as overlays tell them.
 
     checksums: udpcsum or noudpcsum, of the outer UDP header.

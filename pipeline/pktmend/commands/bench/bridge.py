@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.commands.bench.forwarders import FORWARDERS, KERNEL, Forwarder, installed
 from pktmend.commands.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, settle, usual_congestion_control
-from pktmend.errors import ConfigError, PipelineError, PrivilegeError
+from pktmend.errors import ConfigError, PktmendError, PrivilegeError
 from pktmend.testbed.netns import require_programs
 
 NOTE = "CPU: all processors, sender and receiver included; rtt: ping alone; added: to that of the kernel bridge"
@@ -64,7 +64,7 @@ class BridgeBench:
                 mine = samples[forwarder.name]
                 wanted = [scenario for scenario in forwarder.scenarios if scenario not in mine.fails]
                 if not installed(forwarder):
-                    mine.fail(wanted, PipelineError("not installed"))
+                    mine.fail(wanted, PktmendError("not installed"))
                 elif wanted:
                     self._round(forwarder, number, wanted, mine)
         for scenario in SCENARIOS:
@@ -89,14 +89,14 @@ class BridgeBench:
                         line.set_offloads(scenario, wire_sums=forwarder.wire_sums)
                         settle()
                         into.transfers[scenario][number] = line.transfer(scenario, self.seconds, self.congestion)
-                except PipelineError as error:
+                except PktmendError as error:
                     why = running.obituary() or str(error).splitlines()[0]
-                    raise PipelineError(why) from error
+                    raise PktmendError(why) from error
                 finally:
                     running.stop()
         except PrivilegeError:  # none of the others would get further
             raise
-        except (PipelineError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+        except (PktmendError, OSError, ValueError, subprocess.TimeoutExpired) as error:
             if not reached:
                 into.fail(scenarios, error)
                 return

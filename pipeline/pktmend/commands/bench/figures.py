@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pktmend.errors import CaptureError, FormatError
+from pktmend.errors import FormatError, OSFailure
 
 Line = dict[str, Any]
 NOISE = 0.05  # two sessions on one machine differ by as much: a smaller change is never called one
@@ -94,15 +94,15 @@ def save(path: str, environment: Line, lines: Iterable[Line]) -> None:
     try:
         Path(path).write_text(text)
     except OSError as error:
-        raise CaptureError(f"writing {path}: {error.strerror}", error=error.errno or 0) from error
+        raise OSFailure(f"writing {path}: {error.strerror}", error=error.errno or 0) from error
 
 
 def load(path: str) -> tuple[Line, list[Line]]:
-    """Read a file of results.  Raises CaptureError if it cannot be read, FormatError if it is none."""
+    """Read a file of results.  Raises OSFailure if it cannot be read, FormatError if it is none."""
     try:
         text = Path(path).read_text()
     except OSError as error:
-        raise CaptureError(f"{path}: {error.strerror}", error=error.errno or 0) from error
+        raise OSFailure(f"{path}: {error.strerror}", error=error.errno or 0) from error
     except UnicodeDecodeError as error:
         raise FormatError(f"{path} is not a file of results", offset=error.start) from None
     environment: Line = {}

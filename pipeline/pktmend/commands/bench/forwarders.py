@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pktmend.commands.bench.testpmd import start_testpmd
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.own_command import own_command
 from pktmend.testbed.netns import Host, end
 
@@ -77,7 +77,7 @@ def _ours(*options: str) -> Callable[[Host], Running]:
             said.append(line.decode())
             if "bridging" in said[-1]:
                 return Running([program])
-        raise CaptureError(f"pktmend bridge: {' '.join(said).strip()}")
+        raise OSFailure(f"pktmend bridge: {' '.join(said).strip()}")
 
     return start
 
@@ -93,7 +93,7 @@ def _program(*commands: Sequence[str], settle: float = 1.0) -> Callable[[Host], 
         running = Running(programs)
         if why := running.obituary():
             running.stop()
-            raise CaptureError(why)
+            raise OSFailure(why)
         return running
 
     return start

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 from pktmend.host.own_command import own_module
-from pktmend.testbed.netns import World, end
+from pktmend.testbed.netns import Testbed, end
 
 SCENARIOS = {
     "default": "TCP, default offloads (super-frames)",
@@ -60,7 +60,7 @@ class BenchLine:
     """
 
     def __init__(self, *, direct: bool = False) -> None:
-        self._world = World()
+        self._world = Testbed()
         self._direct = direct
 
     def __enter__(self) -> BenchLine:
@@ -98,15 +98,15 @@ class BenchLine:
                 host.offload("eth0", tso=False)
 
     def round_trip_us(self) -> float:
-        """Return the mean of a ping on an idle path; PipelineError if it does not pass."""
+        """Return the mean of a ping on an idle path; PktmendError if it does not pass."""
         self.a.run("ping", "-c", "3", "-i", "0.05", "-W", "1", TARGET, check=False)
         done = self.a.run("ping", "-c", "200", "-i", "0.002", "-q", "-W", "1", TARGET, check=False)
         if done.returncode:
-            raise PipelineError("ping does not pass")
+            raise PktmendError("ping does not pass")
         return float(done.stdout.rpartition("=")[2].split("/")[1]) * 1000
 
     def transfer(self, scenario: str, seconds: int, congestion: str = "") -> Transfer:
-        """Move octets or packets from a to b; PipelineError if that fails or a checksum arrives wrong.
+        """Move octets or packets from a to b; PktmendError if that fails or a checksum arrives wrong.
 
         congestion: TCP's congestion control instead of the host's own.
         """
@@ -132,22 +132,22 @@ class BenchLine:
                 timeout=seconds + PATIENCE,
             )
         except subprocess.TimeoutExpired:
-            raise PipelineError("the transfer does not end") from None
+            raise PktmendError("the transfer does not end") from None
         busy, packets = busy_seconds() - before, self._received() - seen
         answer = json.loads(done.stdout or "{}")
         if "error" in answer or "end" not in answer:
-            raise PipelineError(f"iperf3: {answer.get('error', 'no answer')}")
+            raise PktmendError(f"iperf3: {answer.get('error', 'no answer')}")
         if (now := self._checksum_errors()) != errors:
-            raise PipelineError(f"checksum errors at the receiver: {now}")
+            raise PktmendError(f"checksum errors at the receiver: {now}")
         if scenario == "udp-64":
             total = answer["end"]["sum"]
             delivered = total["packets"] - total["lost_packets"]
             if not delivered:
-                raise PipelineError("nothing is delivered")
+                raise PktmendError("nothing is delivered")
             return Transfer(delivered / 1e6 / total["seconds"], delivered * 64, delivered, busy)
         received = answer["end"]["sum_received"]
         if received["bytes"] < MINIMUM * seconds:
-            raise PipelineError(f"only {received['bytes'] * 8 / 1e6 / seconds:.1f} Mbit/s pass")
+            raise PktmendError(f"only {received['bytes'] * 8 / 1e6 / seconds:.1f} Mbit/s pass")
         return Transfer(received["bytes"] * 8 / 1e9 / received["seconds"], received["bytes"], packets, busy)
 
     @contextmanager
@@ -158,7 +158,7 @@ class BenchLine:
         assert program.stderr is not None
         try:
             if b"carrying" not in (said := program.stderr.readline()):
-                raise PipelineError(f"the bridge does not start with {' '.join(words)}: {said.decode().strip()}")
+                raise PktmendError(f"the bridge does not start with {' '.join(words)}: {said.decode().strip()}")
             settle()
             yield program
         finally:

@@ -22,9 +22,9 @@ from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.commands.bench.frames import TCP, UDP
 from pktmend.commands.bench.line import cpu_seconds
 from pktmend.commands.bench.sender import GenerateOptions, Sender
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 from pktmend.host.own_command import own_command, own_module
-from pktmend.testbed.netns import Host, World, end
+from pktmend.testbed.netns import Host, Testbed, end
 
 LOADS = {
     "64": GenerateOptions(mix="64", flows=64),
@@ -55,7 +55,7 @@ def _numbers(pattern: str) -> Counts:
     def counts(said: str) -> tuple[int, int]:
         found = re.search(pattern, said, re.DOTALL)
         if found is None:
-            raise PipelineError(f"says nothing of what it saw: {said.strip()[-100:]}")
+            raise PktmendError(f"says nothing of what it saw: {said.strip()[-100:]}")
         return int(found[1]), int(found[2])
 
     return counts
@@ -126,7 +126,7 @@ class MonitorBench:
                     continue
                 try:
                     samples[reader.name].append(_measure(reader, LOADS[load], frames))
-                except (PipelineError, subprocess.TimeoutExpired) as error:
+                except (PktmendError, subprocess.TimeoutExpired) as error:
                     if reader.name == WALKER or not reader.program:
                         raise
                     fails[reader.name] = str(error).splitlines()[0]
@@ -192,7 +192,7 @@ class Sample:
 
 def _measure(reader: Reader, options: GenerateOptions, frames: int) -> Sample:
     processors = sorted(os.sched_getaffinity(0))
-    with World() as world:
+    with Testbed() as world:
         a, b = world.host("a"), world.host("b")
         world.veth(a, "eth0", b, "eth0")
         pinned = ("taskset", "-c", str(processors[-1]))
@@ -207,7 +207,7 @@ def _measure(reader: Reader, options: GenerateOptions, frames: int) -> Sample:
         seen, drops = reader.counts(said)
         end(program)
     if not frames <= seen + drops <= frames + STRANGERS:
-        raise PipelineError(f"{reader.name} saw {seen} and dropped {drops} of {frames} frames")
+        raise PktmendError(f"{reader.name} saw {seen} and dropped {drops} of {frames} frames")
     return Sample(busy * 1e9 / frames, frames / took / 1e6, seen, drops)
 
 
@@ -218,10 +218,10 @@ def _wait_until_ready(program: subprocess.Popen[bytes], reader: Reader) -> str:
     deadline = time.monotonic() + PATIENCE
     while reader.ready not in said:
         if not select.select([program.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            raise PipelineError(f"does not say that it is ready; said {said.strip()[-100:]!r}")
+            raise PktmendError(f"does not say that it is ready; said {said.strip()[-100:]!r}")
         more = os.read(program.stdout.fileno(), 4096).decode(errors="replace")
         if not more:
-            raise PipelineError(f"ended at once: {said.strip()[-200:]}")
+            raise PktmendError(f"ended at once: {said.strip()[-200:]}")
         said += more
     time.sleep(0.3)
     return said
@@ -235,7 +235,7 @@ def _send(host: Host, options: GenerateOptions, frames: int, processor: int) -> 
         with Sender("eth0", options) as sender:
             began = time.monotonic()
             if sender.send(frames, 60_000) != frames:
-                raise PipelineError(f"{frames} frames do not leave within a minute")
+                raise PktmendError(f"{frames} frames do not leave within a minute")
             return time.monotonic() - began
 
     return host.call(inside)

@@ -29,7 +29,7 @@ from random import Random
 from pktmend.commands.bench.environment import version_of
 from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.commands.bench.frames import IMIX, TCP, UDP, frames_of
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 from pktmend.host.own_command import PYTHON, own_command
 
 DISTINCT = 250 * len(IMIX)  # frames that are made; the file repeats them
@@ -248,16 +248,16 @@ def _part(files: dict[str, Path], kind: str, program: Program, frames: int, fold
 
 
 def _run(program: Program, path: Path, frames: int, out: Path) -> float:
-    """Return the seconds that it takes; PipelineError if it fails or its answer is wrong."""
+    """Return the seconds that it takes; PktmendError if it fails or its answer is wrong."""
     argv = [{"IN": str(path), "OUT": str(out)}.get(word, word) for word in program.argv]
     began = time.monotonic()
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     took = time.monotonic() - began
     if done.returncode:
-        raise PipelineError(f"{program.name}: exit {done.returncode}: {done.stderr.strip()[-200:]}")
+        raise PktmendError(f"{program.name}: exit {done.returncode}: {done.stderr.strip()[-200:]}")
     wrong = program.answer(done.stdout, frames)
     if "OUT" in program.argv and out.stat().st_size != path.stat().st_size:
         wrong = f"the copy has {out.stat().st_size} octets, not {path.stat().st_size}"
     if wrong:
-        raise PipelineError(f"{program.name} on {frames} right frames: {wrong}", "its time means nothing")
+        raise PktmendError(f"{program.name} on {frames} right frames: {wrong}", "its time means nothing")
     return took

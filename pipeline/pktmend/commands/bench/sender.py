@@ -18,7 +18,7 @@ from typing import Any
 from pktmend._kernel import lib as kernel
 from pktmend.commands.bench._traffic import ffi, lib
 from pktmend.commands.bench.frames import IMIX, MARK_OCTETS, TCP, UDP, V4, V6, Shape, words_of
-from pktmend.errors import CaptureError, ConfigError, PrivilegeError
+from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 from pktmend.host.interfaces import mtu_of, require_interface
 
 SIOCGIFHWADDR = 0x8927
@@ -145,7 +145,7 @@ class Sender:
         """Send up to so many frames, no longer than that; return how many.  Without the GIL."""
         done = int(lib.traffic_send(self._traffic, self._socket.fileno(), frames, milliseconds))
         if done < 0:
-            raise CaptureError(f"sending on {self.interface!r}: {os.strerror(-done)}", "", -done, self.interface)
+            raise OSFailure(f"sending on {self.interface!r}: {os.strerror(-done)}", "", -done, self.interface)
         self.sent += done
         return done
 

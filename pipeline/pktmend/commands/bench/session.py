@@ -20,7 +20,7 @@ from pktmend.commands.bench.environment import environment, environment_line
 from pktmend.commands.bench.figures import Line, Table, compare, load, save
 from pktmend.console.outputs import require_writable
 from pktmend.console.report import print_json
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 
 class Bench(Protocol):
@@ -140,4 +140,4 @@ def _write(path: str, text: str) -> None:
     try:
         Path(path).write_text(text)
     except OSError as error:
-        raise CaptureError(f"writing {path}: {error.strerror}", error=error.errno or 0) from error
+        raise OSFailure(f"writing {path}: {error.strerror}", error=error.errno or 0) from error

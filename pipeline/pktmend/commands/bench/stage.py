@@ -28,9 +28,9 @@ from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.commands.bench.frames import TCP
 from pktmend.commands.bench.line import cpu_seconds
 from pktmend.commands.bench.sender import GenerateOptions, Sender
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 from pktmend.host.own_command import own_module
-from pktmend.testbed.netns import Host, World
+from pktmend.testbed.netns import Host, Testbed
 
 STAGES = {
     "none": (),
@@ -49,7 +49,7 @@ PUBLISHED = 0.25  # seconds after which a bridge's counters hold all that it has
 class Bridge:
     """A bridge on a line of its own, on one processor."""
 
-    def __init__(self, world: World, kind: str, processor: int) -> None:
+    def __init__(self, world: Testbed, kind: str, processor: int) -> None:
         self.a, b, node = (world.host(f"{kind}-{name}") for name in ("a", "b", "node"))
         world.veth(self.a, "eth0", node, "pa")
         world.veth(b, "eth0", node, "pb")
@@ -57,14 +57,14 @@ class Bridge:
         self._program = node.spawn(*argv, *STAGES[kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._program.stderr is not None
         if b"carrying" not in (said := self._program.stderr.readline()):
-            raise PipelineError(f"the bridge does not start: {said.decode().strip()}")
+            raise PktmendError(f"the bridge does not start: {said.decode().strip()}")
 
     def read(self) -> int:
         """Return how many frames it has read, all directions together."""
         assert self._program.stdout is not None
         self._program.send_signal(signal.SIGUSR1)
         if not select.select([self._program.stdout], [], [], 5)[0]:
-            raise PipelineError("the bridge does not answer")
+            raise PktmendError("the bridge does not answer")
         return int(json.loads(self._program.stdout.readline())["read"])
 
     def ns_per_frame(self, options: GenerateOptions, milliseconds: int, processor: int) -> tuple[float, float]:
@@ -75,7 +75,7 @@ class Bridge:
         busy = cpu_seconds(self._program.pid) - busy
         frames = self.read() - frames
         if not frames:
-            raise PipelineError("the bridge has read nothing")
+            raise PktmendError("the bridge has read nothing")
         return busy * 1e9 / frames, frames / took
 
 
@@ -108,7 +108,7 @@ class StageBench:
         taken: dict[str, list[dict[str, tuple[float, float]]]] = {load: [] for load in self.loads}
         processors = sorted(os.sched_getaffinity(0))
         for _ in range(self.sets):
-            with World() as world:
+            with Testbed() as world:
                 bridges = {kind: Bridge(world, kind, processors[-1]) for kind in KINDS}
                 bridges["none"].ns_per_frame(LOADS[self.loads[0]], self.milliseconds, processors[0])  # warm-up
                 for number in range(self.rounds):

@@ -25,7 +25,7 @@ from pktmend import _core
 from pktmend.commands.bench._peers import ffi, lib
 from pktmend.commands.bench.environment import active_kernel
 from pktmend.commands.bench.figures import Line, Table, spread
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 
 SIZES = (20, 64, 128, 256, 576, 1500, 9000, 65536)
 OFFSET = 14
@@ -63,12 +63,12 @@ def check_answer(name: str, address: int, at: Any, data: bytes) -> None:
     answer = lib.peer_call(address, at, len(data))
     wanted = expected_or(data) if name == LOAD else expected_sum(data)
     if (answer if name == LOAD else answer % 0xFFFF) != wanted:
-        raise PipelineError(f"{name} says {answer:#x} of {len(data)} octets, not {wanted:#x}", "its time means nothing")
+        raise PktmendError(f"{name} says {answer:#x} of {len(data)} octets, not {wanted:#x}", "its time means nothing")
 
 
 @dataclass(frozen=True)
 class SumBench:
-    """More rounds make figures steadier.  Raises PipelineError if a function gives a wrong sum."""
+    """More rounds make figures steadier.  Raises PktmendError if a function gives a wrong sum."""
 
     sizes: Sequence[int] = SIZES
     rounds: int = 151

@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import IO
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.testbed.netns import Host, end
 
 DEVICES = {
@@ -69,7 +69,7 @@ def start_testpmd(node: Host, mode: str, driver: str) -> subprocess.Popen[bytes]
 
 
 def _expect(stream: IO[bytes], word: str) -> None:
-    """Read until *word*; CaptureError with the last words if it does not come."""
+    """Read until *word*; OSFailure with the last words if it does not come."""
     said = b""
     deadline = time.monotonic() + PATIENCE
     while word.encode() not in said:
@@ -77,5 +77,5 @@ def _expect(stream: IO[bytes], word: str) -> None:
         more = os.read(stream.fileno(), 4096) if ready else b""
         if not more:
             lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-            raise CaptureError("; ".join(lines[-2:])[-200:] or "says nothing")
+            raise OSFailure("; ".join(lines[-2:])[-200:] or "says nothing")
         said += more.replace(b"\r", b"")

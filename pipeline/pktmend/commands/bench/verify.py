@@ -17,7 +17,7 @@ from pktmend.commands.bench import frames
 from pktmend.commands.bench._peers import ffi, lib
 from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.enums import Proto, Status
-from pktmend.errors import ConfigError, PipelineError
+from pktmend.errors import ConfigError, PktmendError
 
 MIXES = ("64", "576", "1500", "9000", "IMIX")
 ETHERNET, HEADERS = 14, 14 + 20 + 20
@@ -43,12 +43,12 @@ def check_answers(batch: Batch) -> None:
     for i in range(len(batch)):
         found = [(k.proto, k.status) for k in batch.checks_of(i)]
         if batch.status[i] != Status.GOOD or found != [(Proto.IP, Status.GOOD), (Proto.TCP, Status.GOOD)]:
-            raise PipelineError(f"packet {i} was judged {Status(batch.status[i])}", "its time means nothing")
+            raise PktmendError(f"packet {i} was judged {Status(batch.status[i])}", "its time means nothing")
 
 
 @dataclass(frozen=True)
 class VerifyBench:
-    """More rounds make figures steadier.  Raises PipelineError for a wrong judgement, ConfigError for a wrong mix."""
+    """More rounds make figures steadier.  Raises PktmendError for a wrong judgement, ConfigError for a wrong mix."""
 
     mixes: Sequence[str] = MIXES
     rounds: int = 301

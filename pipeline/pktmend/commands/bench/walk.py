@@ -12,7 +12,7 @@ import sys
 from pktmend.commands.bench._peers import ffi, lib
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 BLOCK_SIZE, BLOCKS = 1 << 20, 32  # of afpacket.Ring
 SLICE_MS = 200
@@ -24,7 +24,7 @@ def walk(interface: str) -> None:
     walker = ffi.new("peer_walker *")
     rc = lib.peer_walker_open(walker, interface.encode(), BLOCK_SIZE, BLOCKS)
     if rc < 0:
-        raise CaptureError(f"a ring on {interface!r}: {os.strerror(-rc)}", "", -rc, interface)
+        raise OSFailure(f"a ring on {interface!r}: {os.strerror(-rc)}", "", -rc, interface)
     print("walking", file=sys.stderr, flush=True)
     while not signals.stop.is_set():
         lib.peer_walker_run(walker, SLICE_MS)

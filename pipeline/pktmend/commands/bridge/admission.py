@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 from pktmend.commands.bridge.host_use import host_use, require_apart, require_free
 from pktmend.commands.bridge.isolation import Isolation, clean_up
-from pktmend.errors import CaptureError
-from pktmend.packetio.interface_lock import Claim
+from pktmend.errors import OSFailure
+from pktmend.packetio.interface_lock import InterfaceLock
 
 
 class Admission:
@@ -18,11 +18,11 @@ class Admission:
     sources:  those of them that are read: two readers of one interface would carry each frame twice.
     isolate:  keep the host stack away from both.     force: go on where somebody else has one, with a warning.
     claims:   by interface.     warnings: what a person should know, and no reason to refuse.
-    Raises CaptureError for what is refused.
+    Raises OSFailure for what is refused.
     """
 
     def __init__(self, a: str, b: str, *, sources: Sequence[str], isolate: bool = False, force: bool = False) -> None:
-        self.claims: dict[str, Claim] = {}
+        self.claims: dict[str, InterfaceLock] = {}
         self.warnings: list[str] = []
         self._isolation: Isolation | None = None
         self._is_lost = False
@@ -33,9 +33,9 @@ class Admission:
                 try:
                     require_free(use)
                     if use.name in sources:
-                        claim = Claim("bridge", socket.if_nametoindex(use.name), use.name)
+                        claim = InterfaceLock("bridge", socket.if_nametoindex(use.name), use.name)
                         self.claims[use.name] = stack.enter_context(claim)
-                except CaptureError as error:
+                except OSFailure as error:
                     if not force:
                         raise
                     self.warnings.append(f"{error.detail}: frames may be carried twice (--force)")

@@ -9,7 +9,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.rtnetlink import Link, read_addresses, read_links
 
 
@@ -73,19 +73,19 @@ def host_use(name: str) -> HostUse:
 
 
 def require_apart(a: HostUse, b: HostUse) -> None:
-    """Raise CaptureError if a bridge of the two could only do harm."""
+    """Raise OSFailure if a bridge of the two could only do harm."""
     if a.peer == b.name:
-        raise CaptureError(
+        raise OSFailure(
             f"{a.name!r} and {b.name!r} are the two ends of one veth pair",
             "what leaves one arrives at the other, for ever",
         )
 
 
 def require_free(use: HostUse) -> None:
-    """Raise CaptureError if the interface is another bridge's port: both would carry each frame."""
+    """Raise OSFailure if the interface is another bridge's port: both would carry each frame."""
     if use.master:
         kind = f"{use.master_kind} " if use.master_kind else ""
-        raise CaptureError(
+        raise OSFailure(
             f"interface {use.name!r} is a port of {kind}{use.master!r} already",
             f"ip link set dev {use.name} nomaster; or --force",
             interface=use.name,

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from pktmend.commands.bridge import tc_ingress
-from pktmend.errors import CaptureError, PrivilegeError
+from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host import privileges
 from pktmend.host.rtnetlink import read_links
-from pktmend.packetio.interface_lock import Claim
+from pktmend.packetio.interface_lock import InterfaceLock
 
 RTMGRP_LINK: Final = 1
 PATIENCE: Final = 3.0  # seconds for the isolation of a bridge that ended just now to go
@@ -36,7 +36,7 @@ START: Final = (
 class Isolation:
     """The bridge's side: begun when made, ended by close().
 
-    Raises PrivilegeError without CAP_NET_ADMIN, CaptureError if the kernel or another isolation is in the way.
+    Raises PrivilegeError without CAP_NET_ADMIN, OSFailure if the kernel or another isolation is in the way.
     """
 
     def __init__(self, *names: str) -> None:
@@ -88,7 +88,7 @@ def _raise(number: int, text: str) -> None:
     if number in (errno.EPERM, errno.EACCES):
         raise PrivilegeError(text, "--isolate needs CAP_NET_ADMIN", number)
     hint = "tc's clsact and bpf classifier are needed: CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF"
-    raise CaptureError(text, hint if number in (errno.ENOENT, errno.EOPNOTSUPP) else "", number)
+    raise OSFailure(text, hint if number in (errno.ENOENT, errno.EOPNOTSUPP) else "", number)
 
 
 def clean_up(name: str, tell: Callable[[str], None]) -> None:
@@ -98,14 +98,14 @@ def clean_up(name: str, tell: Callable[[str], None]) -> None:
     if not handle:
         return
     try:
-        with Claim("isolation", index, name, patience=PATIENCE):
+        with InterfaceLock("isolation", index, name, patience=PATIENCE):
             tc_ingress.take_out(index)
     except PermissionError:
         tell(
             f"{name}: still isolated from the host by a bridge that was killed; undo it by:"
             f" {tc_ingress.command_to_take_out(name, handle)}"
         )
-    except CaptureError:
+    except OSFailure:
         return  # somebody isolates it now
     else:
         tell(f"{name}: a bridge that was killed had left it isolated from the host; undone")
@@ -124,7 +124,7 @@ class _Port:
     def __init__(self, name: str) -> None:
         self.name = name
         self.index = socket.if_nametoindex(name)
-        self._claim = Claim("isolation", self.index, name, patience=PATIENCE)
+        self._claim = InterfaceLock("isolation", self.index, name, patience=PATIENCE)
         tc_ingress.put(self.index)
 
     def follow(self, links: dict[int, str]) -> None:
@@ -159,7 +159,7 @@ def main() -> None:
             try:
                 ports.append(_Port(name))
             except OSError as error:
-                text = str(error) if isinstance(error, CaptureError) else f"isolating {name!r}: {error.strerror}"
+                text = str(error) if isinstance(error, OSFailure) else f"isolating {name!r}: {error.strerror}"
                 control.send(f"{error.errno or 0} {text}".encode())
                 return
         privileges.harden(keep=[privileges.CAP_NET_ADMIN], groups=["packets"])

@@ -20,9 +20,9 @@ from pktmend.host import privileges
 from pktmend.host.interfaces import require_interface
 from pktmend.packetio.afpacket import Emit, Ring
 from pktmend.packetio.flow_hash import part
-from pktmend.packetio.link_monitor import Port
+from pktmend.packetio.link_monitor import LinkMonitor
 from pktmend.runtime import stage_loader
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, start_together, stop_all
 from pktmend.runtime.stage_health import StageWatch
 from pktmend.runtime.stages import classify, count, drop_corrupt, repair_with, verify
@@ -68,7 +68,7 @@ class BridgeOptions:
     verbose: bool = False
 
     def check(self) -> None:
-        """Raise ConfigError or CaptureError for what cannot work."""
+        """Raise ConfigError or OSFailure for what cannot work."""
         if self.a == self.b:
             raise ConfigError(f"-i and -I are both {self.a!r}", "a bridge joins two different interfaces")
         for name in self.finish:
@@ -115,7 +115,7 @@ class Bridge:
         options.check()
         self.options = options
         self.ways: list[list[Pipeline]] = []
-        self.ports: list[Port] = []
+        self.ports: list[LinkMonitor] = []
         self.admission: Admission | None = None
         self.warnings: list[str] = []  # what a person should know, and no reason to refuse
         self.on_error = OnError[(options.on_error or "end").upper()]
@@ -137,7 +137,7 @@ class Bridge:
                 ways.append((self.options.b, self.options.a))
             for source, target in ways:
                 self.ways.append([self._worker(stack, source, target, sockets, n) for n in range(o.workers)])
-            self.ports = [Port(name, made, taken.claims.get(name)) for name, made in sockets.items()]
+            self.ports = [LinkMonitor(name, made, taken.claims.get(name)) for name, made in sockets.items()]
             note = privileges.harden(user=o.user, seccomp=o.seccomp and not o.stages, groups=["packets"])
             self.warnings = taken.warnings + ([note] if note else [])
             self._open = stack.pop_all()
@@ -172,9 +172,9 @@ class Bridge:
         o = self.options
         return len(os.sched_getaffinity(0)) <= FEW_CPUS and o.workers == 1 and o.coalesce and not o.finish
 
-    def counters(self) -> list[Direction]:
+    def counters(self) -> list[Counters]:
         """Return each direction's counters, its workers' added up."""
-        return [Direction.sum([p.counters() for p in way]) for way in self.ways]
+        return [Counters.sum([p.counters() for p in way]) for way in self.ways]
 
     def stop(self) -> None:
         """Drain and end both directions; raises what ended one early."""

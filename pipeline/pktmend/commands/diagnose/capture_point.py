@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pktmend.commands.diagnose.conversations import PROTOCOLS, TCP, UNFINISHED, Way, passing_pairs
+from pktmend.commands.diagnose.conversations import PROTOCOLS, TCP, UNFINISHED, Direction, passing_pairs
 from pktmend.commands.diagnose.finding import times
 from pktmend.console.plural import quantity
 
@@ -45,7 +45,7 @@ class Path:
     unfinished: int = 0
     accepted: int = 0
     answered: int = 0
-    dead: list[Way] = field(default_factory=list)
+    dead: list[Direction] = field(default_factory=list)
     works: str = ""
 
     @property
@@ -60,7 +60,7 @@ class Path:
 
 
 @dataclass
-class Place:
+class CapturePoint:
     """What was inferred; evidence is for people.
 
     verdict:    "finished-later" (healthy), "lost" (beyond a hop that loses the note, or before it and nothing gets
@@ -74,7 +74,7 @@ class Place:
     lost: list[Path] = field(default_factory=list)
 
 
-def paths_of(ways: Iterable[Way]) -> list[Path]:
+def paths_of(ways: Iterable[Direction]) -> list[Path]:
     """Return the paths between hosts on which something unfinished was seen."""
     paths: dict[tuple[str, str], Path] = {}
     ways = list(ways)
@@ -100,7 +100,7 @@ def paths_of(ways: Iterable[Way]) -> list[Path]:
     return list(paths.values())
 
 
-def infer(ways: list[Way], *, is_noted: bool) -> Place:
+def infer(ways: list[Direction], *, is_noted: bool) -> CapturePoint:
     """Infer the place of a capture from its conversations.
 
     is_noted: the source itself says which are unfinished, so that at this tap they are healthy for certain.
@@ -111,9 +111,9 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
     accepted = sum(path.accepted for path in paths)
     evidence = _lost_lines(lost)
     if lost:
-        return Place("lost", "likely", evidence, lost)
+        return CapturePoint("lost", "likely", evidence, lost)
     if accepted:
-        return Place(
+        return CapturePoint(
             "finished-later",
             "certain",
             [
@@ -125,17 +125,17 @@ def infer(ways: list[Way], *, is_noted: bool) -> Place:
         )
     silent = [path for path in paths if path.again >= 2]
     if silent and not any(path.answered for path in paths):
-        return Place("silent", "possible", _lost_lines(silent), silent)
+        return CapturePoint("silent", "possible", _lost_lines(silent), silent)
     host = _host_lines(ways)
     if is_noted:
-        return Place("finished-later", "certain", ["the kernel's note that they are unfinished is there", *host])
+        return CapturePoint("finished-later", "certain", ["the kernel's note that they are unfinished is there", *host])
     answered = sum(path.answered for path in paths)
     if answered:
         host.insert(0, f"{quantity(answered, 'unfinished packet was')} answered: whoever answered took them as right")
     is_certain = (
         bool(_never_leaves(ways)) or max((way.largest for way in ways if way.unfinished), default=0) > LARGEST_FRAME
     )
-    return Place(
+    return CapturePoint(
         "finished-later" if host else "open", "certain" if is_certain else "likely" if host else "possible", host
     )
 
@@ -164,7 +164,7 @@ def _dead_lines(paths: list[Path]) -> list[str]:
     ]
 
 
-def _host_lines(ways: list[Way]) -> list[str]:
+def _host_lines(ways: list[Direction]) -> list[str]:
     """What shows that the tap sits on a host, before frames are finished."""
     lines = _never_leaves(ways)
     longest = max((way.largest for way in ways if way.unfinished), default=0)
@@ -187,7 +187,7 @@ def _host_lines(ways: list[Way]) -> list[str]:
     return lines
 
 
-def _never_leaves(ways: list[Way]) -> list[str]:
+def _never_leaves(ways: list[Direction]) -> list[str]:
     """All that is unfinished is between loopback addresses (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)."""
     ends = {end for way in ways if way.unfinished for end in (way.source, way.target)}
     if ends and all(ipaddress.ip_address(end).is_loopback for end in ends):
@@ -195,7 +195,7 @@ def _never_leaves(ways: list[Way]) -> list[str]:
     return []
 
 
-def _by_source(ways: list[Way]) -> dict[str, dict[str, int]]:
+def _by_source(ways: list[Direction]) -> dict[str, dict[str, int]]:
     """{host: {"good": packets, "unfinished": packets}} of protocols that senders leave unfinished."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: {"good": 0, "unfinished": 0})
     for way in ways:

@@ -9,7 +9,7 @@ from typing import Final
 from pktmend.commands.diagnose.causes import CAUSES
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.finding import Remedy
-from pktmend.commands.diagnose.host_context import Surroundings
+from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.remedies import bridge_command
 from pktmend.commands.diagnose.samples import Sample
 from pktmend.console.plural import quantity
@@ -23,7 +23,7 @@ REPEATS: Final = 3  # packets of a flow with the same difference
 class Case:
     """One diagnosis under way."""
 
-    def __init__(self, tap: Tap, around: Surroundings | None) -> None:
+    def __init__(self, tap: Tap, around: HostContext | None) -> None:
         self.tap = tap
         self.around = around
         self.rest = tap.samples()

@@ -18,7 +18,7 @@ UNFINISHED: Final = ("noted", "bare", "leaked", "blank")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Direction:
     """One direction of a conversation; the numbers are those of pp_way in ext/conversation.h.
 
     kinds: packets by what they carried: KINDS.      replies: packets the other way.
@@ -65,7 +65,7 @@ class Way:
         return f"{name} {end_text(self.source, ports[0])} > {end_text(self.target, ports[1])}"
 
 
-def ways_of(table: _core.Conversations) -> list[Way]:
+def ways_of(table: _core.Conversations) -> list[Direction]:
     """Return both directions of every conversation, those with packets only."""
     found = []
     for version, protocol, ends, both in table.rows():
@@ -78,7 +78,7 @@ def ways_of(table: _core.Conversations) -> list[Way]:
 
 def _way(
     version: int, protocol: int, source: tuple[bytes, int], target: tuple[bytes, int], way: dict[str, Any], replies: int
-) -> Way:
+) -> Direction:
     same = (
         "packets",
         "octets",
@@ -93,7 +93,7 @@ def _way(
         "largest",
         "depth",
     )
-    return Way(
+    return Direction(
         version=version,
         protocol=protocol,
         source=address_text(source[0]),
@@ -108,7 +108,7 @@ def _way(
     )
 
 
-def passing_pairs(ways: Iterable[Way]) -> Counter[frozenset[str]]:
+def passing_pairs(ways: Iterable[Direction]) -> Counter[frozenset[str]]:
     """Return {two hosts: echo messages} of those between whom ICMP echo passes both ways, its sums right."""
     found: Counter[frozenset[str]] = Counter()
     for way in ways:

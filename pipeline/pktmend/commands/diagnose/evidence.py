@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pktmend import _core
-from pktmend.commands.diagnose.conversations import Way, ways_of
+from pktmend.commands.diagnose.conversations import Direction, ways_of
 from pktmend.commands.diagnose.samples import Sample, addresses_of, take
 from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Stage
 from pktmend.runtime.stages import classify, count, verify_with
 
@@ -87,19 +87,19 @@ class Tap:
     icmp_seen: int = 0
     has_metadata: bool = False
     table: _core.Conversations = field(default_factory=_core.Conversations)
-    counted: Direction | None = None
-    ways: list[Way] = field(default_factory=list)
+    counted: Counters | None = None
+    ways: list[Direction] = field(default_factory=list)
 
     def stages(self) -> list[Stage]:
         """Return what a pipeline needs to fill this."""
         return [verify_with(at_wire=self.at_wire), classify, count, self.table.stage(), self.look]
 
-    def close(self, counted: Direction) -> None:
+    def close(self, counted: Counters) -> None:
         """Note the totals; the pipeline has ended."""
         self.counted, self.ways = counted, ways_of(self.table)
 
     @property
-    def counters(self) -> Direction:
+    def counters(self) -> Counters:
         """The totals."""
         if self.counted is None:
             raise RuntimeError("the tap is still open")

@@ -16,7 +16,7 @@ from pktmend.commands.diagnose import rules, rules_unfinished
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.finding import Finding, Remedy
-from pktmend.commands.diagnose.host_context import Surroundings
+from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.match import Matched
 from pktmend.commands.diagnose.pairs import Change
 from pktmend.commands.diagnose.remedies import NAT_REMEDIES, ZERO_REMEDIES
@@ -38,7 +38,7 @@ class Two:
     b: Tap
     matched: Matched
     changes: dict[tuple[str, str], list[Change]]
-    around: Surroundings | None
+    around: HostContext | None
 
 
 def is_notable(kind: tuple[str, str]) -> bool:

@@ -47,7 +47,7 @@ class Hop:
         }[self.kind]
 
 
-class Surroundings:
+class HostContext:
     """The machine around a tapped interface."""
 
     def __init__(self, before: Machine, after: Machine, interface: str) -> None:

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Final
 
 from pktmend.commands.diagnose.finding import Remedy
-from pktmend.commands.diagnose.host_context import Hop, Surroundings, named
+from pktmend.commands.diagnose.host_context import Hop, HostContext, named
 from pktmend.host.model import Interface
 
 TX_COST: Final = "switches segmentation offload (TSO) off too: more CPU time and less throughput on that interface"
@@ -85,7 +85,7 @@ def for_leak(ends: Iterable[tuple[str, Interface | None, bool]], hops: list[Hop]
     return _unique(remedies)
 
 
-def bridge_command(template: str, around: Surroundings | None, target: Interface | None, *, incoming: bool) -> str:
+def bridge_command(template: str, around: HostContext | None, target: Interface | None, *, incoming: bool) -> str:
     """Fill in `pktmend bridge`: A the side of the hop, B that of the receiver, whose interface is *target*.
 
     incoming: the packets arrived at the tapped interface from the hop (else they leave there, or the hop lies behind).

@@ -16,7 +16,7 @@ from pktmend.commands.diagnose import rules_protocols, rules_rewritten, rules_un
 from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.finding import CONFIDENCE, Finding
-from pktmend.commands.diagnose.host_context import Surroundings
+from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.console.plural import quantity
 
 # in this order: what is more special first
@@ -39,7 +39,7 @@ RULES: Final[tuple[Callable[[Case], list[Finding]], ...]] = (
 )
 
 
-def findings_of(tap: Tap, around: Surroundings | None = None) -> list[Finding]:
+def findings_of(tap: Tap, around: HostContext | None = None) -> list[Finding]:
     """Return what was found, the most important first; never empty."""
     case = Case(tap, around)
     found = [finding for rule in RULES for finding in rule(case)]

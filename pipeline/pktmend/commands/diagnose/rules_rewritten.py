@@ -13,7 +13,7 @@ from pktmend.commands.diagnose.remedies import NAT_REMEDIES, ZERO_REMEDIES, for_
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.console.plural import quantity
 from pktmend.enums import Cause, Proto
-from pktmend.errors import PipelineError
+from pktmend.errors import PktmendError
 
 ZERO_FIXED: Final = (5, 7)
 
@@ -87,7 +87,7 @@ def _conntrack_lines(case: Case, mine: list[Sample]) -> list[str]:
     for interface in filter(None, (case.around.tapped, case.around.peer)):
         try:
             connections = call(interface.namespace, read_connections)
-        except PipelineError:
+        except PktmendError:
             continue
         lines += [
             f"conntrack of {space(interface.namespace)} translates {c.original.source} > "
@@ -124,11 +124,9 @@ def alike(case: Case) -> list[Finding]:
             case,
             mine,
             [
-                f"in {quantity(len(pairs), 'packet')} the checksums of the IPv4 header and of what it carries are off by "
-                "the "
-                f"same difference ({differences}): what both cover, an address or the length, was changed after they "
-                "were "
-                "made; of random damage 1 in 65,536 would be"
+                f"in {quantity(len(pairs), 'packet')} the checksums of the IPv4 header and of what it carries are off "
+                f"by the same difference ({differences}): what both cover, an address or the length, was changed "
+                "after they were made; of random damage 1 in 65,536 would be"
             ],
             "likely",
         )

@@ -6,9 +6,9 @@ one that leaves checksums to its device leaks, one that finishes them itself doe
 
 from __future__ import annotations
 
-from pktmend.commands.diagnose.capture_point import Path, Place, infer
+from pktmend.commands.diagnose.capture_point import CapturePoint, Path, infer
 from pktmend.commands.diagnose.case import Case, counted, surely
-from pktmend.commands.diagnose.conversations import TCP, Way
+from pktmend.commands.diagnose.conversations import TCP, Direction
 from pktmend.commands.diagnose.finding import Finding, times
 from pktmend.commands.diagnose.host_context import Hop, is_blind_tap, named
 from pktmend.commands.diagnose.remedies import for_leak
@@ -163,13 +163,13 @@ def pending(case: Case) -> list[Finding]:
     return [_healthy(place, samples, counts, bare)]
 
 
-def _context(case: Case, mine: list[Way]) -> list[Way]:
+def _context(case: Case, mine: list[Direction]) -> list[Direction]:
     """The conversations of these hosts, with what else passes between them."""
     hosts = {way.source for way in mine} | {way.target for way in mine}
     return [way for way in case.tap.ways if way.source in hosts or way.target in hosts]
 
 
-def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: bool) -> Finding:
+def _healthy(place: CapturePoint, samples: list[Sample], counts: dict[str, int], bare: bool) -> Finding:
     evidence = [
         f"the field holds the pseudo-header sum (F = S) in {counted(counts, 'checksum')}, as their senders left it"
     ]
@@ -183,7 +183,7 @@ def _healthy(place: Place, samples: list[Sample], counts: dict[str, int], bare: 
     return Finding("offload-pending", place.confidence, evidence, samples, counts, limits=limits)
 
 
-def _unanswered(case: Case, place: Place, counts: dict[str, int], *, is_live_note: bool) -> Finding | None:
+def _unanswered(case: Case, place: CapturePoint, counts: dict[str, int], *, is_live_note: bool) -> Finding | None:
     """Sent again in vain.  Live the loss lies further on, and is claimed only if a hop that loses the note is there."""
     ends = _ends(case, [(path.source, path.target, _mac_of(path)) for path in place.lost])
     hops = case.around.hops([end for _, end, _ in ends if end]) if case.around else []

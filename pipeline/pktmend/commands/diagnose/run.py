@@ -9,20 +9,20 @@ from typing import Any
 from pktmend.commands.diagnose import rules, taps
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.finding import Finding
-from pktmend.commands.diagnose.host_context import Surroundings
+from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.show import text_of
 from pktmend.console.plural import quantity
 from pktmend.console.report import check_lines, merge_checks, print_json
 from pktmend.console.signals import Signals
-from pktmend.errors import EXIT_PROBLEMS, PipelineError
+from pktmend.errors import EXIT_PROBLEMS, PktmendError
 
 
 def run_diagnose(options: Options) -> int:
     """Diagnose; return the exit code: 1 if a finding is unhealthy."""
     options.check()
     signals = Signals()
-    fault: PipelineError | None = None
+    fault: PktmendError | None = None
     if options.b:
         from pktmend.commands.diagnose.two_taps import diagnose_two
 
@@ -44,7 +44,7 @@ def run_diagnose(options: Options) -> int:
     return 0 if all(f.cause.is_healthy for f in findings) else EXIT_PROBLEMS
 
 
-def _watch(options: Options, signals: Signals) -> tuple[Tap, Surroundings]:
+def _watch(options: Options, signals: Signals) -> tuple[Tap, HostContext]:
     from pktmend.host.machine import read_machine
 
     before = read_machine()
@@ -56,7 +56,7 @@ def _watch(options: Options, signals: Signals) -> tuple[Tap, Surroundings]:
         expression=options.expression,
         promiscuous=options.promiscuous,
     )
-    return tap, Surroundings(before, read_machine(), options.a)
+    return tap, HostContext(before, read_machine(), options.a)
 
 
 def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Finding]) -> None:

@@ -16,7 +16,7 @@ from pktmend.errors import FormatError
 from pktmend.packetio import bpf_filter
 from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.capture import Capture, Writer
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
 
 RECORDED: Final = 256 << 20  # octets of each of two live taps, which are looked at twice
@@ -89,7 +89,7 @@ def record(
     duration: float,
     expression: str,
     promiscuous: bool,
-) -> tuple[list[Path], list[Direction]]:
+) -> tuple[list[Path], list[Counters]]:
     """Record several interfaces at once, each to a file in *folder*; return the files and what was counted."""
     with ExitStack() as stack:
         pipelines, paths = [], []

@@ -13,13 +13,13 @@ from pktmend.commands.diagnose import taps
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.finding import Finding
 from pktmend.commands.diagnose.hop_findings import HEALTHY, Two, findings_of, is_notable
-from pktmend.commands.diagnose.host_context import Surroundings
+from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.match import Matched, Track, match, outcome_text
 from pktmend.commands.diagnose.pairs import Change, Packet, compare, fetch, join_damaged
 from pktmend.console.signals import Signals
 from pktmend.enums import Status
-from pktmend.errors import ConfigError, FormatError, PipelineError
-from pktmend.runtime.counters import Direction
+from pktmend.errors import ConfigError, FormatError, PktmendError
+from pktmend.runtime.counters import Counters
 
 if TYPE_CHECKING:
     from pktmend.commands.diagnose.options import Options
@@ -28,7 +28,7 @@ PLAIN: Final = 16  # healthy pairs that are looked at for what the hop rewrites
 DAMAGED: Final = 128
 
 
-def diagnose_two(options: Options, signals: Signals) -> tuple[list[Tap], list[Finding], PipelineError | None]:
+def diagnose_two(options: Options, signals: Signals) -> tuple[list[Tap], list[Finding], PktmendError | None]:
     """Read or record both taps and match them; return the taps, the findings, and the fault that ended a file."""
     with ExitStack() as stack:
         paths, around, counted = [options.a, options.b], None, None
@@ -41,7 +41,7 @@ def diagnose_two(options: Options, signals: Signals) -> tuple[list[Tap], list[Fi
     return [two.a, two.b], findings_of(two), fault
 
 
-def _record(options: Options, folder: Path, signals: Signals) -> tuple[list[str], Surroundings, list[Direction]]:
+def _record(options: Options, folder: Path, signals: Signals) -> tuple[list[str], HostContext, list[Counters]]:
     from pktmend.host.machine import read_machine
 
     before = read_machine()
@@ -54,11 +54,11 @@ def _record(options: Options, folder: Path, signals: Signals) -> tuple[list[str]
         expression=options.expression,
         promiscuous=options.promiscuous,
     )
-    return [str(path) for path in files], Surroundings(before, read_machine(), options.a), counted
+    return [str(path) for path in files], HostContext(before, read_machine(), options.a), counted
 
 
 def _match(
-    options: Options, paths: list[str], around: Surroundings | None, counted: list[Direction] | None, signals: Signals
+    options: Options, paths: list[str], around: HostContext | None, counted: list[Counters] | None, signals: Signals
 ) -> tuple[Two, FormatError | None]:
     tracks = Track(), Track()
     names = (options.a, options.b) if options.is_live else ("", "")

@@ -22,7 +22,7 @@ from pktmend.commands.doctor.finding import Finding, Severity, place
 from pktmend.commands.doctor.ovs import find_switches
 from pktmend.console.plural import quantity
 from pktmend.console.report import print_json
-from pktmend.errors import CaptureError, PipelineError, PrivilegeError
+from pktmend.errors import OSFailure, PktmendError, PrivilegeError
 from pktmend.host.machine import read_machine
 from pktmend.host.model import Interface, Machine, Unread
 from pktmend.host.namespaces import Namespace, find_namespace
@@ -87,7 +87,7 @@ def _named(interfaces: Sequence[Interface], name: str, namespace: Namespace) -> 
         if interface.name == name:
             return interface
     where = "" if namespace.is_own else f" in {namespace.label}"
-    raise CaptureError(f"there is no interface {name!r}{where}", "`ip link` lists them", interface=name)
+    raise OSFailure(f"there is no interface {name!r}{where}", "`ip link` lists them", interface=name)
 
 
 def _neighbours(view: hops.View, interface: Interface) -> list[Interface]:
@@ -154,7 +154,7 @@ def _watched(seconds: float, unread: list[str]) -> list[Finding]:
     stop = Signals().stop
     try:
         return watch_drops(seconds, stop.wait)
-    except PipelineError as error:
+    except PktmendError as error:
         unread.append(f"drop reasons: {error}")
         print(
             f"pktmend: {error}; watching each namespace's counters instead, which do not tell where",

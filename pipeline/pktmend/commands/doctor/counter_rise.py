@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from pktmend.errors import PipelineError
-from pktmend.host.model import Machine, Place
+from pktmend.errors import PktmendError
+from pktmend.host.model import Machine, NamespaceFacts
 from pktmend.host.namespaces import call
 from pktmend.host.snmp import checksum_errors, read_counters
 
@@ -37,9 +37,9 @@ def look_again(machine: Machine, began: float, *, everywhere: bool = False) -> R
     return Rise(time.monotonic() - began, rose)
 
 
-def _rise(place: Place) -> dict[str, int] | None:
+def _rise(place: NamespaceFacts) -> dict[str, int] | None:
     try:
         now = call(place.namespace, read_counters)
-    except (PipelineError, OSError):  # the namespace is gone
+    except (PktmendError, OSError):  # the namespace is gone
         return None
     return {name: n - place.counters.get(name, 0) for name, n in now.items() if n > place.counters.get(name, 0)}

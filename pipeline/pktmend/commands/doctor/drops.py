@@ -18,7 +18,7 @@ from typing import Final
 
 from pktmend.commands.doctor.finding import FEW, Finding, Severity
 from pktmend.console.plural import quantity
-from pktmend.errors import CaptureError, PrivilegeError
+from pktmend.errors import OSFailure, PrivilegeError
 
 PLACES: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 EVENT: Final = "events/skb/kfree_skb"
@@ -31,12 +31,12 @@ def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[Finding
     """Return one finding for each reason that names a checksum.
 
     wait:    lets the given seconds pass, fewer if a signal comes.
-    Raises:  CaptureError if this kernel has no tracefs mounted or names no reasons, PrivilegeError without root.
+    Raises:  OSFailure if this kernel has no tracefs mounted or names no reasons, PrivilegeError without root.
     """
     with _instance() as folder:
         reasons = dict(REASON.findall((folder / EVENT / "format").read_text()))
         if not reasons:
-            raise CaptureError("this kernel names no drop reasons", "they came with Linux 5.17")
+            raise OSFailure("this kernel names no drop reasons", "they came with Linux 5.17")
         (folder / EVENT / "filter").write_text(" || ".join(f"reason == {number}" for number in reasons))
         (folder / EVENT / "enable").write_text("1")
         begin = time.monotonic()
@@ -67,7 +67,7 @@ def _instance() -> Iterator[Path]:
     """Make a tracing instance of our own and remove it again; nobody else's tracing is touched."""
     root = next((place for place in PLACES if (place / "instances").is_dir()), None)
     if root is None:
-        raise CaptureError("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")
+        raise OSFailure("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")
     folder = root / "instances" / f"pktmend-{os.getpid()}"
     try:
         folder.mkdir()

@@ -9,14 +9,14 @@ from typing import Final
 
 from pktmend.commands.doctor.finding import Finding, Remedy, Severity, names, own_addresses, place
 from pktmend.commands.doctor.hops import View
-from pktmend.host.model import Interface, Place
+from pktmend.host.model import Interface, NamespaceFacts
 
 BIG: Final = 65536
 SIZES: Final = ("gso_max_size", "gro_max_size", "gso_ipv4_max_size", "gro_ipv4_max_size")
 DAMAGE: Final = ("rx_crc_errors", "rx_frame_errors")
 
 
-def _setting(spot: Place | None, interface: Interface, word: str) -> int:
+def _setting(spot: NamespaceFacts | None, interface: Interface, word: str) -> int:
     """The kernel takes the greater of the interface's and conf/all."""
     everywhere = spot.settings.get(f"net.ipv4.conf.all.{word}", 0) if spot else 0
     return max(everywhere, interface.settings.get(word, 0))

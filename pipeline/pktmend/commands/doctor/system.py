@@ -10,7 +10,7 @@ from typing import Final
 from pktmend.commands.doctor.finding import FEW, Finding, Remedy, Severity
 from pktmend.commands.doctor.hops import View
 from pktmend.console.plural import quantity
-from pktmend.host.model import Place
+from pktmend.host.model import NamespaceFacts
 from pktmend.host.snmp import checksum_errors
 
 RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
@@ -65,12 +65,12 @@ def _are_few(errors: dict[str, int], counters: dict[str, int]) -> bool:
     return all(n <= max(FEW, counters.get(RECEIVED.get(name, ""), 0) // 100_000) for name, n in errors.items())
 
 
-def _received(spot: Place, name: str) -> str:
+def _received(spot: NamespaceFacts, name: str) -> str:
     good = spot.counters.get(RECEIVED.get(name, ""), 0)
     return f", {good} received" if good else ""
 
 
-def _busiest(spot: Place) -> str:
+def _busiest(spot: NamespaceFacts) -> str:
     """The interface with most packets received, loopback aside."""
     candidates = [i for i in spot.interfaces if i.kind != "loopback"] or list(spot.interfaces)
     return max(candidates, key=lambda i: i.statistics.get("rx_packets", 0)).name

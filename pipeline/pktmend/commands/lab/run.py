@@ -10,9 +10,9 @@ import sys
 from types import FrameType
 
 from pktmend.commands.lab import cases
-from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, CaptureError
-from pktmend.testbed.netns import World, require_programs, require_root
-from pktmend.testbed.transcript import Case, Show
+from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, OSFailure
+from pktmend.testbed.netns import Testbed, require_programs, require_root
+from pktmend.testbed.transcript import Case, Transcript
 
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not everybody's PATH has them (su)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,7 +33,7 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
     require_root()
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
     if importlib.util.find_spec("pyroute2") is None:
-        raise CaptureError("pyroute2 is not installed", "pip install 'pktmend[lab]'")
+        raise OSFailure("pyroute2 is not installed", "pip install 'pktmend[lab]'")
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     code = 0
@@ -42,7 +42,7 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
             require_programs(case.needs)
             if not run_case(case, keep=keep, as_json=as_json):
                 code = EXIT_PROBLEMS
-        except CaptureError as error:
+        except OSFailure as error:
             if len(chosen) == 1:
                 raise
             print(f"pktmend: {case.name}: {error}", file=sys.stderr)
@@ -52,9 +52,9 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
 
 def run_case(case: Case, *, keep: bool, as_json: bool) -> bool:
     """Play one case and take its world down, or keep it; is everything as it should be?"""
-    show = Show(json=as_json)
+    show = Transcript(json=as_json)
     show.say(f"{case.name}: {case.title}")
-    with World(keep=keep) as world:
+    with Testbed(keep=keep) as world:
         case.play(world, show)
         show.say()
         good = show.outcome(case)

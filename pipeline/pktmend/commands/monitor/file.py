@@ -11,7 +11,7 @@ from typing import IO
 
 from pktmend import _core
 from pktmend.commands.monitor.options import WriteOptions
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.packetio.capture import PCAPNG, standard_output
 
 
@@ -28,7 +28,7 @@ class File:
     """A file with a section of ours, begun anew or (append) behind what is there.  "-" is standard output.
 
     size:   octets of whole blocks in it.      added: of those, by us.
-    Raises CaptureError: from __init__ with nothing left behind, from the others with the file closed after its last
+    Raises OSFailure: from __init__ with nothing left behind, from the others with the file closed after its last
     whole block.
     """
 
@@ -44,10 +44,10 @@ class File:
                     path, "ab" if append else "wb", buffering=0
                 )
             )
-        except CaptureError:
+        except OSFailure:
             raise
         except OSError as error:
-            raise CaptureError(f"cannot write {path}: {error.strerror}", "", error.errno or 0) from error
+            raise OSFailure(f"cannot write {path}: {error.strerror}", "", error.errno or 0) from error
         status = os.fstat(self._file.fileno())
         self._is_regular = stat.S_ISREG(status.st_mode)
         self.size = status.st_size if self._is_regular else 0
@@ -103,17 +103,17 @@ class File:
     def _cut_on_error(self) -> Iterator[None]:
         try:
             yield
-        except CaptureError as error:
+        except OSFailure as error:
             self.cut()
             number = error.errno or 0
-            raise CaptureError(f"{self.path}: {os.strerror(number)}", "", number) from error
+            raise OSFailure(f"{self.path}: {os.strerror(number)}", "", number) from error
 
     def _close(self) -> None:
         if self.path != "-":
             self._file.close()
 
 
-class WriteError(CaptureError):
+class WriteError(OSFailure):
     """A write failed after so many packets."""
 
     def __init__(self, packets: int, detail: str, hint: str, error: int) -> None:

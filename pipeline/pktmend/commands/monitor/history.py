@@ -8,7 +8,7 @@ from typing import Final
 
 from pktmend.commands.monitor.snapshot import Snapshot
 from pktmend.commands.monitor.text_lines import by_name, outcomes
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 
 SECONDS: Final = 120
 BARS: Final = "▁▂▃▄▅▆▇█"
@@ -27,7 +27,7 @@ def sparkline(values: Iterable[float], width: int, bars: str = BARS) -> str:
 class Rate:
     """Packets, bits, bad packets and kernel drops per second of one interface."""
 
-    def __init__(self, before: Direction | None, now: Direction, seconds: float) -> None:
+    def __init__(self, before: Counters | None, now: Counters, seconds: float) -> None:
         def per_second(later: int, earlier: int) -> float:
             return max(0, later - earlier) / seconds
 

@@ -17,9 +17,9 @@ from pktmend import _core
 from pktmend._version import VERSION
 from pktmend.commands.monitor.snapshot import FileCounts, Snapshot
 from pktmend.enums import Cause, Proto, Status
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 
-PLAIN: list[tuple[str, str, Callable[[Direction], int]]] = [
+PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
     ("pktmend_bytes", "Octets of the packets read, as they were on the wire.", lambda d: d.octets),
     ("pktmend_kernel_packets", "Packets that the kernel meant for us, drops included.", lambda d: d.kernel_seen),
     ("pktmend_kernel_drops", "Packets that the kernel dropped because the ring was full.", lambda d: d.kernel_drops),

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from pktmend.commands.monitor.snapshot import Snapshot
-from pktmend.errors import CaptureError, ConfigError
+from pktmend.errors import ConfigError, OSFailure
 
 LOOPBACK: Final = "127.0.0.1"
 STALE_SECONDS: Final = 10.0
@@ -55,7 +55,7 @@ class Server:
             self._http = _Http(host, port, registry, latest)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise CaptureError(f"cannot listen on {listen}: {reason}", "", error.errno or 0) from error
+            raise OSFailure(f"cannot listen on {listen}: {reason}", "", error.errno or 0) from error
         bound = self._http.server_address
         shown = f"[{bound[0]!s}]" if ":" in str(bound[0]) else str(bound[0])
         self.address = f"http://{shown}:{bound[1]}/metrics"

@@ -24,7 +24,7 @@ from pktmend.commands.monitor.options import MonitorOptions
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
 from pktmend.commands.monitor.text_lines import Lines
 from pktmend.commands.monitor.view import ORDERS, State, view
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 DRAW_SECONDS: Final = 0.5
 
@@ -190,4 +190,4 @@ class Picture(Lines):
         try:
             Path(self._path).write_text(re.sub(r"@font-face \{[^}]*\}", "", drawn), encoding="utf-8")
         except OSError as error:
-            raise CaptureError(f"cannot write {self._path}: {error.strerror}", error=error.errno or 0) from error
+            raise OSFailure(f"cannot write {self._path}: {error.strerror}", error=error.errno or 0) from error

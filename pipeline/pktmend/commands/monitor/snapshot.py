@@ -11,7 +11,7 @@ from typing import Any, Final
 from pktmend._core import Check
 from pktmend.console.report import check_json, rfc3339
 from pktmend.enums import Cause, Status
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 
 SCHEMA: Final = "urn:pktmend:schema:monitor:1"  # of what as_json() returns and `monitor --json` prints
 TRANSPORTS: Final = {
@@ -30,7 +30,7 @@ TRANSPORTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Flow:
     """Who talks to whom, by the outermost IP header; ports are 0 where there are none."""
 
     version: int
@@ -63,7 +63,7 @@ class BadFlow:
     """A flow with bad packets.  packets may be too high by up to *over* where very many flows are bad."""
 
     interface: str
-    talk: Talk
+    talk: Flow
     packets: int
     over: int
     last_ns: int
@@ -87,7 +87,7 @@ class BadPacket:
     """One bad packet, of those that were kept."""
 
     interface: str
-    talk: Talk
+    talk: Flow
     time_ns: int
     caplen: int
     wirelen: int
@@ -141,7 +141,7 @@ class Snapshot:
     """
 
     time_ns: int
-    directions: tuple[Direction, ...]
+    directions: tuple[Counters, ...]
     flows: tuple[BadFlow, ...] = ()
     kernel: dict[str, int] = field(default_factory=dict)
     kernel_start: dict[str, int] = field(default_factory=dict)

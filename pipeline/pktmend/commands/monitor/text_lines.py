@@ -9,12 +9,12 @@ from typing import TextIO
 from pktmend.commands.monitor.bad_packets import explain
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
 from pktmend.console.report import check_lines, words
-from pktmend.runtime.counters import Direction
+from pktmend.runtime.counters import Counters
 
 SUMMARY_FLOWS = 5
 
 
-def outcomes(d: Direction) -> dict[str, int]:
+def outcomes(d: Counters) -> dict[str, int]:
     """Return statuses and causes of all checks, whatever the protocol."""
     found: dict[str, int] = {}
     for each in d.checks.values():
@@ -23,12 +23,12 @@ def outcomes(d: Direction) -> dict[str, int]:
     return found
 
 
-def by_name(snapshot: Snapshot) -> dict[str, Direction]:
+def by_name(snapshot: Snapshot) -> dict[str, Counters]:
     """Return each interface's direction."""
     return {d.from_: d for d in snapshot.directions}
 
 
-def rate_line(before: Direction | None, now: Direction, seconds: float) -> str:
+def rate_line(before: Counters | None, now: Counters, seconds: float) -> str:
     """Return what changed per second: packets, bits, statuses and causes of checks, kernel drops."""
     earlier = outcomes(before) if before else {}
     found = {outcome: n - earlier.get(outcome, 0) for outcome, n in outcomes(now).items()}

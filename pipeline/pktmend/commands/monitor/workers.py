@@ -19,14 +19,14 @@ from typing import Final, Protocol
 
 from pktmend import _core
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
-from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Talk, heaviest
+from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Flow, heaviest
 from pktmend.enums import Cause
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 from pktmend.host.interfaces import interfaces, is_loopback, is_up, require_interface
 from pktmend.packetio import bpf_filter
 from pktmend.packetio.afpacket import Ring
-from pktmend.packetio.link_monitor import Port
-from pktmend.runtime.counters import Direction
+from pktmend.packetio.link_monitor import LinkMonitor
+from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
 from pktmend.runtime.stages import classify, count, verify
 
@@ -64,7 +64,7 @@ class Watched:
             for ring in self.rings:
                 ring.attach(program)
             self._open = stack.pop_all()
-        self.port = Port(name, list(self.rings))
+        self.port = LinkMonitor(name, list(self.rings))
 
     def _worker(self, ring: Ring, options: MonitorOptions, spools: Spools | None) -> Pipeline:
         sampler = _core.Sampler()
@@ -84,14 +84,14 @@ class Watched:
         """Does the interface still exist?  The kernel takes a deleted one off its sockets."""
         return all(ring.bound_to() for ring in self.rings)
 
-    def counters(self) -> Direction:
+    def counters(self) -> Counters:
         """Return the counters, its workers' added up."""
-        return Direction.sum([pipeline.counters() for pipeline in self.pipelines])
+        return Counters.sum([pipeline.counters() for pipeline in self.pipelines])
 
     def bad_packets(self) -> list[BadPacket]:
         """Return the bad packets kept since the last call."""
         return [
-            BadPacket(self.name, Talk(*talk), time_ns, caplen, wirelen, Cause(cause), tuple(checks))
+            BadPacket(self.name, Flow(*talk), time_ns, caplen, wirelen, Cause(cause), tuple(checks))
             for sampler in self._samplers
             for talk, time_ns, caplen, wirelen, _, cause, checks in sampler.take()
         ]
@@ -99,7 +99,7 @@ class Watched:
     def flows(self) -> list[BadFlow]:
         """Return the flows with most bad packets."""
         return [
-            BadFlow(self.name, Talk(*talk), packets, over, last_ns, Cause(cause))
+            BadFlow(self.name, Flow(*talk), packets, over, last_ns, Cause(cause))
             for sampler in self._samplers
             for talk, packets, over, last_ns, cause in sampler.flows(MOST_FLOWS)
         ]
@@ -139,7 +139,7 @@ class Watch:
         self._options = options
         self._spools = spools
         self._tell = tell
-        self._gone: list[Direction] = []  # at most one: what was watched and is not there any more
+        self._gone: list[Counters] = []  # at most one: what was watched and is not there any more
         self._refused: set[str] = set()
         self._next_look = 0.0
         self._has_started = False
@@ -187,7 +187,7 @@ class Watch:
     def _leave(self, each: Watched) -> None:
         self.watched.remove(each)
         stop_all(each.pipelines)
-        self._gone = [replace(Direction.sum([*self._gone, each.counters()]), from_=GONE)]
+        self._gone = [replace(Counters.sum([*self._gone, each.counters()]), from_=GONE)]
         each.close()
         if self._spools is not None:
             for spool in each.spools:
@@ -202,7 +202,7 @@ class Watch:
                 continue
             try:
                 new = Watched(name, self._options, self._options.ring_kib(len(names)), self._spools)
-            except (CaptureError, OSError) as error:
+            except (OSFailure, OSError) as error:
                 if name in interfaces():  # else it went away while we looked
                     self._refused.add(name)
                     self._tell(f"{name}: not watched: {error}")
@@ -221,7 +221,7 @@ class Watch:
         """Do all workers run?"""
         return not any(pipeline.is_done() for pipeline in self.pipelines)
 
-    def counters(self) -> tuple[Direction, ...]:
+    def counters(self) -> tuple[Counters, ...]:
         """Return the counters of each interface, and those of all that are gone."""
         return (*(each.counters() for each in self.watched), *self._gone)
 

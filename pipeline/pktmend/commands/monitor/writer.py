@@ -20,7 +20,7 @@ from pktmend import _core
 from pktmend.commands.monitor.file import File, WriteError, name_of
 from pktmend.commands.monitor.options import WriteOptions
 from pktmend.commands.monitor.snapshot import FileCounts
-from pktmend.errors import CaptureError
+from pktmend.errors import OSFailure
 
 SPOOL: Final = 64 << 20
 ALL_SPOOLS: Final = 256 << 20
@@ -93,7 +93,7 @@ class Writer:
         self._retired.append(spool)
 
     def open(self) -> None:
-        """Open the first file.  Raises CaptureError."""
+        """Open the first file.  Raises OSFailure."""
         self._begin(append=False)
 
     def start(self) -> None:
@@ -162,7 +162,7 @@ class Writer:
             try:
                 self._file.describe(self._interfaces)
                 self._written += self._file.drain(spool, room)
-            except CaptureError as error:
+            except OSFailure as error:
                 self._written += error.packets if isinstance(error, WriteError) else 0
                 self._fail(error)
         return bool(waiting)
@@ -207,7 +207,7 @@ class Writer:
         was_stopped = bool(self._reason)
         try:
             self._begin(append=append)
-        except CaptureError as error:
+        except OSFailure as error:
             self._fail(error)
         else:
             if append or was_stopped:
@@ -229,11 +229,11 @@ class Writer:
         if self._file is not None:
             try:
                 self._file.finish(self._interfaces, self._kernel())
-            except CaptureError as error:
+            except OSFailure as error:
                 self._tell("writer", str(error))
             self._leave_file()
 
-    def _fail(self, error: CaptureError) -> None:
+    def _fail(self, error: OSFailure) -> None:
         self._leave_file()
         if error.errno == errno.ETIMEDOUT:  # close() tells
             self._stop(NO_READER)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pktmend.testbed import middlebox
 from pktmend.testbed.middlebox import Hop
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.topology import TOOLS, bridged, contact, containers, offload_off, show_diagnosis
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Flip bits of what b sends; show that the receiver drops it, and that the bridge does not sign it."""
     site = containers(world)
     flip = middlebox.flip_bits(one_in=64)

@@ -18,12 +18,12 @@ import struct
 from pktmend._kernel import lib
 from pktmend.testbed import middlebox
 from pktmend.testbed.middlebox import Hop
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.topology import (
     CLIENT,
     TOOLS,
     Contact,
-    Site,
+    Topology,
     bridged,
     contact,
     containers,
@@ -31,14 +31,14 @@ from pktmend.testbed.topology import (
     remedied,
     show_diagnosis,
 )
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 UDP_PORT = 5000
 MESSAGE = b"pay 100 to Alice"
 NEEDS_CSUM = struct.pack("=BBHHHH", lib.VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, 34, 6)  # of UDP over IPv4
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Let damaged data reach an application in both ways; stop it."""
     site = containers(world)
     flip = middlebox.flip_bits(one_in=64)
@@ -83,7 +83,7 @@ def play(world: World, show: Show) -> None:
         hop.join("port-a", "port-b", back=flip)
 
 
-def fetch_and_compare(show: Show, site: Site) -> Contact:
+def fetch_and_compare(show: Transcript, site: Topology) -> Contact:
     """Let a fetch the file and show the digests of what was sent and what was got."""
     found = contact(show, site)
     for name in ("file", "got"):
@@ -91,7 +91,7 @@ def fetch_and_compare(show: Show, site: Site) -> Contact:
     return found
 
 
-def injected(show: Show, site: Site, hop: Hop, out: str = "port-a") -> str:
+def injected(show: Transcript, site: Topology, hop: Hop, out: str = "port-a") -> str:
     """Let b send a datagram; damage it at port-b, send it out of *out* with NEEDS_CSUM: what does a get?"""
     hop.part(*hop.ports)
 

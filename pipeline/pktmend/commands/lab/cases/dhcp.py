@@ -7,15 +7,15 @@ the note they drop it, without a word.
 from __future__ import annotations
 
 from pktmend.testbed.middlebox import Hop
-from pktmend.testbed.netns import Host, World, end
+from pktmend.testbed.netns import Host, Testbed, end
 from pktmend.testbed.relay import Relay
-from pktmend.testbed.topology import Site, bridged, containers, remedied
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.topology import Topology, bridged, containers, remedied
+from pktmend.testbed.transcript import Case, Transcript
 
 ASK = ("udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "2", "-T", "1", "-A", "0", "-s", "/bin/true")
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Let a client get no lease behind a plain relay; cure it at the server, then by a bridge."""
     site = containers(world)
     show.act("A DHCP server (dnsmasq) in b, a client (udhcpc) in a; joined within the kernel, which keeps its note")
@@ -63,12 +63,12 @@ def play(world: World, show: Show) -> None:
     relay.ports("port-a", "port-b")
 
 
-def offers(site: Site) -> int:
+def offers(site: Topology) -> int:
     """Count the offers in the server's log."""
     return (site.folder / "log").read_text().count("DHCPOFFER(")
 
 
-def gets_lease(show: Show, client: Host) -> bool:
+def gets_lease(show: Transcript, client: Host) -> bool:
     """Ask for an address; is one given?"""
     return show.run(client, *ASK, pick="lease").returncode == 0
 

@@ -7,9 +7,9 @@ from socket import IPPROTO_TCP
 from pktmend.testbed import middlebox
 from pktmend.testbed.bpf import Code
 from pktmend.testbed.middlebox import IP_SOURCE, IP_TARGET, Hop
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.topology import SERVER, TOOLS, contact, containers, cure_by_bridge, offload_off, show_incident
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 SERVICE = "10.7.0.100"  # a's name for b
 
@@ -24,7 +24,7 @@ def translate(*, right: bool) -> tuple[Code, Code]:
     )
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP by the rewrite; cure it by an update, then by recomputing behind the hop."""
     site = containers(world)
     show.act(f"Container a calls b by a service address, {SERVICE}; the node rewrites that, but not TCP's checksum")

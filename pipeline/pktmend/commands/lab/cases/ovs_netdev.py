@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.ovs import PROGRAMS, OpenVSwitch
 from pktmend.testbed.topology import TOOLS, contact, containers, cure_as_diagnosed, cure_by_bridges, show_incident
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP by Open vSwitch; cure it in three ways."""
     site = containers(world)
     show.act("Containers a and b on Open vSwitch (datapath_type=netdev), default veths")

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.ovs import PROGRAMS, OpenVSwitch
 from pktmend.testbed.tap import SEGMENTS, copy, open_tap
 from pktmend.testbed.topology import (
     CLIENT,
     SERVER,
     TOOLS,
-    Site,
+    Topology,
     cure_as_diagnosed,
     cure_by_bridge,
     serve,
     show_incident,
 )
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP by the switch; cure it in the instance, then by a bridge at its TAP."""
     a, b, node = world.host("a"), world.host("b"), world.host("node")
     world.veth(b, "eth0", node, "port-b")
     world.veth(node, "uplink", node, "port-u")
     b.address("eth0", f"{SERVER}/24")
     b.offload("eth0", tx=False)  # the fault shown is the instance's alone
-    site = Site(a, b, node, serve(b))
+    site = Topology(a, b, node, serve(b))
     show.act(
         "Instance a: its eth0 and the node's tap0 are joined by a hypervisor that passes checksum offload on,\n"
         "as QEMU does; tap0 and container b (tx off) are ports of Open vSwitch (datapath_type=netdev)"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.relay import Relay
 from pktmend.testbed.topology import TOOLS, containers, cure_as_diagnosed, cure_by_bridge, show_incident
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP by a plain relay; cure it at the senders, then by a bridge behind the relay."""
     site = containers(world)
     show.act("Containers a and b, joined by a copy between two packet sockets")

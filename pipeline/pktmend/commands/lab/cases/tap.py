@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import subprocess
 
-from pktmend.testbed.netns import World, end
+from pktmend.testbed.netns import Testbed, end
 from pktmend.testbed.tap import CHECKSUM, copy, open_tap
 from pktmend.testbed.topology import (
     CLIENT,
     SERVER,
     TOOLS,
-    Site,
+    Topology,
     contact,
     cure_as_diagnosed,
     cure_by_bridge,
     serve,
     show_incident,
 )
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 
-def start(site: Site, *, header: bool) -> subprocess.Popen[bytes]:
+def start(site: Topology, *, header: bool) -> subprocess.Popen[bytes]:
     """Start the program: a TAP for a, one in the node, which is a port of the node's bridge br0."""
     own = open_tap(site.a, "eth0", header=header, offload=CHECKSUM)
     site.a.address("eth0", f"{CLIENT}/24")
@@ -29,12 +29,12 @@ def start(site: Site, *, header: bool) -> subprocess.Popen[bytes]:
     return program
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP by such a TAP; cure it by tx off, by a header, and by a bridge."""
     a, b, node = world.host("a"), world.host("b"), world.host("node")
     world.veth(b, "eth0", node, "port-b")
     b.address("eth0", f"{SERVER}/24")
-    site = Site(a, b, node, serve(b))
+    site = Topology(a, b, node, serve(b))
     show.act("a's interface is a TAP with TUN_F_CSUM and without IFF_VNET_HDR; its program copies to another TAP, tap0")
     node.netlink(lambda ip: ip.link("add", ifname="br0", kind="bridge"))
     node.link("br0", state="up")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.topology import CLIENT, SERVER, chatter, errors, ping, serve
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Show what a sniffer says, and that everything works."""
     a, b = world.host("a"), world.host("b")
     world.veth(a, "eth0", b, "eth0")

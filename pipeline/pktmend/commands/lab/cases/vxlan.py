@@ -6,7 +6,7 @@ completed, the outer one is right: repair goes inside out.
 
 from __future__ import annotations
 
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.relay import Relay
 from pktmend.testbed.topology import (
     PATIENCE,
@@ -18,11 +18,11 @@ from pktmend.testbed.topology import (
     ping,
     show_diagnosis,
 )
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 from pktmend.testbed.tunnel import INNER, tunnel
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP in a VXLAN by a plain relay; cure it at the devices below, then by a bridge."""
     site = containers(world)
     show.act("a and b are tunnel ends (VXLAN with UDP checksums), joined by a copy between two packet sockets")

@@ -13,9 +13,9 @@ from pktmend._kernel import lib
 from pktmend.testbed import middlebox
 from pktmend.testbed.bpf import Code
 from pktmend.testbed.middlebox import IP, IP_SOURCE, IP_TARGET, TRANSPORT, Hop
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.topology import SERVER, TOOLS, contact, containers, cure_by_bridge, offload_off, show_incident
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 from pktmend.testbed.tunnel import INNER, tunnel
 
 SERVICE = "10.7.0.100"  # where a sends the tunnel's datagrams to; the node translates it to b's address
@@ -36,7 +36,7 @@ def translate(*, leaves_zero: bool) -> tuple[Code, Code]:
     )
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP in a VXLAN by NAT; cure it by NAT that knows what 0 means, then by recomputing behind it."""
     site = containers(world)
     show.act(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pktmend._kernel import lib
 from pktmend.testbed import bpf
 from pktmend.testbed.middlebox import Hop
-from pktmend.testbed.netns import World
+from pktmend.testbed.netns import Testbed
 from pktmend.testbed.topology import TOOLS, containers, cure_as_diagnosed, cure_by_bridge, show_incident
-from pktmend.testbed.transcript import Case, Show
+from pktmend.testbed.transcript import Case, Transcript
 
 XDP = lib.BPF_PROG_TYPE_XDP
 
 
-def play(world: World, show: Show) -> None:
+def play(world: Testbed, show: Transcript) -> None:
     """Break TCP by XDP redirects; cure it at the senders, then by a bridge behind them."""
     site = containers(world)
     show.act("Containers a and b, joined by XDP programs that redirect from port-a to port-b and back")
