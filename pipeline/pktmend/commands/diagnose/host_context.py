@@ -105,8 +105,8 @@ class HostContext:
     def rising(self) -> list[str]:
         """Say which checksum error counters rose while watching, per namespace."""
         lines = []
-        before = {place.namespace.inode: place.counters for place in self._before.places}
-        for place in self.machine.places:
+        before = {place.namespace.inode: place.counters for place in self._before.namespaces}
+        for place in self.machine.namespaces:
             earlier = before.get(place.namespace.inode)
             if earlier is None:
                 continue
@@ -153,7 +153,7 @@ def _sockets(near: list[Interface]) -> list[Hop]:
         for reader in i.readers:
             if (
                 reader.receives
-                and reader.keeps_note is not True
+                and reader.keeps_metadata is not True
                 and not reader.any_interface
                 and (reader.pid != os.getpid())
             ):
