@@ -11,6 +11,7 @@ import tapes
 from pktmend import Capture, Pipeline
 from pktmend.commands.diagnose import rules
 from pktmend.commands.diagnose.evidence import Tap
+from pktmend.commands.diagnose.finding import in_words
 from tools import ROOT
 
 A, B = tapes.A, tapes.B
@@ -36,7 +37,7 @@ def diagnose(path: Path, *, at_wire: bool = False) -> Findings:
         pipeline = Pipeline(source, tap.stages())
         pipeline.run()
         tap.close(pipeline.counters())
-    return [finding.as_json()["diagnosis"] for finding in rules.findings_of(tap)]
+    return [in_words(decision).as_json()["diagnosis"] for decision in rules.decide(tap)]
 
 
 def named(findings: Findings) -> list[tuple[str, str]]:

@@ -110,6 +110,11 @@ class Interface:
     tunnel: dict[str, int] | None = None
     readers: tuple[Reader, ...] = ()
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """What it is known by on this machine: its namespace and its number there."""
+        return self.namespace.inode, self.index
+
     def has(self, *names: str) -> bool:
         """Is one of these features active?  False too if they could not be read."""
         return any((self.features or {}).get(name, False) for name in names)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pktmend import _core
-from pktmend.commands.diagnose.samples import Sample, take
+from pktmend.commands.diagnose.samples import Sample, samples_of
 from pktmend.enums import CheckFlag, Proto
 from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Pipeline
@@ -90,7 +90,7 @@ class Fetch:
                 batch.octets(i),
                 batch.vlan_tci[i],
                 batch.layers_of(i),
-                take(batch, i, checks, WHOLE),
+                samples_of(batch, i, checks, WHOLE),
             )
 
 
@@ -198,10 +198,10 @@ def _field_of(p: Packet) -> set[int]:
     return set(range(inner.offset - inner.start, inner.offset - inner.start + inner.width))
 
 
-def join_damaged(lonely: Sequence[Packet], others: Sequence[Packet]) -> list[tuple[Packet, Packet]]:
+def pair_damaged(damaged: Sequence[Packet], others: Sequence[Packet]) -> list[tuple[Packet, Packet]]:
     """Pair what was too damaged to be matched: the same protocol and length, and contents that are nearly alike."""
     pairs, used = [], set()
-    for p in lonely:
+    for p in damaged:
         best: tuple[int, Packet] | None = None
         for q in others:
             if q.n in used or len(q.transport) != len(p.transport) or not p.layers or not q.layers:

@@ -16,9 +16,9 @@ WITH_PORTS: Final = (6, 17, 33, 132, 136)
 FEW_BITS: Final = 2  # of a one's complement difference; 1 in 146 random ones has so few
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One checksum of one packet.
+    """One checksum of one packet.  A sample equals itself only, so that sets of them are cheap.
 
     n, time_ns, wirelen, link, flags: of the packet.       offset, width, stored, seed, expected, ...: of the check.
     seed:     S; None where the sum has no pseudo header.  expected: None where it was not computed.
@@ -143,12 +143,12 @@ def ports_of(frame: bytes, l4: int, protocol: int) -> tuple[int, int]:
 
 def layer_of(layers: list[tuple[int, int, int, int]], k: _core.Check) -> tuple[int, int, int, int]:
     """Return (l3, l4, version, protocol) of the IP packet that a check belongs to."""
-    mine = [layer for layer in layers if layer[0] == k.start or layer[1] == k.start]
+    own = [layer for layer in layers if layer[0] == k.start or layer[1] == k.start]
     inside = [layer for layer in layers if layer[0] <= k.start]
-    return (mine or inside or layers or [(0, 0, 0, 0)])[-1]
+    return (own or inside or layers or [(0, 0, 0, 0)])[-1]
 
 
-def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> list[Sample]:
+def samples_of(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> list[Sample]:
     """Return a sample of each of *checks* of packet i, with the frame's first *octets*."""
     frame = batch.octets(i, octets)
     layers = batch.layers_of(i)
@@ -187,3 +187,9 @@ def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> 
             )
         )
     return found
+
+
+def address_words(address: str) -> list[int]:
+    """Return the 16-bit words of an address; none of an empty one."""
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address) if address else b""
+    return [int.from_bytes(packed[i : i + 2], "big") for i in range(0, len(packed), 2)]
