@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pktmend.host.model import Interface
-from pktmend.host.namespaces import Namespace
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
+    from pktmend.host.namespaces import Namespace
 
 SHOWN: Final = 8
 

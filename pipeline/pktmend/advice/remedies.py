@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
-from pktmend.host.model import Interface
 from pktmend.host.ovs import DEFAULT_DATABASE
+
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
 
 UNKNOWN_INTERFACE: Final = "IFACE"
 TX_COST: Final = "switches segmentation offload (TSO) off too: more CPU time and less throughput on that interface"

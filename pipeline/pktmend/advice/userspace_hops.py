@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pktmend.host.model import Interface, Reader
-from pktmend.host.ovs import OVS, Switch, database_of
+from pktmend.host.ovs import DEFAULT_DATABASE, OVS, Switch, database_of
 
 # Programs that forward (as /proc/PID/comm has them, cut to 15 characters); others are recognised by what they hold.
 SWITCHES: Final = {
@@ -93,7 +93,7 @@ class UserspaceHop:
         """Of Open vSwitch, as it is reached from here; empty for other programs."""
         if self.switch is not None:
             return self.switch.database
-        return database_of(self.pid) if self.program == OVS else ""
+        return database_of(self.pid) or DEFAULT_DATABASE if self.program == OVS else ""
 
     @property
     def title(self) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-from pktmend.host.namespaces import processes, program_of
 
 OVS: Final = "ovs-vswitchd"
 DEFAULT_DATABASE: Final = "unix:/var/run/openvswitch/db.sock"
@@ -29,6 +25,8 @@ class Switch:
 
 def find_switches() -> tuple[Switch, ...]:
     """Return the daemons that answered; one that cannot be asked is left out (its sockets still show)."""
+    from pktmend.host.namespaces import processes, program_of  # diagnose wants the names of this file only
+
     found = []
     for pid in processes():
         if program_of(pid) == OVS:
@@ -52,6 +50,8 @@ def database_of(pid: int) -> str:
 
 
 def _ask(pid: int) -> Switch | None:
+    import subprocess
+
     database = database_of(pid)
     if not database:
         return None
@@ -79,6 +79,9 @@ def unit_of(pid: int) -> str:
 
 def _list(database: str, table: str, columns: str) -> list[Any]:
     """Return the rows of a table: lists of JSON values."""
+    import json
+    import subprocess
+
     done = subprocess.run(
         [
             "ovs-vsctl",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.commands.diagnose import remedies
@@ -13,11 +13,13 @@ from pktmend.commands.diagnose.causes import CAUSES, RootCause
 from pktmend.commands.diagnose.decision import Confidence
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.tap import Rising
-from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.remedies import End
 from pktmend.commands.diagnose.samples import Sample
 from pktmend.enums import Cause
-from pktmend.host.model import Interface
+
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.host_context import HostContext
+    from pktmend.host.model import Interface
 
 SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
 REPEATS: Final = 3  # packets of a flow with the same difference

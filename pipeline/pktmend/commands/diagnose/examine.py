@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pktmend.commands.diagnose import rules, taps, two_taps
+from pktmend.commands.diagnose import rules, taps
 from pktmend.commands.diagnose.decision import Decision
 from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.taps import Hooks
 from pktmend.errors import FormatError
-from pktmend.host.machine import read_machine
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,13 @@ def examine(options: Options, hooks: Hooks) -> Examination:
     """Diagnose.  Raises what kept every tap from being read; a file that is cut off later counts as far as it goes."""
     options.validate()
     if options.b:
+        from pktmend.commands.diagnose import two_taps  # half of this package, which a single tap starts without
+
         seen, decisions, fault = two_taps.diagnose(options, hooks)
     elif options.is_live:
+        from pktmend.commands.diagnose.host_context import HostContext  # files start without
+        from pktmend.host.machine import read_machine
+
         before = read_machine()
         tap = taps.watch(options, hooks)
         seen, fault = (tap,), None

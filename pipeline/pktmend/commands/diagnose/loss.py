@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pktmend.commands.diagnose.capture_point import infer
 from pktmend.commands.diagnose.case import MOST_ENDS, Case
@@ -26,7 +27,9 @@ from pktmend.commands.diagnose.facts.partial import (
 )
 from pktmend.commands.diagnose.remedies import End, for_leak
 from pktmend.commands.diagnose.samples import Sample
-from pktmend.host.model import Interface
+
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
 
 
 @dataclass(frozen=True)

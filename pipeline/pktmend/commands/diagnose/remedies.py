@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.advice.place import full_place
 from pktmend.advice.remedies import UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop
-from pktmend.host.model import Interface
-from pktmend.host.ovs import OVS
+
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
 
 LESS_TSO: Final = "switches TSO off too"
 LESS_GRO: Final = "more CPU time, and GRO joins less"
@@ -142,7 +143,7 @@ def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = ()) -> tuple[Remedy
     """Return the cures of a hop that loses the metadata: at both ends (answers pass it too), then at the hops."""
     hops = tuple(hops)
     remedies = [at_end(end) for end in ends if end.interface is None or end.leaks or end.interface.leaves_checksums]
-    databases = [hop.database for hop in hops if hop.program == OVS]
+    databases = [hop.database for hop in hops if hop.database]
     remedies += [ovs_tso(databases[0])] if databases else []
     remedies += [_xdp_off(i) for hop in hops if hop.kind is HopKind.PROGRAM for i in hop.interfaces]
     return tuple({(remedy.command, remedy.effect): remedy for remedy in remedies}.values())

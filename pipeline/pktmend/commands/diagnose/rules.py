@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose import (
     rules_dhcp,
@@ -29,7 +29,9 @@ from pktmend.commands.diagnose.decision import Confidence, Decision, least_sure
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
 from pktmend.commands.diagnose.facts.tap import NoPacket, Totals
-from pktmend.commands.diagnose.host_context import HostContext
+
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.host_context import HostContext
 
 # in this order: what is more special first
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.commands.diagnose.case import Case, surely
@@ -27,7 +27,6 @@ from pktmend.commands.diagnose.facts.hop import (
 )
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.tap import SeenAt
-from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.journey import journey
 from pktmend.commands.diagnose.loss import decide_lost
 from pktmend.commands.diagnose.match import HEALTHY, Matched
@@ -35,6 +34,9 @@ from pktmend.commands.diagnose.pairs import Change
 from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, UPDATE_ZERO
 from pktmend.commands.diagnose.samples import Sample
 from pktmend.enums import Cause, Proto, Status
+
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.host_context import HostContext
 
 LOSSES: Final = (RootCause.METADATA_LOST, RootCause.TUNNEL_INNER_UNFINISHED)
 FEW_BITS: Final = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pktmend.commands.diagnose.capture_point import CapturePoint, Outcome, infer
 from pktmend.commands.diagnose.case import Case, surely
@@ -22,7 +23,9 @@ from pktmend.commands.diagnose.loss import Route, decide_lost, route_of, with_co
 from pktmend.commands.diagnose.remedies import End, for_leak
 from pktmend.commands.diagnose.samples import Sample
 from pktmend.enums import Cause, Reason
-from pktmend.host.model import Interface
+
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
 
 PENDING_KINDS = ("pending_flagged", "pending_unknown", "never_filled")
 Counts = Mapping[str, int]

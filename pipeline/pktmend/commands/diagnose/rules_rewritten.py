@@ -25,8 +25,6 @@ from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO, for_leak
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
-from pktmend.host.conntrack import read_connections
-from pktmend.host.namespaces import call
 
 ZERO_FIXED: Final = (5, 7)
 TRANSLATIONS: Final = 3  # of conntrack that are shown
@@ -86,6 +84,9 @@ def _translations(case: Case, samples: list[Sample]) -> list[Translates]:
     """What the kernel's own NAT knows of these flows: it would have updated them."""
     if case.host is None or case.host.tapped is None:
         return []
+    from pktmend.host.conntrack import read_connections  # files start without
+    from pktmend.host.namespaces import call
+
     pairs = {frozenset((s.source, s.target)) for s in samples}
     found: dict[str, Translates] = {}
     for interface in filter(None, (case.host.tapped, case.host.peer)):

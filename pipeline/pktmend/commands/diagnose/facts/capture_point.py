@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import times
 from pktmend.console.plural import quantity
 
@@ -17,8 +15,7 @@ class Point(Sentence):
     METADATA = "the kernel's note that they are unfinished is there"
 
 
-@dataclass(frozen=True)
-class Acked:
+class Acked(Observation):
     """Partial segments were acknowledged: so often."""
 
     n: int
@@ -31,8 +28,7 @@ class Acked:
         )
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Observation):
     """Partial packets of other protocols got an answer."""
 
     n: int
@@ -42,8 +38,7 @@ class Answered:
         return f"{quantity(self.n, 'unfinished packet was')} answered: whoever answered took them as right"
 
 
-@dataclass(frozen=True)
-class SentAgain:
+class SentAgain(Observation):
     """Partial segments were sent again in vain; what else passes between the two: echo messages, or later packets."""
 
     source: str
@@ -66,8 +61,7 @@ class SentAgain:
         )
 
 
-@dataclass(frozen=True)
-class Unanswered:
+class Unanswered(Observation):
     """Connections without an answer, of hosts whose others are acknowledged; a few of their flows."""
 
     n: int
@@ -82,8 +76,7 @@ class Unanswered:
         )
 
 
-@dataclass(frozen=True)
-class LongFrames:
+class LongFrames(Observation):
     """Frames longer than any link carries."""
 
     longest: int
@@ -96,8 +89,7 @@ class LongFrames:
         )
 
 
-@dataclass(frozen=True)
-class TakenOn:
+class TakenOn(Observation):
     """One host's packets are partial, all others' are good."""
 
     host: str
@@ -110,8 +102,7 @@ class TakenOn:
         )
 
 
-@dataclass(frozen=True)
-class ShortFrames:
+class ShortFrames(Observation):
     """Only this host's frames lack Ethernet's padding."""
 
     host: str
@@ -121,8 +112,7 @@ class ShortFrames:
         return f"only frames of {self.host} are shorter than the {SHORTEST_ON_ETHERNET} octets that a wire carries"
 
 
-@dataclass(frozen=True)
-class Loopback:
+class Loopback(Observation):
     """Both ends are loopback addresses (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)."""
 
     addresses: tuple[str, ...]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import counted
 from pktmend.console.plural import quantity
 
@@ -21,8 +20,7 @@ class Flags(Sentence):
     )
 
 
-@dataclass(frozen=True)
-class WrongThoughVerified:
+class WrongThoughVerified(Observation):
     """Wrong sums of packets that the kernel called verified."""
 
     counts: Mapping[str, int]
@@ -32,8 +30,7 @@ class WrongThoughVerified:
         return f"{counted(self.counts, 'checksum is')} wrong although the kernel marked their packets as verified"
 
 
-@dataclass(frozen=True)
-class PartialThoughVerified:
+class PartialThoughVerified(Observation):
     """How many of them are partial."""
 
     n: int
@@ -46,8 +43,7 @@ class PartialThoughVerified:
         )
 
 
-@dataclass(frozen=True)
-class CompleteThoughFlagged:
+class CompleteThoughFlagged(Observation):
     """Complete and right, and flagged as partial."""
 
     n: int
@@ -60,8 +56,7 @@ class CompleteThoughFlagged:
         )
 
 
-@dataclass(frozen=True)
-class FlaggedWithoutSeed:
+class FlaggedWithoutSeed(Observation):
     """Flagged as partial, and the field is not S."""
 
     counts: Mapping[str, int]
@@ -71,8 +66,7 @@ class FlaggedWithoutSeed:
         return f"{counted(self.counts, 'field is')} flagged as unfinished, without the seed S in it"
 
 
-@dataclass(frozen=True)
-class SeedOffset:
+class SeedOffset(Observation):
     """All fields differ from S by the same."""
 
     offset: int

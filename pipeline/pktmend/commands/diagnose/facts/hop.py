@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import with_numbers
 from pktmend.console.plural import quantity
 
@@ -18,8 +16,7 @@ class Hop(Sentence):
     COMPLETED_AGAIN = "they were finished and right before the hop, which finished them again"
 
 
-@dataclass(frozen=True)
-class ChangedChecks:
+class ChangedChecks(Observation):
     """Packets whose checks were right before the hop; (protocol, before, behind) of each kind."""
 
     packets: int
@@ -31,8 +28,7 @@ class ChangedChecks:
         return f"{quantity(self.packets, 'packet was')} spoilt by the hop: {kinds}"
 
 
-@dataclass(frozen=True)
-class ChangedField:
+class ChangedField(Observation):
     """One packet's numbers at both taps, and its field before, behind, and as it should be."""
 
     before: int
@@ -48,8 +44,7 @@ class ChangedField:
         )
 
 
-@dataclass(frozen=True)
-class ChangedBits:
+class ChangedBits(Observation):
     """How many bits of how many changed, in how many packets; the first (offset, bits)."""
 
     bits: int
@@ -66,8 +61,7 @@ class ChangedBits:
         )
 
 
-@dataclass(frozen=True)
-class ChangedContents:
+class ChangedContents(Observation):
     """One packet whose contents differ: how many octets, from where to where."""
 
     packet: int
@@ -83,8 +77,7 @@ class ChangedContents:
         )
 
 
-@dataclass(frozen=True)
-class Rewrote:
+class Rewrote(Observation):
     """Header fields that the hop rewrote in these packets."""
 
     fields: Counts
@@ -95,8 +88,7 @@ class Rewrote:
         return f"in these packets the hop rewrote {fields}; the contents are the same"
 
 
-@dataclass(frozen=True)
-class SeenAtBoth:
+class SeenAtBoth(Observation):
     """Packets that were found at both taps; one in *sampled* was looked for; (before, behind, how many)."""
 
     packets: int
@@ -110,8 +102,7 @@ class SeenAtBoth:
         return f"{quantity(self.packets, 'packet was')} seen at both taps{sampled}{kinds}"
 
 
-@dataclass(frozen=True)
-class RewroteInGeneral:
+class RewroteInGeneral(Observation):
     """Header fields that the hop rewrote in all that were compared."""
 
     compared: int
@@ -122,8 +113,7 @@ class RewroteInGeneral:
         return f"of {self.compared} that were compared the hop rewrote {with_numbers(self.fields)}"
 
 
-@dataclass(frozen=True)
-class OtherLengths:
+class OtherLengths(Observation):
     """Packets that left with another length."""
 
     n: int
@@ -133,8 +123,7 @@ class OtherLengths:
         return f"{self.n} of them left with another length: super-frames that were split or joined"
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(Observation):
     """Packets of one tap that the other did not show."""
 
     n: int
@@ -149,8 +138,7 @@ class Missing:
         )
 
 
-@dataclass(frozen=True)
-class KernelDropped:
+class KernelDropped(Observation):
     """Taps whose packets the kernel dropped."""
 
     taps: Counts
@@ -161,8 +149,7 @@ class KernelDropped:
         return f"what did not arrive cannot be told: the kernel dropped packets of {taps}"
 
 
-@dataclass(frozen=True)
-class ClocksDiffer:
+class ClocksDiffer(Observation):
     """By how much, in ns."""
 
     ns: int

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.console.plural import quantity
 
 
@@ -42,8 +40,7 @@ class Limit(Sentence):
     NO_METADATA_BEFORE = "the first capture does not hold the kernel's note"
 
 
-@dataclass(frozen=True)
-class Unchecked:
+class Unchecked(Observation):
     """Checks that could not be made."""
 
     n: int
@@ -57,8 +54,7 @@ class Unchecked:
         )
 
 
-@dataclass(frozen=True)
-class CutOff:
+class CutOff(Observation):
     """The file could not be read to its end."""
 
     packets: int

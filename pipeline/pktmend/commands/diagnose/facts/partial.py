@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from pktmend.advice.place import full_place
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import counted, times
-from pktmend.host.model import Interface
+
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
 
 
 class Partial(Sentence):
@@ -25,8 +27,7 @@ class Partial(Sentence):
     )
 
 
-@dataclass(frozen=True)
-class SeedWithoutMetadata:
+class SeedWithoutMetadata(Observation):
     """The field holds S, and the source would have said that it is partial."""
 
     counts: Mapping[str, int]
@@ -39,8 +40,7 @@ class SeedWithoutMetadata:
         )
 
 
-@dataclass(frozen=True)
-class SeedInField:
+class SeedInField(Observation):
     """The field holds S; is_as_sent: nothing speaks against it being as the sender left it."""
 
     counts: Mapping[str, int]
@@ -52,8 +52,7 @@ class SeedInField:
         return f"the field holds the pseudo-header sum (F = S) in {counted(self.counts, 'checksum')}{left}"
 
 
-@dataclass(frozen=True)
-class BlindTapSends:
+class BlindTapSends(Observation):
     """What the stack sends into a TAP that cannot tell its program."""
 
     counts: Mapping[str, int]
@@ -63,8 +62,7 @@ class BlindTapSends:
         return f"the stack sends {counted(self.counts, 'pending checksum')} out here, and the note stays behind"
 
 
-@dataclass(frozen=True)
-class MacSources:
+class MacSources(Observation):
     """Who sent them on the last link; is_outgoing: they leave here."""
 
     macs: tuple[str, ...]
@@ -77,8 +75,7 @@ class MacSources:
         return f"their MAC source is {', '.join(self.macs[:3])}{more}{out}"
 
 
-@dataclass(frozen=True)
-class AckedAllTheSame:
+class AckedAllTheSame(Observation):
     """Leaked segments that were acknowledged."""
 
     n: int
@@ -91,8 +88,7 @@ class AckedAllTheSame:
         )
 
 
-@dataclass(frozen=True)
-class SenderLeaves:
+class SenderLeaves(Observation):
     """An interface of this machine sends them partial."""
 
     interface: Interface
@@ -102,8 +98,7 @@ class SenderLeaves:
         return f"their sender is {full_place(self.interface)}, which leaves checksums to its device (tx offload on)"
 
 
-@dataclass(frozen=True)
-class TunnelPackets:
+class TunnelPackets(Observation):
     """All are packets of one tunnel; inside: how many lie in it."""
 
     source: str
@@ -119,8 +114,7 @@ class TunnelPackets:
         )
 
 
-@dataclass(frozen=True)
-class PortOf:
+class PortOf(Observation):
     """An interface on the way is a port of a bridge or switch."""
 
     interface: Interface
@@ -130,8 +124,7 @@ class PortOf:
         return f"{full_place(self.interface)} is a port of {self.interface.master} ({self.interface.master_kind})"
 
 
-@dataclass(frozen=True)
-class TunnelDevice:
+class TunnelDevice(Observation):
     """A tunnel device at one of the ends; has_sums: it makes outer UDP checksums."""
 
     interface: Interface
@@ -154,8 +147,7 @@ class HopKind(Enum):
     TAP = "tap"  # a TAP without the virtio-net header
 
 
-@dataclass(frozen=True)
-class LossyHop:
+class LossyHop(Observation):
     """What passes frames on past the kernel, and without their metadata.
 
     pid, program: of the process, 0 and empty where there is none or it was not found.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import times
 from pktmend.console.plural import quantity
 
@@ -18,8 +17,7 @@ class SctpMistake(Enum):
     WRITTEN = "the right CRC32c in the wrong byte order or not complemented"
 
 
-@dataclass(frozen=True)
-class SctpFields:
+class SctpFields(Observation):
     """How many fields hold which mistake."""
 
     mistake: SctpMistake
@@ -40,8 +38,7 @@ class Dhcp(Sentence):
     )
 
 
-@dataclass(frozen=True)
-class PartialAnswers:
+class PartialAnswers(Observation):
     """DHCP answers with a partial sum."""
 
     n: int
@@ -51,8 +48,7 @@ class PartialAnswers:
         return f"{self.n} DHCP answers carry an unfinished UDP checksum (F = S)"
 
 
-@dataclass(frozen=True)
-class AskedAgain:
+class AskedAgain(Observation):
     """The client asked again after an answer: so often."""
 
     n: int
@@ -62,8 +58,7 @@ class AskedAgain:
         return f"the client asked again {times(self.n)} after an answer had come, as if there had been none"
 
 
-@dataclass(frozen=True)
-class QuotesAnother:
+class QuotesAnother(Observation):
     """ICMP errors that went to another host than the sender of what they quote; of how many, and the first."""
 
     n: int
@@ -80,8 +75,7 @@ class QuotesAnother:
         )
 
 
-@dataclass(frozen=True)
-class WrongErrors:
+class WrongErrors(Observation):
     """ICMP errors whose own sum is wrong; of how many."""
 
     n: int

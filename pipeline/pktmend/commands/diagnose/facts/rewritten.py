@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pktmend.advice.place import space
+from pktmend.commands.diagnose.decision import Observation
 from pktmend.commands.diagnose.facts.counts import counted, differences
 from pktmend.console.plural import quantity
-from pktmend.host.conntrack import Connection
-from pktmend.host.namespaces import Namespace
+
+if TYPE_CHECKING:
+    from pktmend.host.conntrack import Connection
+    from pktmend.host.namespaces import Namespace
 
 
-@dataclass(frozen=True)
-class UpdatedZero:
+class UpdatedZero(Observation):
     """What an update makes of 0."""
 
     counts: Mapping[str, int]
@@ -26,8 +28,7 @@ class UpdatedZero:
         )
 
 
-@dataclass(frozen=True)
-class KernelUpdatesZero:
+class KernelUpdatesZero(Observation):
     """Whether this kernel does it."""
 
     release: str
@@ -39,8 +40,7 @@ class KernelUpdatesZero:
         return f"this kernel ({self.release}) {does}"
 
 
-@dataclass(frozen=True)
-class RightElsewhere:
+class RightElsewhere(Observation):
     """Right for an address or port that was seen elsewhere."""
 
     n: int
@@ -53,8 +53,7 @@ class RightElsewhere:
         )
 
 
-@dataclass(frozen=True)
-class OldHeaderSum:
+class OldHeaderSum(Observation):
     """IPv4 headers with the sum from before a router changed them."""
 
     n: int
@@ -64,8 +63,7 @@ class OldHeaderSum:
         return f"{quantity(self.n, 'IPv4 header has')} the checksum from before the TTL fell or the ToS was set"
 
 
-@dataclass(frozen=True)
-class Translates:
+class Translates(Observation):
     """What the kernel's own NAT does with such a connection."""
 
     namespace: Namespace
@@ -80,8 +78,7 @@ class Translates:
         )
 
 
-@dataclass(frozen=True)
-class BothSumsOff:
+class BothSumsOff(Observation):
     """An IPv4 header's sum and that of what it carries are off by the same."""
 
     packets: int
@@ -96,8 +93,7 @@ class BothSumsOff:
         )
 
 
-@dataclass(frozen=True)
-class SameDifference:
+class SameDifference(Observation):
     """Off by the same in every packet of a flow."""
 
     counts: Mapping[str, int]
@@ -112,8 +108,7 @@ class SameDifference:
         )
 
 
-@dataclass(frozen=True)
-class OppositeDifferences:
+class OppositeDifferences(Observation):
     """There and back are off by opposite differences."""
 
     a: str
@@ -124,8 +119,7 @@ class OppositeDifferences:
         return f"{self.a} > {self.b} and back are off by opposite differences, as translation of one address makes them"
 
 
-@dataclass(frozen=True)
-class TranslatedSeeds:
+class TranslatedSeeds(Observation):
     """Seeds that were updated as if they were sums: all differ from S by the same."""
 
     counts: Mapping[str, int]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pktmend.advice.place import space
+from pktmend.commands.diagnose.decision import Observation
 from pktmend.console.plural import quantity
-from pktmend.host.namespaces import Namespace
+
+if TYPE_CHECKING:
+    from pktmend.host.namespaces import Namespace
 
 
-@dataclass(frozen=True)
-class NoPacket:
+class NoPacket(Observation):
     """Nothing was seen on this tap."""
 
     tap: str
@@ -21,8 +23,7 @@ class NoPacket:
         return f"no packet was seen on {self.tap}"
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(Observation):
     """All checks by their outcome."""
 
     packets: int
@@ -34,8 +35,7 @@ class Totals:
         return f"{quantity(self.packets, 'packet')}; " + (seen or "none carries a checksum that is known here")
 
 
-@dataclass(frozen=True)
-class SeenAt:
+class SeenAt(Observation):
     """At which of two taps."""
 
     tap: str
@@ -45,8 +45,7 @@ class SeenAt:
         return f"seen at {self.tap}"
 
 
-@dataclass(frozen=True)
-class Rising:
+class Rising(Observation):
     """Error counters of a namespace that rose while it was watched."""
 
     counters: Mapping[str, int]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from pktmend.commands.diagnose.decision import Sentence
+from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import counted, differences, times
 from pktmend.console.plural import quantity
 from pktmend.enums import Cause
@@ -17,8 +16,7 @@ class Wrong(Sentence):
     LINUX_FILLS = "Linux fills in the IPv4 header's checksum itself, always: these come from a program or device"
 
 
-@dataclass(frozen=True)
-class LeftToCard:
+class LeftToCard(Observation):
     """Empty fields whose packets were acknowledged or answered."""
 
     counts: Mapping[str, int]
@@ -28,8 +26,7 @@ class LeftToCard:
         return f"{counted(self.counts, 'checksum is')} 0, left to the sender's network card"
 
 
-@dataclass(frozen=True)
-class FilledLater:
+class FilledLater(Observation):
     """How often their packets were acknowledged or answered."""
 
     n: int
@@ -39,8 +36,7 @@ class FilledLater:
         return f"their packets were acknowledged or answered {times(self.n)}: they were filled in after this tap"
 
 
-@dataclass(frozen=True)
-class EmptyOverPartial:
+class EmptyOverPartial(Observation):
     """Empty IPv4 headers over a partial checksum."""
 
     counts: Mapping[str, int]
@@ -53,8 +49,7 @@ class EmptyOverPartial:
         )
 
 
-@dataclass(frozen=True)
-class Empty:
+class Empty(Observation):
     """Fields that are 0 where a sum is mandatory."""
 
     counts: Mapping[str, int]
@@ -64,8 +59,7 @@ class Empty:
         return f"{counted(self.counts, 'checksum is')} 0, which is no checksum there"
 
 
-@dataclass(frozen=True)
-class IllegalZeros:
+class IllegalZeros(Observation):
     """How many of them are UDP over IPv6."""
 
     n: int
@@ -75,8 +69,7 @@ class IllegalZeros:
         return f"{self.n} of them UDP over IPv6, where 0 is allowed in tunnels only (RFC 8200, RFC 6935)"
 
 
-@dataclass(frozen=True)
-class Miscomputed:
+class Miscomputed(Observation):
     """Right but for the complement or the byte order."""
 
     cause: Cause
@@ -91,8 +84,7 @@ class Miscomputed:
         return f"{quantity(self.n, 'checksum is')} {how}"
 
 
-@dataclass(frozen=True)
-class SentBy:
+class SentBy(Observation):
     """Who sent them."""
 
     sources: tuple[str, ...]
@@ -102,8 +94,7 @@ class SentBy:
         return f"sent by {', '.join(self.sources[:4])}"
 
 
-@dataclass(frozen=True)
-class OtherLength:
+class OtherLength(Observation):
     """Right over another length."""
 
     counts: Mapping[str, int]
@@ -113,8 +104,7 @@ class OtherLength:
         return f"{counted(self.counts, 'checksum is')} right over another length than the headers say"
 
 
-@dataclass(frozen=True)
-class Trailers:
+class Trailers(Observation):
     """Frames with something after the packet."""
 
     n: int
@@ -124,8 +114,7 @@ class Trailers:
         return f"{quantity(self.n, 'frame has')} octets after the packet: Ethernet padding or a frame check sequence"
 
 
-@dataclass(frozen=True)
-class SuperFrames:
+class SuperFrames(Observation):
     """Super-frames, and the longest; n is 0 where the source does not say and their length does."""
 
     n: int
@@ -138,8 +127,7 @@ class SuperFrames:
         return f"frames of up to {self.longest} octets, longer than any link carries"
 
 
-@dataclass(frozen=True)
-class SegmentSums:
+class SegmentSums(Observation):
     """Coalesced frames whose sum is that of one segment."""
 
     n: int
@@ -149,8 +137,7 @@ class SegmentSums:
         return f"in {quantity(self.n, 'frame')} the checksum is that of a segment it was joined from"
 
 
-@dataclass(frozen=True)
-class Unexplained:
+class Unexplained(Observation):
     """Wrong, and no mistake of arithmetic explains it; looked_at: of them closely."""
 
     packets: int
@@ -166,8 +153,7 @@ class Unexplained:
         )
 
 
-@dataclass(frozen=True)
-class FewBits:
+class FewBits(Observation):
     """Off by one or two bits; of how many, and the bits as differences."""
 
     n: int
@@ -182,8 +168,7 @@ class FewBits:
         )
 
 
-@dataclass(frozen=True)
-class BitErrorRate:
+class BitErrorRate(Observation):
     """One bit in so many."""
 
     bits: int
@@ -193,8 +178,7 @@ class BitErrorRate:
         return f"about one bit in {self.bits:.1e} was damaged"
 
 
-@dataclass(frozen=True)
-class DamagedLengths:
+class DamagedLengths(Observation):
     """Right over another length than a damaged IPv4 header says."""
 
     n: int
@@ -207,8 +191,7 @@ class DamagedLengths:
         )
 
 
-@dataclass(frozen=True)
-class OneConversation:
+class OneConversation(Observation):
     """All in one conversation, of how many others none."""
 
     flow: str
@@ -220,8 +203,7 @@ class OneConversation:
         return f"all in one conversation, {self.flow}{none}"
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(Observation):
     """Over how many conversations, by which senders (empty where links have no addresses)."""
 
     conversations: int
