@@ -1,4 +1,4 @@
-"""Diagnosis of live worlds: what is healthy stays healthy, what is broken is named, and the printed commands cure it.
+"""Diagnosis of live testbeds: what is healthy stays healthy, what is broken is named, and the printed commands cure it.
 
 a(eth0) -- (pa) node (pb) -- (eth0)b
 """
@@ -127,7 +127,7 @@ def test_default_veth_is_healthy_at_every_tap(bridged: Line) -> None:
 
 
 def test_firewall_is_not_called_a_leak(bridged: Line) -> None:
-    """TCP is dropped, ping passes, all sums are pending: as with a leak, but nobody loses the note."""
+    """TCP is dropped, ping passes, all sums are pending: as with a leak, but no hop loses the mark."""
     need("nft")
     bridged.b.run(
         "nft",
@@ -214,7 +214,7 @@ def test_open_vswitch_is_named_and_its_own_option_offered(line: Line) -> None:
 
 
 def test_rewriting_without_update_is_seen_by_two_taps(bridged: Line) -> None:
-    """nft writes octets of the header as they are (taps see a frame before its ingress hook does)."""
+    """nft writes bytes of the header as they are (taps see a frame before its ingress hook does)."""
     need("nft")
     bridged.a.offload("eth0", tx=False)
     bridged.node.run(

@@ -111,12 +111,12 @@ def test_certainty_needs_every_check_to_be_verified(captures: Path, diagnosed: d
     assert examined > 150
 
 
-def test_a_note_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
+def test_a_mark_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
     captures: Path, diagnosed: dict[str, list[Diagnosis]]
 ) -> None:
     for name, found in diagnosed.items():
         if (captures / name).read_bytes()[:4] != b"\x0a\x0d\x0d\x0a":
-            assert not any("the kernel's note that they" in line for f in found for line in f.evidence), name
+            assert not any("the kernel's mark that they" in line for f in found for line in f.evidence), name
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:
         tap.close(pipeline.counters())
     found = rules_flags.flagged(Case(tap, None))
     assert [(one.cause, one.confidence) for one in found] == [("double-completion", "certain")]
-    assert "finished and right, and still flagged" in found[0].facts[0].text
+    assert "complete and right, and still flagged" in found[0].facts[0].text
 
 
 def sctp(n: int, field: bytes | None = None) -> bytes:

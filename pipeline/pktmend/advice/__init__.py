@@ -1,4 +1,4 @@
-"""What `diagnose` and `doctor` share, who do not import each other: one shape and one text of what they find.
+"""What `diagnose` and `doctor` share, which do not import each other: one shape and one text of what they find.
 
 finding          a Finding and a Remedy, as both commands report them
 place            how an interface is named for people

@@ -25,7 +25,7 @@ def tx_off_at(address: str) -> Remedy:
     return Remedy(
         f"ethtool -K {UNKNOWN_INTERFACE} tx off",
         f"run it on the sending end, in the namespace of {address}, with its interface for {UNKNOWN_INTERFACE}: it "
-        "sends finished checksums from then on",
+        "sends complete checksums from then on",
         TX_COST,
     )
 
@@ -39,6 +39,6 @@ def ovs_tso(database: str) -> Remedy:
     """Let Open vSwitch's userspace datapath keep the metadata."""
     return Remedy(
         f"{vsctl(database)} set Open_vSwitch . other_config:userspace-tso-enable=true",
-        "Open vSwitch keeps the note across its userspace datapath, after a restart of ovs-vswitchd",
+        "Open vSwitch keeps the mark across its userspace datapath, after a restart of ovs-vswitchd",
         "the restart interrupts all its traffic; Open vSwitch calls the option experimental",
     )

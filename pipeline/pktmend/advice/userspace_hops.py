@@ -1,7 +1,7 @@
 """Userspace hops: processes that pass frames on between interfaces by packet or AF_XDP sockets, past the kernel.
 
-A frame that leaves a veth, TAP or virtio device usually has an unfinished checksum and a note beside it that says so.
-A hop that copies octets loses the note.
+A frame that leaves a veth, TAP or virtio device usually has a partial checksum, and the kernel's mark beside
+it says so (CHECKSUM_PARTIAL, NEEDS_CSUM).  A hop that copies bytes loses the mark.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def read_machine() -> Machine:
 
 @dataclass(frozen=True)
 class _Raw:
-    """What one namespace said, before it is joined with the others'."""
+    """What one namespace said, before it is linked with the others'."""
 
     namespace: Namespace
     interfaces: list[Interface]
@@ -149,7 +149,7 @@ def _tunnel(link: Link) -> dict[str, int] | None:
         return {"ocsum": int(bool(flags[0] & GRE_CSUM)), "icsum": int(bool(flags[1] & GRE_CSUM))}
     if link.kind not in TUNNELS:
         return None
-    # A flag that is absent is off; udpcsum is a number of one octet.
+    # A flag that is absent is off; udpcsum is a number of one byte.
     found = {
         word: int(kind in data and (data[kind] == b"" or data[kind] != b"\0"))
         for word, kind in TUNNELS[link.kind].items()

@@ -21,9 +21,9 @@ class Tun:
     """How a TUN or TAP device was opened.
 
     is_tap:      Ethernet frames (else IP packets).
-    vnet_hdr:    IFF_VNET_HDR: each frame carries the virtio-net header, and with it the note on its checksum;
-                 None where the kernel does not tell (before 4.20).
-    packet_info: the four octets of IFF_PI are there.
+    vnet_hdr:    IFF_VNET_HDR: each frame carries the virtio-net header, and with it the mark of a partial
+                 checksum; None where the kernel does not tell (before 4.20).
+    packet_info: the four bytes of IFF_PI are there.
     pids:        processes that have it open; empty if none was found.
     TUN_F_CSUM and TUN_F_TSO* are visible as the features of the interface.
     """
@@ -40,7 +40,7 @@ class Reader:
 
     kind:       "packet" or "xdp".
     inode:      of the socket.      pid: a process that holds it, 0 if not found.      program: its name.
-    keeps_metadata: PACKET_VNET_HDR is set: the kernel's note on unfinished checksums travels; None if unknown.
+    keeps_metadata: PACKET_VNET_HDR is set: the kernel's mark of partial checksums travels; None if unknown.
     protocol:   the EtherType it asks for; 3 is all of them, 0 none: it only sends.
     has_filter: a classic BPF filter picks its frames; None if unknown.
     any_interface: bound to none, so it sees all of its namespace.
@@ -83,7 +83,7 @@ class Interface:
     peer:        (namespace, index) of a veth's other end; None if there is none or it could not be found.
     peer_is_elsewhere: the kernel says that the other end is in a namespace of its own.
     tun, tunnel: of those kinds.  tunnel: {"udpcsum": True, ..., "id": 42, "port": 4789} or {"ocsum": .., "icsum": ..}
-    readers:     who reads it with packet or AF_XDP sockets.
+    readers:     what reads it with packet or AF_XDP sockets.
     """
 
     namespace: Namespace
@@ -121,7 +121,7 @@ class Interface:
 
     @property
     def leaves_checksums(self) -> bool:
-        """What it sends may be unfinished: the stack leaves TCP and UDP checksums to it."""
+        """What it sends may have a partial checksum: the stack leaves TCP and UDP checksums to it."""
         return self.has(*CHECKSUM)
 
     @property

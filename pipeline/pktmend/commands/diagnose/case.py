@@ -1,4 +1,4 @@
-"""What a rule works on: a tap's evidence, the machine around it, and the bad packets that nobody has explained yet."""
+"""What a rule works on: a tap's evidence, the machine around it, and the bad packets that no rule has explained yet."""
 
 from __future__ import annotations
 

@@ -71,38 +71,38 @@ CAUSES: Final = {
     ),
     RootCause.OFFLOAD_PENDING: Meaning(
         "Nothing is wrong: these checksums are pending, not bad",
-        "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of "
-        "that. Programs that call such packets broken look at them too early.",
+        "The sender left them to its network card, or to the last hop on the way; the kernel marks "
+        "them (CHECKSUM_PARTIAL). Programs that call such packets broken look at them too early.",
         is_healthy=True,
     ),
     RootCause.SUPER_FRAMES: Meaning(
         "Nothing is wrong: these frames are whole super-frames",
-        "The stack hands frames over before they are split (TSO, GSO) or after they were joined (GRO, LRO). On the "
+        "The stack hands frames over before they are split (TSO, GSO) or after they were coalesced (GRO, LRO). On the "
         "wire they are as long as the MTU allows.",
         is_healthy=True,
     ),
     RootCause.METADATA_LOST: Meaning(
-        "A hop lost the note that checksums are unfinished",
+        "A hop lost the mark that checksums are partial",
         "The receiver drops these packets: TCP does not connect, UDP does not arrive. Ping works, because ICMP sums "
         "are always complete.",
         bridge=FINISH,
     ),
     RootCause.TAP_WITHOUT_VNET_HEADER: Meaning(
-        "A TAP hands unfinished checksums to a program that cannot know",
+        "A TAP hands partial checksums to a program that cannot know",
         "The kernel leaves checksums to the TAP device (TUN_F_CSUM), but the program that reads it did not ask for "
         "the virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping "
         "works.",
         bridge=FINISH,
     ),
     RootCause.XDP_HOP: Meaning(
-        "An XDP program or AF_XDP socket on the way loses the note",
-        "Frames that XDP redirects carry no note on unfinished checksums. The receiver drops them; ping works.",
+        "An XDP program or AF_XDP socket on the way loses the mark",
+        "Frames that XDP redirects carry no mark of partial checksums. The receiver drops them; ping works.",
         bridge=FINISH,
     ),
     RootCause.TUNNEL_INNER_UNFINISHED: Meaning(
-        "The checksums of a tunnel's packets were never finished",
+        "The checksums of a tunnel's packets were never completed",
         "The tunnel works for what is always complete; TCP and UDP within it are dropped, at the end of the tunnel or "
-        "behind it. The inner checksum has to be finished first: the outer one covers it.",
+        "behind it. The inner checksum has to be completed first: the outer one covers it.",
         bridge=FINISH,
     ),
     RootCause.NAT_ON_ZERO: Meaning(
@@ -123,19 +123,19 @@ CAUSES: Final = {
         "unreachable' do not work, connections hang instead of failing or adapting.",
     ),
     RootCause.VOUCHED_FOR_BAD: Meaning(
-        "The kernel vouched for wrong checksums",
+        "The kernel claimed that wrong checksums are valid",
         "Packets marked as verified have wrong checksums: the receiver does not look again, and corrupt data reaches "
         "applications.",
         bridge=GUARD,
     ),
     RootCause.BAD_SEED: Meaning(
-        "Packets flagged as unfinished hold something else than the seed",
-        "Whoever sent these packets asked for completion but left a wrong value to start from. Inside this machine "
+        "Packets flagged as partial hold something else than the seed",
+        "Their sender asked for completion but left a wrong value to start from. Inside this machine "
         "they are taken without a check, corrupt or not; hardware makes a wrong checksum of them.",
         bridge=GUARD,
     ),
     RootCause.DHCP_RAW_CLIENT: Meaning(
-        "A DHCP client gets answers with an unfinished checksum",
+        "A DHCP client gets answers with a partial checksum",
         "DHCP clients read packets past the kernel and check UDP sums themselves. This client discards the offers and "
         "asks again: it gets no address.",
         bridge="pktmend bridge -i {a} -I {b} --finish {b}",
@@ -151,7 +151,7 @@ CAUSES: Final = {
         bridge=SIGN,
     ),
     RootCause.DOUBLE_COMPLETION: Meaning(
-        "Finished checksums are finished a second time",
+        "Complete checksums are completed a second time",
         "Completing a right checksum turns it back into the bare pseudo-header sum. The receiver drops these packets.",
         bridge="pktmend bridge -i {a} -I {b}",
     ),

@@ -23,8 +23,8 @@ from pktmend.runtime.stages import classify, count, verify_with
 
 PER_CAUSE: Final = 512  # bad packets that are looked at, of each cause
 WHOLE: Final = 64  # of them so many are kept whole
-HEAD: Final = 128  # of the others, octets
-LONGEST: Final = 9234  # octets of a frame that is kept whole: the largest jumbo frame
+HEAD: Final = 128  # of the others, bytes
+LONGEST: Final = 9234  # bytes of a frame that is kept whole: the largest jumbo frame
 PENDING: Final = 16
 MESSAGES: Final = 1000  # of DHCP, and as many ICMP errors
 ICMP_LOOKS: Final = 20_000
@@ -71,7 +71,7 @@ class IcmpError:
 class Tap:
     """What one tap saw.
 
-    name:    of the interface or file.           is_live: the kernel told what it knew of each checksum.
+    name:    of the interface or file.           is_live: the kernel says what it knows of each checksum.
     at_wire: the user says that it was taken beyond the sender.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
@@ -169,15 +169,15 @@ class Tap:
         self.dhcp.append(Dhcp(batch.number[i], message[0] == BOOTP_REPLY, message[28:34], _dhcp_type(message), sample))
 
     def _look_at_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
-        octets, l4 = batch.octets(i), batch.l4[i]
-        if l4 >= len(octets) or octets[l4] not in ICMP_ERRORS[protocol]:
+        data, l4 = batch.octets(i), batch.l4[i]
+        if l4 >= len(data) or data[l4] not in ICMP_ERRORS[protocol]:
             return
         checks = batch.checks_of(i)
         own = [k for k in checks if k.start == l4]
         inner = [k for k in checks if k.flags & CheckFlag.QUOTED and k.start == l4 + 8]
         version = 4 if protocol == 1 else 6
-        source, target = addresses_of(octets, l4 + 8, version)
-        if not own or not source or octets[l4 + 8] >> 4 != version:
+        source, target = addresses_of(data, l4 + 8, version)
+        if not own or not source or data[l4 + 8] >> 4 != version:
             return
         sample = samples_of(batch, i, own, LONGEST)[0]
         quoted = samples_of(batch, i, inner, LONGEST)[0] if inner else None

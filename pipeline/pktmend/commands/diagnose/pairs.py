@@ -106,8 +106,8 @@ def fetch(path: str, numbers: Iterable[int], *, at_wire: bool) -> dict[int, Pack
 class Change:
     """What a hop did to one packet.
 
-    rewrote:  names of header fields that differ.        bits: octets of the payload that differ, as (offset, xor).
-    lengths:  transport octets before and behind.
+    rewrote:  names of header fields that differ.        bits: bytes of the payload that differ, as (offset, xor).
+    lengths:  transport bytes before and behind.
     """
 
     before: Packet
@@ -180,7 +180,7 @@ def _compare_transport(change: Change) -> None:
                 change.rewrote.append(name)
         skip |= {12, 13, 14, 15, *range(20, _header(one))}
     if protocol == 6 and len(one) != len(two):
-        return  # split or joined
+        return  # split or coalesced
     change.bits = [
         (i, x ^ y) for i, (x, y) in enumerate(zip(one, two, strict=False)) if x != y and i >= head and i not in skip
     ]
@@ -191,7 +191,7 @@ def _header(tcp: bytes) -> int:
 
 
 def _field_of(p: Packet) -> set[int]:
-    """The octets of the transport's checksum field, relative to the transport."""
+    """The bytes of the transport's checksum field, relative to the transport."""
     inner = p.inner
     if inner is None or inner.proto == Proto.IP:
         return set()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pktmend.host.model import Interface
 
 LESS_TSO: Final = "switches TSO off too"
-LESS_GRO: Final = "more CPU time, and GRO joins less"
+LESS_GRO: Final = "more CPU time, and GRO coalesces less"
 VERIFIES: Final = "does not verify and mark frames that are damaged only later: the receiver checks them again"
 XDP_WORDS: Final = {"generic": "xdpgeneric", "offloaded": "xdpoffload"}  # ip link: `xdp off` is for the driver's mode
 
@@ -24,7 +24,7 @@ UPDATE_ZERO: Final = (
     Remedy(
         "ethtool -K VXLAN tx off",
         "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
-        "packets in it are finished before they are wrapped",
+        "packets in it are completed before they are wrapped",
         "switches TSO off for the tunnel",
     ),
     Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
@@ -49,11 +49,11 @@ TRANSLATE_ERRORS: Final = Remedy(
 )
 FILL_DHCP: Final = Remedy(
     "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
-    "on the server's machine, before the note gets lost: finishes the checksum of DHCP answers only",
+    "on the server's machine, before the mark gets lost: completes the checksum of DHCP answers only",
 )
 OTHER_LENGTH: Final = Remedy(
     "ethtool -K IFACE tx off",
-    "on the sending end: its device sums octets that do not belong to the packet",
+    "on the sending end: its device sums bytes that do not belong to the packet",
     LESS_TSO,
 )
 RX_OFF: Final = Remedy(
@@ -85,7 +85,8 @@ def miscomputed_at(source: str) -> Remedy:
     """Against a card that computes wrongly."""
     return Remedy(
         "ethtool -K IFACE tx off",
-        f"on {source}, if its network card computes them; else the program that crafts these packets has to be mended",
+        f"on {source}, if its network card computes them; else the program that crafts these packets has to be "
+        "corrected",
         LESS_TSO,
     )
 
@@ -105,7 +106,7 @@ def rx_off(interface: Interface) -> Remedy:
     """Let the stack check what *interface* receives."""
     return Remedy(
         interface.command(f"ethtool -K {quote(interface.name)} rx off"),
-        f"{full_place(interface)} vouches for nothing: the stack checks by itself",
+        f"{full_place(interface)} claims nothing: the stack checks by itself",
         LESS_GRO,
     )
 
@@ -132,7 +133,7 @@ def at_end(end: End) -> Remedy:
     if end.interface is None:
         return tx_off_at(end.address)
     why = (
-        "sends finished checksums from then on"
+        "sends complete checksums from then on"
         if end.leaks
         else "does the same for the answers, which come back through the same hop"
     )
@@ -153,6 +154,6 @@ def _xdp_off(interface: Interface) -> Remedy:
     mode = XDP_WORDS.get(interface.xdp, "xdp")
     return Remedy(
         interface.command(f"ip link set dev {quote(interface.name)} {mode} off"),
-        f"frames that come in at {full_place(interface)} go through the kernel, note and all",
+        f"frames that come in at {full_place(interface)} go through the kernel, mark and all",
         "what the XDP program does is not done any more",
     )

@@ -1,4 +1,4 @@
-"""Rules on flags that contradict the packet: verified and wrong, flagged as partial and not the seed."""
+"""Rules on flags that contradict the packet: claimed valid and wrong, flagged as partial and not the seed."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def verified(case: Case) -> list[Decision]:
     counts = case.total(samples)
     facts: list[Fact] = [WrongThoughVerified(counts)]
     confidence = Confidence.LIKELY
-    limits: tuple[Fact, ...] = (Limit.WRITERS_MARK,)
+    limits: tuple[Fact, ...] = (Limit.WRITERS_CLAIM,)
     if case.host is not None:
-        has_honest_mark = case.host.machine.kernel >= HONEST_VALID
-        confidence = surely(samples) if has_honest_mark else Confidence.LIKELY
-        limits = () if has_honest_mark else (Limit.GENEROUS_MARK,)
+        is_honest = case.host.machine.kernel >= HONEST_VALID
+        confidence = surely(samples) if is_honest else Confidence.LIKELY
+        limits = () if is_honest else (Limit.GENEROUS_CLAIM,)
         if case.host.machine.kernel < VETH_FIXED:
             facts.append(Flags.VETH_BUG)
     partial = sum(s.cause == Cause.LEAKED for s in samples)

@@ -47,7 +47,7 @@ def _lines(f: Diagnosis) -> Iterable[str]:
 
 
 def _packets(shown: Sequence[Sample]) -> Iterable[str]:
-    yield "  packet      check  octet  field     S         right     flow"
+    yield "  packet      check  byte   field     S         right     flow"
     for s in shown:
         yield (
             f"  {s.n:<11} {s.proto!s:6} {s.offset:<6} {s.hex(s.stored):9} {s.hex(s.seed):9} "

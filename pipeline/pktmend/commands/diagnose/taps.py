@@ -35,7 +35,7 @@ def run_quietly(pipeline: Pipeline, capture: Capture) -> None:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What whoever asks for a diagnosis hears of it and decides; by default nothing is said, and nothing ends it early.
+    """What the caller hears of a diagnosis and decides; by default nothing is said, and nothing ends it early.
 
     is_stopped: asked ten times a second while an interface is watched.     say: told what goes on.
     run:        runs a pipeline over a capture to its end, raising what ended it.

@@ -22,7 +22,7 @@ def ovs_datapaths(view: View) -> Iterator[HostFinding]:
                 name="ovs-tso-pending",
                 severity=Severity.WARNING,
                 title=f"Open vSwitch (pid {switch.pid}) has userspace-tso-enable set, but its sockets do not keep "
-                "the note",
+                "the mark",
                 meaning="The option is read when ovs-vswitchd starts.",
                 evidence=(f"bridges with datapath_type=netdev: {', '.join(bridges)}",),
                 remedies=(_restart(switch),),
@@ -35,9 +35,9 @@ def ovs_datapaths(view: View) -> Iterator[HostFinding]:
                 severity=Severity.INFO,
                 title=f"Open vSwitch (pid {switch.pid}) has a userspace datapath: "
                 f"{', '.join(bridges)}; userspace-tso-enable is {state}",
-                meaning="Its ports keep the note on unfinished checksums only with that option."
+                meaning="Its ports keep the mark of partial checksums only with that option."
                 if not switch.tso
-                else "Its ports keep the note on unfinished checksums.",
+                else "Its ports keep the mark of partial checksums.",
                 interfaces=hop.ports if hop else (),
             )
 

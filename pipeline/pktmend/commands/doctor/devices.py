@@ -1,4 +1,4 @@
-"""TAPs and XDP programs that lose the kernel's note on unfinished checksums."""
+"""TAPs and XDP programs that lose the kernel's mark of partial checksums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AF_XDP: Final = "AF_XDP socket"
 
 
 def taps(view: View) -> Iterator[HostFinding]:
-    """TAPs whose program takes unfinished checksums but has no header to carry the note (TUN_F_CSUM, no header)."""
+    """TAPs whose program takes partial checksums but has no header to carry the mark (TUN_F_CSUM, no header)."""
     for interface in view.machine.interfaces():
         tun = interface.tun
         if tun is None or not interface.is_blind_tap:
@@ -28,11 +28,11 @@ def taps(view: View) -> Iterator[HostFinding]:
             name="tap-without-vnet-header",
             severity=Severity.PROBLEM,
             title=f"{holder} took checksum offload (TUN_F_CSUM) on {place(interface)} without the virtio-net header",
-            meaning="The host leaves checksums unfinished and has no way to say so: what the program reads is wrong, "
-            "and who gets it in the end drops it.",
+            meaning="The host leaves checksums partial and has no way to say so: what the program reads is wrong, "
+            "and the receiver drops it.",
             evidence=(f"ethtool -k {interface.name}: tx-checksum-ip-generic on", "IFF_VNET_HDR is not set"),
             remedies=(
-                tx_off(interface, "the host finishes the checksum before the program reads the frame"),
+                tx_off(interface, "the host completes the checksum before the program reads the frame"),
                 Remedy(
                     "", "or in the program itself: open the TAP with IFF_VNET_HDR, or without TUNSETOFFLOAD(TUN_F_CSUM)"
                 ),
@@ -45,7 +45,7 @@ def taps(view: View) -> Iterator[HostFinding]:
 def xdp(view: View) -> Iterator[HostFinding]:
     """XDP on an interface whose other end leaves work to offloads, which a redirected frame does not get.
 
-    Native mode and AF_XDP lose the note on the checksum.  Generic mode keeps it, but drops a redirected super-frame.
+    Native mode and AF_XDP lose the mark of the checksum.  Generic mode keeps it, but drops a redirected super-frame.
     """
     for interface in view.machine.interfaces():
         end = view.machine.peer_of(interface)
@@ -64,11 +64,11 @@ def xdp(view: View) -> Iterator[HostFinding]:
             yield HostFinding(
                 name="xdp-hop",
                 severity=severity,
-                title=f"{title} that {place(end)} sends with unfinished checksums",
-                meaning="XDP has no place for the kernel's note: a redirected frame goes on with a checksum that "
-                "nobody will finish. XDP_PASS keeps it.",
+                title=f"{title} that {place(end)} sends with partial checksums",
+                meaning="XDP has no place for the kernel's mark: a redirected frame goes on with a checksum that "
+                "nothing will complete. XDP_PASS keeps it.",
                 evidence=evidence,
-                remedies=(tx_off(end, "the sender's CPU finishes the checksum before XDP sees the frame"),),
+                remedies=(tx_off(end, "the sender's CPU completes the checksum before XDP sees the frame"),),
                 interfaces=(interface, end),
                 reference="Linux Documentation/networking/checksum-offloads.rst",
             )
@@ -94,14 +94,14 @@ def _super_frames(
         name="xdp-super-frames",
         severity=severity,
         title=f"{title} that {place(end)} sends above the MTU",
-        meaning="Generic XDP keeps the note on the checksum, but drops a redirected frame that is above the MTU: "
+        meaning="Generic XDP keeps the mark of the checksum, but drops a redirected frame that is above the MTU: "
         "connections open, and then data stops.",
         evidence=(*evidence, f"{place(end)}: tso on"),
         remedies=(
             Remedy(
                 end.command(f"ethtool -K {quote(end.name)} tso off gso off"),
                 "the sender cuts segments itself",
-                "more CPU for each octet sent",
+                "more CPU for each byte sent",
             ),
         ),
         interfaces=(interface, end),

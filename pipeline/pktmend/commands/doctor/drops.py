@@ -64,7 +64,7 @@ def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[Hos
 
 @contextmanager
 def _instance() -> Iterator[Path]:
-    """Make a tracing instance of our own and remove it again; nobody else's tracing is touched."""
+    """Make a tracing instance of our own and remove it again; no other tracing is touched."""
     root = next((place for place in PLACES if (place / "instances").is_dir()), None)
     if root is None:
         raise OSFailure("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")

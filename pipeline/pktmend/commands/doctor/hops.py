@@ -1,4 +1,4 @@
-"""Userspace hops that lose the kernel's note on unfinished checksums, and what cures that."""
+"""Userspace hops that lose the kernel's mark of partial checksums, and what cures that."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pktmend.commands.doctor.view import View
 from pktmend.host.model import Interface
 from pktmend.host.ovs import OVS
 
-SENDERS_FINISH: Final = "the sender's CPU finishes the checksum before the frame reaches the hop"
+SENDERS_FINISH: Final = "the sender's CPU completes the checksum before the frame reaches the hop"
 
 
 def lost_metadata(view: View) -> Iterator[HostFinding]:
-    """Hops that lose the note while somebody who sends through them leaves checksums unfinished."""
+    """Hops that lose the mark while a sender behind them leaves checksums partial."""
     for hop in view.hops:
         if hop.keeps_metadata:
             continue
@@ -34,7 +34,7 @@ def lost_metadata(view: View) -> Iterator[HostFinding]:
             yield HostFinding(
                 name="userspace-hop-unseen",
                 severity=Severity.WARNING,
-                title=f"{hop.title} forwards {names(hop.ports)}; who sends through it could not be looked at",
+                title=f"{hop.title} forwards {names(hop.ports)}; what sends through it could not be looked at",
                 meaning="If the other ends leave checksums to offload, their TCP and UDP dies here.",
                 evidence=tuple(
                     f"the other end of {place(port)} is in a namespace that could not be read" for port in hidden
@@ -46,14 +46,14 @@ def lost_metadata(view: View) -> Iterator[HostFinding]:
             yield HostFinding(
                 name="userspace-hop-finished",
                 severity=Severity.INFO,
-                title=f"{hop.title} forwards {names(hop.ports)}; who sends through it finishes checksums itself",
-                meaning="It loses the kernel's note on unfinished checksums, and there is none to lose.",
+                title=f"{hop.title} forwards {names(hop.ports)}; what sends through it completes checksums itself",
+                meaning="It loses the kernel's mark of partial checksums, and there is none to lose.",
                 interfaces=hop.ports,
             )
 
 
 def _has_guest(port: Interface, hop: UserspaceHop) -> bool:
-    """A TAP with the header, held by another process: a guest may leave checksums unfinished."""
+    """A TAP with the header, held by another process: a guest may leave checksums partial."""
     return bool(port.tun and port.tun.is_tap and port.tun.vnet_hdr and hop.pid not in port.tun.pids)
 
 
@@ -64,9 +64,9 @@ def _loses(
         name="userspace-hop",
         severity=severity,
         title=f"{hop.title} {'forwards' if hop.is_sure else 'may forward'} {names(hop.ports)} and loses the kernel's "
-        "note on unfinished checksums",
-        meaning="What is sent through it arrives with a checksum that nobody will finish: the receiver drops TCP and "
-        "UDP and counts InCsumErrors, while ping works.",
+        "mark of partial checksums",
+        meaning="What is sent through it arrives with a checksum that nothing will complete: the receiver drops TCP "
+        "and UDP and counts InCsumErrors, while ping works.",
         evidence=tuple(_evidence(view, hop, senders, guests)),
         remedies=tuple(_remedies(view, hop, senders, guests)),
         interfaces=(*hop.ports, *senders),
@@ -78,7 +78,7 @@ def _evidence(view: View, hop: UserspaceHop, senders: list[Interface], guests: l
     if hop.keeps_metadata is False:
         yield f"its sockets lack PACKET_VNET_HDR on {names(hop.ports)}"
     else:
-        yield f"it reads {names(hop.ports)}; whether it keeps the note this kernel does not tell"
+        yield f"it reads {names(hop.ports)}; this kernel does not tell whether it keeps the mark"
     for end in senders:
         segments = ", tso on: frames of up to 64 KiB" if end.makes_super_frames else ""
         yield f"{place(end)} sends through it: tx checksum offload on{segments}"
@@ -140,7 +140,7 @@ def _bridges(view: View, hop: UserspaceHop, ports: list[Interface]) -> Iterator[
         scope = f". This one is for {port.name}: each of these ports needs its own" if len(ports) > 1 else ""
         yield Remedy(
             "\n".join(lines),
-            f"{then} finishes and splits what goes to the hop and completes what comes "
+            f"{then} completes and splits what goes to the hop and completes what comes "
             f"leaked, offloads stay as they are{scope}",
             "pktmend must keep running",
         )

@@ -71,7 +71,7 @@ BUGS: Final = (
             None
             if i.master
             else Remedy(
-                i.command(f"ethtool -K {quote(i.name)} rx off"), "veth does not vouch then", "more CPU on receive"
+                i.command(f"ethtool -K {quote(i.name)} rx off"), "veth claims nothing then", "more CPU on receive"
             )
         ),
     ),
@@ -116,7 +116,7 @@ BUGS: Final = (
         Severity.WARNING,
         (6, 11),
         (6, 12),
-        "this kernel leaves UDP checksums unfinished where checksum offload is off",
+        "this kernel leaves UDP checksums partial where checksum offload is off",
         "A datagram sent with UDP_SEGMENT that needs no segmentation leaves with the pseudo-header sum; the receiver "
         "drops it.",
         "d96016a764f6",

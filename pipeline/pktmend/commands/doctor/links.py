@@ -132,18 +132,18 @@ def super_frames(view: View) -> Iterator[HostFinding]:
     ports = {(p.namespace.inode, p.index) for h in view.hops for p in h.ports}
     for hop in view.hops:
         for port in hop.ports if not hop.keeps_metadata else ():
-            joined = [word for word, feature in (("gro", "rx-gro"), ("lro", "rx-lro")) if port.has(feature)]
-            if joined:
+            coalesced = [word for word, feature in (("gro", "rx-gro"), ("lro", "rx-lro")) if port.has(feature)]
+            if coalesced:
                 yield HostFinding(
                     name="super-frames-into-hop",
                     severity=Severity.WARNING,
-                    title=f"{' and '.join(joined)} on {place(port)} makes frames above the MTU for {hop.title}",
-                    meaning="The kernel joins segments before the hop reads them; without the virtio-net header it "
+                    title=f"{' and '.join(coalesced)} on {place(port)} makes frames above the MTU for {hop.title}",
+                    meaning="The kernel coalesces segments before the hop reads them; without the virtio-net header it "
                     "can neither send them (message too long) nor split them.",
-                    evidence=(f"{', '.join(joined)} on, MTU {port.mtu}",),
+                    evidence=(f"{', '.join(coalesced)} on, MTU {port.mtu}",),
                     remedies=(
                         Remedy(
-                            port.command(f"ethtool -K {quote(port.name)} {' '.join(f'{w} off' for w in joined)}"),
+                            port.command(f"ethtool -K {quote(port.name)} {' '.join(f'{w} off' for w in coalesced)}"),
                             "frames arrive as they were on the wire",
                             "more CPU for TCP received on that interface",
                         ),
@@ -187,10 +187,10 @@ def tunnels(view: View) -> Iterator[HostFinding]:
                 name="tunnel-remcsum",
                 severity=Severity.WARNING,
                 title=f"{place(interface)} sends with remote checksum offload",
-                meaning="Inner checksums go out unfinished, and the receiver is to finish them; one that does not "
+                meaning="Inner checksums go out partial, and the receiver is to complete them; one that does not "
                 "know this VXLAN extension drops the packets.",
                 evidence=("remcsumtx is on",),
-                remedies=(_recreate(interface, "noremcsumtx", "inner checksums are finished here"),),
+                remedies=(_recreate(interface, "noremcsumtx", "inner checksums are completed here"),),
                 interfaces=(interface,),
                 reference="draft-herbert-vxlan-rco; ip-link(8) remcsumtx",
             )

@@ -87,7 +87,8 @@ def interface_line(machine: Machine, i: Interface) -> str:
     if i.xdp:
         parts.append(f"XDP {i.xdp}")
     parts += [
-        f"read by {r.program or '?'} (pid {r.pid})" + ("" if r.keeps_metadata else ", without the note on checksums")
+        f"read by {r.program or '?'} (pid {r.pid})"
+        + ("" if r.keeps_metadata else ", without the mark of partial checksums")
         for r in i.readers
         if r.receives and not r.any_interface
     ]

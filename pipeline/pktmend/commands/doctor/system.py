@@ -98,7 +98,7 @@ def capabilities(view: View) -> Iterator[HostFinding]:
         yield HostFinding(
             name="small-receive-buffer",
             severity=Severity.INFO,
-            title=f"without CAP_NET_ADMIN a socket's receive buffer is limited to {rmem} octets",
+            title=f"without CAP_NET_ADMIN a socket's receive buffer is limited to {rmem} bytes",
             meaning="Super-frames wait there before they are read; a burst of them may be dropped (and counted).",
             remedies=(Remedy(f"sysctl -w net.core.rmem_max={8 << 20}", "room for bursts", "more kernel memory"),),
         )

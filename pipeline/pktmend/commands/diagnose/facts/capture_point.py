@@ -12,7 +12,7 @@ SHORTEST_ON_ETHERNET = 60
 class Point(Sentence):
     """What shows it without a number."""
 
-    METADATA = "the kernel's note that they are unfinished is there"
+    METADATA = "the kernel's mark that they are partial is there"
 
 
 class Acked(Observation):
@@ -23,8 +23,8 @@ class Acked(Observation):
     @property
     def text(self) -> str:
         return (
-            f"unfinished segments were acknowledged {times(self.n)}, and no finished copy of them went by: "
-            "somebody finished them after this tap"
+            f"partial segments were acknowledged {times(self.n)}, and no completed copy of them went by: "
+            "they were completed after this tap"
         )
 
 
@@ -35,7 +35,7 @@ class Answered(Observation):
 
     @property
     def text(self) -> str:
-        return f"{quantity(self.n, 'unfinished packet was')} answered: whoever answered took them as right"
+        return f"{quantity(self.n, 'partial packet was')} answered: the receiver took them as right"
 
 
 class SentAgain(Observation):
@@ -56,7 +56,7 @@ class SentAgain(Observation):
         else:
             works = "nothing shows that the path works at all"
         return (
-            f"unfinished segments {self.source} > {self.target} were sent again {times(self.n)} and "
+            f"partial segments {self.source} > {self.target} were sent again {times(self.n)} and "
             f"never acknowledged; {works}"
         )
 
@@ -70,7 +70,7 @@ class Unanswered(Observation):
     @property
     def text(self) -> str:
         return (
-            f"{quantity(self.n, 'connection')} had no answer ({', '.join(self.flows)}); the checksums are unfinished "
+            f"{quantity(self.n, 'connection')} had no answer ({', '.join(self.flows)}); the checksums are partial "
             "like those that were acknowledged, so that a closed port or a firewall explains it, or a hop "
             "further on: tap behind it to know"
         )
@@ -84,8 +84,7 @@ class LongFrames(Observation):
     @property
     def text(self) -> str:
         return (
-            f"frames of up to {self.longest} octets, longer than any link carries: seen on a host, before they are "
-            "split"
+            f"frames of up to {self.longest} bytes, longer than any link carries: seen on a host, before they are split"
         )
 
 
@@ -97,7 +96,7 @@ class TakenOn(Observation):
     @property
     def text(self) -> str:
         return (
-            f"all that {self.host} sent is unfinished and all that the others sent is good: taken on {self.host}, or "
+            f"all that {self.host} sent is partial and all that the others sent is good: taken on {self.host}, or "
             "next to it on the same machine"
         )
 
@@ -109,7 +108,7 @@ class ShortFrames(Observation):
 
     @property
     def text(self) -> str:
-        return f"only frames of {self.host} are shorter than the {SHORTEST_ON_ETHERNET} octets that a wire carries"
+        return f"only frames of {self.host} are shorter than the {SHORTEST_ON_ETHERNET} bytes that a wire carries"
 
 
 class Loopback(Observation):

@@ -12,10 +12,10 @@ from pktmend.console.plural import quantity
 class Flags(Sentence):
     """Facts without numbers."""
 
-    VETH_BUG = "this kernel has the veth bug of 2016 (fixed in 4.4): veth marks every packet as verified"
+    VETH_BUG = "this kernel has the veth bug of 2016 (fixed in 4.4): veth claims that every packet is valid"
     SEEDS_ARE_ZERO = "all hold 0: the sender forgot the pseudo header"
     OFFSETS_VARY = (
-        "they differ from S by varying amounts: finished sums of other contents, most likely. Their "
+        "they differ from S by varying amounts: complete sums of other contents, most likely. Their "
         "packets are corrupt, and the flag makes the receiver's kernel take them unseen"
     )
 
@@ -27,7 +27,7 @@ class WrongThoughVerified(Observation):
 
     @property
     def text(self) -> str:
-        return f"{counted(self.counts, 'checksum is')} wrong although the kernel marked their packets as verified"
+        return f"{counted(self.counts, 'checksum is')} wrong although the kernel claimed that their packets are valid"
 
 
 class PartialThoughVerified(Observation):
@@ -38,8 +38,8 @@ class PartialThoughVerified(Observation):
     @property
     def text(self) -> str:
         return (
-            f"{self.n} of them hold the bare pseudo-header sum: not corrupt but unfinished, and marked "
-            "as verified; inside this machine they are taken, anyone else drops them"
+            f"{self.n} of them hold the bare pseudo-header sum: not corrupt but partial, and claimed "
+            "to be valid; inside this machine they are taken, anyone else drops them"
         )
 
 
@@ -51,7 +51,7 @@ class CompleteThoughFlagged(Observation):
     @property
     def text(self) -> str:
         return (
-            f"{quantity(self.n, 'checksum is')} finished and right, and still flagged as unfinished: whoever "
+            f"{quantity(self.n, 'checksum is')} complete and right, and still flagged as partial: what "
             "completes it next turns it into the bare pseudo-header sum"
         )
 
@@ -63,7 +63,7 @@ class FlaggedWithoutSeed(Observation):
 
     @property
     def text(self) -> str:
-        return f"{counted(self.counts, 'field is')} flagged as unfinished, without the seed S in it"
+        return f"{counted(self.counts, 'field is')} flagged as partial, without the seed S in it"
 
 
 class SeedOffset(Observation):

@@ -13,7 +13,7 @@ class Hop(Sentence):
     """Facts without numbers."""
 
     SUM_ALONE = "headers and contents are the same on both sides; the checksum alone was written over"
-    COMPLETED_AGAIN = "they were finished and right before the hop, which finished them again"
+    COMPLETED_AGAIN = "they were complete and right before the hop, which completed them again"
 
 
 class ChangedChecks(Observation):
@@ -25,7 +25,7 @@ class ChangedChecks(Observation):
     @property
     def text(self) -> str:
         kinds = ", ".join(f"{proto} checksums {a} before it are {b} behind it" for proto, a, b in self.kinds)
-        return f"{quantity(self.packets, 'packet was')} spoilt by the hop: {kinds}"
+        return f"{quantity(self.packets, 'packet was')} changed by the hop: {kinds}"
 
 
 class ChangedField(Observation):
@@ -54,7 +54,7 @@ class ChangedBits(Observation):
 
     @property
     def text(self) -> str:
-        where = ", ".join(f"octet {i} of the transport, bits {x:02x}" for i, x in self.first)
+        where = ", ".join(f"byte {i} of the transport, bits {x:02x}" for i, x in self.first)
         return (
             f"{quantity(self.bits, 'bit')} of {self.total} in {quantity(self.packets, 'damaged packet')} changed: "
             f"{where}"
@@ -62,7 +62,7 @@ class ChangedBits(Observation):
 
 
 class ChangedContents(Observation):
-    """One packet whose contents differ: how many octets, from where to where."""
+    """One packet whose contents differ: how many bytes, from where to where."""
 
     packet: int
     n: int
@@ -72,7 +72,7 @@ class ChangedContents(Observation):
     @property
     def text(self) -> str:
         return (
-            f"their contents differ, in packet {self.packet} {quantity(self.n, 'octet')} from {self.first} to "
+            f"their contents differ, in packet {self.packet} {quantity(self.n, 'byte')} from {self.first} to "
             f"{self.last} of the transport"
         )
 
@@ -120,7 +120,7 @@ class OtherLengths(Observation):
 
     @property
     def text(self) -> str:
-        return f"{self.n} of them left with another length: super-frames that were split or joined"
+        return f"{self.n} of them left with another length: super-frames that were split or coalesced"
 
 
 class Missing(Observation):

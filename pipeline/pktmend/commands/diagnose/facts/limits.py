@@ -9,19 +9,19 @@ from pktmend.console.plural import quantity
 class Limit(Sentence):
     """What would have to be known, or done, to be surer."""
 
-    WRITERS_MARK = "the mark is as good as the program that wrote the capture"
-    GENEROUS_MARK = "kernels before 6.2 also set the mark for what only a network card had summed"
+    WRITERS_CLAIM = "the claim is as good as the program that wrote the capture"
+    GENEROUS_CLAIM = "kernels before 6.2 also claim it of what only a network card had summed"
     SEED_OVER_CORRUPT = (
         "a flagged packet that holds the right seed over corrupt contents cannot be told from a healthy one by any tap"
     )
     COMPLETED_TWICE = (
-        "a finished checksum that a hop finishes again leaves the same value; a second tap before the hop (-I) "
+        "a complete checksum that a hop completes again leaves the same value; a second tap before the hop (-I) "
         "would tell"
     )
     TAP_BEFORE_TOO = "tap before the hop too (-I) to be certain"
     XDP_MAY_PASS = "an XDP program may also let frames pass: its maps do not tell what it does"
     POINT_UNKNOWN = (
-        "the capture holds no note of the kernel and nothing that shows where it was taken: at the sender "
+        "the capture holds no mark of the kernel and nothing that shows where it was taken: at the sender "
         "this is healthy; if it was taken beyond, say so with --at wire"
     )
     FIREWALL_LOOKS_ALIKE = (
@@ -37,7 +37,7 @@ class Limit(Sentence):
     HEADER_CHANGE_LOOKS_ALIKE = "a header field that was changed without an update looks the same"
     SECOND_TAP = "a second tap (-I) shows where it happens and what is changed"
     REPAIRS_BEFORE_NAT = "pktmend bridge repairs them before the NAT only"
-    NO_METADATA_BEFORE = "the first capture does not hold the kernel's note"
+    NO_METADATA_BEFORE = "the first capture does not hold the kernel's mark"
 
 
 class Unchecked(Observation):

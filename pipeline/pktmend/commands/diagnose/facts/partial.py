@@ -18,11 +18,11 @@ class Partial(Sentence):
     """Facts without numbers."""
 
     SENDERS_COMPLETE = (
-        "the senders finish checksums themselves (tx offload is off), so that they were right when they left"
+        "the senders complete checksums themselves (tx offload is off), so that they were right when they left"
     )
-    HEALTHY_AT_THIS_TAP = "the kernel's note that they are unfinished is there: at this tap they are healthy"
+    HEALTHY_AT_THIS_TAP = "the kernel's mark that they are partial is there: at this tap they are healthy"
     PERHAPS_FURTHER_ON = (
-        "a firewall or a closed port explains that, or a hop further on that loses the note: tap behind the next hop "
+        "a firewall or a closed port explains that, or a hop further on that loses the mark: tap behind the next hop "
         "to know"
     )
 
@@ -35,8 +35,8 @@ class SeedWithoutMetadata(Observation):
     @property
     def text(self) -> str:
         return (
-            f"the field holds the bare pseudo-header sum (F = S) in {counted(self.counts, 'checksum')}, and no note "
-            "says that they are unfinished; by chance one corrupt packet in 65,536 looks like that"
+            f"the field holds the bare pseudo-header sum (F = S) in {counted(self.counts, 'checksum')}, and no mark "
+            "says that they are partial; by chance one corrupt packet in 65,536 looks like that"
         )
 
 
@@ -59,7 +59,7 @@ class BlindTapSends(Observation):
 
     @property
     def text(self) -> str:
-        return f"the stack sends {counted(self.counts, 'pending checksum')} out here, and the note stays behind"
+        return f"the stack sends {counted(self.counts, 'pending checksum')} out here, and the mark stays behind"
 
 
 class MacSources(Observation):
@@ -83,7 +83,7 @@ class AckedAllTheSame(Observation):
     @property
     def text(self) -> str:
         return (
-            f"they were acknowledged {times(self.n)} all the same: somebody finishes them further on, or "
+            f"they were acknowledged {times(self.n)} all the same: something completes them further on, or "
             "the receiver does not check"
         )
 
@@ -167,8 +167,8 @@ class LossyHop(Observation):
         names = " and ".join(map(full_place, self.interfaces))
         process = f"{self.program or 'a process'} (pid {self.pid})" if self.pid else "an unknown process"
         return {
-            HopKind.PACKET: f"{process} carries frames of {names} through packet sockets that do not keep the note",
-            HopKind.XDP: f"{process} reads {names} through AF_XDP sockets, which have no place for the note",
+            HopKind.PACKET: f"{process} carries frames of {names} through packet sockets that do not keep the mark",
+            HopKind.XDP: f"{process} reads {names} through AF_XDP sockets, which have no place for the mark",
             HopKind.PROGRAM: f"an XDP program is attached to {names}, where these frames pass",
             HopKind.TAP: f"{names} is a TAP with checksum offload (TUN_F_CSUM) and without the virtio-net header",
         }[self.kind]

@@ -31,9 +31,9 @@ class SctpFields(Observation):
 class Dhcp(Sentence):
     """Facts without numbers."""
 
-    METADATA_GONE = "the kernel's note is gone too, so that no client can know"
+    METADATA_GONE = "the kernel's mark is gone too, so that no client can know"
     METADATA_UNSEEN = (
-        "the kernel's note is there, but a client that reads raw packets without asking for it "
+        "the kernel's mark is there, but a client that reads raw packets without asking for it "
         "(PACKET_AUXDATA) does not see it"
     )
 
@@ -45,7 +45,7 @@ class PartialAnswers(Observation):
 
     @property
     def text(self) -> str:
-        return f"{self.n} DHCP answers carry an unfinished UDP checksum (F = S)"
+        return f"{self.n} DHCP answers carry a partial UDP checksum (F = S)"
 
 
 class AskedAgain(Observation):

@@ -129,6 +129,6 @@ class TranslatedSeeds(Observation):
     def text(self) -> str:
         return (
             f"{counted(self.counts, 'field differs')} from the pseudo-header sum S by the same {self.offset:04x} "
-            "whatever the payload is: it was never summed. They leaked unfinished, and a NAT then updated them as "
-            "if they were finished"
+            "whatever the payload is: it was never summed. They leaked partial, and a NAT then updated them as "
+            "if they were complete"
         )

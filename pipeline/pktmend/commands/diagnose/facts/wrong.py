@@ -45,7 +45,7 @@ class EmptyOverPartial(Observation):
     def text(self) -> str:
         return (
             f"{counted(self.counts, 'checksum is')} 0, and what such a header carries is "
-            "unfinished too (F = S): both are left to the sender's network card, before which this was taken"
+            "partial too (F = S): both are left to the sender's network card, before which this was taken"
         )
 
 
@@ -79,7 +79,7 @@ class Miscomputed(Observation):
     def text(self) -> str:
         how = {
             Cause.NOT_COMPLEMENTED: "the complement of what is right",
-            Cause.BYTE_SWAPPED: "right with the octets swapped",
+            Cause.BYTE_SWAPPED: "right with the bytes swapped",
         }[self.cause]
         return f"{quantity(self.n, 'checksum is')} {how}"
 
@@ -111,7 +111,7 @@ class Trailers(Observation):
 
     @property
     def text(self) -> str:
-        return f"{quantity(self.n, 'frame has')} octets after the packet: Ethernet padding or a frame check sequence"
+        return f"{quantity(self.n, 'frame has')} bytes after the packet: Ethernet padding or a frame check sequence"
 
 
 class SuperFrames(Observation):
@@ -123,8 +123,8 @@ class SuperFrames(Observation):
     @property
     def text(self) -> str:
         if self.n:
-            return f"{quantity(self.n, 'super-frame')}, the longest of {self.longest} octets"
-        return f"frames of up to {self.longest} octets, longer than any link carries"
+            return f"{quantity(self.n, 'super-frame')}, the longest of {self.longest} bytes"
+        return f"frames of up to {self.longest} bytes, longer than any link carries"
 
 
 class SegmentSums(Observation):
@@ -134,7 +134,7 @@ class SegmentSums(Observation):
 
     @property
     def text(self) -> str:
-        return f"in {quantity(self.n, 'frame')} the checksum is that of a segment it was joined from"
+        return f"in {quantity(self.n, 'frame')} the checksum is that of one of its segments"
 
 
 class Unexplained(Observation):
