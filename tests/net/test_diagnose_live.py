@@ -12,7 +12,9 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +22,7 @@ import pytest
 
 from line import Line, open_tap, transfer
 from pktmend._kernel import lib
+from pktmend.commands.diagnose.api import diagnose
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Host, end
 from tools import PATIENCE, need
@@ -282,6 +285,16 @@ def test_flagged_frame_with_another_value_is_a_bad_seed_live(line: Line) -> None
 
     (findings,) = during(inject, (line.node, ("-i", "pa")))
     assert names(findings) == ["bad-seed"] and findings[0]["packets"][0]["stored"] == "4711"
+
+
+def test_as_a_function(line: Line) -> None:
+    """From another thread and namespace than the main one's."""
+    with relayed(line):
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(line.b.call, lambda: diagnose("eth0", duration=3))
+            time.sleep(0.5)
+            ping_and_fail(line)
+        assert [(one.cause, one.confidence) for one in found.result()] == [("metadata-lost", "certain")]
 
 
 # --- the command --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Single captures behind a hop that lost the kernel's mark.  Every checksum is scapy's, or damaged by hand from scapy's."""
+"""Single captures behind a hop that lost the kernel's mark.  Every checksum is scapy's, or damaged by hand from it."""
 
 from __future__ import annotations
 

@@ -53,10 +53,12 @@ class Observation:
     """
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        vars(self).update(zip(self.__annotations__, values, strict=False), **named)
-        missing = [name for name in self.__annotations__ if not hasattr(self, name)]
-        if missing or len(vars(self)) > len(self.__annotations__):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(self.__annotations__)}")
+        names = tuple(type(self).__annotations__)
+        given = dict(zip(names, values, strict=False)) | named
+        defaults = {name: getattr(type(self), name) for name in names if hasattr(type(self), name)}
+        if given.keys() | defaults.keys() != set(names) or len(values) + len(named) != len(given):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}")
+        vars(self).update(defaults | given)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen")
