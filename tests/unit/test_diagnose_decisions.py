@@ -21,6 +21,7 @@ from pktmend import Cause
 from pktmend.commands.diagnose.facts import capture_point as point
 from pktmend.commands.diagnose.facts import flags, partial, protocols, rewritten, tap, wrong
 from pktmend.commands.diagnose.facts.limits import CutOff, Limit, Unchecked
+from pktmend.commands.diagnose.finding import in_words
 
 # --- partial checksums ----------------------------------------------------------------------------------------------
 
@@ -274,6 +275,27 @@ def test_nothing_wrong_and_nothing_seen(tmp_path: Path) -> None:
     empty = t.pcap(tmp_path / "y", [])
     [found] = decide(empty)
     assert decided([found]) == [("nothing-seen", "certain")] and found.facts == (tap.NoPacket(str(empty)),)
+
+
+def test_healthy_results_are_merged_and_as_sure_as_their_parts(tmp_path: Path) -> None:
+    """What A sent was acknowledged; what another host left to its card, header and all, was not."""
+    other = [f.put16(f.leaked(t.tcp("10.7.0.9", B, 4000, 80, n, 1, "PA", bytes(9))), 24, 0) for n in range(3)]
+    packets = t.conversation(A, SERVER, 1) + [(9 + n, frame) for n, frame in enumerate(other)]
+    [found] = decide(t.pcap(tmp_path / "x", packets))
+    assert decided([found]) == [("offload-pending", "likely")]
+    assert only(found, point.Acked, wrong.EmptyOverPartial) == [
+        point.Acked(2),
+        wrong.EmptyOverPartial({"ip never-filled": 3}),
+    ]
+    assert found.counts == {"tcp pending": 6, "ip never-filled": 3}
+
+
+def test_packets_of_several_flows_are_shown(tmp_path: Path) -> None:
+    frames = [
+        (n, f.leaked(t.tcp(A, B, port, 80, n, 0, "S"))) for n, port in enumerate((4000, 4000, 4000, 4000, 4001, 4002))
+    ]
+    [found] = decide(t.pcap(tmp_path / "x", frames), at_wire=True)
+    assert [s.ports[0] for s in in_words(found).packets] == [4000, 4001, 4002]
 
 
 def test_what_could_not_be_checked_is_a_limit(tmp_path: Path) -> None:

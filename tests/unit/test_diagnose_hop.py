@@ -103,6 +103,35 @@ def test_update_of_nothing(tmp_path: Path) -> None:
     assert found.facts[0] == hop.ChangedChecks(3, (("udp", "absent", "corrupt"),))
 
 
+def test_two_causes_of_one_kind_have_their_own_counts(tmp_path: Path) -> None:
+    """Two bits of one byte and twelve bytes both look corrupt behind the hop."""
+    packets = [f.raw(p) for p in stream()]
+    behind = [t.damaged(packets[0], 60, 0x11), packets[1], packets[2], packets[3][:70] + bytes(12) + packets[3][82:]]
+    found = {str(one.cause): one.counts for one in between(tmp_path, packets, behind)}
+    assert found == {"bit-errors": {"good to corrupt": 1}, "corruption": {"good to corrupt": 1}}
+
+
+def test_mark_of_a_tunnels_inner_checksum_was_lost(tmp_path: Path) -> None:
+    frames = []
+    for n in range(3):
+        inner = Ether() / t.tcp("10.9.0.1", "10.9.0.2", 4000, 80, n, 0, "S")["IP"]
+        packet = (
+            t.ip(A, B) / UDP(sport=9, dport=4789) / VXLAN(vni=7) / inner
+        )  # the outer sum as if the inner were right
+        frames.append(f.put16(f.raw(packet), 14 + 20 + 16 + 50, f.seed(inner)))
+    [found] = between(tmp_path, frames, frames, at_wire=True)
+    assert decided([found]) == [("tunnel-inner-unfinished", "likely")]
+
+
+def test_split_frames_are_not_missing(tmp_path: Path) -> None:
+    segments = stream(4)
+    whole = t.tcp(A, B, 4000, 80, 1000, 1, "PA", b"".join(f.raw(p["TCP"].payload) for p in segments))
+    others = [f.raw(t.udp(A, B, 4000, 9, NOISE.randbytes(60))) for _ in range(11)]
+    before = [others[0], f.raw(whole), *others[1:]]
+    [found] = between(tmp_path, before, [others[0], *(f.raw(p) for p in segments), *others[1:]])
+    assert only(found, hop.OtherLengths, hop.Missing) == [hop.OtherLengths(1)]
+
+
 @pytest.mark.parametrize(
     ("offset", "value", "cause"),
     [(24, 0, "ip-header-never-filled"), (50, 0, "never-filled")],

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 import tapes as t
-from diagnosing import A, B, decide, decided, only
+from diagnosing import A, B, decide, decided, only, tap_of
 from pktmend.advice.userspace_hops import find_userspace_hops
-from pktmend.commands.diagnose.decision import Decision
+from pktmend.commands.diagnose.case import Case
+from pktmend.commands.diagnose.decision import Confidence, Decision
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop, Partial, PortOf, SenderLeaves
 from pktmend.commands.diagnose.facts.tap import Rising
 from pktmend.commands.diagnose.host_context import HostContext
+from pktmend.commands.diagnose.loss import decide_lost
 from pktmend.host.model import Interface, Machine, NamespaceFacts, Reader, Tun
 from pktmend.host.namespaces import Namespace
 
@@ -135,6 +137,30 @@ def test_sender_is_not_on_this_machine(tmp_path: Path) -> None:
 
 def test_counters_that_did_not_rise_are_no_evidence(tmp_path: Path) -> None:
     assert only(leak(tmp_path, machine(errors=5)), Rising) == []
+
+
+def test_counters_of_a_namespace_that_is_not_near_are_no_evidence(tmp_path: Path) -> None:
+    far = NamespaceFacts(Namespace(9, "", "far"), (), {"TcpInCsumErrors": 7}, {})
+    after = machine(errors=5)
+    after = replace(after, namespaces=(*after.namespaces, far))
+    before = replace(after, namespaces=(*machine(errors=4).namespaces, replace(far, counters={})))
+    assert only(leak(tmp_path, after, before), Rising) == [Rising({"TcpInCsumErrors": 1}, OURS)]
+
+
+def test_what_was_pending_before_the_hop_was_not_completed_twice(tmp_path: Path) -> None:
+    """Two taps have seen it; the sender's settings may have been changed since."""
+    tap = tap_of(t.pcap(tmp_path / "x", t.syns(A, B, 1, 4)), at_wire=True, live="eth0")
+    after = machine(sender={"features": TX_OFF})
+    for was_pending, cause in ((True, "metadata-lost"), (False, "double-completion")):
+        found = decide_lost(
+            Case(tap, HostContext(after, after, "eth0")),
+            tap.samples(),
+            counts={},
+            seen=(),
+            confidence=Confidence.LIKELY,
+            was_pending=was_pending,
+        )
+        assert found.cause == cause
 
 
 def test_unanswered_at_the_sender_is_a_loss_only_if_there_is_a_hop(tmp_path: Path) -> None:
