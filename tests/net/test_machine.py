@@ -48,9 +48,9 @@ def links(host: Host) -> dict[str, dict[str, Any]]:
 
 
 def facts_of(machine: Machine, host: Host) -> NamespaceFacts:
-    facts = machine.facts_of(find_namespace(host.namespace))
-    assert facts is not None
-    return facts
+    here = machine.facts_of(find_namespace(host.namespace))
+    assert here is not None
+    return here
 
 
 def facts(machine: Machine, host: Host, name: str) -> Interface:
@@ -85,9 +85,9 @@ def test_interfaces_are_those_of_iproute2(world: Testbed) -> None:
     a.run("ip", "link", "set", "dev", "tap0", "master", "br0")
     a.run("ip", "link", "set", "dev", "eth0", "gso_max_size", "30000", "gso_max_segs", "20")
     judge, machine = links(a), read_machine()
-    facts = facts_of(machine, a)
-    assert {i.name for i in facts.interfaces} == set(judge)
-    for i in facts.interfaces:
+    here = facts_of(machine, a)
+    assert {i.name for i in here.interfaces} == set(judge)
+    for i in here.interfaces:
         link = judge[i.name]
         info = link.get("linkinfo", {})
         assert (i.index, i.mtu, i.is_up, i.master) == (
@@ -279,8 +279,8 @@ def test_af_xdp_sockets_are_listed_or_counted(world: Testbed) -> None:
         sockets = [a.call(lambda: socket.socket(44, socket.SOCK_RAW)) for _ in range(3)]  # AF_XDP
     except OSError as error:
         pytest.skip(f"no AF_XDP here: {error}")
-    facts = facts_of(read_machine(), a)
+    here = facts_of(read_machine(), a)
     listed = a.call(xdp_sockets)[0]
-    assert facts.hidden_xdp_sockets + len(listed) == 3
+    assert here.hidden_xdp_sockets + len(listed) == 3
     for each in sockets:
         each.close()
