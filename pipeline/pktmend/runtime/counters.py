@@ -1,4 +1,4 @@
-"""Frozen snapshots of what a worker counted, in the words of DESIGN decision 9.
+"""Frozen snapshots of what a worker counted, each frame in one counter (docs/decisions/0009).
 
 kernel_seen = read + kernel_drops once the ring is drained (before that, the rest waits in the ring);
 read = sent + dropped + truncated + tx_error + held, always.
