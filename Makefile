@@ -60,13 +60,13 @@ $(VENV)/.demo: $(SOURCES) | packages-demo $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[lab]' && touch $@
 
 $(VENV)/.lint: $(SOURCES) | packages-build $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lab,lint,monitor,zstd]' && touch $@
+	@echo "building"; $(BIN)/pip install -q -e '.[lint,monitor,zstd]' && touch $@
 
 $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lab,test]' && touch $@ $(VENV)/.lint
+	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@ $(VENV)/.lint
 
 $(VENV)/.full: $(SOURCES) | packages-full $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lab,test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint
+	@echo "building"; $(BIN)/pip install -q -e '.[test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint
 
 clean:
 	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*/*/*.so $(PACKAGE)/_core.c tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
