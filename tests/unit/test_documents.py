@@ -167,6 +167,14 @@ def test_no_file_refers_to_a_document_that_is_not_here() -> None:
     assert len(SOURCES) > 300 and not found
 
 
+def test_architecture_has_a_row_for_each_folder() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    python = {path.parent.name for path in (ROOT / "pipeline" / "pktmend").glob("*/*.py")} - {"include", "_core"}
+    engine = {path.name for path in (ROOT / "ext").iterdir() if path.is_dir()} - {"include"}
+    assert len(python) > 6 and len(engine) > 6
+    assert {name for name in python | engine if not re.search(rf"^\| \d \| .*`{name}/`", text, re.MULTILINE)} == set()
+
+
 def test_every_decision_is_in_the_index() -> None:
     folder = ROOT / "docs" / "decisions"
     linked = re.findall(r"\]\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text())
