@@ -149,7 +149,7 @@ def tiny() -> dict[str, bytes]:
 
 
 def carried() -> dict[str, bytes]:
-    """Every carrier that is an Ethernet frame and fits into the MTU."""
+    """Every place of a checksum (carriers.py) in an Ethernet frame that fits into the MTU."""
     made = {name: bytes(build(bytes(range(200)))) for name, (link, _, build) in CARRIERS.items() if link == ETHERNET}
     return {
         name: octets[:6] + bytes.fromhex(ME.replace(":", "")) + octets[12:]
