@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from pktmend._core import kernels
 from pktmend.advice.finding import Remedy
 from pktmend.commands.doctor.finding import FEW, HostFinding, Severity
 from pktmend.commands.doctor.view import View
@@ -121,8 +122,6 @@ def memory(view: View) -> Iterator[HostFinding]:
 
 def simd(view: View) -> Iterator[HostFinding]:
     """A faster kernel of the sum is here but not in use."""
-    from pktmend._core import kernels
-
     known = kernels()
     active = next(name for name, _, is_active in known if is_active)
     better = [name for name, supported, _ in known if supported and name != "portable"]
