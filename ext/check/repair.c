@@ -6,6 +6,7 @@
  */
 #include "sum/bytes.h"
 #include "check/verify.h"
+#include "run/tally.h"
 
 static int may_repair(const pp_check *k, uint32_t policy)
 {

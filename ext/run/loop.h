@@ -13,6 +13,8 @@
 
 #include <pktmend/stage.h>
 
+#include "run/tally.h"
+
 #define PP_ERRNOS 160u
 #define PP_MAX_STAGES 32u
 #define PP_MAX_LOOPS 8u /* on one thread */

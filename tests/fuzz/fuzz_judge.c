@@ -16,6 +16,7 @@
 #include "run/guard.h"
 #include "observe/sample.h"
 #include "check/verify.h"
+#include "run/tally.h"
 #include "../c/columns.h"
 
 enum { PACKETS = 12, LONGEST = 1600, TCP = 6, UDP = 17 };

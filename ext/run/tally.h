@@ -1,0 +1,27 @@
+/* tally.h - what was found and done, counted; one for each worker, 64-bit, only ever rising.
+ *
+ * The engine's own: a stage sees an opaque pointer, so that a new cause or protocol changes nothing of its pp_batch.
+ */
+#ifndef PP_TALLY_H
+#define PP_TALLY_H
+
+#include <pktmend/stage.h>
+
+/* outcome: a status below PP_STATUS_BAD as is, a bad check as PP_STATUS_BAD + its cause. */
+#define PP_OUTCOMES ((size_t)PP_STATUSES + (size_t)PP_CAUSES)
+
+typedef struct pp_tally {
+    uint64_t packets;
+    uint64_t octets; /* of wirelen */
+    uint64_t truncated;
+    uint64_t malformed;
+    uint64_t super_frames;
+    uint64_t status[PP_STATUSES]; /* packets by status */
+    uint64_t checks[PP_PROTOS][PP_OUTCOMES];
+    uint64_t repaired[PP_CAUSES]; /* checks rewritten, by cause */
+    uint64_t claimed_valid;       /* bad checks the source had said to be verified */
+    uint64_t finished;            /* packets whose pending checksum was completed in user space */
+    uint64_t split;               /* super-frames split in user space */
+} pp_tally;
+
+#endif
