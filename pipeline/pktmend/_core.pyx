@@ -17,7 +17,8 @@ cimport cython
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE,
                              PyBuffer_Release, PyObject_GetBuffer)
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
-from libc.errno cimport EBADMSG
+from cpython.object cimport PyObject
+from libc.errno cimport EBADMSG, EIO, EOPNOTSUPP
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -26,12 +27,20 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from pktmend._engine cimport *
 from pktmend.stage cimport *
 
+from pktmend.enums import Cause, CheckFlag, PacketFlag, Proto, Reason, Status
 from pktmend.errors import OSFailure, ConfigError, FormatError, StageError, ViewError
+from pktmend.records import BadFlow, Flow, Inspected, Kernel, Layer, SampledPacket
 
 ABI = PP_ABI
-CAPSULE = "pktmend.stage/1"
-CYTHON_CAPSULE = "int (pp_batch *, void *)"  # the name that Cython gives to an exported function of this type
-SIZES = {"statuses": PP_STATUSES, "causes": PP_CAUSES, "reasons": PP_REASONS, "protos": PP_PROTOS, "drops": PP_DROPS}
+CAPSULE = PKTMEND_CAPSULE.decode()
+
+
+def words():
+    """Return the words of <pktmend/stage.h> as {kind: {word: number}}: PP_STATUS_GOOD is words()["STATUS"]["GOOD"]."""
+    found = {}
+    for i in range(pp_word_count):
+        found.setdefault(pp_words[i].kind.decode(), {})[pp_words[i].word.decode()] = pp_words[i].value
+    return found
 
 
 cdef int check(int rc, str what) except -1:

@@ -19,6 +19,7 @@ EXT = ROOT / "ext"
 # Python: from the ground.  Folders of one floor do not know each other.
 FLOORS = (
     {"_version", "enums", "errors"},
+    {"records"},
     {"_core", "_kernel", "_kernel_build", "include"},
     {"host"},
     {"packetio", "runtime", "testbed"},
