@@ -12,6 +12,8 @@
 #include "parse/parse.h"
 #include "sum/sum.h"
 
+#pragma GCC visibility push(default)
+
 /* context of pp_stage_verify; null means none of them. */
 enum pp_verify_option {
     PP_VERIFY_EXPECTED = 1, /* compute expected for pending checks too (costs a pass over the payload) */
@@ -39,4 +41,5 @@ void pp_judge(const uint8_t *data, pp_check *check, pp_sum_fn *sum);
 void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count,
                        unsigned index);
 
+#pragma GCC visibility pop
 #endif

@@ -6,6 +6,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 /* Clear the columns that verify and the stages fill, for the count packets that are in. */
 static inline void pp_batch_fresh(pp_batch *b)
 {
@@ -21,4 +23,5 @@ static inline void pp_batch_fresh(pp_batch *b)
     memset(b->l4, 0, b->count * sizeof b->l4[0]);
 }
 
+#pragma GCC visibility pop
 #endif

@@ -14,6 +14,8 @@
 #include "run/loop.h"
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 typedef struct pp_emit pp_emit;
 
 /* fd: a packet socket bound to the egress with PACKET_VNET_HDR, not owned.  capacity: of the batches to come.
@@ -30,4 +32,5 @@ void pp_emit_set_coalesce(pp_emit *emit, uint32_t coalesce);
 /* A pp_sink's take; context is the pp_emit. */
 int pp_emit_take(void *context, pp_batch *batch, pp_ledger *ledger);
 
+#pragma GCC visibility pop
 #endif

@@ -12,6 +12,8 @@
 #include "io/capture.h"
 #include "run/loop.h"
 
+#pragma GCC visibility push(default)
+
 typedef struct pp_reader {
     pp_capture capture;
     uint8_t *data; /* the piece, owned by this */
@@ -49,4 +51,5 @@ int pp_copy_finish(pp_copy *copy);
 /* Write all of it, however often it takes.  0 or -errno. */
 int pp_write_all(int fd, const void *data, size_t length);
 
+#pragma GCC visibility pop
 #endif

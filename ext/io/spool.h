@@ -12,6 +12,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 typedef struct pp_spool {
     uint8_t *ring;
     uint64_t size;      /* octets, a power of two */
@@ -44,4 +46,5 @@ void pp_spool_stop(pp_spool *spool, int stopped);
 /* From any thread, for good: what the reader does not take at once is not waited for. */
 void pp_spool_give_up(pp_spool *spool);
 
+#pragma GCC visibility pop
 #endif

@@ -14,6 +14,8 @@
 #include "io/capture.h"
 #include "run/loop.h"
 
+#pragma GCC visibility push(default)
+
 #define PP_WRITER_INTERFACES 256u
 
 typedef struct pp_writer {
@@ -39,4 +41,5 @@ int pp_writer_take(void *writer, pp_batch *batch, pp_ledger *ledger);
 int pp_writer_statistics(pp_writer *writer, uint32_t number, uint64_t time_ns, uint64_t received, uint64_t dropped);
 int pp_writer_flush(pp_writer *writer);
 
+#pragma GCC visibility pop
 #endif

@@ -13,6 +13,8 @@
 #include "offload/encap.h"
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_SPLIT_HEAD 256u /* octets of header a segment may have, virtio-net header excluded */
 
 /* A segment to send: head_length octets of header, then payload_length octets of the frame's payload. */
@@ -62,4 +64,5 @@ int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const
 /* Write the next segment's header to head (PP_SPLIT_HEAD octets of room) and describe it.  1, or 0 when there are no more. */
 int pp_split_next(pp_split *split, uint8_t *head, pp_segment *segment);
 
+#pragma GCC visibility pop
 #endif

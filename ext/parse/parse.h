@@ -11,6 +11,8 @@
 #include "sum/bytes.h"
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 /* LINKTYPE_* values that are understood (https://www.tcpdump.org/linktypes.html). */
 enum pp_link {
     PP_LINK_NULL = 0,
@@ -102,4 +104,5 @@ const uint8_t *pp_ip6_option(const uint8_t *header, uint32_t length, uint8_t typ
 /* Fill p's results and p->checks.  A check that can be judged is left with PP_STATUS_NONE. */
 void pp_parse(pp_packet *p);
 
+#pragma GCC visibility pop
 #endif

@@ -13,6 +13,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 enum pp_on_error {
     PP_ON_ERROR_END = 0, /* the pipeline ends with the stage's error */
     PP_ON_ERROR_PASS,    /* the packets go on as if the stage had not been there */
@@ -41,4 +43,5 @@ int pp_guard_run(pp_batch *batch, void *guard);
 /* Copy the counters; from any thread.  fault: -errno of the first failure, or 0. */
 void pp_guard_read(const pp_guard *guard, uint64_t *calls, uint64_t *errors, uint64_t *ns, int *fault);
 
+#pragma GCC visibility pop
 #endif

@@ -13,6 +13,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_ERRNOS 160u
 #define PP_MAX_STAGES 32u
 #define PP_MAX_LOOPS 8u /* on one thread */
@@ -98,4 +100,5 @@ int pp_null_take(void *context, pp_batch *batch, pp_ledger *ledger);
 /* Account for one packet that is not to be sent: 1 if so. */
 int pp_account_unsent(const pp_batch *batch, uint32_t i, pp_ledger *ledger);
 
+#pragma GCC visibility pop
 #endif

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default)
+
 /* Return a value congruent (mod 0xffff) to the sum of the 16-bit words; < 2^48, and 0 only for all-zero data. */
 typedef uint64_t pp_sum_fn(const void *data, size_t length);
 
@@ -48,4 +50,5 @@ uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length);
 uint32_t pp_crc32c_around(const void *data, size_t length, size_t field);
 uint32_t pp_crc32c_portable(uint32_t crc, const void *data, size_t length);
 
+#pragma GCC visibility pop
 #endif

@@ -1,8 +1,11 @@
-# The engine's C interface as Cython sees it: ext/*.h, nothing more.  Everything is noexcept nogil.
+# The engine's C interface as Cython sees it: ext/*/*.h.  Everything there is noexcept nogil.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from pktmend.stage cimport *
+
+# Raises OSFailure if rc is an -errno, and else returns it.
+cdef int raise_for_errno(int rc, str what) except -1
 
 cdef extern from "sum/sum.h" nogil:
     ctypedef uint64_t (*pp_sum_fn "pp_sum_fn *")(const void *, size_t) noexcept

@@ -1,6 +1,15 @@
-# What a monitor takes along: a few bad packets, and packets on their way to a file.
-#
-# A worker puts in and another thread takes out; the worker never waits for longer than a copy takes.
+"""What a monitor takes along: a few bad packets, and packets on their way to a file.
+
+A worker puts in and another thread takes out; the worker never waits for longer than a copy takes.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+
+from pktmend._core.engine cimport *
+from pktmend._core.stages cimport stage_on
+from pktmend._core.views cimport make_check
+
 
 cdef tuple talk_tuple(const pp_talk *t):
     """(version, protocol, source address octets, target address octets, source port, target port)"""
@@ -11,7 +20,6 @@ cdef tuple talk_tuple(const pp_talk *t):
 
 cdef class Sampler:
     """Keeps a few bad packets of each cause and counts bad packets by flow; one for each worker, as its `stage`."""
-    cdef pp_sample *c
 
     def __cinit__(self):
         self.c = pp_sample_new()
@@ -58,10 +66,9 @@ cdef class Sampler:
 
 cdef class Spool:
     """Takes packets of one worker, as its `stage`, towards a file that another thread writes by drain()."""
-    cdef pp_spool c
 
     def __cinit__(self, uint64_t size, *, uint32_t interface=0, bint only_bad=False, uint32_t snaplen=0):
-        check(pp_spool_init(&self.c, size), f"a spool of {size} octets")
+        raise_for_errno(pp_spool_init(&self.c, size), f"a spool of {size} octets")
         self.c.interface, self.c.only_bad, self.c.snaplen = interface, only_bad, snaplen
 
     def __dealloc__(self):

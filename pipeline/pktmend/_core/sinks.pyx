@@ -1,8 +1,17 @@
-# Where batches go: an interface, a capture, a Python function, nowhere.
+"""Where batches go: an interface, a capture, a Python function, nowhere."""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport *
+from pktmend._core.python_stage cimport _PythonStage, run_python
+from pktmend._core.sources cimport CaptureSource
+from pktmend.stage cimport *
+
 
 cdef class Sink:
     """Where batches go."""
-    cdef pp_sink c
 
 
 cdef class NullSink(Sink):
@@ -14,7 +23,6 @@ cdef class NullSink(Sink):
 
 cdef class EmitSink(Sink):
     """Sends on the packet socket *fd* (bound, with PACKET_VNET_HDR), which must outlive it."""
-    cdef pp_emit *emit
 
     def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish, *, bint join_tcp=False,
                   bint join_udp=False):
@@ -45,8 +53,6 @@ cdef class EmitSink(Sink):
 
 cdef class CopySink(Sink):
     """Writes a copy of the capture behind *source* to *fd* as it is gone through, repaired packets included."""
-    cdef pp_copy copy
-    cdef CaptureSource source
 
     def __cinit__(self, CaptureSource source not None, int fd):
         self.source = source
@@ -55,15 +61,14 @@ cdef class CopySink(Sink):
 
     def finish(self):
         """Write what follows the last packet."""
-        check(pp_copy_finish(&self.copy), "writing")
+        raise_for_errno(pp_copy_finish(&self.copy), "writing")
 
 
 cdef class WriterSink(Sink):
     """Writes packets to a new capture on *fd*: format 1 pcap, 2 pcapng."""
-    cdef pp_writer writer
 
     def __cinit__(self, int fd, int format, *, bint only_bad=False, uint32_t snaplen=0):
-        check(pp_writer_init(&self.writer, fd, format), "a writer")
+        raise_for_errno(pp_writer_init(&self.writer, fd, format), "a writer")
         self.writer.only_bad, self.writer.snaplen = only_bad, snaplen
         self.c.take, self.c.context = pp_writer_take, &self.writer
 
@@ -73,22 +78,22 @@ cdef class WriterSink(Sink):
     def interface(self, uint32_t number, uint16_t link, name=None):
         """Describe an interface before its first packet."""
         cdef bytes octets = b"" if name is None else name.encode()
-        check(pp_writer_interface(&self.writer, number, link, NULL if name is None else <const char *>octets),
-              "writing")
+        raise_for_errno(pp_writer_interface(&self.writer, number, link,
+                                            NULL if name is None else <const char *>octets), "writing")
 
     def write(self, Batch batch not None):
         """Write the packets of *batch* that pass."""
         cdef pp_ledger ledger
         memset(&ledger, 0, sizeof(ledger))
-        check(pp_writer_take(&self.writer, &batch.c, &ledger), "writing")
+        raise_for_errno(pp_writer_take(&self.writer, &batch.c, &ledger), "writing")
 
     def finish(self, uint64_t time_ns=0, received=None, dropped=None, *, uint32_t interface=0):
         """Write the statistics of an interface where they are given, and all that is buffered."""
         if self.writer.interfaces == 0:
-            check(pp_writer_interface(&self.writer, 0, 1, NULL), "writing")
+            raise_for_errno(pp_writer_interface(&self.writer, 0, 1, NULL), "writing")
         if received is not None:
-            check(pp_writer_statistics(&self.writer, interface, time_ns, received, dropped), "writing")
-        check(pp_writer_flush(&self.writer), "writing")
+            raise_for_errno(pp_writer_statistics(&self.writer, interface, time_ns, received, dropped), "writing")
+        raise_for_errno(pp_writer_flush(&self.writer), "writing")
 
     @property
     def packets(self):
@@ -101,7 +106,6 @@ cdef class WriterSink(Sink):
 
 cdef class PythonSink(Sink):
     """Calls *call* with each batch; what passes counts as sent."""
-    cdef _PythonStage stage
 
     def __cinit__(self, call):
         self.stage = _PythonStage(call)

@@ -1,4 +1,13 @@
-# Batches of frames that no source read: for tests, and to judge a single frame.
+"""Batches of frames that no source read: for tests, and to judge a single frame."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport *
+from pktmend.stage cimport *
+
+from pktmend.errors import ConfigError
+
 
 def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None, tpid=0, tci=0):
     """Return a batch of *frames* (a sequence of buffers, which are copied), as a source would hand it over: for tests.

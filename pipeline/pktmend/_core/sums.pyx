@@ -1,4 +1,13 @@
-# Sums, and the SIMD kernels that make them.  On import the active one is compared with portable.
+"""Sums, and the SIMD kernels that make them.  On import the active one is compared with portable."""
+
+import os
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+
+from pktmend._core.engine cimport *
+
+from pktmend.errors import ConfigError
+
 
 def checksum(data, initial=0):
     """Return the Internet checksum of *data* (RFC 1071)."""
@@ -64,7 +73,7 @@ def kernel_address(name=None):
 
 def self_test():
     """Compare the active kernel with portable; raises OSFailure(EIO) at the first difference."""
-    check(pp_kernel_self_test(), f"SIMD kernel {pp_kernel_active().name.decode()} differs from portable")
+    raise_for_errno(pp_kernel_self_test(), f"SIMD kernel {pp_kernel_active().name.decode()} differs from portable")
 
 
 if os.environ.get("PKTMEND_KERNEL"):

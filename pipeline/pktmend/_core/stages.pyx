@@ -1,13 +1,23 @@
-# Stages in C: the engine's own, and the wrapper around a user's.
+"""Stages in C: the engine's own, and the wrapper around a user's."""
+
+import os
+from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
+from libc.stdint cimport uint32_t, uintptr_t
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport *
+from pktmend.stage cimport *
+
+from pktmend.errors import ConfigError, StageError
+
+CAPSULE = "pktmend.stage/1"
+CYTHON_CAPSULE = "int (pp_batch *, void *)"  # the name that Cython gives to an exported function of this type
+
 
 cdef class NativeStage:
     """A C function over pp_batch with its context; callable with a Batch, and run without the GIL in a pipeline."""
-    cdef pp_stage_fn run
-    cdef void *context
-    cdef uint32_t option
-    cdef object keep
-    cdef readonly str name
-    cdef readonly bint is_builtin
 
     def __call__(self, Batch batch not None):
         cdef int rc
@@ -27,7 +37,6 @@ cdef class NativeStage:
 
 cdef class _Flow:
     """What classify remembers of earlier packets: one for each worker, because it is not locked."""
-    cdef pp_flow *c
 
     def __cinit__(self):
         self.c = pp_flow_new()

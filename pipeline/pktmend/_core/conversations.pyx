@@ -1,4 +1,8 @@
-# What diagnose takes along: who talks with whom.
+"""What diagnose takes along: who talks with whom."""
+
+from pktmend._core.engine cimport *
+from pktmend._core.stages cimport NativeStage, builtin
+
 
 WAY_KINDS = ("good", "absent", "unchecked", "noted", "bare", "leaked", "blank", "bad")
 WAY_FIELDS = ("packets", "octets", *WAY_KINDS, "outgoing", "vouched", "super_frames", "short_frames", "accepted", "again",
@@ -16,7 +20,6 @@ cdef class Conversations:
 
     stage() goes after classify, in one pipeline; read rows() when that has ended.
     """
-    cdef pp_conversations *c
 
     def __cinit__(self):
         self.c = pp_conversations_new()

@@ -1,13 +1,17 @@
-# A stage in Python, as the engine calls it: the GIL is taken here, once for a batch.
+"""A stage in Python, as the engine calls it: the GIL is taken here, once for a batch."""
+
+import os
+import traceback
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport *
+from pktmend.stage cimport *
+
 
 cdef class _PythonStage:
     """A Python callable as the engine calls it: takes the GIL once per batch."""
-    cdef object call
-    cdef Batch batch
-    cdef pp_guard *guard  # null for a sink
-    cdef object error     # what ends the pipeline
-    cdef readonly str name
-    cdef readonly str fault  # of the first failure, in words
 
     def __cinit__(self, call, Batch batch=None):
         self.call, self.batch = call, batch

@@ -1,15 +1,22 @@
-# The worker: poll, read, run the stages, hand to the sink, without the GIL.
+"""The worker: poll, read, run the stages, hand to the sink, without the GIL."""
+
+import os
+from libc.errno cimport EBADMSG
+from libc.stdint cimport uint64_t
+
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport *
+from pktmend._core.python_stage cimport _PythonStage, run_python, undo_python
+from pktmend._core.sinks cimport CopySink, PythonSink, Sink, WriterSink
+from pktmend._core.sources cimport CaptureSource, Source
+from pktmend._core.stages cimport NativeStage, _Flow
+from pktmend.stage cimport *
+
+from pktmend.errors import ConfigError, FormatError, StageError, ViewError
+
 
 cdef class Loop:
     """One worker: source, stages, sink.  run() blocks without the GIL until stop()."""
-    cdef pp_loop c
-    cdef bint ready
-    cdef Source source
-    cdef Sink sink
-    cdef Batch batch
-    cdef list stages
-    cdef _Flow flow
-    cdef pp_guard guards[PP_MAX_STAGES]  # of users' stages; run is null for the engine's own
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
                   uint64_t rest_ns=0, int on_error=0):
@@ -18,7 +25,7 @@ cdef class Loop:
         cdef _PythonStage python
         if not 0 <= on_error < PP_ON_ERRORS:
             raise ConfigError(f"on_error {on_error}")
-        check(pp_loop_init(&self.c), "making a worker")
+        raise_for_errno(pp_loop_init(&self.c), "making a worker")
         self.ready = True
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
@@ -56,7 +63,7 @@ cdef class Loop:
     cdef int guard(self, Py_ssize_t i, NativeStage judge, int on_error) except -1:
         """Put a guard around the user's stage *i*."""
         cdef pp_guard *g = &self.guards[i]
-        check(pp_guard_init(g, self.batch.c.capacity), "making a guard")
+        raise_for_errno(pp_guard_init(g, self.batch.c.capacity), "making a guard")
         g.run, g.context, g.on_error = self.c.stages[i].run, self.c.stages[i].context, on_error
         if judge is not None:
             g.judge, g.judge_context = judge.run, judge.context
@@ -104,13 +111,13 @@ cdef class Loop:
             kind = ViewError if isinstance(error, BufferError) else StageError
             raise kind(f"stage {culprit.name}: {(<_PythonStage>culprit).fault}", stage=culprit.name) from error
         if self.c.failed_stage < 0 and isinstance(self.sink, (CopySink, WriterSink)) and self.c.sink_failed:
-            check(rc, "writing the capture")
+            raise_for_errno(rc, "writing the capture")
         if culprit is not None:
             raise StageError(f"stage {culprit.name} failed: {fault_words(rc)}", stage=culprit.name)
         if isinstance(self.source, CaptureSource) and self.source.error:
             what, offset = self.source.error
             raise FormatError(f"{what} at octet {offset}", offset=offset)
-        check(rc, "the worker")
+        raise_for_errno(rc, "the worker")
 
     def stop(self):
         """Ask run() to drain and return; from any thread."""

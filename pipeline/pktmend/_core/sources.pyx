@@ -1,7 +1,21 @@
-# Where batches come from: a receive ring, a capture.
-#
-# The memory that a source walks is an object of its own, which source and batch hold: close() gives it back, or else the
-# last of the two.  So no cycle is needed for a view to keep what it shows.
+"""Where batches come from: a receive ring, a capture.
+
+The memory that a source walks is an object of its own, which source and batch hold: close() gives it back, or else the
+last of the two.  So no cycle is needed for a view to keep what it shows.
+"""
+
+import os
+import stat
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport *
+from pktmend.stage cimport *
+
+from pktmend.errors import ConfigError, FormatError
+
 
 cdef class Source:
     """Where batches come from; see RingSource and CaptureSource.
@@ -9,11 +23,6 @@ cdef class Source:
     One batch at a time is filled from a source; it is emptied when the source is closed, and a source cannot be closed
     while a loop runs on it or a view of its batch is alive.
     """
-    cdef pp_source c
-    cdef readonly uint32_t capacity
-    cdef int running
-    cdef Batch batch
-    cdef object memory  # what the frames of its batch lie in
 
     cdef int attach(self, Batch batch) except -1:
         """Fill *batch* from now on; BufferError while a view of the one before is alive."""
@@ -53,9 +62,6 @@ def link_of(uint16_t hatype):
 
 cdef class _RingMemory:
     """A ring's mapping, and the room beside it for frames that no slot holds."""
-    cdef Py_buffer map
-    cdef bint mapped
-    cdef uint8_t *arena
 
     def __cinit__(self, memory, bint has_arena):
         PyObject_GetBuffer(memory, &self.map, PyBUF_SIMPLE | PyBUF_WRITABLE)
@@ -77,7 +83,6 @@ cdef class _RingMemory:
 
 cdef class RingSource(Source):
     """Walks a receive ring that lies in *memory* (an mmap of socket *fd*), which stays alive as long as this does."""
-    cdef pp_ring ring
 
     def __cinit__(self, int fd, memory, *, int version, uint32_t block_size, uint32_t block_count,
                   uint32_t frame_size, uint32_t frame_count, bint has_vnet):
@@ -116,7 +121,7 @@ cdef class RingSource(Source):
             self.attach(batch)
         with nogil:
             n = pp_ring_next(&self.ring, &batch.c)
-        return check(n, "reading the ring")
+        return raise_for_errno(n, "reading the ring")
 
     def release(self, Batch batch not None):
         """Hand what the last next() gave back to the kernel.  BufferError while a view of it is alive."""
@@ -128,7 +133,6 @@ cdef class RingSource(Source):
 
 cdef class _CaptureMemory:
     """A reader and the piece of the file that it holds."""
-    cdef pp_reader reader
 
     def __dealloc__(self):
         pp_reader_free(&self.reader)
@@ -136,13 +140,11 @@ cdef class _CaptureMemory:
 
 cdef class CaptureSource(Source):
     """Walks the capture that comes out of *fd*: a file, a pipe, a socket.  It stays the caller's, and open as long as this is."""
-    cdef pp_reader *reader
-    cdef readonly object filter
 
     def __cinit__(self, int fd, *, uint32_t capacity=1024, filter=None):
         cdef _CaptureMemory held = _CaptureMemory()
         self.memory, self.reader = held, &held.reader
-        check(pp_reader_init(self.reader, fd), "a buffer")
+        raise_for_errno(pp_reader_init(self.reader, fd), "a buffer")
         if filter is not None:
             if not isinstance(filter, PacketFilter):
                 raise ConfigError(f"{filter!r} is not a packet filter")
@@ -166,7 +168,7 @@ cdef class CaptureSource(Source):
         if rc < 0 and self.reader.capture.error != NULL:
             what, offset = self.error
             raise FormatError(f"{what} at octet {offset}", offset=offset)
-        return check(rc, "reading")
+        return raise_for_errno(rc, "reading")
 
     @property
     def error(self):
@@ -202,8 +204,6 @@ cdef class CaptureSource(Source):
 
 cdef class PacketFilter:
     """Classic BPF programs by link type, run by libpcap's own interpreter; made by pktmend.packetio.bpf_filter."""
-    cdef pp_filter c
-    cdef object keep
 
     def __cinit__(self, interpreter, programs, keep):
         cdef uint32_t n = 0

@@ -1,11 +1,17 @@
-# What a batch shows of itself: a check of a packet as an object, a column or a frame as a buffer.
-#
-# A view counts itself in its batch, which is not released while one is alive.
+"""What a batch shows of itself: a check of a packet as an object, a column or a frame as a buffer.
+
+A view counts itself in its batch, which is not released while one is alive.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
+from libc.stdint cimport uintptr_t
+
+from pktmend.stage cimport PP_CHECK_CRC32C, pp_check
+
 
 cdef class Check:
     """One checksum of one packet; offsets in octets from the start of the captured frame."""
-    cdef readonly int proto, status, cause, reason, flags, depth
-    cdef readonly unsigned int offset, start, length, stored, expected, seed
 
     @property
     def width(self):
@@ -23,16 +29,13 @@ cdef Check make_check(const pp_check *k):
     return c
 
 
+cdef class Exporter:
+    """What views are made of: a batch.  It knows how many of its views are alive."""
+
+
 @cython.no_gc_clear  # the collector may take a cycle apart before the buffer is released, which needs the batch
 cdef class _View:
     """Exports one column, or one frame, through the buffer protocol, once, and counts itself in its batch."""
-    cdef Batch batch
-    cdef void *at
-    cdef Py_ssize_t shape[1]
-    cdef Py_ssize_t strides[1]
-    cdef bytes format
-    cdef bint readonly
-    cdef bint is_given
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         if self.is_given:  # the frame may be gone by now: only what was counted without a gap is sure to be there

@@ -1,20 +1,23 @@
-# Packets in parallel columns: the memory of a pp_batch.
+"""Packets in parallel columns: the memory of a pp_batch."""
 
-cdef class Batch:
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+from pktmend._core.engine cimport *
+from pktmend._core.views cimport Exporter, _View, make_check
+from pktmend.stage cimport *
+
+from pktmend._core import views
+from pktmend.errors import ConfigError
+
+
+cdef class Batch(Exporter):
     """Packets in parallel columns; element i of every column belongs to packet i.
 
     Columns are memoryviews over the engine's memory, valid until the batch is released; releasing it while one is
     alive is a BufferError.  A view keeps the batch, and the batch the memory of its frames, also when their source was
     dropped without being closed.
     """
-    cdef pp_batch c
-    cdef readonly Py_ssize_t exports
-    cdef uintptr_t call    # number of the stage's call that is on
-    cdef Py_ssize_t fresh  # of the exports, those made in it
-    cdef object owner   # keeps the memory that data points at; never the source, which knows its batch
-    cdef public object keep  # a stage may leave something here for the next one; cleared at release
-    cdef bint opened    # octets of a frame were handed out, writable
-    cdef dict undo      # packet: its octets as they were when they were handed out; None: nobody will want them back
 
     def __cinit__(self, uint32_t capacity):
         cdef pp_batch *b = &self.c
@@ -147,7 +150,7 @@ cdef class Batch:
     @property
     def checks(self):
         """All packets' checks as one structured array (28 octets each, see pp_check in <pktmend/stage.h>)."""
-        return self.view(self.c.checks, self.c.checks_used, sizeof(pp_check), CHECK_FORMAT.encode())
+        return self.view(self.c.checks, self.c.checks_used, sizeof(pp_check), views.CHECK_FORMAT.encode())
 
     def frame(self, Py_ssize_t i):
         """Return the captured octets of packet *i*, writable, without a copy."""
