@@ -14,6 +14,7 @@ PKTMEND_WERROR=1    makes a warning in the engine an error.
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,13 +27,14 @@ ROOT = Path(__file__).parent
 ENGINE = ("sum", "parse", "offload", "check", "observe", "run", "io")  # folders of ext/
 HEADERS = "ext/include/pktmend"
 LIBRARY = "libpktmend.so"
+Macros = Sequence[tuple[str, str | None]]
 INCLUDE = ["ext", "ext/include", "pipeline"]
 
 SANITIZE = os.environ.get("PKTMEND_SANITIZE", "")
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1", "-O1"] if SANITIZE else []
 # Without the SLP vectoriser: it loads two fields at once that were just stored one by one, which stalls the parser.
-FLAGS = ["-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", "-Wall", "-Wextra", *SANITIZERS]
-ENGINE_FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-fno-semantic-interposition", *FLAGS, "-Wconversion", "-Wshadow"]
+FLAGS = ["-std=c11", "-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", "-Wall", "-Wextra", *SANITIZERS]
+ENGINE_FLAGS = [*FLAGS, "-D_GNU_SOURCE=", "-fno-semantic-interposition", "-Wconversion", "-Wshadow"]
 if os.environ.get("PKTMEND_WERROR"):
     ENGINE_FLAGS.append("-Werror")
 DIRECTIVES = {
@@ -108,13 +110,14 @@ class build_with_engine(build_ext):
         self._write_pkg_config(Path(self.build_lib, "pktmend"), "${prefix}/include")
 
     def _cythonize(self) -> None:
+        import Cython
         from Cython.Build import cythonize
 
         is_cython = [each.sources[0].endswith(".pyx") for each in self.extensions]
         made = iter(
             cythonize(
                 [each for each, yes in zip(self.extensions, is_cython, strict=True) if yes],
-                build_dir=str(Path(self.build_temp, "cython")),
+                build_dir=str(Path(self.build_temp, f"cython-{Cython.__version__}")),
                 include_path=["pipeline"],
                 compiler_directives=DIRECTIVES,
                 nthreads=self.parallel,
@@ -133,7 +136,7 @@ class build_with_engine(build_ext):
             macros=extension.define_macros,
         )
 
-    def _compile(self, source: str, *, include_dirs: list[str], flags: list[str], macros: list = []) -> str:  # noqa: B006
+    def _compile(self, source: str, *, include_dirs: list[str], flags: list[str], macros: Macros = ()) -> str:
         """Compile *source* unless its object is newer than all that it was made of, and made in the same way."""
         target = Path(self.compiler.object_filenames([source], output_dir=self.build_temp)[0])
         way = target.with_suffix(".way")
@@ -145,7 +148,7 @@ class build_with_engine(build_ext):
                 [source],
                 output_dir=self.build_temp,
                 include_dirs=include_dirs,
-                macros=macros,
+                macros=list(macros),
                 extra_postargs=[*flags, "-MMD", "-MF", str(made_of)],
             )
             way.write_text(asked)
@@ -186,9 +189,8 @@ setup(
             f"pktmend._core.{Path(source).stem}",
             [source],
             include_dirs=INCLUDE,
-            extra_compile_args=["-std=gnu11", *FLAGS],
+            extra_compile_args=FLAGS,
             extra_link_args=SANITIZERS,
-            define_macros=[("CYTHON_USE_TYPE_SPECS", "0")],
         )
         for source in sources("pipeline/pktmend/_core", "*.pyx")
     ],

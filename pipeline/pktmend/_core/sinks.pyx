@@ -79,7 +79,7 @@ cdef class WriterSink(Sink):
         """Describe an interface before its first packet."""
         cdef bytes octets = b"" if name is None else name.encode()
         raise_for_errno(pp_writer_interface(&self.writer, number, link,
-                                            NULL if name is None else <const char *>octets), "writing")
+                                            NULL if name is None else <char *>octets), "writing")
 
     def write(self, Batch batch not None):
         """Write the packets of *batch* that pass."""
