@@ -6,9 +6,10 @@
  * Each test asks whether one particular mistake explains the stored value exactly.  A random value passes a single
  * test once in 65,536 times; tests that would accept many values are not made.
  */
-#include "sum/bytes.h"
-#include "check/witness.h"
 #include "check/verify.h"
+#include "check/witness.h"
+#include "parse/headers.h"
+#include "sum/bytes.h"
 
 /* One's complement difference stored - expected, as wire-order numbers; 0 and 0xffff are both zero. */
 static uint16_t difference(uint16_t stored, uint16_t expected)
@@ -31,7 +32,7 @@ static int is_header_delta(const uint8_t *data, const pp_check *k)
     if (k->proto != PP_PROTO_IP)
         return 0;
     uint16_t d = difference((uint16_t)k->stored, (uint16_t)k->expected);
-    uint8_t tos = data[k->start + 1], ecn = tos & 3;
+    uint8_t tos = data[k->start + IP4_TOS], ecn = tos & 3;
     /* the header now has less (TTL) or more (ToS) than the one the sum was made for; the sum is a complement */
     if (d == (uint16_t)~0x0100u)
         return 1;
@@ -52,7 +53,7 @@ static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
     uint64_t seed = pp_wire16(k->seed), without = (uint16_t)~field;
     uint32_t to_end = cap - k->start;
     if (k->proto == PP_PROTO_IP) {
-        if (k->length > 20 && right_for(sum(data + k->start, 20) + without) == k->stored)
+        if (k->length > IP4_LEN && right_for(sum(data + k->start, IP4_LEN) + without) == k->stored)
             return 1; /* options left out */
         return 0;
     }

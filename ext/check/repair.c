@@ -23,8 +23,7 @@ static int may_repair(const pp_check *k, uint32_t policy)
 static void store(uint8_t *data, pp_check *k)
 {
     if (k->flags & PP_CHECK_CRC32C) {
-        pp_put16(data + k->offset, (uint16_t)(k->expected >> 16));
-        pp_put16(data + k->offset + 2, (uint16_t)k->expected);
+        pp_put32(data + k->offset, k->expected);
     } else {
         pp_put16(data + k->offset, (uint16_t)k->expected);
     }

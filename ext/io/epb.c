@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "parse/headers.h"
 #include "sum/bytes.h"
+
+enum { TAGGED = ETH_ADDRESSES + VLAN_LEN }; /* bytes up to the EtherType, a tag put back */
 
 enum { FLAG_NOT_READY = 1 << 9, FLAG_VALID = 1 << 10, FLAG_TSO = 1 << 11, FLAG_INBOUND = 1, FLAG_OUTBOUND = 2 };
 
@@ -25,7 +28,8 @@ static uint32_t epb_flags(uint16_t flags)
 
 uint32_t pp_frame_length(const pp_batch *b, uint32_t i, uint32_t snaplen, uint32_t *wirelen)
 {
-    uint32_t tag = (b->flags[i] & PP_PKT_VLAN) && b->caplen[i] >= 12 ? 4 : 0, caplen = b->caplen[i] + tag;
+    uint32_t tag = (b->flags[i] & PP_PKT_VLAN) && b->caplen[i] >= ETH_ADDRESSES ? VLAN_LEN : 0,
+             caplen = b->caplen[i] + tag;
     *wirelen = b->wirelen[i] + tag;
     return snaplen && caplen > snaplen ? snaplen : caplen;
 }
@@ -33,17 +37,17 @@ uint32_t pp_frame_length(const pp_batch *b, uint32_t i, uint32_t snaplen, uint32
 unsigned pp_frame_parts(const pp_batch *b, uint32_t i, uint32_t caplen, uint8_t tag[4], struct iovec *part)
 {
     uint8_t *data = b->data[i];
-    if (!(b->flags[i] & PP_PKT_VLAN) || caplen <= 12) {
+    if (!(b->flags[i] & PP_PKT_VLAN) || caplen <= ETH_ADDRESSES) {
         part[0] = (struct iovec){ data, caplen };
         return 1;
     }
     pp_put16(tag, b->vlan_tpid[i]);
-    pp_put16(tag + 2, b->vlan_tci[i]);
-    part[0] = (struct iovec){ data, 12 };
-    part[1] = (struct iovec){ tag, caplen < 16 ? caplen - 12 : 4 }; /* snaplen may cut the tag */
-    if (caplen <= 16)
+    pp_put16(tag + VLAN_TYPE, b->vlan_tci[i]);
+    part[0] = (struct iovec){ data, ETH_ADDRESSES };
+    part[1] = (struct iovec){ tag, caplen < TAGGED ? caplen - ETH_ADDRESSES : VLAN_LEN }; /* snaplen may cut the tag */
+    if (caplen <= TAGGED)
         return 2;
-    part[2] = (struct iovec){ data + 12, caplen - 16 };
+    part[2] = (struct iovec){ data + ETH_ADDRESSES, caplen - TAGGED };
     return 3;
 }
 

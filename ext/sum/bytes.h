@@ -15,6 +15,11 @@ static inline void pp_put16(uint8_t *p, uint16_t v)
     p[0] = (uint8_t)(v >> 8);
     p[1] = (uint8_t)v;
 }
+static inline void pp_put32(uint8_t *p, uint32_t v)
+{
+    pp_put16(p, (uint16_t)(v >> 16));
+    pp_put16(p + 2, (uint16_t)v);
+}
 
 /* As the machine loads it: sums are kept that way (RFC 1071 section 2(B)). */
 static inline uint16_t pp_load16(const void *p)
