@@ -8,6 +8,7 @@
  */
 #include "check/verify.h"
 
+#include "offload/partial_csum.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
 
@@ -78,9 +79,8 @@ static uint32_t unfinished_field(const uint8_t *data, uint16_t flags, uint32_t *
     if (!(flags & PP_PKT_NOT_READY))
         return 0;
     if (flags & PP_PKT_VNET) {
-        pp_vnet v;
-        memcpy(&v, data - PP_VNET_LEN, sizeof v);
-        if (v.flags & 1) { /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
+        pp_vnet v = pp_vnet_get(data);
+        if (pp_needs_csum(&v)) {
             *start = v.csum_start;
             return (uint32_t)v.csum_start + v.csum_offset;
         }

@@ -14,9 +14,11 @@
 #include "sum/bytes.h"
 #include "sum/sum.h"
 
-#define SAMPLE                                                                                                         \
-    80u /* octets of a datagram that identify it, with the last 8: within a tunnel they reach the inner headers */
-#define NEAR (1u << 20) /* octets of sequence space within which two segments are of one stream */
+/* Bytes of a datagram that identify it, with the last 8: more than conversation.c takes, for within a tunnel they have to
+ * reach the inner headers. */
+#define TWIN_BYTES 80u
+/* Bytes of sequence space within which two segments are of one stream: fewer than conversation.c allows, for a witness. */
+#define STREAM_WINDOW (1u << 20)
 
 enum { SOURCE, TARGET, SOURCE_PORT, TARGET_PORT, WORDS };
 enum witness { NOBODY = 0, WITH_SUM, WITHOUT_SUM, WITH_ZERO };
@@ -95,12 +97,12 @@ static inline uint64_t content(const segment *s)
     if (s->is_tcp) /* sequence and acknowledgment numbers; header length and flags */
         return pp_mix(pp_load64(s->transport + TCP_SEQUENCE),
                       (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + TCP_OFFSET) << 8 | IPPROTO_TCP);
-    uint32_t end = s->length < SAMPLE ? s->length : SAMPLE, i = UDP_LEN;
+    uint32_t end = s->length < TWIN_BYTES ? s->length : TWIN_BYTES, i = UDP_LEN;
     uint64_t h = (uint64_t)s->length << 8 | IPPROTO_UDP, last = 0;
     for (; i + 8 <= end; i += 8)
         h = pp_mix(pp_load64(s->transport + i), h);
-    memcpy(&last, s->length < SAMPLE ? s->transport + i : s->transport + s->length - 8,
-           s->length < SAMPLE ? s->length - i : 8);
+    memcpy(&last, s->length < TWIN_BYTES ? s->transport + i : s->transport + s->length - 8,
+           s->length < TWIN_BYTES ? s->length - i : 8);
     return pp_mix(last, h);
 }
 
@@ -114,7 +116,7 @@ static inline uint16_t rest_of(const segment *s, uint16_t right)
     return rest == 0xffff ? 0 : rest;
 }
 
-static inline int is_near(uint32_t a, uint32_t b) { return a - b + NEAR < 2 * NEAR; }
+static inline int is_near(uint32_t a, uint32_t b) { return a - b + STREAM_WINDOW < 2 * STREAM_WINDOW; }
 
 static inline uint64_t stream_of(uint64_t end, uint16_t port, uint16_t peer_port)
 {
@@ -198,13 +200,12 @@ static void wake(pp_flow *f, const pp_batch *b, uint32_t before)
     f->awake = PP_FLOW_AWAKE;
 }
 
+/* pp_difference() with one zero only. */
 static inline uint16_t minus(uint16_t a, uint16_t b)
 {
-    uint16_t d = pp_fold((uint64_t)a + (uint16_t)~b);
+    uint16_t d = pp_difference(a, b);
     return d == 0xffff ? 0 : d;
 }
-
-static inline int is_power_of_two(uint16_t v) { return v != 0 && (v & (v - 1)) == 0; }
 
 /* One word that differs by +-2^k may be an octet damaged on the way, unless the IPv4 header vouches for its addresses. */
 static int is_translated(const segment *s, const uint16_t then[WORDS])
@@ -218,7 +219,7 @@ static int is_translated(const segment *s, const uint16_t then[WORDS])
             differ++;
             change = minus(s->word[i], then[i]);
         }
-    return differ > 1 || (differ == 1 && !is_power_of_two(change) && !is_power_of_two((uint16_t)~change));
+    return differ > 1 || (differ == 1 && !pp_is_power_of_two(change) && !pp_is_power_of_two((uint16_t)~change));
 }
 
 /* Is stored what it was right for before some of the words changed, or after all of them were counted twice?

@@ -78,14 +78,14 @@ static unsigned frame_vectors(const pp_batch *b, uint32_t i, uint8_t *head, stru
 {
     uint8_t *data = b->data[i];
     uint32_t length = b->caplen[i];
-    pp_vnet vnet = pp_note_of(b, i);
-    vnet.flags &= PP_NOTE_NEEDS_CSUM; /* "valid" is the kernel's to say */
+    pp_vnet vnet = pp_partial_csum_of(b, i);
+    vnet.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM; /* "valid" is the kernel's to say */
     if ((b->flags[i] & PP_PKT_VLAN) && length >= ETH_ADDRESSES) {
         if (vnet.flags)
             vnet.csum_start = (uint16_t)(vnet.csum_start + VLAN_LEN);
         if (vnet.hdr_len)
             vnet.hdr_len = (uint16_t)(vnet.hdr_len + VLAN_LEN);
-        memcpy(head, &vnet, PP_VNET_LEN);
+        pp_vnet_put(head + PP_VNET_LEN, &vnet);
         memcpy(head + PP_VNET_LEN, data, ETH_ADDRESSES);
         put_tag(head + PP_VNET_LEN + ETH_ADDRESSES, b, i);
         v[0] = (struct iovec){ head, PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN };
@@ -93,11 +93,11 @@ static unsigned frame_vectors(const pp_batch *b, uint32_t i, uint8_t *head, stru
         return 2;
     }
     if (b->flags[i] & PP_PKT_VNET) {
-        memcpy(data - PP_VNET_LEN, &vnet, PP_VNET_LEN);
+        pp_vnet_put(data, &vnet);
         v[0] = (struct iovec){ data - PP_VNET_LEN, PP_VNET_LEN + length };
         return 1;
     }
-    memcpy(head, &vnet, PP_VNET_LEN);
+    pp_vnet_put(head + PP_VNET_LEN, &vnet);
     v[0] = (struct iovec){ head, PP_VNET_LEN };
     v[1] = (struct iovec){ data, length };
     return 2;
@@ -296,12 +296,12 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
  * it the packet has no length. */
 static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
-    if (!(v->flags & PP_NOTE_NEEDS_CSUM))
+    if (!pp_needs_csum(v))
         return 0;
     if (v->gso_type)
         return (b->l4[i] != 0 && v->csum_start != b->l4[i]) || is_jumbogram(b, i) ||
                (b->version[i] && !pp_is_plain(b->data[i], b->l3[i]));
-    return v->csum_offset == SCTP_SUM && is_crc32c(pp_note_check(b, i));
+    return v->csum_offset == SCTP_SUM && is_crc32c(pp_partial_csum_check(b, i));
 }
 
 static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
@@ -314,13 +314,13 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
         }
         return rc;
     }
-    if (v.flags & PP_NOTE_NEEDS_CSUM) {
-        const pp_check *k = pp_note_check(b, i);
+    if (pp_needs_csum(&v)) {
+        const pp_check *k = pp_partial_csum_check(b, i);
         uint32_t end = k ? k->start + k->length : b->caplen[i]; /* a padded frame goes on behind the datagram */
         int rc = is_crc32c(k) ? pp_complete_crc32c(b->data[i], k) : pp_complete(b->data[i], end, &v);
         if (rc < 0)
             return rc;
-        pp_note_clear(b, i);
+        pp_partial_csum_clear(b, i);
         if (b->tally)
             b->tally->finished++;
     }
@@ -341,11 +341,11 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
             e->fate[i] = FATE_UNSENT;
             continue;
         }
-        pp_vnet v = pp_note_of(b, i);
+        pp_vnet v = pp_partial_csum_of(b, i);
         e->fate[i] = 0;
-        int misleads = pp_note_misleads(b, i, &v);
+        int misleads = pp_partial_csum_misleads(b, i, &v);
         if (misleads && !v.gso_type) {
-            pp_note_clear(b, i);
+            pp_partial_csum_clear(b, i);
             v.flags = 0;
         }
         if (!e->finish && !must_finish(b, i, &v) && !(misleads && v.gso_type)) {

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "io/batch.h"
+#include "offload/partial_csum.h"
 #include "parse/headers.h"
 #include "parse/parse.h"
 
@@ -50,12 +51,8 @@ static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, con
         flags |= PP_PKT_OUTGOING;
     if (has_vnet) {
         flags |= PP_PKT_VNET;
-        pp_vnet v;
-        memcpy(&v, frame - PP_VNET_LEN, sizeof v);
-        if (v.gso_type)
-            flags |= PP_PKT_SUPER_FRAME;
-        if (v.flags & 1) /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-            flags |= PP_PKT_NOT_READY;
+        pp_vnet v = pp_vnet_get(frame);
+        flags |= pp_vnet_flags(&v);
     }
     return flags;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/epb.h"
+#include "sum/bytes.h"
 
 #define PIECE (4u << 20) /* octets a drain writes at most: between two the owner looks at clock and signals */
 #define LOOK_MS 100      /* how long a writer that waits for a reader may go on when it is told not to */
@@ -17,7 +18,7 @@
 int pp_spool_init(pp_spool *s, uint64_t size)
 {
     memset(s, 0, sizeof *s);
-    if (size < 4096 || (size & (size - 1)))
+    if (size < 4096 || !pp_is_power_of_two(size))
         return -EINVAL;
     s->size = size;
     s->ring = malloc(size); /* touched only as far as it is used */

@@ -12,9 +12,9 @@
 #include "sum/bytes.h"
 
 #define PROBES 8u
-#define LEAST 8u        /* bytes of transport that must be there */
-#define SAMPLE 64u      /* octets of a payload that identify it, with the last 8 */
-#define NEAR (1u << 24) /* octets of sequence space within which two segments are of one stream */
+#define LEAST 8u                   /* bytes of transport that must be there */
+#define PAYLOAD_BYTES 64u          /* of a payload that identify it, with the last 8 */
+#define SEQUENCE_WINDOW (1u << 24) /* bytes of sequence space within which two segments are of one stream */
 
 /* The innermost IP packet. */
 typedef struct inner {
@@ -177,7 +177,8 @@ static inline int32_t after(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
  * worthless as proof. */
 static void note_octets(pp_way *w, uint32_t from, uint32_t to, int unfinished, uint64_t now)
 {
-    int is_near = w->is_open && after(from, w->open_from) > -(int32_t)NEAR && after(from, w->open_from) < (int32_t)NEAR;
+    int is_near = w->is_open && after(from, w->open_from) > -(int32_t)SEQUENCE_WINDOW &&
+                  after(from, w->open_from) < (int32_t)SEQUENCE_WINDOW;
     if (!unfinished) {
         if (is_near && after(from, w->open_to) < 0 && after(to, w->open_from) > 0)
             w->is_open = 0;
@@ -197,7 +198,7 @@ static void note_octets(pp_way *w, uint32_t from, uint32_t to, int unfinished, u
 static void note_acknowledgment(pp_way *w, uint32_t acknowledged, uint64_t now)
 {
     int32_t covers = after(acknowledged, w->open_from);
-    if (!w->is_open || covers <= 0 || covers > (int32_t)NEAR)
+    if (!w->is_open || covers <= 0 || covers > (int32_t)SEQUENCE_WINDOW)
         return;
     w->accepted++;
     w->open_ns = now;
@@ -284,11 +285,11 @@ int pp_stage_converse(pp_batch *batch, void *context)
 /* The first octets of [from, from + count), the last ones, and how many there are. */
 static uint64_t sample(const uint8_t *from, uint32_t count, uint64_t h)
 {
-    uint32_t end = count < SAMPLE ? count : SAMPLE, i = 0;
+    uint32_t end = count < PAYLOAD_BYTES ? count : PAYLOAD_BYTES, i = 0;
     for (; i + 8 <= end; i += 8)
         h = pp_mix(pp_load64(from + i), h);
     uint64_t last = 0;
-    if (count >= SAMPLE)
+    if (count >= PAYLOAD_BYTES)
         last = pp_load64(from + count - 8);
     else
         memcpy(&last, from + i, end - i);

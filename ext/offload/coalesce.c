@@ -2,6 +2,7 @@
 #include "offload/coalesce.h"
 
 #include "offload/encap.h"
+#include "offload/partial_csum.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
 #include "sum/sum.h"
@@ -60,12 +61,12 @@ static int is_same_flow(const pp_batch *b, const pp_joint *f, uint32_t i)
                               : memcmp(x + l3 + IP6_SOURCE, y + l3 + IP6_SOURCE, 2 * IP6_ADDRESS_LEN) == 0;
 }
 
-/* Does the source's note, if there is one, ask for the sum of this transport header? */
-static int is_note_ours(const pp_batch *b, uint32_t i, int is_pending)
+/* Does the source's metadata, if there is any, ask for the sum of this transport header? */
+static int is_metadata_ours(const pp_batch *b, uint32_t i, int is_pending)
 {
     pp_vnet v = { .csum_start = b->l4[i] };
     if (b->flags[i] & PP_PKT_VNET)
-        memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
+        v = pp_vnet_get(b->data[i]);
     return !(b->flags[i] & PP_PKT_NOT_READY) == !is_pending && (!v.flags || v.csum_start == b->l4[i]);
 }
 
@@ -82,7 +83,7 @@ static int is_sound(const pp_batch *b, uint32_t i)
         else if (k->status != PP_STATUS_GOOD || (k->stored == 0xffff && k->proto != PP_PROTO_UDP))
             return 0;
     }
-    return b->check_count[i] != 0 && k[-1].depth == 0 && is_note_ours(b, i, is_pending);
+    return b->check_count[i] != 0 && k[-1].depth == 0 && is_metadata_ours(b, i, is_pending);
 }
 
 static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part *p)
@@ -243,6 +244,6 @@ uint32_t pp_coalesce_head(const pp_joint *f, const pp_batch *b, uint8_t *head)
                   .gso_type = f->is_udp      ? VIRTIO_NET_HDR_GSO_UDP_L4
                               : version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4
                                              : VIRTIO_NET_HDR_GSO_TCPV6 };
-    memcpy(head, &v, sizeof v);
+    pp_vnet_put(frame, &v);
     return PP_VNET_LEN + all;
 }

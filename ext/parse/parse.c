@@ -388,16 +388,6 @@ void pp_parse_ip6(pp_packet *p, pp_cursor *c)
     pp_malformed(p, c);
 }
 
-static void by_version(pp_packet *p, pp_cursor *c)
-{
-    if (!pp_need(p, c, 1))
-        return;
-    if (p->data[c->at] >> 4 == 6)
-        pp_parse_ip6(p, c);
-    else
-        pp_parse_ip4(p, c);
-}
-
 void pp_parse(pp_packet *p)
 {
     pp_cursor whole = { .limit = p->cap, .end = p->wire }, *c = &whole;
@@ -422,7 +412,8 @@ void pp_parse(pp_packet *p)
     case PP_LINK_RAW:
     case PP_LINK_RAW_BSD:
     case PP_LINK_RAW_OPENBSD:
-        by_version(p, c);
+        if (pp_need(p, c, 1) && !pp_parse_by_version(p, c))
+            pp_parse_ip4(p, c); /* which finds it malformed */
         break;
     case PP_LINK_IPV4:
         pp_parse_ip4(p, c);

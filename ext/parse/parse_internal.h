@@ -169,6 +169,19 @@ void pp_parse_mpls(pp_packet *p, pp_cursor *c);
 void pp_parse_ppp(pp_packet *p, pp_cursor *c);
 void pp_parse_ip4(pp_packet *p, pp_cursor *c);
 void pp_parse_ip6(pp_packet *p, pp_cursor *c);
+/* An IP packet whose version is all that says so: 1, or 0 if there is none at the cursor. */
+static inline int pp_parse_by_version(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_within(c, 1))
+        return 0;
+    if (p->data[c->at] >> 4 == 4)
+        pp_parse_ip4(p, c);
+    else if (p->data[c->at] >> 4 == 6)
+        pp_parse_ip6(p, c);
+    else
+        return 0;
+    return 1;
+}
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 

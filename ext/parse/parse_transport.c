@@ -41,16 +41,6 @@ static int descend(pp_cursor *c, uint32_t header)
     return 1;
 }
 
-static void by_version(pp_packet *p, pp_cursor *c)
-{
-    if (!pp_within(c, 1))
-        return;
-    if (p->data[c->at] >> 4 == 4)
-        pp_parse_ip4(p, c);
-    else if (p->data[c->at] >> 4 == 6)
-        pp_parse_ip6(p, c);
-}
-
 static void gtpu(pp_packet *p, pp_cursor *c)
 {
     if (!pp_within(c, GTPU_LEN))
@@ -80,7 +70,7 @@ static void gtpu(pp_packet *p, pp_cursor *c)
         return;
     pp_bound(p, c, c->at + GTPU_LEN + length);
     if (descend(c, header))
-        by_version(p, c);
+        pp_parse_by_version(p, c);
 }
 
 static void geneve(pp_packet *p, pp_cursor *c)

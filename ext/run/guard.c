@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "offload/partial_csum.h"
 #include "run/clock.h"
 
 int pp_guard_init(pp_guard *g, uint32_t capacity)
@@ -58,24 +59,20 @@ static int take_edited(pp_batch *b)
 }
 
 /* A stage may write the virtio-net header as well: what the source said with it is what it says now. */
-static void note_headers(pp_batch *b)
+static void read_headers(pp_batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
         if (!(b->flags[i] & PP_PKT_VNET))
             continue;
-        pp_vnet v;
-        memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
+        pp_vnet v = pp_vnet_get(b->data[i]);
         b->flags[i] &= (uint16_t)~(PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME);
-        if (v.flags & 1) /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-            b->flags[i] |= PP_PKT_NOT_READY;
-        if (v.gso_type)
-            b->flags[i] |= PP_PKT_SUPER_FRAME;
+        b->flags[i] |= pp_vnet_flags(&v);
     }
 }
 
 static void judge(const pp_guard *g, pp_batch *b)
 {
-    note_headers(b);
+    read_headers(b);
     if (g->judge && g->judge(b, g->judge_context) >= 0)
         return;
     memset(b->status, PP_STATUS_NONE, b->count);

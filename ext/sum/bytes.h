@@ -42,6 +42,11 @@ static inline uint64_t pp_load64(const void *p)
     return v;
 }
 
+static inline void pp_store16(void *p, uint16_t v) { memcpy(p, &v, sizeof v); }
+static inline void pp_store32(void *p, uint32_t v) { memcpy(p, &v, sizeof v); }
+
+static inline int pp_is_power_of_two(uint64_t v) { return v != 0 && (v & (v - 1)) == 0; }
+
 /* A hash of two numbers: upper bits choose a slot, lower ones tell its tenants apart. */
 static inline uint64_t pp_mix(uint64_t a, uint64_t b)
 {
