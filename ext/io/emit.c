@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -21,9 +22,9 @@
 struct pp_emit {
     int fd;
     int finish;
-    uint32_t mtu, join;               /* for this batch */
-    uint32_t wanted_mtu, wanted_join; /* atomic: for the next */
-    uint32_t refused;                 /* PP_COALESCE_WANT_* that the egress has answered with EINVAL */
+    uint32_t mtu, join;                       /* for this batch */
+    _Atomic uint32_t wanted_mtu, wanted_join; /* for the next */
+    _Atomic uint32_t refused; /* PP_COALESCE_WANT_* that the egress has answered with EINVAL; the worker's */
     uint32_t capacity;
     uint32_t used; /* messages waiting */
     int patience;  /* milliseconds left for this batch */
@@ -113,19 +114,20 @@ void pp_emit_free(pp_emit *e)
 
 uint32_t pp_emit_coalesces(const pp_emit *e)
 {
-    return __atomic_load_n(&e->wanted_join, __ATOMIC_RELAXED) & ~__atomic_load_n(&e->refused, __ATOMIC_RELAXED);
+    return atomic_load_explicit(&e->wanted_join, memory_order_relaxed) &
+           ~atomic_load_explicit(&e->refused, memory_order_relaxed);
 }
 
-void pp_emit_set_mtu(pp_emit *e, uint32_t mtu) { __atomic_store_n(&e->wanted_mtu, mtu, __ATOMIC_RELAXED); }
+void pp_emit_set_mtu(pp_emit *e, uint32_t mtu) { atomic_store_explicit(&e->wanted_mtu, mtu, memory_order_relaxed); }
 
 void pp_emit_set_coalesce(pp_emit *e, uint32_t coalesce)
 {
-    __atomic_store_n(&e->wanted_join, e->finish ? 0 : coalesce, __ATOMIC_RELAXED);
+    atomic_store_explicit(&e->wanted_join, e->finish ? 0 : coalesce, memory_order_relaxed);
 }
 
 static void adapt(pp_emit *e)
 {
-    e->mtu = e->coalesce.mtu = __atomic_load_n(&e->wanted_mtu, __ATOMIC_RELAXED);
+    e->mtu = e->coalesce.mtu = atomic_load_explicit(&e->wanted_mtu, memory_order_relaxed);
     e->join = pp_emit_coalesces(e);
     e->coalesce.tcp = (e->join & PP_COALESCE_WANT_TCP) != 0;
     e->coalesce.udp = (e->join & PP_COALESCE_WANT_UDP) != 0;
@@ -166,7 +168,7 @@ static void seal(pp_emit *e, uint32_t m, int error)
 static void send_apart(pp_emit *e, uint32_t m, pp_ledger *ledger)
 {
     uint32_t kind = e->flow[m]->is_udp ? PP_COALESCE_WANT_UDP : PP_COALESCE_WANT_TCP;
-    __atomic_store_n(&e->refused, e->refused | kind, __ATOMIC_RELAXED);
+    atomic_fetch_or_explicit(&e->refused, kind, memory_order_relaxed);
     for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i]) {
         uint8_t head[PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN];
         struct iovec v[2];

@@ -21,14 +21,18 @@ void pp_guard_free(pp_guard *g)
     g->saved = NULL;
 }
 
-static void add(uint64_t *counter, uint64_t n) { __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); }
+/* Of the only writer: no locked instruction. */
+static void add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 void pp_guard_read(const pp_guard *g, uint64_t *calls, uint64_t *errors, uint64_t *ns, int *fault)
 {
-    *calls = __atomic_load_n(&g->calls, __ATOMIC_RELAXED);
-    *errors = __atomic_load_n(&g->errors, __ATOMIC_RELAXED);
-    *ns = __atomic_load_n(&g->ns, __ATOMIC_RELAXED);
-    *fault = __atomic_load_n(&g->fault, __ATOMIC_RELAXED);
+    *calls = atomic_load_explicit(&g->calls, memory_order_relaxed);
+    *errors = atomic_load_explicit(&g->errors, memory_order_relaxed);
+    *ns = atomic_load_explicit(&g->ns, memory_order_relaxed);
+    *fault = atomic_load_explicit(&g->fault, memory_order_relaxed);
 }
 
 static uint8_t highest(const uint8_t *column, uint32_t count)
@@ -116,8 +120,8 @@ int pp_guard_run(pp_batch *b, void *context)
         return 0;
     }
     add(&g->errors, 1);
-    if (!g->fault)
-        __atomic_store_n(&g->fault, rc, __ATOMIC_RELAXED);
+    if (!atomic_load_explicit(&g->fault, memory_order_relaxed))
+        atomic_store_explicit(&g->fault, rc, memory_order_relaxed);
     if (g->on_error == PP_ON_ERROR_END)
         return rc;
     if (g->undo)
