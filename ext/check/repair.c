@@ -4,8 +4,9 @@
  * Does not: touch a malformed, truncated, fragmented or quoted packet; change any octet but the field;
  *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
  */
-#include "sum/bytes.h"
 #include "check/verify.h"
+#include "offload/partial_csum.h"
+#include "sum/bytes.h"
 
 static int may_repair(const pp_check *k, uint32_t policy)
 {
@@ -23,8 +24,7 @@ static int may_repair(const pp_check *k, uint32_t policy)
 static void store(uint8_t *data, pp_check *k)
 {
     if (k->flags & PP_CHECK_CRC32C) {
-        pp_put16(data + k->offset, (uint16_t)(k->expected >> 16));
-        pp_put16(data + k->offset + 2, (uint16_t)k->expected);
+        pp_put32(data + k->offset, k->expected);
     } else {
         pp_put16(data + k->offset, (uint16_t)k->expected);
     }
@@ -78,19 +78,18 @@ static int is_within_damage(const pp_check *checks, unsigned index)
     return 0;
 }
 
-/* The source said that this field is unfinished.  Either it is complete from now on and the note goes, or, in a
+/* The source said that this field is unfinished.  Either it is complete from now on and the metadata goes, or, in a
  * super-frame, whose segments each get their own, the seed is what belongs there. */
 static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
 {
-    if (*flags & PP_PKT_VNET) { /* a file's note is changed by who writes the file */
-        pp_vnet v;
-        memcpy(&v, data - PP_VNET_LEN, sizeof v);
+    if (*flags & PP_PKT_VNET) { /* a file's is changed where the file is written */
+        pp_vnet v = pp_vnet_get(data);
         if (v.gso_type) {
             k->expected = k->seed;
             return;
         }
-        v.flags &= (uint8_t)~1u; /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-        memcpy(data - PP_VNET_LEN, &v, sizeof v);
+        v.flags &= (uint8_t)~VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        pp_vnet_put(data, &v);
         *flags &= (uint16_t)~PP_PKT_NOT_READY;
     }
 }

@@ -13,6 +13,11 @@
 
 #include <pktmend/stage.h>
 
+/* Magic numbers of classic pcap. */
+#define PCAP_MICROSECOND 0xa1b2c3d4u
+#define PCAP_NANOSECOND 0xa1b23c4du
+#define PCAP_MODIFIED 0xa1b2cd34u /* record headers of 24 bytes */
+
 #pragma GCC visibility push(default)
 
 enum pp_capture_format { PP_CAPTURE_UNKNOWN = 0, PP_CAPTURE_PCAP = 1, PP_CAPTURE_PCAPNG = 2 };

@@ -2,16 +2,10 @@
 #include "offload/split.h"
 
 #include <errno.h>
-#include <linux/virtio_net.h>
 
+#include "parse/headers.h"
 #include "sum/bytes.h"
 #include "sum/sum.h"
-
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
-#endif
-
-enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
 
 int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
 {
@@ -19,7 +13,7 @@ int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
     if (v->csum_start >= length || field + 2 > length)
         return -EINVAL;
     uint16_t sum = (uint16_t)~pp_fold(pp_kernel_active()->sum(frame + v->csum_start, length - v->csum_start));
-    if (sum == 0 && v->csum_offset == 6)
+    if (sum == 0 && v->csum_offset == UDP_SUM)
         sum = 0xffff;
     memcpy(frame + field, &sum, sizeof sum);
     return 0;
@@ -30,8 +24,7 @@ int pp_complete_crc32c(uint8_t *frame, const pp_check *k)
     if (!(k->flags & PP_CHECK_CRC32C) || k->length < k->offset - k->start + 4)
         return -EINVAL;
     uint32_t crc = pp_crc32c_around(frame + k->start, k->length, k->offset - k->start);
-    pp_put16(frame + k->offset, (uint16_t)(crc >> 16));
-    pp_put16(frame + k->offset + 2, (uint16_t)crc);
+    pp_put32(frame + k->offset, crc);
     return 0;
 }
 
@@ -42,7 +35,7 @@ static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_
     uint8_t protocol, has_jumbo;
     if (frame[l3] >> 4 == 4)
         return csum_start != l3 + (frame[l3] & 15u) * 4;
-    if (frame[l3] >> 4 != 6 || length - l3 < 40)
+    if (frame[l3] >> 4 != 6 || length - l3 < IP6_LEN)
         return 0;
     return pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo) < 0 || l4 != csum_start;
 }
@@ -55,7 +48,7 @@ static int find_around(pp_encap *e, const uint8_t *frame, uint32_t length, const
     if (!inside && pp_is_plain(frame, l3))
         return (int)l3;
     uint32_t l4 = has_note ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a note: UDP over IPv4 */
-    int found = pp_encap_find(e, frame, length, l4, l4 + (has_note ? v->csum_offset : 6u));
+    int found = pp_encap_find(e, frame, length, l4, l4 + (has_note ? v->csum_offset : (uint32_t)UDP_SUM));
     if (found >= 0 && l3 != (e->count ? e->layers[0].l3 : (uint32_t)found))
         return -EINVAL;
     return found;
@@ -88,9 +81,9 @@ static void leave_jumbo_headers_out(pp_split *s, int has_jumbo)
     pp_encap *e = &s->encap;
     for (uint32_t i = 0; i < e->count; i++)
         if (e->layers[i].has_jumbo)
-            s->cuts[s->cut_count++] = e->layers[i].l3 + 40;
+            s->cuts[s->cut_count++] = e->layers[i].l3 + IP6_LEN;
     if (has_jumbo)
-        s->cuts[s->cut_count++] = s->l3 + 40;
+        s->cuts[s->cut_count++] = s->l3 + IP6_LEN;
     for (uint32_t i = 0; i < e->count; i++) {
         e->layers[i].l3 = moved(s, e->layers[i].l3);
         e->layers[i].l4 = moved(s, e->layers[i].l4);
@@ -107,7 +100,7 @@ static void leave_jumbo_headers_out(pp_split *s, int has_jumbo)
 /* Could every length field say how long a segment with payload octets is? */
 static int is_sayable(const pp_split *s, uint32_t outermost, uint32_t payload)
 {
-    uint32_t counted = s->head_length - outermost - (s->frame[outermost] >> 4 == 6 ? 40 : 0);
+    uint32_t counted = s->head_length - outermost - (s->frame[outermost] >> 4 == 6 ? IP6_LEN : 0);
     for (uint32_t i = 0; i < s->encap.framing_count; i++)
         if (s->head_length - s->encap.framings[i].from + payload > s->encap.framings[i].most)
             return 0;
@@ -122,7 +115,7 @@ static void copy_head(const pp_split *s, uint8_t *head)
         memcpy(head + to, s->frame + from, s->cuts[i] - from);
         to += s->cuts[i] - from;
         from = s->cuts[i] + PP_JUMBO;
-        head[to - 40 + 6] = s->frame[s->cuts[i]];
+        head[to - IP6_LEN + IP6_NEXT] = s->frame[s->cuts[i]];
     }
     memcpy(head + to, s->frame + from, s->head_length - to);
 }
@@ -135,7 +128,7 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
     *s = (pp_split){ .frame = frame };
     if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 && type != VIRTIO_NET_HDR_GSO_UDP_L4)
         return -EOPNOTSUPP;
-    if (v->gso_size == 0 || l3 > length || length - l3 < 20)
+    if (v->gso_size == 0 || l3 > length || length - l3 < IP4_LEN)
         return -EINVAL;
     uint32_t outermost = l3, network = pp_after_tags(frame, l3);
     int found = find_around(&s->encap, frame, length, v, l3);
@@ -144,8 +137,8 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
     l3 = (uint32_t)found;
     s->version = frame[l3] >> 4;
     if (s->version == 4) {
-        uint32_t total = pp_get16(frame + l3 + 2), size = (frame[l3] & 15u) * 4;
-        if (size < 20 || size > length - l3 || (pp_get16(frame + l3 + 6) & 0x3fff))
+        uint32_t total = pp_get16(frame + l3 + IP4_TOTAL), size = (frame[l3] & 15u) * 4;
+        if (size < IP4_LEN || size > length - l3 || (pp_get16(frame + l3 + IP4_FRAGMENT) & IP4_IS_FRAGMENT))
             return -EINVAL;
         if (total) { /* 0: beyond 64 KiB, the frame says how long it is */
             if (total > length - l3)
@@ -154,32 +147,32 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
         }
         s->difference = pp_ip4_difference(frame + l3);
         l4 = l3 + size;
-        protocol = frame[l3 + 9];
-    } else if (s->version == 6 && length - l3 >= 40) {
-        uint32_t payload = pp_get16(frame + l3 + 4);
+        protocol = frame[l3 + IP4_PROTO];
+    } else if (s->version == 6 && length - l3 >= IP6_LEN) {
+        uint32_t payload = pp_get16(frame + l3 + IP6_PAYLOAD);
         int rc = pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo);
         if (rc < 0)
             return rc;
         if (payload == 0 && has_jumbo)
-            payload = pp_get32(frame + l3 + 44);
+            payload = pp_get32(frame + l3 + IP6_LEN + PP_JUMBO - 4);
         if (payload) {
-            if (payload > length - l3 - 40)
+            if (payload > length - l3 - IP6_LEN)
                 return -EINVAL;
-            end = l3 + 40 + payload;
+            end = l3 + IP6_LEN + payload;
         }
     } else {
         return -EINVAL;
     }
-    s->is_udp = protocol == 17;
-    if ((type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp || (!s->is_udp && protocol != 6) ||
+    s->is_udp = protocol == IPPROTO_UDP;
+    if ((type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp || (!s->is_udp && protocol != IPPROTO_TCP) ||
         (type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) || l4 > end || end - l4 < (s->is_udp ? 8u : 20u) ||
-        !are_framings_right(&s->encap, frame, length, end))
+        (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) || l4 > end ||
+        end - l4 < (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN) || !are_framings_right(&s->encap, frame, length, end))
         return -EINVAL;
-    header = s->is_udp ? 8 : (frame[l4 + 12] >> 4) * 4u;
-    if (header < 8 || (!s->is_udp && header < 20) || header >= end - l4)
+    header = s->is_udp ? UDP_LEN : (frame[l4 + TCP_OFFSET] >> 4) * 4u;
+    if (header < UDP_LEN || (!s->is_udp && header < TCP_LEN) || header >= end - l4)
         return -EINVAL;
-    uint32_t field = l4 + (s->is_udp ? 6 : 16);
+    uint32_t field = l4 + (s->is_udp ? UDP_SUM : TCP_SUM);
     if (v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
         if (v->csum_start != l4 || v->csum_start + v->csum_offset != field)
             return -EINVAL;
@@ -224,19 +217,18 @@ int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
     if (s->version == 4)
         pp_ip4_write(head + s->l3, s->head_length - s->l3 + size, s->index, s->difference);
     else
-        pp_put16(head + s->l3 + 4, (uint16_t)(s->head_length - s->l3 - 40 + size));
-    uint32_t field = 16;
+        pp_put16(head + s->l3 + IP6_PAYLOAD, (uint16_t)(s->head_length - s->l3 - IP6_LEN + size));
+    uint32_t field = TCP_SUM;
     if (s->is_udp) {
-        pp_put16(transport + 4, (uint16_t)datagram);
-        field = 6;
+        pp_put16(transport + UDP_LENGTH, (uint16_t)datagram);
+        field = UDP_SUM;
     } else {
-        uint32_t sequence = pp_get32(transport + 4) + s->next;
-        pp_put16(transport + 4, (uint16_t)(sequence >> 16));
-        pp_put16(transport + 6, (uint16_t)sequence);
+        uint32_t sequence = pp_get32(transport + TCP_SEQUENCE) + s->next;
+        pp_put32(transport + TCP_SEQUENCE, sequence);
         if (!last)
-            transport[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+            transport[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
         if (s->index)
-            transport[13] &= (uint8_t)~TCP_CWR;
+            transport[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
     }
     uint16_t payload_sum = 0;
     if (!s->no_sum || s->encap.count)

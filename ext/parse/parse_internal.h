@@ -3,11 +3,9 @@
 #define PP_PARSE_INTERNAL_H
 
 #include "sum/bytes.h"
+#include "parse/headers.h"
 #include "parse/parse.h"
 #include "sum/sum.h"
-
-#define ETHERTYPE_IP4 0x0800
-#define ETHERTYPE_IP6 0x86dd
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {
@@ -151,15 +149,15 @@ static inline void pp_contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
 static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
 {
     uint32_t length = c->end - c->at;
-    if (length < 20) {
+    if (length < TCP_LEN) {
         pp_malformed(p, c);
-        if (length < 18)
+        if (length < TCP_SUM + 2)
             return;
     }
-    pp_check *k = pp_cover(p, c, PP_PROTO_TCP, c->at + 16, c->at, length, 6, length);
-    if (pp_within(c, 13)) {
-        uint32_t header = (p->data[c->at + 12] >> 4) * 4u;
-        if (header < 20 || header > length)
+    pp_check *k = pp_cover(p, c, PP_PROTO_TCP, c->at + TCP_SUM, c->at, length, IPPROTO_TCP, length);
+    if (pp_within(c, TCP_OFFSET + 1)) {
+        uint32_t header = (p->data[c->at + TCP_OFFSET] >> 4) * 4u;
+        if (header < TCP_LEN || header > length)
             pp_contradict(p, c, k);
     }
 }
@@ -171,6 +169,19 @@ void pp_parse_mpls(pp_packet *p, pp_cursor *c);
 void pp_parse_ppp(pp_packet *p, pp_cursor *c);
 void pp_parse_ip4(pp_packet *p, pp_cursor *c);
 void pp_parse_ip6(pp_packet *p, pp_cursor *c);
+/* An IP packet whose version is all that says so: 1, or 0 if there is none at the cursor. */
+static inline int pp_parse_by_version(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_within(c, 1))
+        return 0;
+    if (p->data[c->at] >> 4 == 4)
+        pp_parse_ip4(p, c);
+    else if (p->data[c->at] >> 4 == 6)
+        pp_parse_ip6(p, c);
+    else
+        return 0;
+    return 1;
+}
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 

@@ -42,6 +42,9 @@ static inline uint16_t pp_fold(uint64_t sum)
     return (uint16_t)((half + (half << 16 | half >> 16)) >> 16); /* the lower half's carry is the end-around one */
 }
 
+/* a - b in one's complement: 0 and 0xffff are both zero. */
+static inline uint16_t pp_difference(uint16_t a, uint16_t b) { return pp_fold((uint64_t)a + (uint16_t)~b); }
+
 /* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endian octets lie on the wire.
  * Continues from crc (0 to begin); the hardware instruction where there is one, else a table. */
 uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length);

@@ -60,6 +60,16 @@ static int raises(pp_batch *b, void *context)
     return -EPERM;
 }
 
+/* Gives another reason to what an earlier stage has dropped, drops one more, and fails. */
+static int rewrites_reasons(pp_batch *b, void *context)
+{
+    (void)context;
+    b->drop[5] = PP_DROP_UNSPLITTABLE;
+    b->verdict[6] = PP_VERDICT_DROP;
+    b->drop[6] = PP_DROP_UNSPLITTABLE;
+    return -EPERM;
+}
+
 static int shouts(pp_batch *b, void *context)
 {
     memset(*(int *)context == 0   ? b->verdict
@@ -186,6 +196,14 @@ int main(void)
     CHECK_EQ(pp_guard_run(&batch, &guard), 0);
     CHECK_EQ(batch.drop[5], PP_DROP_CORRUPT);
     account(PACKETS, PACKETS - 1, PP_DROP_STAGE_ERROR);
+
+    use(rewrites_reasons, NULL, PP_ON_ERROR_PASS);
+    batch.verdict[5] = PP_VERDICT_DROP;
+    batch.drop[5] = PP_DROP_CORRUPT;
+    CHECK_EQ(pp_guard_run(&batch, &guard), 0);
+    CHECK_EQ(batch.drop[5], PP_DROP_CORRUPT);
+    CHECK_EQ(batch.drop[6], PP_DROP_NONE);
+    account(1, 1, PP_DROP_CORRUPT);
 
     for (int column = 0; column < 4; column++) {
         use(shouts, &column, PP_ON_ERROR_END);

@@ -37,6 +37,12 @@ def test_c_tests_pass_under_asan_and_ubsan(tmp_path: Path) -> None:
     assert out.count(" 0 failed") == len(list((ROOT / "tests" / "c").glob("test_*.c")))
 
 
+def test_threads_share_nothing_without_order(tmp_path: Path) -> None:
+    """Workers, snapshots, samples and a spool on six threads, under ThreadSanitizer."""
+    need("make", "cc")
+    assert " 0 failed" in run("make", "-s", "-C", "tests/c", f"OUT={tmp_path}", "tsan")
+
+
 @pytest.fixture(scope="module")
 def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
     """What the chosen targets say: each keeps one CPU busy, so two run at a time, the longest first."""

@@ -112,6 +112,7 @@ cdef extern from "run/loop.h" nogil:
         uint64_t kernel_seen, kernel_drops, read, sent, sent_frames, truncated, held
         uint64_t dropped[6]
         uint64_t tx_error[160]
+        uint64_t rebuilds, link_events
     ctypedef struct pp_source:
         int (*next)(void *, pp_batch *) noexcept
         void (*release)(void *) noexcept
@@ -130,15 +131,17 @@ cdef extern from "run/loop.h" nogil:
         pp_stage stages[32]
         uint32_t stage_count
         pp_batch *batch
-        int wake_fd, failed_stage, sink_failed, rc, has_ended
+        int wake_fd, failed_stage, sink_failed, rc
         unsigned int look_every
-        uint64_t limit, link_events, rebuilds, busy_ns, rest_ns, published_ns
+        uint64_t limit, busy_ns, rest_ns
         pp_ledger ledger
         pp_tally tally
     int pp_loop_init(pp_loop *) noexcept
     void pp_loop_destroy(pp_loop *) noexcept
     int pp_loops_run(pp_loop **, unsigned int) noexcept
     void pp_loop_stop(pp_loop *) noexcept
+    int pp_loop_has_ended(const pp_loop *) noexcept
+    uint64_t pp_loop_published_ns(pp_loop *) noexcept
     void pp_loop_snapshot(pp_loop *, pp_ledger *, pp_tally *) noexcept
     int pp_null_take(void *, pp_batch *, pp_ledger *) noexcept
     int pp_account_unsent(const pp_batch *, uint32_t, pp_ledger *) noexcept
@@ -236,7 +239,6 @@ cdef extern from "io/spool.h" nogil:
     ctypedef struct pp_spool:
         uint32_t interface, snaplen
         int only_bad
-        uint64_t put, full, stopped
     ctypedef struct pp_spooled:
         uint64_t octets, packets
     int pp_spool_init(pp_spool *, uint64_t) noexcept
@@ -246,4 +248,5 @@ cdef extern from "io/spool.h" nogil:
     uint64_t pp_spool_pending(const pp_spool *) noexcept
     uint64_t pp_spool_discard(pp_spool *) noexcept
     void pp_spool_stop(pp_spool *, int) noexcept
+    void pp_spool_counts(const pp_spool *, uint64_t *, uint64_t *, uint64_t *) noexcept
     void pp_spool_give_up(pp_spool *) noexcept

@@ -132,7 +132,7 @@ cdef class Loop:
         return ({
             "kernel_seen": ledger.kernel_seen, "kernel_drops": ledger.kernel_drops, "read": ledger.read,
             "sent": ledger.sent, "sent_frames": ledger.sent_frames, "truncated": ledger.truncated,
-            "held": ledger.held, "rebuilds": self.c.rebuilds, "link_events": self.c.link_events,
+            "held": ledger.held, "rebuilds": ledger.rebuilds, "link_events": ledger.link_events,
             "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
             "tx_error": {i: ledger.tx_error[i] for i in range(PP_ERRNOS) if ledger.tx_error[i]},
             "stages": self.stage_counts(),
@@ -157,11 +157,11 @@ cdef class Loop:
     @property
     def has_ended(self):
         """Has it ended, though another loop of its thread may go on?"""
-        return bool(self.c.has_ended)
+        return bool(pp_loop_has_ended(&self.c))
 
     def beats(self):
         """A number that rises as long as the worker works or waits for packets; it stands still in a stage that hangs."""
-        cdef uint64_t calls, errors, ns, total = self.c.published_ns
+        cdef uint64_t calls, errors, ns, total = pp_loop_published_ns(&self.c)
         cdef int fault
         for i in range(self.c.stage_count):
             if self.guards[i].run != NULL:

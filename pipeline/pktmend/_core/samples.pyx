@@ -108,4 +108,6 @@ cdef class Spool:
 
     def counts(self):
         """Return the packets (put in, refused because it was full, refused because it was stopped)."""
-        return self.c.put, self.c.full, self.c.stopped
+        cdef uint64_t put, full, stopped
+        pp_spool_counts(&self.c, &put, &full, &stopped)
+        return put, full, stopped
