@@ -6,10 +6,12 @@
  * Each test asks whether one particular mistake explains the stored value exactly.  A random value passes a single
  * test once in 65,536 times; tests that would accept many values are not made.
  */
-#include "check/verify.h"
+#include "check/classify.h"
+
 #include "check/witness.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
+#include "sum/sum.h"
 
 /* Flipping one bit of a covered octet or of the field changes the sum by +-2^k. */
 static int is_bit_flip(uint16_t stored, uint16_t expected)
@@ -84,11 +86,9 @@ static int is_inner_pending(const pp_check *checks, unsigned count, unsigned ind
     return found && pp_difference((uint16_t)k->stored, expected) % 0xffff == 0;
 }
 
-void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count,
-                       unsigned index)
+void pp_classify_check(const uint8_t *data, uint32_t cap, pp_check *checks, unsigned count, unsigned index)
 {
     pp_check *k = &checks[index];
-    (void)flags;
     if (k->flags & PP_CHECK_FLAGGED) {
         k->cause = PP_CAUSE_BAD_SEED;
     } else if ((k->flags & (PP_CHECK_HAS_PSEUDO | PP_CHECK_CRC32C)) && k->stored == k->seed) {
@@ -163,7 +163,7 @@ static void classify_packet(pp_batch *b, uint32_t i)
     for (unsigned j = count; j-- > 0;) {
         pp_check *k = &checks[j];
         if (k->status == PP_STATUS_BAD) {
-            pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+            pp_classify_check(b->data[i], b->caplen[i], checks, count, j);
             if (k->cause == PP_CAUSE_INNER_PENDING)
                 follow_inner(checks, count, j);
         }

@@ -1,9 +1,12 @@
-/* repair.c - complete what is provably unfinished, in place, innermost first; and the verdict for what stays bad.
+/* repair.c - complete what is provably unfinished, in place, innermost first.
  *
  * Does: write checksum fields of packets that still pass.
  * Does not: touch a malformed, truncated, fragmented or quoted packet; change any octet but the field;
  *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
  */
+#include "check/repair.h"
+
+#include "check/classify.h"
 #include "check/verify.h"
 #include "offload/partial_csum.h"
 #include "sum/bytes.h"
@@ -136,7 +139,7 @@ int pp_stage_repair(pp_batch *b, void *context)
         unsigned count = b->check_count[i];
         for (unsigned j = 0; j < count; j++) /* cheap, and a pipeline without classify still repairs */
             if (checks[j].status == PP_STATUS_BAD && checks[j].cause == PP_CAUSE_NONE)
-                pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+                pp_classify_check(b->data[i], b->caplen[i], checks, count, j);
         if (!repair_packet(b->data[i], &b->flags[i], checks, count, policy, sum, b->tally))
             continue;
         b->flags[i] |= PP_PKT_REPAIRED;
@@ -149,49 +152,5 @@ int pp_stage_repair(pp_batch *b, void *context)
                 b->cause[i] = checks[j].cause;
         }
     }
-    return 0;
-}
-
-int pp_stage_drop_corrupt(pp_batch *b, void *context)
-{
-    (void)context;
-    for (uint32_t i = 0; i < b->count; i++)
-        if (b->status[i] == PP_STATUS_BAD && b->verdict[i] == PP_VERDICT_PASS) {
-            b->verdict[i] = PP_VERDICT_DROP;
-            b->drop[i] = PP_DROP_CORRUPT;
-        }
-    return 0;
-}
-
-int pp_stage_count(pp_batch *b, void *context)
-{
-    (void)context;
-    pp_tally *t = b->tally;
-    if (!t)
-        return 0;
-    uint64_t octets = 0;
-    uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0;
-    for (uint32_t i = 0; i < b->count; i++) {
-        uint16_t flags = b->flags[i];
-        octets += b->wirelen[i];
-        truncated += (flags & PP_PKT_TRUNCATED) != 0;
-        malformed += (flags & PP_PKT_MALFORMED) != 0;
-        super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
-    }
-    for (uint32_t i = 0; i < b->count; i++) {
-        t->status[b->status[i]]++;
-        const pp_check *k = b->checks + b->check_first[i];
-        for (unsigned j = 0; j < b->check_count[i]; j++, k++) {
-            size_t outcome = k->status == PP_STATUS_BAD ? (size_t)PP_STATUS_BAD + k->cause : k->status;
-            t->checks[k->proto][outcome]++;
-            claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
-        }
-    }
-    t->octets += octets;
-    t->truncated += truncated;
-    t->malformed += malformed;
-    t->super_frames += super_frames;
-    t->claimed_valid += claimed_valid;
-    t->packets += b->count;
     return 0;
 }

@@ -13,11 +13,12 @@
 #include "offload/partial_csum.h"
 #include "offload/split.h"
 #include "parse/headers.h"
+#include "run/clock.h"
 #include "sum/bytes.h"
 
 #define MESSAGES 512u
 #define HEAD (PP_VNET_LEN + VLAN_LEN + PP_SPLIT_HEAD)
-#define PATIENCE_MS 1000 /* of a batch, for a socket whose send buffer stays full */
+#define PATIENCE_NS 1000000000u /* of a batch, for a socket whose send buffer stays full */
 
 struct pp_emit {
     int fd;
@@ -27,7 +28,8 @@ struct pp_emit {
     _Atomic uint32_t refused; /* PP_COALESCE_WANT_* that the egress has answered with EINVAL; the worker's */
     uint32_t capacity;
     uint32_t used; /* messages waiting */
-    int patience;  /* milliseconds left for this batch */
+    uint64_t
+        give_up_ns; /* when this batch waits no longer for room in the send buffer; 0: it has not had to wait yet */
     struct mmsghdr messages[MESSAGES];
     struct iovec vectors[MESSAGES][2];
     uint32_t last[MESSAGES];           /* packet joined last */
@@ -38,10 +40,10 @@ struct pp_emit {
     const pp_batch *batch;
     struct iovec *gather; /* capacity + MESSAGES: of joined packets */
     uint32_t *next;       /* per packet: the next one joined to the same, or NONE */
-    uint16_t *fate;       /* per packet: errno, 0 sent */
+    int16_t *tx_status;   /* per packet: TX_SENT, an errno, or TX_ACCOUNTED */
 };
 
-enum { FATE_UNSENT = 0xffff }; /* accounted for already */
+enum { TX_SENT = 0, TX_ACCOUNTED = -1 }; /* in the ledger already: dropped, truncated, not splittable */
 #define NONE UINT32_MAX
 
 pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce)
@@ -51,8 +53,8 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int co
         return NULL;
     e->gather = calloc(capacity + MESSAGES, sizeof *e->gather);
     e->next = calloc(capacity, sizeof *e->next);
-    e->fate = calloc(capacity, sizeof *e->fate);
-    if (!e->gather || !e->next || !e->fate) {
+    e->tx_status = calloc(capacity, sizeof *e->tx_status);
+    if (!e->gather || !e->next || !e->tx_status) {
         pp_emit_free(e);
         return NULL;
     }
@@ -108,7 +110,7 @@ void pp_emit_free(pp_emit *e)
 {
     free(e->gather);
     free(e->next);
-    free(e->fate);
+    free(e->tx_status);
     free(e);
 }
 
@@ -157,11 +159,11 @@ static void gather(pp_emit *e)
 static void seal(pp_emit *e, uint32_t m, int error)
 {
     if (!e->flow[m]) {
-        e->fate[e->owner[m]] = (uint16_t)error;
+        e->tx_status[e->owner[m]] = (int16_t)error;
         return;
     }
     for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i])
-        e->fate[i] = (uint16_t)error;
+        e->tx_status[i] = (int16_t)error;
 }
 
 /* The egress refuses this kind of super-frame: send what was joined one by one, and join no more of the kind. */
@@ -174,10 +176,19 @@ static void send_apart(pp_emit *e, uint32_t m, pp_ledger *ledger)
         struct iovec v[2];
         struct msghdr one = { .msg_iov = v, .msg_iovlen = frame_vectors(e->batch, i, head, v) };
         if (sendmsg(e->fd, &one, MSG_DONTWAIT) < 0)
-            e->fate[i] = (uint16_t)errno;
+            e->tx_status[i] = (int16_t)errno;
         else
             ledger->sent_frames++;
     }
+}
+
+/* The send buffer is full: is there patience left for this batch? */
+static int may_wait(pp_emit *e)
+{
+    uint64_t now = pp_now_ns();
+    if (!e->give_up_ns)
+        e->give_up_ns = now + PATIENCE_NS;
+    return now < e->give_up_ns;
 }
 
 static void flush(pp_emit *e, pp_ledger *ledger)
@@ -193,13 +204,12 @@ static void flush(pp_emit *e, pp_ledger *ledger)
         }
         if (errno == EINTR)
             continue;
-        if (errno == EAGAIN && e->patience > 0) {
+        int error = errno;
+        if (error == EAGAIN && may_wait(e)) {
             struct pollfd p = { .fd = e->fd, .events = POLLOUT };
-            e->patience -= 5;
             poll(&p, 1, 5);
             continue;
         }
-        int error = errno;
         if (error == EINVAL && e->flow[done] && e->flow[done]->count > 1)
             send_apart(e, done, ledger);
         else
@@ -330,21 +340,21 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
     return 0;
 }
 
-int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_emit *e = context;
     if (b->count > e->capacity)
         return -EOVERFLOW;
-    e->patience = PATIENCE_MS;
+    e->give_up_ns = 0;
     e->batch = b;
     adapt(e);
     for (uint32_t i = 0; i < b->count; i++) {
         if (pp_account_unsent(b, i, ledger)) {
-            e->fate[i] = FATE_UNSENT;
+            e->tx_status[i] = TX_ACCOUNTED;
             continue;
         }
         pp_vnet v = pp_partial_csum_of(b, i);
-        e->fate[i] = 0;
+        e->tx_status[i] = TX_SENT;
         int misleads = pp_partial_csum_misleads(b, i, &v);
         if (misleads && !v.gso_type) {
             pp_partial_csum_clear(b, i);
@@ -360,15 +370,16 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         pp_coalesce_close(&e->coalesce, b, i); /* what follows must not be joined to what went before */
         if (add_finished(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
-            e->fate[i] = FATE_UNSENT;
+            e->tx_status[i] = TX_ACCOUNTED;
         }
     }
     flush(e, ledger);
     for (uint32_t i = 0; i < b->count; i++) {
-        if (e->fate[i] == 0)
+        int status = e->tx_status[i];
+        if (status == TX_SENT)
             ledger->sent++;
-        else if (e->fate[i] != FATE_UNSENT)
-            ledger->tx_error[e->fate[i] < PP_ERRNOS ? e->fate[i] : EIO]++;
+        else if (status != TX_ACCOUNTED)
+            ledger->tx_error[status < (int)PP_ERRNOS ? status : EIO]++;
     }
     return 0;
 }

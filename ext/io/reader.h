@@ -34,7 +34,7 @@ void pp_reader_free(pp_reader *reader);
 int pp_reader_begin(pp_reader *reader);
 
 /* A source's next and release (see loop.h): -ENODATA at the end. */
-int pp_reader_next(void *reader, pp_batch *batch);
+int pp_reader_next(pp_batch *batch, void *reader);
 void pp_reader_release(void *reader);
 
 /* A sink: write what the reader has gone through to fd, packets as the stages left them, everything else octet for octet.  A
@@ -44,7 +44,7 @@ typedef struct pp_copy {
     int fd;
 } pp_copy;
 
-int pp_copy_take(void *copy, pp_batch *batch, pp_ledger *ledger);
+int pp_copy_take(pp_batch *batch, pp_ledger *ledger, void *copy);
 /* Write what follows the last packet.  0 or -errno. */
 int pp_copy_finish(pp_copy *copy);
 

@@ -163,7 +163,7 @@ static int put_packet(pp_writer *w, const pp_batch *b, uint32_t i)
     return put_parts(w, part, pp_frame_parts(b, i, caplen, tag, part));
 }
 
-int pp_writer_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_writer_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_writer *w = context;
     for (uint32_t i = 0; i < b->count; i++) {

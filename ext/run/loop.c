@@ -131,7 +131,7 @@ int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
     return 0;
 }
 
-int pp_null_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_null_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     (void)context;
     for (uint32_t i = 0; i < b->count; i++)
@@ -174,7 +174,7 @@ static int work(pp_loop *l, int n)
             return rc;
         }
     }
-    int rc = l->sink.take(l->sink.context, b, &l->ledger);
+    int rc = l->sink.take(b, &l->ledger, l->sink.context);
     if (rc < 0) {
         l->sink_failed = 1;
         return rc;
@@ -197,7 +197,7 @@ static int drain(pp_loop *l)
     uint64_t end = pp_now_ns() + DRAIN_NS;
     shut(l->source.fd);
     for (;;) {
-        int n = l->source.next(l->source.context, l->batch);
+        int n = l->source.next(l->batch, l->source.context);
         if (n < 0)
             return n == -ENODATA ? 0 : n;
         if (n > 0) {
@@ -303,7 +303,7 @@ static int step(pp_loop *l)
 {
     if (atomic_load_explicit(&l->stopping, memory_order_acquire))
         return end_loop(l, 0);
-    int rc, n = l->source.next(l->source.context, l->batch);
+    int rc, n = l->source.next(l->batch, l->source.context);
     if (n < 0)
         return end_loop(l, n == -ENODATA ? 0 : n);
     if (n > 0 && (rc = work(l, n)) < 0)

@@ -35,9 +35,9 @@ typedef struct pp_ledger {
     uint64_t link_events; /* ENETDOWN and the like, seen on the reading socket */
 } pp_ledger;
 
-/* Where batches come from. */
+/* Where batches come from.  As with stages, what is worked on comes first and the context last. */
 typedef struct pp_source {
-    int (*next)(void *context, pp_batch *batch); /* packets, 0 none now, -ENODATA no more ever, or -errno */
+    int (*next)(pp_batch *batch, void *context); /* packets, 0 none now, -ENODATA no more ever, or -errno */
     void (*release)(void *context);
     int (*rebuild)(void *context); /* may be null: make a source work again that lost its way (see pp_ring_rebuild) */
     void *context;
@@ -46,7 +46,7 @@ typedef struct pp_source {
 
 /* Where they go: accounts for every packet of the batch in the ledger.  Returns 0 or -errno. */
 typedef struct pp_sink {
-    int (*take)(void *context, pp_batch *batch, pp_ledger *ledger);
+    int (*take)(pp_batch *batch, pp_ledger *ledger, void *context);
     void *context;
 } pp_sink;
 
@@ -103,7 +103,7 @@ uint64_t pp_loop_published_ns(pp_loop *loop);
 void pp_loop_snapshot(pp_loop *loop, pp_ledger *ledger, pp_tally *tally);
 
 /* A sink that keeps nothing: counts truncated and dropped as any other, the rest as dropped[NO_SINK]. */
-int pp_null_take(void *context, pp_batch *batch, pp_ledger *ledger);
+int pp_null_take(pp_batch *batch, pp_ledger *ledger, void *context);
 /* Account for one packet that is not to be sent: 1 if so. */
 int pp_account_unsent(const pp_batch *batch, uint32_t i, pp_ledger *ledger);
 

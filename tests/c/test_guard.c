@@ -5,6 +5,7 @@
 
 #include "offload/coalesce.h"
 #include "run/loop.h"
+#include "check/tally.h"
 #include "check/verify.h"
 #include "check.h"
 #include "columns.h"
@@ -147,7 +148,7 @@ static void account(uint64_t want_drops, uint64_t want_reason, unsigned reason)
     pp_tally tally = { 0 };
     batch.tally = &tally;
     CHECK_EQ(pp_stage_count(&batch, NULL), 0);
-    CHECK_EQ(pp_null_take(NULL, &batch, &ledger), 0);
+    CHECK_EQ(pp_null_take(&batch, &ledger, NULL), 0);
     uint64_t drops = 0;
     for (unsigned i = 0; i < PP_DROPS; i++)
         drops += ledger.dropped[i];

@@ -11,7 +11,7 @@ enum { EACH = 4, BATCHES = 10 };
 static pp_batch batch;
 static unsigned asked; /* how often the source was asked for more */
 
-static int next(void *context, pp_batch *b)
+static int next(pp_batch *b, void *context)
 {
     (void)context;
     if (asked++ == BATCHES)
@@ -36,7 +36,7 @@ static int fails(pp_batch *b, void *context)
     return asked == 3 ? -EPERM : 0;
 }
 
-static int refuses(void *context, pp_batch *b, pp_ledger *ledger)
+static int refuses(pp_batch *b, pp_ledger *ledger, void *context)
 {
     (void)context, (void)b, (void)ledger;
     return -ENOSPC;

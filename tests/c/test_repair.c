@@ -3,6 +3,8 @@
  * Rule: which bytes are right is known from this file's own sum (RFC 1071): the frame is completed by hand first, and the
  * inner field put back to its seed afterwards, as local checksum offload leaves it.
  */
+#include "check/classify.h"
+#include "check/repair.h"
 #include "check/verify.h"
 
 #include "check.h"

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "check/classify.h"
+#include "check/tally.h"
 #include "check/verify.h"
 #include "columns.h"
 #include "io/emit.h"
@@ -45,7 +47,7 @@ static _Atomic int is_over;
 static _Atomic unsigned failures; /* of calls that threads make: check.h counts on one thread */
 
 /* A source that is never empty; every fourth frame is damaged. */
-static int next(void *context, pp_batch *b)
+static int next(pp_batch *b, void *context)
 {
     worker *w = context;
     if (w->batches == BATCHES)

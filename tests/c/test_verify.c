@@ -10,6 +10,7 @@
 #include "check.h"
 #include "columns.h"
 #include "check/verify.h"
+#include "parse/parse.h"
 
 enum { ROUNDS = 300000, ROOM = PP_VNET_LEN, LONGEST = 300, IP = 14 };
 

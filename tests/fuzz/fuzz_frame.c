@@ -8,6 +8,9 @@
 
 #include "observe/conversation.h"
 #include "check/witness.h"
+#include "check/classify.h"
+#include "check/repair.h"
+#include "check/tally.h"
 #include "check/verify.h"
 
 static pp_check checks[2][PP_CHECKS_PER_PACKET];

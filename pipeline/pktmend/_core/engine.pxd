@@ -27,10 +27,16 @@ cdef extern from "check/verify.h" nogil:
     enum: PP_VERIFY_EXPECTED
     enum: PP_VERIFY_AT_WIRE
     int pp_stage_verify(pp_batch *, void *) noexcept
+
+cdef extern from "check/classify.h" nogil:
     int pp_stage_classify(pp_batch *, void *) noexcept
+
+cdef extern from "check/tally.h" nogil:
     int pp_stage_count(pp_batch *, void *) noexcept
-    int pp_stage_repair(pp_batch *, void *) noexcept
     int pp_stage_drop_corrupt(pp_batch *, void *) noexcept
+
+cdef extern from "check/repair.h" nogil:
+    int pp_stage_repair(pp_batch *, void *) noexcept
 
 cdef extern from "check/witness.h" nogil:
     ctypedef struct pp_flow:
@@ -114,13 +120,13 @@ cdef extern from "run/loop.h" nogil:
         uint64_t tx_error[160]
         uint64_t rebuilds, link_events
     ctypedef struct pp_source:
-        int (*next)(void *, pp_batch *) noexcept
+        int (*next)(pp_batch *, void *) noexcept
         void (*release)(void *) noexcept
         int (*rebuild)(void *) noexcept
         void *context
         int fd
     ctypedef struct pp_sink:
-        int (*take)(void *, pp_batch *, pp_ledger *) noexcept
+        int (*take)(pp_batch *, pp_ledger *, void *) noexcept
         void *context
     ctypedef struct pp_stage:
         pp_stage_fn run
@@ -143,7 +149,7 @@ cdef extern from "run/loop.h" nogil:
     int pp_loop_has_ended(const pp_loop *) noexcept
     uint64_t pp_loop_published_ns(pp_loop *) noexcept
     void pp_loop_snapshot(pp_loop *, pp_ledger *, pp_tally *) noexcept
-    int pp_null_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_null_take(pp_batch *, pp_ledger *, void *) noexcept
     int pp_account_unsent(const pp_batch *, uint32_t, pp_ledger *) noexcept
 
 cdef extern from "io/emit.h" nogil:
@@ -156,7 +162,7 @@ cdef extern from "io/emit.h" nogil:
     void pp_emit_set_mtu(pp_emit *, uint32_t) noexcept
     void pp_emit_set_coalesce(pp_emit *, uint32_t) noexcept
     void pp_emit_free(pp_emit *) noexcept
-    int pp_emit_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_emit_take(pp_batch *, pp_ledger *, void *) noexcept
 
 cdef extern from "io/capture.h" nogil:
     ctypedef struct pp_capture_interface:
@@ -179,12 +185,12 @@ cdef extern from "io/reader.h" nogil:
     int pp_reader_init(pp_reader *, int) noexcept
     int pp_reader_begin(pp_reader *) noexcept
     void pp_reader_free(pp_reader *) noexcept
-    int pp_reader_next(void *, pp_batch *) noexcept
+    int pp_reader_next(pp_batch *, void *) noexcept
     void pp_reader_release(void *) noexcept
     ctypedef struct pp_copy:
         pp_reader *reader
         int fd
-    int pp_copy_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_copy_take(pp_batch *, pp_ledger *, void *) noexcept
     int pp_copy_finish(pp_copy *) noexcept
 
 cdef extern from "io/writer.h" nogil:
@@ -195,7 +201,7 @@ cdef extern from "io/writer.h" nogil:
     int pp_writer_init(pp_writer *, int, int) noexcept
     void pp_writer_free(pp_writer *) noexcept
     int pp_writer_interface(pp_writer *, uint32_t, uint16_t, const char *) noexcept
-    int pp_writer_take(void *, pp_batch *, pp_ledger *) noexcept
+    int pp_writer_take(pp_batch *, pp_ledger *, void *) noexcept
     int pp_writer_statistics(pp_writer *, uint32_t, uint64_t, uint64_t, uint64_t) noexcept
     int pp_writer_flush(pp_writer *) noexcept
 

@@ -85,7 +85,7 @@ cdef class WriterSink(Sink):
         """Write the packets of *batch* that pass."""
         cdef pp_ledger ledger
         memset(&ledger, 0, sizeof(ledger))
-        raise_for_errno(pp_writer_take(&self.writer, &batch.c, &ledger), "writing")
+        raise_for_errno(pp_writer_take(&batch.c, &ledger, &self.writer), "writing")
 
     def finish(self, uint64_t time_ns=0, received=None, dropped=None, *, uint32_t interface=0):
         """Write the statistics of an interface where they are given, and all that is buffered."""
@@ -112,7 +112,7 @@ cdef class PythonSink(Sink):
         self.c.take, self.c.context = python_take, <void *>self.stage
 
 
-cdef int python_take(void *context, pp_batch *b, pp_ledger *ledger) noexcept nogil:
+cdef int python_take(pp_batch *b, pp_ledger *ledger, void *context) noexcept nogil:
     cdef uint32_t i
     cdef int rc = run_python(b, context)
     if rc < 0:

@@ -43,7 +43,7 @@ cdef class Source:
         return 0
 
 
-cdef int ring_next(void *context, pp_batch *b) noexcept nogil:
+cdef int ring_next(pp_batch *b, void *context) noexcept nogil:
     return pp_ring_next(<pp_ring *>context, b)
 
 
