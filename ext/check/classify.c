@@ -11,7 +11,7 @@
 #include "check/witness.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 /* Flipping one bit of a covered octet or of the field changes the sum by +-2^k. */
 static int is_bit_flip(uint16_t stored, uint16_t expected)

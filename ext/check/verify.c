@@ -10,7 +10,8 @@
 
 #include "offload/partial_csum.h"
 #include "parse/headers.h"
-#include "parse/parse.h"
+#include "parse/tunnel.h"
+#include <pktmend/parse.h>
 #include "sum/bytes.h"
 
 /* An IPv4 header: too short for a SIMD kernel to pay.  A multiple of four octets, at least 20. */

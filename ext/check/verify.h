@@ -7,7 +7,7 @@
 #ifndef PP_VERIFY_H
 #define PP_VERIFY_H
 
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 #include <pktmend/stage.h>
 
 #pragma GCC visibility push(default)

@@ -12,7 +12,7 @@
 #include "parse/headers.h"
 #include "parse/layers.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 /* Bytes of a datagram that identify it, with the last 8: more than conversation.c takes, for within a tunnel they have to
  * reach the inner headers. */

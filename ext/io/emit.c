@@ -11,7 +11,8 @@
 
 #include "offload/coalesce.h"
 #include "offload/partial_csum.h"
-#include "offload/split.h"
+#include <pktmend/split.h>
+#include "offload/encap.h"
 #include "parse/headers.h"
 #include "run/clock.h"
 #include "sum/bytes.h"

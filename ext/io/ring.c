@@ -12,7 +12,7 @@
 #include "io/batch.h"
 #include "offload/partial_csum.h"
 #include "parse/headers.h"
-#include "parse/parse.h"
+#include <pktmend/parse.h>
 
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 256u

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "parse/headers.h"
-#include "parse/parse.h"
+#include <pktmend/parse.h>
 #include "sum/bytes.h"
 
 pp_sample *pp_sample_new(void)

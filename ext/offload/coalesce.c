@@ -5,7 +5,7 @@
 #include "offload/partial_csum.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 enum { LARGEST = UINT16_MAX };
 

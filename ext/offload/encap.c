@@ -4,8 +4,9 @@
 #include <errno.h>
 
 #include "parse/headers.h"
+#include "parse/tunnel.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 enum { GRE_UNSUPPORTED = GRE_HAS_ROUTING | GRE_HAS_SEQUENCE | GRE_VERSION_MASK };
 

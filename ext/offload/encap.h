@@ -10,29 +10,10 @@
 #define PP_ENCAP_H
 
 #include "parse/headers.h"
-#include "parse/parse.h"
 #include "sum/bytes.h"
-#include <pktmend/stage.h>
+#include <pktmend/split.h>
 
-#define PP_ENCAP_LAYERS 3u
 #define PP_JUMBO 8u /* octets of an IPv6 hop-by-hop header that holds the jumbo payload option alone */
-
-typedef struct pp_encap_layer {
-    uint32_t l3, l4; /* offsets in the frame and in each segment */
-    uint8_t version, protocol;
-    uint8_t has_jumbo;       /* IPv6: the jumbo payload header lies behind it, which segments go without */
-    uint8_t has_sum;         /* UDP with a checksum, GRE with one */
-    uint16_t seed;           /* UDP: pseudo-header sum without the length; host order */
-    uint16_t difference;     /* IPv4: stored header sum minus the right one; 0 if it was right */
-    uint16_t sum_difference; /* the same of UDP's or GRE's */
-} pp_encap_layer;
-
-typedef struct pp_encap {
-    uint32_t count; /* outermost first, as all here */
-    pp_encap_layer layers[PP_ENCAP_LAYERS];
-    uint32_t framing_count;
-    pp_framing framings[PP_MAX_FRAMINGS];
-} pp_encap;
 
 /* Find the IP packet whose transport header begins at l4 in an Ethernet frame, and what lies around it.
  * field: offset of that transport's checksum, which holds its seed.

@@ -1,11 +1,12 @@
 /* split.c - see split.h. */
-#include "offload/split.h"
+#include <pktmend/split.h>
 
 #include <errno.h>
 
+#include "offload/encap.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
 {

@@ -4,8 +4,12 @@
 
 #include "sum/bytes.h"
 #include "parse/headers.h"
-#include "parse/parse.h"
-#include "sum/sum.h"
+#include <pktmend/parse.h>
+#include <pktmend/sum.h>
+
+#define PP_MAX_VLAN 8u        /* tags of one frame */
+#define PP_MAX_LABELS 16u     /* MPLS */
+#define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {

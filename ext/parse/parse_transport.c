@@ -8,7 +8,8 @@
  *         draft-foschiano-erspan; 3GPP TS 29.281.
  */
 #include "parse/parse_internal.h"
-#include "sum/sum.h"
+#include "parse/tunnel.h"
+#include <pktmend/sum.h>
 
 /* Ports on which UDP over IPv6 may carry no checksum: tunnels (RFC 6935, 6936). */
 static int is_tunnel_port(uint16_t port)

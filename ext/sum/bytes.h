@@ -67,4 +67,10 @@ static inline uint16_t pp_wire16(uint16_t v)
 #endif
 }
 
+/* The sum of an IPv6 address, host order. */
+static inline uint64_t pp_sum_ip6(const uint8_t *a)
+{
+    return (uint64_t)pp_load32(a) + pp_load32(a + 4) + pp_load32(a + 8) + pp_load32(a + 12);
+}
+
 #endif

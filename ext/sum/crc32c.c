@@ -8,7 +8,7 @@
  *         Software-based CRC Generators", 2005.
  */
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 #define POLYNOMIAL 0x82f63b78u
 #define STRETCH 128u /* 64-bit words at most that one of the three streams takes at a time */

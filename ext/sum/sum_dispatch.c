@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 #include "sum/sum_impl.h"
 
 static int always(void) { return 1; }

@@ -1,5 +1,5 @@
 /* sum_portable.c - the reference kernel: any machine, any byte order; the one that judges the others. */
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 #include "sum/bytes.h"
 

@@ -1,5 +1,5 @@
 /* test_spool.c - blocks through a small ring to a file: all of them or counted, whole ones only, a failing write included. */
-#define _GNU_SOURCE 1 /* F_SETPIPE_SZ */
+#define _GNU_SOURCE /* F_SETPIPE_SZ */
 #include "io/spool.h"
 
 #include <errno.h>

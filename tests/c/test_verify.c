@@ -10,7 +10,7 @@
 #include "check.h"
 #include "columns.h"
 #include "check/verify.h"
-#include "parse/parse.h"
+#include <pktmend/parse.h>
 
 enum { ROUNDS = 300000, ROOM = PP_VNET_LEN, LONGEST = 300, IP = 14 };
 

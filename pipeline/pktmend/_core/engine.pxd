@@ -7,7 +7,7 @@ from pktmend.stage cimport *
 # Raises OSFailure if rc is an -errno, and else returns it.
 cdef int raise_for_errno(int rc, str what) except -1
 
-cdef extern from "sum/sum.h" nogil:
+cdef extern from "pktmend/sum.h" nogil:
     ctypedef uint64_t (*pp_sum_fn "pp_sum_fn *")(const void *, size_t) noexcept
     ctypedef struct pp_kernel:
         const char *name

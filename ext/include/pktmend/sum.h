@@ -1,4 +1,4 @@
-/* sum.h - the Internet checksum (RFC 1071) and CRC32c, one kernel per instruction set, chosen at run time.
+/* <pktmend/sum.h> - the Internet checksum (RFC 1071) and CRC32c, one kernel per instruction set, chosen at run time.
  *
  * Rules:
  *   1. A kernel reads data[0..length) and nothing beside it, at any alignment, up to the last octet of a page.
@@ -13,6 +13,9 @@
 #include <stdint.h>
 
 #pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Return a value congruent (mod 0xffff) to the sum of the 16-bit words; < 2^48, and 0 only for all-zero data. */
 typedef uint64_t pp_sum_fn(const void *data, size_t length);
@@ -53,5 +56,8 @@ uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length);
 uint32_t pp_crc32c_around(const void *data, size_t length, size_t field);
 uint32_t pp_crc32c_portable(uint32_t crc, const void *data, size_t length);
 
+#ifdef __cplusplus
+}
+#endif
 #pragma GCC visibility pop
 #endif

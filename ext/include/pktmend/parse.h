@@ -1,4 +1,4 @@
-/* parse.h - find every checksum of one frame.
+/* <pktmend/parse.h> - find every checksum of one frame.
  *
  * Rules:
  *   1. Reads only data[0..caplen).  Each loop consumes at least one octet or one item of a bounded count.
@@ -8,10 +8,12 @@
 #ifndef PP_PARSE_H
 #define PP_PARSE_H
 
-#include "sum/bytes.h"
 #include <pktmend/stage.h>
 
 #pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* LINKTYPE_* values that are understood (https://www.tcpdump.org/linktypes.html). */
 enum pp_link {
@@ -31,42 +33,8 @@ enum pp_link {
     PP_LINK_SLL2 = 276
 };
 
-#define PP_MAX_DEPTH 8u       /* tunnels within tunnels */
-#define PP_MAX_VLAN 8u        /* tags of one frame */
-#define PP_MAX_LABELS 16u     /* MPLS */
-#define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
-#define PP_MAX_FRAMINGS 4u    /* PPPoE and 802.3 headers of one frame that are recorded */
-
-enum {
-    TUNNEL_VXLAN = 4789,
-    TUNNEL_VXLAN_LINUX = 8472,
-    TUNNEL_VXLAN_GPE = 4790,
-    TUNNEL_GENEVE = 6081,
-    TUNNEL_GTPU = 2152,
-    TUNNEL_TEREDO = 3544
-};
-
-/* Does the parser look for a packet inside UDP between these ports? */
-static inline int pp_is_tunnel(uint16_t source, uint16_t destination)
-{
-    switch (destination) {
-    case TUNNEL_VXLAN:
-    case TUNNEL_VXLAN_LINUX:
-    case TUNNEL_VXLAN_GPE:
-    case TUNNEL_GENEVE:
-    case TUNNEL_GTPU:
-    case TUNNEL_TEREDO:
-        return 1;
-    default:
-        return source == TUNNEL_TEREDO || source == TUNNEL_GTPU;
-    }
-}
-
-/* The sum of an IPv6 address, host order. */
-static inline uint64_t pp_sum_ip6(const uint8_t *a)
-{
-    return (uint64_t)pp_load32(a) + pp_load32(a + 4) + pp_load32(a + 8) + pp_load32(a + 12);
-}
+#define PP_MAX_DEPTH 8u    /* tunnels within tunnels */
+#define PP_MAX_FRAMINGS 4u /* PPPoE and 802.3 headers of one frame that are recorded */
 
 /* One IP packet on the way inwards: offsets of its headers.  Recorded for who has to write them again (split.c). */
 typedef struct pp_layer {
@@ -104,5 +72,8 @@ const uint8_t *pp_ip6_option(const uint8_t *header, uint32_t length, uint8_t typ
 /* Fill p's results and p->checks.  A check that can be judged is left with PP_STATUS_NONE. */
 void pp_parse(pp_packet *p);
 
+#ifdef __cplusplus
+}
+#endif
 #pragma GCC visibility pop
 #endif

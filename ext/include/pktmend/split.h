@@ -1,4 +1,4 @@
-/* split.h - finish in user space what was left to hardware: complete a pending checksum, split a super-frame.
+/* <pktmend/split.h> - finish in user space what was left to hardware: complete a pending checksum, split a super-frame.
  *
  * Rules:
  *   1. Payload is never copied: a segment is a fresh header in the caller's arena plus a slice of the frame.
@@ -10,11 +10,14 @@
 #ifndef PP_SPLIT_H
 #define PP_SPLIT_H
 
-#include "offload/encap.h"
-#include <pktmend/stage.h>
+#include <pktmend/parse.h>
 
 #pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
 
+#define PP_ENCAP_LAYERS 3u
 #define PP_SPLIT_HEAD 256u /* octets of header a segment may have, virtio-net header excluded */
 
 /* A segment to send: head_length octets of header, then payload_length octets of the frame's payload. */
@@ -24,6 +27,24 @@ typedef struct pp_segment {
     const uint8_t *payload;
     uint32_t payload_length;
 } pp_segment;
+
+/* What lies around the IP packet that is split; the caller's to carry only. */
+typedef struct pp_encap_layer {
+    uint32_t l3, l4; /* offsets in the frame and in each segment */
+    uint8_t version, protocol;
+    uint8_t has_jumbo;       /* IPv6: the jumbo payload header lies behind it, which segments go without */
+    uint8_t has_sum;         /* UDP with a checksum, GRE with one */
+    uint16_t seed;           /* UDP: pseudo-header sum without the length; host order */
+    uint16_t difference;     /* IPv4: stored header sum minus the right one; 0 if it was right */
+    uint16_t sum_difference; /* the same of UDP's or GRE's */
+} pp_encap_layer;
+
+typedef struct pp_encap {
+    uint32_t count; /* outermost first, as all here */
+    pp_encap_layer layers[PP_ENCAP_LAYERS];
+    uint32_t framing_count;
+    pp_framing framings[PP_MAX_FRAMINGS];
+} pp_encap;
 
 /* Progress through one super-frame. */
 typedef struct pp_split {
@@ -64,5 +85,8 @@ int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const
 /* Write the next segment's header to head (PP_SPLIT_HEAD octets of room) and describe it.  1, or 0 when there are no more. */
 int pp_split_next(pp_split *split, uint8_t *head, pp_segment *segment);
 
+#ifdef __cplusplus
+}
+#endif
 #pragma GCC visibility pop
 #endif
