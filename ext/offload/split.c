@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "offload/encap.h"
+#include "offload/partial_csum.h"
 #include "parse/headers.h"
 #include "sum/bytes.h"
 #include <pktmend/sum.h>
@@ -44,12 +45,11 @@ static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_
 /* Find what lies around the IP packet that is to be split, which begins at the offset returned; l3: of the outermost. */
 static int find_around(pp_encap *e, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3)
 {
-    int has_note = v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
-        inside = has_note && is_inside(frame, length, l3, v->csum_start);
+    int has_mark = pp_needs_csum(v), inside = has_mark && is_inside(frame, length, l3, v->csum_start);
     if (!inside && pp_is_plain(frame, l3))
         return (int)l3;
-    uint32_t l4 = has_note ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a note: UDP over IPv4 */
-    int found = pp_encap_find(e, frame, length, l4, l4 + (has_note ? v->csum_offset : (uint32_t)UDP_SUM));
+    uint32_t l4 = has_mark ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a mark: UDP over IPv4 */
+    int found = pp_encap_find(e, frame, length, l4, l4 + (has_mark ? v->csum_offset : (uint32_t)UDP_SUM));
     if (found >= 0 && l3 != (e->count ? e->layers[0].l3 : (uint32_t)found))
         return -EINVAL;
     return found;
@@ -121,74 +121,78 @@ static void copy_head(const pp_split *s, uint8_t *head)
     memcpy(head + to, s->frame + from, s->head_length - to);
 }
 
-int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu)
+/* The IP packet that is to be split. */
+typedef struct extent {
+    uint32_t l4, end; /* where its transport header begins, and where it ends */
+    uint8_t protocol, has_jumbo;
+} extent;
+
+static int read_ip4(pp_split *s, uint32_t length, extent *d)
 {
-    uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN, protocol = 0;
-    uint32_t l4 = 0, end = length, header;
-    uint8_t has_jumbo = 0;
-    *s = (pp_split){ .frame = frame };
-    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 && type != VIRTIO_NET_HDR_GSO_UDP_L4)
-        return -EOPNOTSUPP;
-    if (v->gso_size == 0 || l3 > length || length - l3 < IP4_LEN)
+    const uint8_t *ip = s->frame + s->l3;
+    uint32_t total = pp_get16(ip + IP4_TOTAL), size = (ip[0] & 15u) * 4;
+    if (size < IP4_LEN || size > length - s->l3 || (pp_get16(ip + IP4_FRAGMENT) & IP4_IS_FRAGMENT) ||
+        total > length - s->l3)
         return -EINVAL;
-    uint32_t outermost = l3, network = pp_after_tags(frame, l3);
-    int found = find_around(&s->encap, frame, length, v, l3);
-    if (found < 0)
-        return found;
-    l3 = (uint32_t)found;
-    s->version = frame[l3] >> 4;
-    if (s->version == 4) {
-        uint32_t total = pp_get16(frame + l3 + IP4_TOTAL), size = (frame[l3] & 15u) * 4;
-        if (size < IP4_LEN || size > length - l3 || (pp_get16(frame + l3 + IP4_FRAGMENT) & IP4_IS_FRAGMENT))
-            return -EINVAL;
-        if (total) { /* 0: beyond 64 KiB, the frame says how long it is */
-            if (total > length - l3)
-                return -EINVAL;
-            end = l3 + total;
-        }
-        s->difference = pp_ip4_difference(frame + l3);
-        l4 = l3 + size;
-        protocol = frame[l3 + IP4_PROTO];
-    } else if (s->version == 6 && length - l3 >= IP6_LEN) {
-        uint32_t payload = pp_get16(frame + l3 + IP6_PAYLOAD);
-        int rc = pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo);
-        if (rc < 0)
-            return rc;
-        if (payload == 0 && has_jumbo)
-            payload = pp_get32(frame + l3 + IP6_LEN + PP_JUMBO - 4);
-        if (payload) {
-            if (payload > length - l3 - IP6_LEN)
-                return -EINVAL;
-            end = l3 + IP6_LEN + payload;
-        }
-    } else {
+    s->difference = pp_ip4_difference(ip);
+    *d = (extent){ .l4 = s->l3 + size, .end = total ? s->l3 + total : length, .protocol = ip[IP4_PROTO] };
+    return 0; /* total 0: beyond 64 KiB, the frame says how long it is */
+}
+
+static int read_ip6(pp_split *s, uint32_t length, extent *d)
+{
+    const uint8_t *ip = s->frame + s->l3;
+    if (length - s->l3 < IP6_LEN)
         return -EINVAL;
-    }
-    s->is_udp = protocol == IPPROTO_UDP;
-    if ((type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp || (!s->is_udp && protocol != IPPROTO_TCP) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) || l4 > end ||
-        end - l4 < (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN) || !are_framings_right(&s->encap, frame, length, end))
+    uint32_t payload = pp_get16(ip + IP6_PAYLOAD);
+    int rc = pp_ip6_walk(s->frame, length, s->l3, &d->l4, &d->protocol, &d->has_jumbo);
+    if (rc < 0)
+        return rc;
+    if (payload == 0 && d->has_jumbo)
+        payload = pp_get32(ip + IP6_LEN + PP_JUMBO - 4);
+    if (payload > length - s->l3 - IP6_LEN)
         return -EINVAL;
-    header = s->is_udp ? UDP_LEN : (frame[l4 + TCP_OFFSET] >> 4) * 4u;
-    if (header < UDP_LEN || (!s->is_udp && header < TCP_LEN) || header >= end - l4)
-        return -EINVAL;
-    uint32_t field = l4 + (s->is_udp ? UDP_SUM : TCP_SUM);
-    if (v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        if (v->csum_start != l4 || v->csum_start + v->csum_offset != field)
-            return -EINVAL;
-    } else if (s->is_udp && s->version == 4 && pp_get16(frame + field) == 0) {
-        s->no_sum = 1;
-    } else {
+    d->end = payload ? s->l3 + IP6_LEN + payload : length;
+    return 0;
+}
+
+/* Is the transport what the virtio-net header says, whole and within the packet? */
+static int is_transport_right(const pp_split *s, const extent *d, uint8_t gso_type)
+{
+    if (d->protocol != (s->is_udp ? IPPROTO_UDP : IPPROTO_TCP) || (gso_type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp)
+        return 0;
+    if ((gso_type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) ||
+        (gso_type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6))
+        return 0;
+    return d->l4 <= d->end && d->end - d->l4 >= (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN);
+}
+
+/* Does the virtio-net header name the checksum field of that transport, or may there be none? */
+static int find_field(pp_split *s, const extent *d, const pp_vnet *v, uint32_t field)
+{
+    if (pp_needs_csum(v))
+        return v->csum_start == d->l4 && v->csum_start + v->csum_offset == (int)field ? 0 : -EINVAL;
+    if (!s->is_udp || s->version != 4 || pp_get16(s->frame + field) != 0)
         return -EINVAL; /* a complete sum over the whole: nothing to derive the segments' from */
-    }
-    s->l3 = l3;
-    s->l4 = l4;
-    s->head_length = l4 + header;
-    s->payload_at = l4 + header;
-    s->payload = end - s->payload_at;
+    s->no_sum = 1;
+    return 0;
+}
+
+/* Lengths and offsets of the segments; outermost, network: of the frame's first IP header, and what lies before it. */
+static int set_up(pp_split *s, const extent *d, const pp_vnet *v, uint32_t outermost, uint32_t network, uint32_t mtu)
+{
+    uint32_t header = s->is_udp ? UDP_LEN : (s->frame[d->l4 + TCP_OFFSET] >> 4) * 4u;
+    if (header < (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN) || header >= d->end - d->l4)
+        return -EINVAL;
+    uint32_t field = d->l4 + (s->is_udp ? UDP_SUM : TCP_SUM), whole = d->end - d->l4;
+    int rc = find_field(s, d, v, field);
+    if (rc < 0)
+        return rc;
+    s->l4 = d->l4;
+    s->head_length = s->payload_at = d->l4 + header;
+    s->payload = d->end - s->payload_at;
     s->payload_size = v->gso_size;
-    leave_jumbo_headers_out(s, has_jumbo);
+    leave_jumbo_headers_out(s, d->has_jumbo);
     if (s->head_length > PP_SPLIT_HEAD)
         return -EMSGSIZE;
     uint32_t room = s->head_length - network;
@@ -198,11 +202,33 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
     if (!is_sayable(s, outermost, largest))
         return -EINVAL;
     /* the seed holds the length of the whole datagram; each segment has its own */
-    uint32_t whole = end - l4;
-    s->seed = pp_fold((uint64_t)pp_load16(frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
+    s->seed = pp_fold((uint64_t)pp_load16(s->frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
                       (uint16_t)~pp_wire16((uint16_t)(whole >> 16)));
     s->count = (s->payload + s->payload_size - 1) / s->payload_size;
     return (int)s->count;
+}
+
+int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu)
+{
+    uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+    extent d = { 0 };
+    *s = (pp_split){ .frame = frame };
+    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 && type != VIRTIO_NET_HDR_GSO_UDP_L4)
+        return -EOPNOTSUPP;
+    if (v->gso_size == 0 || l3 > length || length - l3 < IP4_LEN)
+        return -EINVAL;
+    int found = find_around(&s->encap, frame, length, v, l3);
+    if (found < 0)
+        return found;
+    s->l3 = (uint32_t)found;
+    s->version = frame[s->l3] >> 4;
+    int rc = s->version == 4 ? read_ip4(s, length, &d) : s->version == 6 ? read_ip6(s, length, &d) : -EINVAL;
+    if (rc < 0)
+        return rc;
+    s->is_udp = d.protocol == IPPROTO_UDP;
+    if (!is_transport_right(s, &d, type) || !are_framings_right(&s->encap, frame, length, d.end))
+        return -EINVAL;
+    return set_up(s, &d, v, l3, pp_after_tags(frame, l3), mtu);
 }
 
 int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)

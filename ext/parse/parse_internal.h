@@ -67,6 +67,14 @@ static inline void pp_fragment(pp_packet *p, const pp_cursor *c)
         p->flags |= PP_PKT_FRAGMENT;
 }
 
+/* May a length field of 0 mean "as long as the frame"?  Beyond 64 KiB the field cannot hold the length (BIG TCP); captures
+ * of segmentation offload have it too, and no frame of a network carries 0. */
+static inline int pp_is_super_frame(const pp_packet *p, uint32_t span)
+{
+    return (p->flags & PP_PKT_SUPER_FRAME) || span > UINT16_MAX ||
+           (!(p->flags & PP_PKT_METADATA) && span > ETH_DATA_LEN);
+}
+
 /* Narrow the cursor to end (never widens it). */
 static inline void pp_bound(const pp_packet *p, pp_cursor *c, uint32_t end)
 {
@@ -167,6 +175,8 @@ static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
 }
 
 /* What follows at the cursor, which is theirs to move. */
+/* The first byte of a frame, by its link type. */
+void pp_parse_link(pp_packet *p, pp_cursor *c);
 void pp_parse_ethernet(pp_packet *p, pp_cursor *c);
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type);
 void pp_parse_mpls(pp_packet *p, pp_cursor *c);
@@ -186,6 +196,20 @@ static inline int pp_parse_by_version(pp_packet *p, pp_cursor *c)
         return 0;
     return 1;
 }
+/* Step into a tunnel: everything found from here on is one deeper. */
+static inline int pp_descend(pp_cursor *c, uint32_t header)
+{
+    if (c->depth + 1u >= PP_MAX_DEPTH || c->at + header > c->end)
+        return 0;
+    c->at += header;
+    c->depth++;
+    c->cut |= c->fragment;
+    return 1;
+}
+
+/* What UDP between these ports carries, if that is a tunnel. */
+void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
+void pp_parse_gre(pp_packet *p, pp_cursor *c);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 
