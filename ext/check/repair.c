@@ -7,6 +7,7 @@
 #include "check/repair.h"
 
 #include "check/classify.h"
+#include "check/tally.h"
 #include "check/verify.h"
 #include "offload/partial_csum.h"
 #include "sum/bytes.h"

@@ -74,20 +74,18 @@ uint16_t pp_ring_link(uint16_t hatype)
     }
 }
 
-static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns,
-                uint16_t flags, uint16_t link, uint16_t tpid, uint16_t tci)
+static inline void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns,
+                       uint16_t flags, uint16_t link, uint16_t tpid, uint16_t tci)
 {
-    uint32_t i = b->count++;
-    b->data[i] = frame;
-    b->caplen[i] = caplen;
-    b->wirelen[i] = wirelen;
-    b->time_ns[i] = time_ns;
-    b->number[i] = ++r->number;
-    b->flags[i] = flags;
-    b->link[i] = link;
-    b->vlan_tpid[i] = tpid;
-    b->vlan_tci[i] = tci;
-    b->interface[i] = 0;
+    pp_batch_append(b, &(pp_arrival){ .data = frame,
+                                      .caplen = caplen,
+                                      .wirelen = wirelen,
+                                      .time_ns = time_ns,
+                                      .number = ++r->number,
+                                      .flags = flags,
+                                      .link = link,
+                                      .vlan_tpid = tpid,
+                                      .vlan_tci = tci });
 }
 
 /* Ask for memory ahead of the packet that is looked at.  All of it was just written by another processor, whose cache it has

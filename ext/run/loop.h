@@ -15,6 +15,8 @@
 
 #include <pktmend/stage.h>
 
+#include "check/tally.h"
+
 #pragma GCC visibility push(default)
 
 #define PP_ERRNOS 160u

@@ -9,9 +9,9 @@ privilege to read them.
 
 from pktmend._core.sums import checksum, crc32c, kernel_address, kernels, self_test, use_kernel  # isort: split
 
-from pktmend._core.batch import Batch
+from pktmend._core.batch import Batch, batch_layout
 from pktmend._core.conversations import WAY_FIELDS, WAY_KINDS, Conversations
-from pktmend._core.engine import ABI, SIZES
+from pktmend._core.engine import ABI, words
 from pktmend._core.frames import batch_of, inspect
 from pktmend._core.loop import Loop, run_together
 from pktmend._core.samples import Sampler, Spool
@@ -19,8 +19,8 @@ from pktmend._core.sinks import CopySink, EmitSink, NullSink, PythonSink, Sink, 
 from pktmend._core.sources import CaptureSource, PacketFilter, RingSource, Source, link_of
 from pktmend._core.stages import (
     CAPSULE,
-    CYTHON_CAPSULE,
     NativeStage,
+    capsule_stage,
     classify_stage,
     count_stage,
     drop_corrupt_stage,
@@ -35,8 +35,6 @@ __all__ = [
     "ABI",
     "CAPSULE",
     "CHECK_FORMAT",
-    "CYTHON_CAPSULE",
-    "SIZES",
     "WAY_FIELDS",
     "WAY_KINDS",
     "Batch",
@@ -56,7 +54,9 @@ __all__ = [
     "Source",
     "Spool",
     "WriterSink",
+    "batch_layout",
     "batch_of",
+    "capsule_stage",
     "checksum",
     "classify_stage",
     "count_stage",
@@ -73,4 +73,5 @@ __all__ = [
     "time_stage",
     "use_kernel",
     "verify_stage",
+    "words",
 ]

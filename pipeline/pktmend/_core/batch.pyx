@@ -1,6 +1,10 @@
-"""Packets in parallel columns: the memory of a pp_batch."""
+"""Packets in parallel columns: the memory of a pp_batch, and what Python sees of it.
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+The columns are those of PP_COLUMNS in <pktmend/stage.h>; none is named here.
+"""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from pktmend._core.engine cimport *
@@ -9,6 +13,7 @@ from pktmend.stage cimport *
 
 from pktmend._core import views
 from pktmend.errors import ConfigError
+from pktmend.records import Layer
 
 
 cdef class Batch(Exporter):
@@ -20,153 +25,92 @@ cdef class Batch(Exporter):
     """
 
     def __cinit__(self, uint32_t capacity):
-        cdef pp_batch *b = &self.c
         if capacity == 0:
             raise ConfigError("a batch needs a capacity above 0")
-        b.abi = PP_ABI
-        b.capacity = capacity
-        b.data = <uint8_t **>calloc(capacity, sizeof(void *))
-        b.caplen = <uint32_t *>calloc(capacity, 4)
-        b.wirelen = <uint32_t *>calloc(capacity, 4)
-        b.time_ns = <uint64_t *>calloc(capacity, 8)
-        b.number = <uint64_t *>calloc(capacity, 8)
-        b.flags = <uint16_t *>calloc(capacity, 2)
-        b.link = <uint16_t *>calloc(capacity, 2)
-        b.vlan_tpid = <uint16_t *>calloc(capacity, 2)
-        b.vlan_tci = <uint16_t *>calloc(capacity, 2)
-        b.interface = <uint32_t *>calloc(capacity, 4)
-        b.l3 = <uint16_t *>calloc(capacity, 2)
-        b.l4 = <uint16_t *>calloc(capacity, 2)
-        b.version = <uint8_t *>calloc(capacity, 1)
-        b.protocol = <uint8_t *>calloc(capacity, 1)
-        b.status = <uint8_t *>calloc(capacity, 1)
-        b.cause = <uint8_t *>calloc(capacity, 1)
-        b.check_first = <uint32_t *>calloc(capacity, 4)
-        b.check_count = <uint8_t *>calloc(capacity, 1)
-        # touched only as far as it is used: the bound costs address space, not memory
-        b.checks = <pp_check *>calloc(<size_t>capacity * PP_CHECKS_PER_PACKET, sizeof(pp_check))
-        b.verdict = <uint8_t *>calloc(capacity, 1)
-        b.drop = <uint8_t *>calloc(capacity, 1)
-        for p in (<uintptr_t>b.data, <uintptr_t>b.caplen, <uintptr_t>b.wirelen, <uintptr_t>b.time_ns, <uintptr_t>b.number,
-                  <uintptr_t>b.flags, <uintptr_t>b.link, <uintptr_t>b.vlan_tpid, <uintptr_t>b.vlan_tci,
-                  <uintptr_t>b.interface, <uintptr_t>b.l3, <uintptr_t>b.l4, <uintptr_t>b.version,
-                  <uintptr_t>b.protocol, <uintptr_t>b.status, <uintptr_t>b.cause, <uintptr_t>b.check_first,
-                  <uintptr_t>b.check_count, <uintptr_t>b.checks, <uintptr_t>b.verdict, <uintptr_t>b.drop):
-            if p == 0:
-                raise MemoryError
+        if pp_batch_init(&self.c, capacity) < 0:
+            raise MemoryError
 
     def __dealloc__(self):
-        cdef pp_batch *b = &self.c
-        free(b.data); free(b.caplen); free(b.wirelen); free(b.time_ns); free(b.number); free(b.flags); free(b.link)
-        free(b.vlan_tpid); free(b.vlan_tci); free(b.interface); free(b.l3); free(b.l4); free(b.version)
-        free(b.protocol); free(b.status); free(b.cause); free(b.check_first); free(b.check_count); free(b.checks)
-        free(b.verdict); free(b.drop)
+        pp_batch_free(&self.c)
+        free(self.endpoints)
 
     def __len__(self):
         return self.c.count
 
+    def __repr__(self):
+        return f"<Batch of {self.c.count} packet{'' if self.c.count == 1 else 's'}, capacity {self.c.capacity}>"
+
     @property
     def capacity(self):
+        """Packets that find room."""
         return self.c.capacity
 
-    cdef object view(self, void *at, Py_ssize_t count, Py_ssize_t size, bytes format, bint readonly=True):
+    cdef object view(self, void *at, Py_ssize_t count, Py_ssize_t size, bytes format, bint readonly=True,
+                     Py_ssize_t width=0):
+        """*count* elements of *size* bytes; with *width*, as many bytes in a row."""
         cdef _View v = _View.__new__(_View)
         v.batch, v.at, v.format, v.readonly = self, at, format, readonly
-        v.shape[0], v.strides[0] = count, size
+        v.shape[0], v.strides[0], v.dimensions = count, size, 1
+        if width:
+            v.shape[1], v.strides[1], v.strides[0], v.dimensions = width, size, width * size, 2
         return memoryview(v)
 
     @property
-    def caplen(self):
-        return self.view(self.c.caplen, self.c.count, 4, b"I")
-
-    @property
-    def wirelen(self):
-        return self.view(self.c.wirelen, self.c.count, 4, b"I")
-
-    @property
-    def time_ns(self):
-        return self.view(self.c.time_ns, self.c.count, 8, b"Q")
-
-    @property
-    def number(self):
-        return self.view(self.c.number, self.c.count, 8, b"Q")
-
-    @property
-    def flags(self):
-        return self.view(self.c.flags, self.c.count, 2, b"H")
-
-    @property
-    def link(self):
-        return self.view(self.c.link, self.c.count, 2, b"H")
-
-    @property
-    def vlan_tpid(self):
-        return self.view(self.c.vlan_tpid, self.c.count, 2, b"H")
-
-    @property
-    def vlan_tci(self):
-        return self.view(self.c.vlan_tci, self.c.count, 2, b"H", False)
-
-    @property
-    def interface(self):
-        return self.view(self.c.interface, self.c.count, 4, b"I")
-
-    @property
-    def l3(self):
-        return self.view(self.c.l3, self.c.count, 2, b"H")
-
-    @property
-    def l4(self):
-        return self.view(self.c.l4, self.c.count, 2, b"H")
-
-    @property
-    def version(self):
-        return self.view(self.c.version, self.c.count, 1, b"B")
-
-    @property
-    def protocol(self):
-        return self.view(self.c.protocol, self.c.count, 1, b"B")
-
-    @property
-    def status(self):
-        return self.view(self.c.status, self.c.count, 1, b"B")
-
-    @property
-    def cause(self):
-        return self.view(self.c.cause, self.c.count, 1, b"B")
-
-    @property
-    def verdict(self):
-        return self.view(self.c.verdict, self.c.count, 1, b"B", False)
-
-    @property
-    def check_first(self):
-        return self.view(self.c.check_first, self.c.count, 4, b"I")
-
-    @property
-    def check_count(self):
-        return self.view(self.c.check_count, self.c.count, 1, b"B")
-
-    @property
     def checks(self):
-        """All packets' checks as one structured array (28 octets each, see pp_check in <pktmend/stage.h>)."""
+        """All packets' checks as one structured array (28 bytes each, see pp_check in <pktmend/stage.h>)."""
         return self.view(self.c.checks, self.c.checks_used, sizeof(pp_check), views.CHECK_FORMAT.encode())
 
+    cdef uint8_t *locate(self, Py_ssize_t offset) except NULL:
+        """Where the endpoints begin, *offset* bytes a packet in; worked out at the first look in a call."""
+        cdef size_t capacity = self.c.capacity
+        cdef uint8_t *at
+        if self.endpoints == NULL:
+            self.endpoints = <uint8_t *>calloc(capacity, ENDPOINTS_LEN)
+            if self.endpoints == NULL:
+                raise MemoryError
+        if not (self.located and self.located_fill == self.c.fills and self.located_call == self.call):
+            at = self.endpoints
+            with nogil:
+                pp_endpoints(&self.c, at, at + capacity * DST, <uint16_t *>(at + capacity * SPORT),
+                             <uint16_t *>(at + capacity * DPORT))
+            self.located, self.located_fill, self.located_call = True, self.c.fills, self.call
+        return self.endpoints + capacity * offset
+
+    @property
+    def src(self):
+        """Source addresses, 16 bytes each, IPv4 in the first four; zero where there is none.  After verify."""
+        return self.view(self.locate(SRC), self.c.count, 1, b"B", True, PP_ADDRESS_LEN)
+
+    @property
+    def dst(self):
+        """Destination addresses, as src."""
+        return self.view(self.locate(DST), self.c.count, 1, b"B", True, PP_ADDRESS_LEN)
+
+    @property
+    def sport(self):
+        """Source ports of TCP, UDP, UDP-Lite, SCTP and DCCP; zero where there is none.  After verify."""
+        return self.view(self.locate(SPORT), self.c.count, sizeof(uint16_t), b"H")
+
+    @property
+    def dport(self):
+        """Destination ports, as sport."""
+        return self.view(self.locate(DPORT), self.c.count, sizeof(uint16_t), b"H")
+
     def frame(self, Py_ssize_t i):
-        """Return the captured octets of packet *i*, writable, without a copy."""
+        """Return the captured bytes of packet *i*, writable, without a copy."""
         if not 0 <= i < self.c.count:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         self.open(i)
         return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
 
     def octets(self, Py_ssize_t i, uint32_t limit=0xffffffff):
-        """Return a copy of the captured octets of packet *i*, *limit* at most: to read, and nothing is judged again."""
+        """Return a copy of the captured bytes of packet *i*, *limit* at most: to read, and nothing is judged again."""
         if not 0 <= i < self.c.count:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         return (<char *>self.c.data[i])[:min(limit, self.c.caplen[i])]
 
     cdef uint32_t head(self, Py_ssize_t i) noexcept:
-        """Octets before packet *i* that belong to it."""
+        """Bytes before packet *i* that belong to it."""
         return PP_VNET_LEN if self.c.flags[i] & PP_PKT_VNET else 0
 
     cdef int open(self, Py_ssize_t i) except -1:
@@ -177,7 +121,7 @@ cdef class Batch(Exporter):
         return 0
 
     def vnet(self, Py_ssize_t i):
-        """Return the ten octets of virtio-net header before packet *i*, writable, or None where the source gives none."""
+        """Return the ten bytes of virtio-net header before packet *i*, writable, or None where the source gives none."""
         if not 0 <= i < self.c.count:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         if not self.c.flags[i] & PP_PKT_VNET:
@@ -192,21 +136,21 @@ cdef class Batch(Exporter):
         return [make_check(&self.c.checks[self.c.check_first[i] + j]) for j in range(self.c.check_count[i])]
 
     def layers_of(self, Py_ssize_t i):
-        """Return (l3, l4, version, protocol) of each IP header of packet *i*, outermost first, quoted ones left out."""
-        cdef pp_layer layers[8]
+        """Return the Layer of each IP header of packet *i*, outermost first, quoted ones left out."""
+        cdef pp_layer layers[PP_MAX_DEPTH]
         cdef unsigned int n
         if not 0 <= i < self.c.count:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
         n = pp_layers_of(&self.c, <uint32_t>i, layers)
-        return [(layers[j].l3, layers[j].l4, layers[j].version, layers[j].protocol) for j in range(n)]
+        return [Layer(layers[j].l3, layers[j].l4, layers[j].version, layers[j].protocol) for j in range(n)]
 
     def fingerprints(self):
         """Return 64 bits for each packet that stay the same whatever a hop rewrites of its headers; 0: no IP packet."""
-        cdef bytearray octets = bytearray(self.c.count * 8)
-        cdef uint64_t *out = <uint64_t *><char *>octets
+        cdef bytearray prints = bytearray(self.c.count * sizeof(uint64_t))
+        cdef uint64_t *out = <uint64_t *><char *>prints
         with nogil:
             pp_fingerprints(&self.c, out)
-        return memoryview(octets).cast("Q")
+        return memoryview(prints).cast("Q")
 
     cdef pp_select selection(self, status, cause, version, protocol, port, flags):
         cdef pp_select s
@@ -222,7 +166,7 @@ cdef class Batch(Exporter):
               flags=0):
         """Return the indices of the packets that still pass and match all that is given."""
         cdef pp_select s = self.selection(status, cause, version, protocol, port, flags)
-        cdef uint32_t *found = <uint32_t *>calloc(self.c.count + 1, 4)
+        cdef uint32_t *found = <uint32_t *>calloc(self.c.count + 1, sizeof(uint32_t))
         cdef uint32_t n, i
         if found == NULL:
             raise MemoryError
@@ -236,8 +180,66 @@ cdef class Batch(Exporter):
               flags=0):
         """Give a verdict to the packets that still pass and match all that is given; return how many."""
         cdef pp_select s = self.selection(status, cause, version, protocol, port, flags)
-        return pp_mark(&self.c, &s, verdict, 1 if verdict else 0)
+        return pp_mark(&self.c, &s, verdict, PP_DROP_STAGE if verdict else PP_DROP_NONE)
 
-    def _release_check(self):
+    cdef int require_no_views(self) except -1:
+        """Before its memory becomes another's."""
         if self.exports:
             raise BufferError(f"{self.exports} view(s) of the batch are still alive; copy what is to be kept")
+        return 0
+
+
+cdef enum:  # of an element of each endpoint column, per packet: where it begins; and the bytes of all
+    SRC = 0
+    DST = PP_ADDRESS_LEN
+    SPORT = 2 * PP_ADDRESS_LEN
+    DPORT = SPORT + sizeof(uint16_t)
+    ENDPOINTS_LEN = DPORT + sizeof(uint16_t)
+
+
+cdef class _Column:
+    """A column as an attribute of Batch."""
+    def __get__(self, batch, kind):
+        cdef Batch b
+        cdef const pp_column *column = self.column
+        if batch is None:
+            return self
+        b = batch
+        return b.view((<void **>(<char *>&b.c + column.offset))[0], b.c.count, column.size, COLUMN_FORMAT[column.size],
+                      column.access != PP_COLUMN_WRITE)
+
+    def __set__(self, batch, value):
+        raise AttributeError(f"a column is not replaced: write to elements of batch.{self.__name__}, if it may be written")
+
+
+cdef dict COLUMN_FORMAT = {sizeof(uint8_t): b"B", sizeof(uint16_t): b"H", sizeof(uint32_t): b"I", sizeof(uint64_t): b"Q"}
+
+cdef extern from "Python.h":
+    ctypedef struct column_type "PyTypeObject":
+        PyObject *tp_dict
+    void PyType_Modified(column_type *)
+
+
+cdef int add_columns() except -1:
+    """Make an attribute of every column, as Cython does of an assignment in the body of a class."""
+    cdef column_type *batch_type = <column_type *>Batch
+    cdef _Column attribute
+    for i in range(pp_column_count):
+        if pp_columns[i].access == PP_COLUMN_HIDDEN:
+            continue
+        attribute = _Column.__new__(_Column)
+        attribute.column, attribute.__name__ = &pp_columns[i], pp_columns[i].name.decode()
+        (<dict>batch_type.tp_dict)[attribute.__name__] = attribute
+    PyType_Modified(batch_type)
+    return 0
+
+
+add_columns()
+
+
+def batch_layout():
+    """Return (size of pp_batch, [(member, offset, size of it or of an element, is it a column?), ...])."""
+    members = [(pp_heads[i].name.decode(), pp_heads[i].offset, pp_heads[i].size, False) for i in range(pp_head_count)]
+    members += [(pp_columns[i].name.decode(), pp_columns[i].offset, pp_columns[i].size, True)
+                for i in range(pp_column_count)]
+    return sizeof(pp_batch), members

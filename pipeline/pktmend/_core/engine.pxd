@@ -23,6 +23,45 @@ cdef extern from "pktmend/sum.h" nogil:
 cdef extern from "sum/bytes.h" nogil:
     uint16_t pp_wire16(uint16_t value) noexcept
 
+cdef extern from "check/tally.h" nogil:
+    enum: PP_OUTCOMES
+    ctypedef struct pp_tally:
+        uint64_t packets, octets, truncated, malformed, super_frames
+        uint64_t status[PP_STATUSES]
+        uint64_t checks[PP_PROTOS][PP_OUTCOMES]
+        uint64_t repaired[PP_CAUSES]
+        uint64_t claimed_valid, finished, split
+
+cdef extern from "io/batch.h" nogil:
+    int pp_batch_init(pp_batch *, uint32_t) noexcept
+    void pp_batch_free(pp_batch *) noexcept
+    void pp_batch_fresh(pp_batch *) noexcept
+    enum: PP_COLUMN_HIDDEN, PP_COLUMN_WRITE
+    ctypedef struct pp_column:
+        const char *name
+        size_t offset
+        uint32_t size, access
+    const pp_column pp_columns[]
+    const size_t pp_column_count
+    const pp_column pp_heads[]
+    const size_t pp_head_count
+    ctypedef struct pp_word:
+        const char *kind
+        const char *word
+        int value
+    const pp_word pp_words[]
+    const size_t pp_word_count
+    ctypedef struct pp_arrival:
+        uint8_t *data
+        uint32_t caplen, wirelen
+        uint64_t number
+        uint16_t flags, link, vlan_tpid, vlan_tci
+    void pp_batch_append(pp_batch *, const pp_arrival *) noexcept
+
+cdef extern from "parse/endpoints.h" nogil:
+    enum: PP_ADDRESS_LEN
+    void pp_endpoints(const pp_batch *, uint8_t *, uint8_t *, uint16_t *, uint16_t *) noexcept
+
 cdef extern from "check/verify.h" nogil:
     enum: PP_VERIFY_EXPECTED
     enum: PP_VERIFY_AT_WIRE

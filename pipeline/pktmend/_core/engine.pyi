@@ -3,4 +3,5 @@
 from typing import Final
 
 ABI: Final[int]
-SIZES: Final[dict[str, int]]
+
+def words() -> dict[str, dict[str, int]]: ...

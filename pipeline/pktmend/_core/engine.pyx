@@ -13,7 +13,13 @@ from pktmend.stage cimport *
 from pktmend.errors import OSFailure
 
 ABI = PP_ABI
-SIZES = {"statuses": PP_STATUSES, "causes": PP_CAUSES, "reasons": PP_REASONS, "protos": PP_PROTOS, "drops": PP_DROPS}
+
+def words():
+    """Return the words of <pktmend/stage.h> as {kind: {word: number}}: PP_STATUS_GOOD is words()["STATUS"]["GOOD"]."""
+    found = {}
+    for i in range(pp_word_count):
+        found.setdefault(pp_words[i].kind.decode(), {})[pp_words[i].word.decode()] = pp_words[i].value
+    return found
 
 
 cdef int raise_for_errno(int rc, str what) except -1:

@@ -6,6 +6,7 @@ from typing_extensions import Buffer
 
 from pktmend._core.batch import Batch
 from pktmend._core.views import Check
+from pktmend.records import Inspected
 
 def batch_of(
     frames: Sequence[Buffer],
@@ -26,4 +27,4 @@ def inspect(
     wirelen: int | None = None,
     expected: bool = True,
     at_wire: bool = False,
-) -> tuple[int, int, list[Check]]: ...
+) -> Inspected[Check]: ...

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from libc.errno cimport EIO
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 
@@ -48,14 +49,14 @@ cdef int run_python(pp_batch *b, void *context) noexcept with gil:
         try:
             stage.call(batch)
         except BaseException as error:
-            rc = -5
+            rc = -EIO
             stage.fail(error)
         if rc == 0 and batch.fresh:
-            rc = -5
+            rc = -EIO
             stage.fail(BufferError(f"{batch.fresh} view(s) of the batch are still alive; copy what is to be kept"))
     except BaseException as error:  # while an error was put into words
         stage.error = error
-        rc = -5
+        rc = -EIO
     if stage.guard != NULL:
         stage.guard.edited = batch.opened
     return rc

@@ -10,12 +10,14 @@ from pktmend._core.engine cimport *
 from pktmend._core.stages cimport stage_on
 from pktmend._core.views cimport make_check
 
+from pktmend.enums import Cause, PacketFlag
+from pktmend.records import BadFlow, Flow, SampledPacket
 
-cdef tuple talk_tuple(const pp_talk *t):
-    """(version, protocol, source address octets, target address octets, source port, target port)"""
+
+cdef object flow_of(const pp_talk *t):
     cdef Py_ssize_t size = 16 if t.version == 6 else 4
-    return (t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
-            t.source_port, t.target_port)
+    return Flow(t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
+                t.source_port, t.target_port)
 
 
 cdef class Sampler:
@@ -35,7 +37,7 @@ cdef class Sampler:
         return stage_on(pp_stage_sample, "sample", self.c, self)
 
     def take(self):
-        """Return (talk, time_ns, caplen, wirelen, flags, cause, checks) of each packet kept since the last call."""
+        """Return each packet kept since the last call."""
         cdef pp_sampled *kept = <pp_sampled *>calloc(PP_SAMPLE_MOST, sizeof(pp_sampled))
         cdef uint32_t i, n
         if kept == NULL:
@@ -43,14 +45,15 @@ cdef class Sampler:
         try:
             with nogil:
                 n = pp_sample_take(self.c, kept)
-            return [(talk_tuple(&kept[i].talk), kept[i].time_ns, kept[i].caplen, kept[i].wirelen, kept[i].flags,
-                     kept[i].cause, [make_check(&kept[i].checks[j]) for j in range(kept[i].check_count)])
+            return [SampledPacket(flow_of(&kept[i].talk), kept[i].time_ns, kept[i].caplen, kept[i].wirelen,
+                                  PacketFlag(kept[i].flags), Cause(kept[i].cause),
+                                  [make_check(&kept[i].checks[j]) for j in range(kept[i].check_count)])
                     for i in range(n)]
         finally:
             free(kept)
 
     def flows(self, uint32_t most):
-        """Return (talk, packets, over, last_ns, cause) of the *most* flows with most bad packets, the heaviest first."""
+        """Return the *most* flows with most bad packets, the heaviest first."""
         cdef pp_bad_flow *found = <pp_bad_flow *>calloc(most + 1, sizeof(pp_bad_flow))
         cdef uint32_t i, n
         if found == NULL:
@@ -58,8 +61,8 @@ cdef class Sampler:
         try:
             with nogil:
                 n = pp_sample_flows(self.c, found, most)
-            return [(talk_tuple(&found[i].talk), found[i].packets, found[i].over, found[i].last_ns, found[i].cause)
-                    for i in range(n)]
+            return [BadFlow(flow_of(&found[i].talk), found[i].packets, found[i].over, found[i].last_ns,
+                            Cause(found[i].cause)) for i in range(n)]
         finally:
             free(found)
 

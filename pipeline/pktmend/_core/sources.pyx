@@ -27,7 +27,7 @@ cdef class Source:
     cdef int attach(self, Batch batch) except -1:
         """Fill *batch* from now on; BufferError while a view of the one before is alive."""
         self.detach()
-        batch._release_check()
+        batch.require_no_views()
         self.batch, batch.owner = batch, self.memory
         return 0
 
@@ -36,7 +36,7 @@ cdef class Source:
         if self.running:
             raise ConfigError("a pipeline still runs on this source; stop it and wait first")
         if batch is not None and batch.owner is self.memory:  # else another source fills it now
-            batch._release_check()
+            batch.require_no_views()
             batch.c.count = 0
             batch.owner = None
         self.batch = None
@@ -114,7 +114,7 @@ cdef class RingSource(Source):
         cdef int n
         if self.ring.map == NULL:
             raise ConfigError("the ring is closed")
-        batch._release_check()
+        batch.require_no_views()
         if batch.c.capacity < self.capacity:
             raise ConfigError(f"a batch of capacity {batch.c.capacity} for a ring that needs {self.capacity}")
         if self.batch is not batch or batch.owner is not self.memory:
@@ -125,7 +125,7 @@ cdef class RingSource(Source):
 
     def release(self, Batch batch not None):
         """Hand what the last next() gave back to the kernel.  BufferError while a view of it is alive."""
-        batch._release_check()
+        batch.require_no_views()
         batch.c.count = 0
         if self.ring.map != NULL:
             pp_ring_release(&self.ring)

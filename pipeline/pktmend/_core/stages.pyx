@@ -1,7 +1,7 @@
 """Stages in C: the engine's own, and the wrapper around a user's."""
 
 import os
-from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.stdint cimport uint32_t, uintptr_t
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -12,8 +12,7 @@ from pktmend.stage cimport *
 
 from pktmend.errors import ConfigError, StageError
 
-CAPSULE = "pktmend.stage/1"
-CYTHON_CAPSULE = "int (pp_batch *, void *)"  # the name that Cython gives to an exported function of this type
+CAPSULE = PKTMEND_CAPSULE.decode()
 
 
 cdef class NativeStage:
@@ -26,6 +25,7 @@ cdef class NativeStage:
         if self.run == pp_stage_classify:
             flow = _Flow()  # outside of a pipeline the batch is all that there is to know
             context = flow.c
+        batch.located = False  # it may verify
         with nogil:
             rc = self.run(&batch.c, context)
         if rc < 0:
@@ -101,22 +101,36 @@ def time_stage(NativeStage stage not None, Batch batch not None, uint32_t calls)
     return (end.tv_sec - start.tv_sec) * 1_000_000_000 + (end.tv_nsec - start.tv_nsec)
 
 
-def native_stage(address, name, context=0, keep=None):
-    """Wrap the function at *address* (a uintptr_t, or a PyCapsule named as a stage's); keep: what owns it."""
+cdef NativeStage user_stage(pp_stage_fn run, str name, abi, size, uintptr_t context, keep):
+    """A user's function, if it was built for this pp_batch: not called, and refused by name, if it was not."""
     cdef NativeStage s = NativeStage.__new__(NativeStage)
-    cdef const char *capsule
-    if isinstance(address, int):
-        s.run = <pp_stage_fn><uintptr_t>address
-    elif PyCapsule_CheckExact(address):
-        capsule = PyCapsule_GetName(address)
-        found = None if capsule == NULL else (<bytes>capsule).decode()
-        if found not in (CAPSULE, CYTHON_CAPSULE):
-            raise ConfigError(f"a stage's PyCapsule is named {CAPSULE!r} or, by Cython, {CYTHON_CAPSULE!r}, not {found!r}")
-        s.run = <pp_stage_fn>PyCapsule_GetPointer(address, capsule)
-    else:
-        raise ConfigError(f"{address!r} is neither an address nor a PyCapsule")
-    if s.run == NULL:
-        raise ConfigError("a native stage at address 0")
-    s.context = <void *><uintptr_t>context
-    s.name, s.keep = name, keep
+    if abi != PP_ABI:
+        raise ConfigError(f"stage {name} was built for ABI {abi} of <pktmend/stage.h>, this is ABI {PP_ABI}",
+                          "build it again with the header in pktmend.include_dir()")
+    if size > sizeof(pp_batch):
+        raise ConfigError(f"stage {name} was built for a pp_batch of {size} bytes; this pktmend's has {sizeof(pp_batch)}",
+                          "it needs a newer pktmend, or to be built again with the header of this one")
+    if run == NULL:
+        raise ConfigError(f"stage {name} has no function")
+    s.run, s.context, s.name, s.keep = run, <void *>context, name, keep
     return s
+
+
+def native_stage(uintptr_t address, str name, *, abi, size, uintptr_t context=0, keep=None):
+    """Wrap the function at *address*, built for *abi* and a pp_batch of *size* bytes; keep: what owns it."""
+    return user_stage(<pp_stage_fn>address, name, abi, size, context, keep)
+
+
+def capsule_stage(capsule, str name, *, uintptr_t context=0):
+    """Wrap the pktmend_stage in a PyCapsule, whose name says for which ABI it was built."""
+    cdef const char *found = PyCapsule_GetName(capsule)
+    cdef const pktmend_stage *stage
+    called = "" if found == NULL else found.decode()
+    prefix, _, abi = called.rpartition("/")
+    if f"{prefix}/" != PKTMEND_CAPSULE_PREFIX.decode() or not abi.isdecimal():
+        raise ConfigError(f"a stage's PyCapsule is named {CAPSULE!r}, not {called!r}",
+                          "PKTMEND_CAPSULE in C; stage_capsule() in Cython, from pktmend.stage")
+    if called != CAPSULE:
+        return user_stage(NULL, name, int(abi), 0, 0, None)  # which says so
+    stage = <const pktmend_stage *>PyCapsule_GetPointer(capsule, found)
+    return user_stage(stage.run, name, stage.abi, stage.size, context, capsule)

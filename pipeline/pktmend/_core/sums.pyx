@@ -2,11 +2,13 @@
 
 import os
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.errno cimport EOPNOTSUPP
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from pktmend._core.engine cimport *
 
 from pktmend.errors import ConfigError
+from pktmend.records import Kernel
 
 
 def checksum(data, initial=0):
@@ -41,11 +43,11 @@ def crc32c(data, initial=0):
 
 
 def kernels():
-    """Return (name, supported, active) of every SIMD kernel compiled in, the slowest first."""
+    """Return every SIMD kernel compiled in, the slowest first."""
     cdef size_t count = 0
     cdef const pp_kernel *all_kernels = pp_kernels(&count)
     cdef const pp_kernel *active = pp_kernel_active()
-    return [((<bytes>all_kernels[i].name).decode(), bool(all_kernels[i].supported()), &all_kernels[i] == active)
+    return [Kernel((<bytes>all_kernels[i].name).decode(), bool(all_kernels[i].supported()), &all_kernels[i] == active)
             for i in range(count)]
 
 
@@ -54,8 +56,8 @@ def use_kernel(name=None):
     cdef bytes wanted = b"" if name is None else name.encode()
     cdef int rc = pp_kernel_use(NULL) if name is None else pp_kernel_use(wanted)
     if rc < 0:
-        known = ", ".join(n for n, ok, _ in kernels() if ok)
-        raise ConfigError(f"SIMD kernel {name!r} is not {'supported by this machine' if rc == -95 else 'known'}",
+        known = ", ".join(each.name for each in kernels() if each.supported)
+        raise ConfigError(f"SIMD kernel {name!r} is not {'supported by this machine' if rc == -EOPNOTSUPP else 'known'}",
                           f"there are: {known}")
 
 

@@ -5,27 +5,72 @@ A view counts itself in its batch, which is not released while one is alive.
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport uint16_t, uint32_t, uintptr_t
 
-from pktmend.stage cimport PP_CHECK_CRC32C, pp_check
+from pktmend.stage cimport PP_CHECK_CRC32C, PP_CHECK_HAS_EXPECTED, PP_CHECK_NO_FIELD, pp_check
+
+from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status
 
 
 cdef class Check:
-    """One checksum of one packet; offsets in octets from the start of the captured frame."""
+    """One checksum of one packet; offsets and lengths in bytes from the start of the captured frame."""
+
+    @property
+    def depth(self):
+        """0 outermost, one more for each tunnel."""
+        return self.c.depth
+
+    @property
+    def offset(self):
+        """Of the checksum field."""
+        return self.c.offset
+
+    @property
+    def start(self):
+        """Of the summed bytes."""
+        return self.c.start
+
+    @property
+    def length(self):
+        """Of the summed bytes."""
+        return self.c.length
+
+    @property
+    def stored(self):
+        """What the field holds."""
+        return self.c.stored
+
+    @property
+    def expected(self):
+        """What it should hold, with CheckFlag.HAS_EXPECTED."""
+        return self.c.expected
+
+    @property
+    def seed(self):
+        """The sum of the pseudo header, with CheckFlag.HAS_PSEUDO."""
+        return self.c.seed
 
     @property
     def width(self):
-        """Octets of the field: 2, or 4 for SCTP."""
-        return 4 if self.flags & PP_CHECK_CRC32C else 2
+        """Bytes of the field: 2, or 4 for SCTP."""
+        return sizeof(uint32_t) if self.c.flags & PP_CHECK_CRC32C else sizeof(uint16_t)
 
     def __repr__(self):
-        return f"<Check proto={self.proto} offset={self.offset} status={self.status} cause={self.cause}>"
+        digits = 2 * self.width
+        words = [str(self.status)]
+        words += [str(why) for why in (self.cause, self.reason) if why]
+        if not self.c.flags & PP_CHECK_NO_FIELD:
+            words.append(f"stored {self.c.stored:0{digits}x}")
+        if self.c.flags & PP_CHECK_HAS_EXPECTED:
+            words.append(f"expected {self.c.expected:0{digits}x}")
+        return f"<Check {self.proto} at {self.c.offset}: {', '.join(words)}>"
 
 
 cdef Check make_check(const pp_check *k):
     cdef Check c = Check.__new__(Check)
-    c.proto, c.status, c.cause, c.reason, c.flags, c.depth = k.proto, k.status, k.cause, k.reason, k.flags, k.depth
-    c.offset, c.start, c.length, c.stored, c.expected, c.seed = k.offset, k.start, k.length, k.stored, k.expected, k.seed
+    c.c = k[0]
+    c.proto, c.status, c.cause = Proto(k.proto), Status(k.status), Cause(k.cause)
+    c.reason, c.flags = Reason(k.reason), CheckFlag(k.flags)
     return c
 
 
@@ -44,10 +89,10 @@ cdef class _View:
             raise BufferError("this column is read-only")
         buffer.buf = self.at
         buffer.obj = self
-        buffer.itemsize = self.strides[0]
+        buffer.itemsize = self.strides[self.dimensions - 1]
         buffer.len = self.shape[0] * self.strides[0]
         buffer.readonly = self.readonly
-        buffer.ndim = 1
+        buffer.ndim = self.dimensions
         buffer.format = <char *>self.format if flags & PyBUF_FORMAT else NULL
         buffer.shape = self.shape if flags & PyBUF_ND else NULL
         buffer.strides = self.strides if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
