@@ -9,6 +9,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 /* Give batch its columns; 0, or -ENOMEM with nothing left to free. */
 int pp_batch_init(pp_batch *batch, uint32_t capacity);
 void pp_batch_free(pp_batch *batch);
@@ -77,4 +79,5 @@ static inline void pp_batch_fresh(pp_batch *b)
     b->fills++;
 }
 
+#pragma GCC visibility pop
 #endif

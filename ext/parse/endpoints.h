@@ -4,6 +4,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_ADDRESS_LEN 16u /* an IPv4 address takes the first four bytes */
 
 /* Write the endpoints of every packet of the batch, PP_ADDRESS_LEN bytes an address, ports in host order; 0 for what a
@@ -11,4 +13,5 @@
  * Reads: version, l3, l4, protocol, caplen, frames. */
 void pp_endpoints(const pp_batch *batch, uint8_t *src, uint8_t *dst, uint16_t *sport, uint16_t *dport);
 
+#pragma GCC visibility pop
 #endif

@@ -8,8 +8,10 @@
 
 #include "observe/conversation.h"
 #include "check/witness.h"
+#include "check/classify.h"
+#include "check/repair.h"
+#include "check/tally.h"
 #include "check/verify.h"
-#include "run/tally.h"
 
 #include "../c/columns.h"
 

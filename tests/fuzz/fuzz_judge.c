@@ -15,8 +15,10 @@
 #include "check/witness.h"
 #include "run/guard.h"
 #include "observe/sample.h"
+#include "check/classify.h"
+#include "check/repair.h"
+#include "check/tally.h"
 #include "check/verify.h"
-#include "run/tally.h"
 #include "../c/columns.h"
 
 enum { PACKETS = 12, LONGEST = 1600, TCP = 6, UDP = 17 };

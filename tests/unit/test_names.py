@@ -59,7 +59,7 @@ def test_batch_has_an_attribute_for_every_column_and_for_no_other() -> None:
 
 
 def test_stub_declares_every_column() -> None:
-    tree = ast.parse((PACKAGE / "_core.pyi").read_text())
+    tree = ast.parse((PACKAGE / "_core" / "batch.pyi").read_text())
     (batch,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Batch")
     properties = {node.name for node in batch.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
     assert properties - NOT_PER_PACKET - ENDPOINTS == set(COLUMNS) - HIDDEN
