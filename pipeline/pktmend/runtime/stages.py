@@ -21,6 +21,7 @@ from typing import Any
 from pktmend import _core
 from pktmend.enums import RepairPolicy
 from pktmend.errors import ConfigError, StageError
+from pktmend.include import include_dir
 
 verify = _core.verify_stage()
 classify = _core.classify_stage()
@@ -66,15 +67,6 @@ def repair_with(policy: RepairPolicy | str) -> _core.NativeStage:
 
 repair = repair_with(RepairPolicy.LEAKED)
 BUILTIN[repair] = ("checks, verdict", "checksum fields, status", "packets, and fields that are written")
-
-
-def include_dir() -> str:
-    """Return the folder that holds pktmend/stage.h, the C header of a native stage."""
-    package = Path(__file__).parent.parent
-    packaged = package / "include"
-    if (packaged / "pktmend" / "stage.h").exists():
-        return str(packaged)
-    return str(package.parents[1] / "ext" / "include")  # an editable install
 
 
 def native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeStage:
