@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 PACKAGE := pipeline/pktmend
 BIN    := $(VENV)/bin
-SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/bench/*.py $(PACKAGE)/*.p?? $(PACKAGE)/core/*.pxi $(PACKAGE)/_kernel_build.py)
+SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/*.map ext/bench/*.py $(PACKAGE)/*.p?? $(PACKAGE)/_core/*.p* $(PACKAGE)/_kernel_build.py)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
@@ -69,6 +69,6 @@ $(VENV)/.full: $(SOURCES) | packages-full $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint
 
 clean:
-	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*/*/*.so $(PACKAGE)/_core.c tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*.pc $(PACKAGE)/*/*.so $(PACKAGE)/*/*/*.so tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
 
 .PHONY: demo test deps deps-full lint format man clean packages-build packages-demo packages-test packages-full .packages
