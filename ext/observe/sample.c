@@ -51,7 +51,7 @@ static uint32_t set_of(const pp_talk *t)
     uint64_t words[sizeof *t / 8], h = 0;
     memcpy(words, t, sizeof words);
     for (unsigned i = 0; i < sizeof *t / 8; i++)
-        h = (h ^ words[i]) * 0x9e3779b97f4a7c15u, h ^= h >> 29;
+        h = pp_mix(words[i], h); /* which spreads the upper bits too: the ports, on a big-endian machine */
     return (uint32_t)(h >> 40) % PP_SAMPLE_SETS;
 }
 

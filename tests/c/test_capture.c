@@ -291,8 +291,8 @@ static void test_note_is_cleared_within_the_block_alone(void)
     } cases[] = { { BLOCK, 4, 1 }, { BLOCK + 4, 4, 0 },      { 0x7ffffffc, 4, 0 },     { 31, 4, 0 },
                   { 0, 4, 0 },     { BLOCK, 0x7ffffff0, 0 }, { BLOCK, 0xffffffff, 0 }, { BLOCK, BLOCK - 31, 0 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint32_t block[BLOCK / 4] = { 6,          cases[i].size, 0,     0, 0,    cases[i].caplen, 4,
-                                      0xaaaaaaaa, 4u << 16 | 2,  0x202, 0, BLOCK };
+        uint32_t block[BLOCK / 4] = { 6, cases[i].size, 0, 0, 0, cases[i].caplen, 4, 0xaaaaaaaa, 0, 0x202, 0, BLOCK };
+        memcpy(&block[8], (uint16_t[]){ 2, 4 }, 4); /* option epb_flags, four bytes of it */
         uint8_t *memory = malloc(BLOCK);
         memcpy(memory, block, BLOCK);
         pp_pcapng_set_ready(memory + 28, memory, memory + BLOCK);

@@ -126,6 +126,7 @@ static pp_ledger send_all(pp_batch *b, uint32_t count, int coalesce)
 /* The next message; its frame's octets, or 0 if there is none. */
 static uint32_t next(pp_vnet *v)
 {
+    memset(v, 0xee, sizeof *v);
     ssize_t n = recv(ends[1], got, sizeof got, MSG_DONTWAIT);
     if (n < PP_VNET_LEN)
         return 0;
