@@ -16,12 +16,14 @@
 
 typedef struct pp_emit pp_emit;
 
+/* What to coalesce (coalesce.h). */
+enum pp_coalesce_want { PP_COALESCE_WANT_TCP = 1, PP_COALESCE_WANT_UDP = 2 };
+
 /* fd: a packet socket bound to the egress with PACKET_VNET_HDR, not owned.  capacity: of the batches to come.
  * mtu: of the egress.  finish: complete pending checksums and split super-frames here.
- * coalesce: PP_COALESCE_WANT_*: segments to join (coalesce.h); never together with finish.  Null without memory. */
-enum { PP_COALESCE_WANT_TCP = 1, PP_COALESCE_WANT_UDP = 2 };
+ * coalesce: enum pp_coalesce_want; never together with finish.  Null without memory. */
 pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce);
-/* What is still being joined: a kind whose super-frames the egress has refused (EINVAL) no longer is. */
+/* What is still being coalesced: a kind whose super-frames the egress has refused (EINVAL) no longer is. */
 uint32_t pp_emit_coalesces(const pp_emit *emit);
 void pp_emit_free(pp_emit *emit);
 /* From any thread; the next batch follows them. */
