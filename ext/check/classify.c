@@ -136,14 +136,14 @@ static int is_unexplained(const pp_check *k)
 }
 
 /* Ask the witnesses; 1 if a check stays unexplained. */
-static int ask(pp_flow *flow, pp_batch *b, uint32_t i, int is_first)
+static int ask(pp_witnesses *flow, pp_batch *b, uint32_t i, int is_first)
 {
     int open = 0;
     pp_check *checks = b->checks + b->check_first[i];
     for (unsigned j = b->check_count[i]; j-- > 0;) {
         pp_check *k = &checks[j];
         if (is_unexplained(k)) {
-            uint8_t cause = pp_flow_cause(flow, b, i, k, is_first);
+            uint8_t cause = pp_witness_cause(flow, b, i, k, is_first);
             if (cause != PP_CAUSE_NONE)
                 k->cause = cause;
             else
@@ -178,7 +178,7 @@ static void classify_packet(pp_batch *b, uint32_t i)
 
 int pp_stage_classify(pp_batch *b, void *context)
 {
-    pp_flow *flow = context;
+    pp_witnesses *flow = context;
     uint32_t noted = 0;
     int open = 0;
     for (uint32_t i = 0; i < b->count; i++) {
@@ -186,13 +186,13 @@ int pp_stage_classify(pp_batch *b, void *context)
             continue;
         classify_packet(b, i);
         if (flow) {
-            pp_flow_note(flow, b, noted, i);
+            pp_witnesses_add(flow, b, noted, i);
             noted = i + 1;
             open |= ask(flow, b, i, 1);
         }
     }
     if (flow)
-        pp_flow_note(flow, b, noted, b->count);
+        pp_witnesses_add(flow, b, noted, b->count);
     for (uint32_t i = 0; open && i < b->count; i++) /* captures of two taps: the witness may come after */
         if (b->status[i] == PP_STATUS_BAD)
             ask(flow, b, i, 0);

@@ -44,11 +44,11 @@ typedef struct repeat { /* a bad sum of a UDP flow, and over how many distinct r
     uint8_t has_lengths; /* more than one */
 } repeat;
 
-struct pp_flow {
-    twin twins[PP_FLOW_TWINS];
-    stream streams[PP_FLOW_STREAMS];
-    repeat repeats[PP_FLOW_REPEATS];
-    uint32_t tunnels[PP_FLOW_TUNNELS];
+struct pp_witnesses {
+    twin twins[PP_WITNESS_TWINS];
+    stream streams[PP_WITNESS_STREAMS];
+    repeat repeats[PP_WITNESS_REPEATS];
+    uint32_t tunnels[PP_WITNESS_TUNNELS];
     uint32_t awake; /* packets left to look at */
 };
 
@@ -62,8 +62,8 @@ typedef struct segment {
     uint16_t word[PP_WORDS];
 } segment;
 
-pp_flow *pp_flow_new(void) { return calloc(1, sizeof(pp_flow)); }
-void pp_flow_free(pp_flow *f) { free(f); }
+pp_witnesses *pp_witnesses_new(void) { return calloc(1, sizeof(pp_witnesses)); }
+void pp_witnesses_free(pp_witnesses *f) { free(f); }
 
 static inline uint32_t tag_of(uint64_t h) { return (uint32_t)h | 1u; } /* 0 is an empty slot */
 static inline size_t slot_of(uint64_t h, size_t slots) { return (size_t)(h >> 40) & (slots - 1); }
@@ -134,10 +134,10 @@ static inline uint64_t flow_of(const segment *s)
                   pp_mix(s->target, (uint64_t)s->word[PP_WORD_SOURCE_PORT] << 16 | s->word[PP_WORD_TARGET_PORT]));
 }
 
-static inline void note_stream(pp_flow *f, const segment *s)
+static inline void note_stream(pp_witnesses *f, const segment *s)
 {
     uint64_t h = stream_of(s->source, s->word[PP_WORD_SOURCE_PORT], s->word[PP_WORD_TARGET_PORT]);
-    stream *e = &f->streams[slot_of(h, PP_FLOW_STREAMS)];
+    stream *e = &f->streams[slot_of(h, PP_WITNESS_STREAMS)];
     uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE);
     if (e->tag != tag_of(h) || !is_near(sequence, e->sequence))
         *e = (stream){ .tag = tag_of(h) };
@@ -148,7 +148,7 @@ static inline void note_stream(pp_flow *f, const segment *s)
     e->acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
 }
 
-static void note(pp_flow *f, const pp_batch *b, uint32_t i)
+static void note(pp_witnesses *f, const pp_batch *b, uint32_t i)
 {
     unsigned at = b->version[i] == 4; /* an IPv4 header's own check is the first */
     const pp_check *k = b->checks + b->check_first[i] + at;
@@ -164,7 +164,7 @@ static void note(pp_flow *f, const pp_batch *b, uint32_t i)
         return;
     segment s = segment_of(b->data[i], b->l3[i], b->version[i], k);
     uint64_t h = content(&s);
-    twin *t = &f->twins[slot_of(h, PP_FLOW_TWINS)];
+    twin *t = &f->twins[slot_of(h, PP_WITNESS_TWINS)];
     t->tag = tag_of(h);
     t->rest = rest_of(&s, pp_wire16((uint16_t)k->stored));
     t->witness = witness;
@@ -173,7 +173,7 @@ static void note(pp_flow *f, const pp_batch *b, uint32_t i)
         note_stream(f, &s);
     } else if (witness == WITH_ZERO) {
         uint64_t tunnel = tunnel_of(&s);
-        f->tunnels[slot_of(tunnel, PP_FLOW_TUNNELS)] = tag_of(tunnel);
+        f->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] = tag_of(tunnel);
     }
 }
 
@@ -183,7 +183,7 @@ static inline int is_syn(const pp_batch *b, uint32_t i)
            (b->data[i][b->l4[i] + TCP_FLAGS] & TCP_SYN);
 }
 
-void pp_flow_note(pp_flow *f, const pp_batch *b, uint32_t from, uint32_t to)
+void pp_witnesses_add(pp_witnesses *f, const pp_batch *b, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++)
         if (f->awake) {
@@ -194,22 +194,22 @@ void pp_flow_note(pp_flow *f, const pp_batch *b, uint32_t from, uint32_t to)
         }
 }
 
-static void wake(pp_flow *f, const pp_batch *b, uint32_t before)
+static void wake(pp_witnesses *f, const pp_batch *b, uint32_t before)
 {
     for (uint32_t i = 0; !f->awake && i < before; i++)
         note(f, b, i);
-    f->awake = PP_FLOW_AWAKE;
+    f->awake = PP_WITNESS_AWAKE;
 }
 
 /* Translated in one address, the other end and both ports being the same, within the same sequence numbers. */
-static int is_stream_delta(const pp_flow *f, const segment *s, uint16_t stored, uint16_t right)
+static int is_stream_delta(const pp_witnesses *f, const segment *s, uint16_t stored, uint16_t right)
 {
     uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE), acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
     for (unsigned is_reverse = 0; is_reverse < 2; is_reverse++) {
         unsigned end = is_reverse ? PP_WORD_TARGET : PP_WORD_SOURCE,
                  peer = is_reverse ? PP_WORD_SOURCE : PP_WORD_TARGET;
         uint64_t h = stream_of(is_reverse ? s->target : s->source, s->word[end + 2], s->word[peer + 2]);
-        const stream *e = &f->streams[slot_of(h, PP_FLOW_STREAMS)];
+        const stream *e = &f->streams[slot_of(h, PP_WITNESS_STREAMS)];
         if (e->tag != tag_of(h))
             continue;
         uint32_t mine = is_reverse ? acknowledged : sequence, yours = is_reverse ? sequence : acknowledged;
@@ -241,11 +241,11 @@ static void count_distinct(uint8_t *count, uint16_t first, uint16_t *second, uin
 
 /* Does the flow's stored value not depend on what is summed?  A payload alone is no test of that in a tunnel: where the
  * inner sums are right it cancels out of the outer one. */
-static int is_repeat(pp_flow *f, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
+static int is_repeat(pp_witnesses *f, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
 {
     uint64_t h = flow_of(s);
     uint16_t content_now = (uint16_t)hash;
-    repeat *r = &f->repeats[slot_of(h, PP_FLOW_REPEATS)];
+    repeat *r = &f->repeats[slot_of(h, PP_WITNESS_REPEATS)];
     if (r->tag != tag_of(h) || r->stored != stored) {
         if (is_first)
             *r = (repeat){ .tag = tag_of(h),
@@ -263,7 +263,7 @@ static int is_repeat(pp_flow *f, const segment *s, uint64_t hash, uint16_t store
         count_distinct(&r->contents, r->content[0], &r->content[1], content_now);
     }
     uint64_t tunnel = tunnel_of(s);
-    int has_zero = f->tunnels[slot_of(tunnel, PP_FLOW_TUNNELS)] == tag_of(tunnel);
+    int has_zero = f->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] == tag_of(tunnel);
     return (r->rights >= 3 && r->has_lengths) || (r->contents >= 3 && stored == 0xffff) ||
            (r->contents >= 2 && has_zero);
 }
@@ -287,7 +287,7 @@ static int header_of(const pp_batch *b, uint32_t i, const pp_check *k, uint32_t 
     return 0;
 }
 
-uint8_t pp_flow_cause(pp_flow *f, const pp_batch *b, uint32_t i, const pp_check *k, int is_first)
+uint8_t pp_witness_cause(pp_witnesses *f, const pp_batch *b, uint32_t i, const pp_check *k, int is_first)
 {
     uint32_t l3;
     uint8_t version;
@@ -301,7 +301,7 @@ uint8_t pp_flow_cause(pp_flow *f, const pp_batch *b, uint32_t i, const pp_check 
         s.is_rewritten |= first[j].proto == PP_PROTO_IP && first[j].start == l3 && first[j].status == PP_STATUS_GOOD;
     uint16_t stored = pp_wire16((uint16_t)k->stored), right = pp_wire16((uint16_t)k->expected);
     uint64_t h = content(&s);
-    const twin *t = &f->twins[slot_of(h, PP_FLOW_TWINS)];
+    const twin *t = &f->twins[slot_of(h, PP_WITNESS_TWINS)];
     int is_twin = t->tag == tag_of(h);
     if (is_twin && t->witness != WITH_ZERO && (t->witness == WITHOUT_SUM || t->rest == rest_of(&s, right)) &&
         pp_is_delta(stored, right, s.word, t->word, s.is_rewritten))

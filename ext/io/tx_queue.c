@@ -76,7 +76,7 @@ static void build_gso_iov(pp_tx_queue *q)
 {
     struct iovec *at = q->gso_iov;
     for (uint32_t m = 0; m < q->used; m++) {
-        const pp_joint *f = q->slot[m];
+        const pp_gro_slot *f = q->slot[m];
         if (!f || f->count < 2)
             continue;
         struct iovec *first = at;
@@ -184,7 +184,7 @@ void pp_tx_add_frame(pp_tx_queue *q, uint32_t i, pp_ledger *ledger)
 /* To an open flow, or by itself, and then it opens one. */
 void pp_tx_add_coalesced(pp_tx_queue *q, uint32_t i, pp_ledger *ledger)
 {
-    pp_joint *opened, *f;
+    pp_gro_slot *opened, *f;
     if (q->used == PP_TX_MESSAGES)
         pp_tx_flush(q, ledger);
     q->next[i] = NO_PACKET;

@@ -33,9 +33,9 @@ typedef struct pp_tx_queue {
     uint32_t used;  /* messages waiting */
     struct mmsghdr messages[PP_TX_MESSAGES];
     struct iovec iov[PP_TX_MESSAGES][2];
-    uint32_t last[PP_TX_MESSAGES];  /* packet coalesced last */
-    uint32_t owner[PP_TX_MESSAGES]; /* packet a message belongs to; the first of those that were coalesced */
-    pp_joint *slot[PP_TX_MESSAGES]; /* null: a single packet */
+    uint32_t last[PP_TX_MESSAGES];     /* packet coalesced last */
+    uint32_t owner[PP_TX_MESSAGES];    /* packet a message belongs to; the first of those that were coalesced */
+    pp_gro_slot *slot[PP_TX_MESSAGES]; /* null: a single packet */
     uint8_t heads[PP_TX_MESSAGES][PP_TX_HEAD + 2]; /* even size: heads stay aligned to two bytes */
     pp_coalesce coalesce;
     struct iovec *gso_iov; /* capacity + PP_TX_MESSAGES: of coalesced packets */

@@ -14,22 +14,22 @@
 
 #include <pktmend/stage.h>
 
-#define PP_FLOWS 512u  /* between two resets: as many messages as are sent at once */
-#define PP_SLOTS 1024u /* of the hash table, a power of two; a flow that collides is closed */
+#define PP_GRO_SLOTS 512u    /* between two resets: as many messages as are sent at once */
+#define PP_GRO_BUCKETS 1024u /* of the hash table, a power of two; a flow that collides is closed */
 #define PP_COALESCE_HEAD                                                                                               \
     134u                    /* octets of header a joined packet may have: Ethernet, IPv6, TCP with options, and spare */
 #define PP_COALESCE_UDP 64u /* datagrams (UDP_MAX_SEGMENTS of older kernels) */
 #define PP_COALESCE_MOST 1023u /* packets: with the header they are the vectors of a message (UIO_MAXIOV) */
 
 /* A segment that may be joined; offsets in its frame. */
-typedef struct pp_part {
+typedef struct pp_gro_segment {
     uint32_t l3, l4, payload_at, payload;
     uint32_t sequence;
     uint16_t id;
     uint8_t version, is_udp, is_last; /* is_last: PSH */
-} pp_part;
+} pp_gro_segment;
 
-typedef struct pp_joint {
+typedef struct pp_gro_slot {
     uint32_t first, last; /* packets of the batch */
     uint32_t count;
     uint32_t payload;  /* octets in all */
@@ -39,7 +39,7 @@ typedef struct pp_joint {
     uint8_t open, is_udp;
     uint8_t l3, l4, payload_at; /* of the first */
     uint32_t owner;             /* the caller's: which message it is */
-} pp_joint;
+} pp_gro_slot;
 
 typedef struct pp_coalesce {
     uint32_t generation;
@@ -47,9 +47,9 @@ typedef struct pp_coalesce {
     uint8_t tcp, udp; /* wanted */
     uint32_t used;    /* flows since the reset */
     uint32_t barrier; /* those before it are closed */
-    uint32_t slot_generation[PP_SLOTS];
-    uint16_t slot[PP_SLOTS]; /* index of a flow */
-    pp_joint flows[PP_FLOWS];
+    uint32_t bucket_generation[PP_GRO_BUCKETS];
+    uint16_t bucket[PP_GRO_BUCKETS]; /* index of a flow */
+    pp_gro_slot slots[PP_GRO_SLOTS];
 } pp_coalesce;
 
 /* Forget all flows: at the end of a batch and whenever their messages were sent. */
@@ -57,13 +57,13 @@ void pp_coalesce_reset(pp_coalesce *coalesce);
 
 /* Look at packet i.  Returns the flow it was joined to, or null: then *opened is the flow that it begins (set its owner) or null
  * if it is not one that can be joined; a flow of the same addresses and ports is closed. */
-pp_joint *pp_coalesce_add(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i, pp_joint **opened);
+pp_gro_slot *pp_coalesce_add(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i, pp_gro_slot **opened);
 
 /* Packet i goes out without being looked at: join nothing of its flow any more to what went before it. */
 void pp_coalesce_close(pp_coalesce *coalesce, const pp_batch *batch, uint32_t i);
 
 /* Write the super-frame's header for flow (count >= 2): virtio-net header, Ethernet with the stripped tag put back, IP,
  * transport.  head: PP_VNET_LEN + 4 + PP_COALESCE_HEAD octets of room.  Returns its octets. */
-uint32_t pp_coalesce_head(const pp_joint *flow, const pp_batch *batch, uint8_t *head);
+uint32_t pp_coalesce_head(const pp_gro_slot *flow, const pp_batch *batch, uint8_t *head);
 
 #endif

@@ -115,7 +115,7 @@ static void arrived(const pp_batch *b, uint32_t flow_of, const uint8_t *frame, u
     CHECK_THAT(0, "%s", "a packet too many");
 }
 
-static void apart(const pp_batch *b, const pp_joint *f)
+static void apart(const pp_batch *b, const pp_gro_slot *f)
 {
     static uint8_t whole[70000];
     uint8_t head[PP_VNET_LEN + 4 + PP_COALESCE_HEAD], out[PP_SPLIT_HEAD];
@@ -146,7 +146,7 @@ static uint32_t run(uint32_t mtu)
 {
     static pp_coalesce c;
     static pp_batch b;
-    pp_joint *messages[PACKETS], *opened;
+    pp_gro_slot *messages[PACKETS], *opened;
     uint32_t single[PACKETS], used = 0, joined = 0;
     stream streams[FLOWS];
     if (!b.capacity)
@@ -168,7 +168,7 @@ static uint32_t run(uint32_t mtu)
     pp_stage_verify(&b, NULL);
     for (uint32_t i = 0; i < PACKETS; i++) {
         next_of[i] = UINT32_MAX;
-        pp_joint *f = pp_coalesce_add(&c, &b, i, &opened);
+        pp_gro_slot *f = pp_coalesce_add(&c, &b, i, &opened);
         if (f) {
             next_of[last_of[f->owner]] = i;
             last_of[f->owner] = i;
@@ -257,7 +257,7 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
 static uint32_t joined_of(pp_batch *b)
 {
     static pp_coalesce c;
-    pp_joint *opened;
+    pp_gro_slot *opened;
     uint32_t joined = 0;
     c.mtu = 1500, c.tcp = c.udp = 1;
     pp_coalesce_reset(&c);

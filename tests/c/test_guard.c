@@ -228,7 +228,7 @@ int main(void)
 
     /* Joined segments get a new sum: what a stage wrote after verify must not be signed, nor a header of 0 octets be used. */
     for (int says_so = 0; says_so < 2; says_so++) {
-        pp_joint *opened;
+        pp_gro_slot *opened;
         static pp_coalesce c = { .tcp = 1, .mtu = 1500, .generation = 1 };
         use(shortens_header, says_so ? &c : NULL, PP_ON_ERROR_END);
         CHECK_EQ(pp_guard_run(&batch, &guard), 0);

@@ -55,15 +55,15 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
     links[slot] = link;
     flag[slot] = flags;
     uint32_t options = PP_VERIFY_EXPECTED;
-    static pp_flow *flow;
+    static pp_witnesses *flow;
     static pp_conversations *conversations;
     uint64_t print;
     if (!flow) {
-        flow = pp_flow_new();
+        flow = pp_witnesses_new();
         conversations = pp_conversations_new();
     }
     if (pp_stage_verify(out, &options) || pp_stage_classify(out, flow) || pp_stage_count(out, NULL) ||
-        pp_stage_converse(out, conversations))
+        pp_stage_track_conversations(out, conversations))
         abort();
     pp_fingerprints(out, &print);
     if (pp_stage_repair(out, &policy) || pp_stage_drop_corrupt(out, NULL))

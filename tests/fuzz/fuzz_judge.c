@@ -257,7 +257,7 @@ static void add_packet(script *s)
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     static pp_tally tally;
-    static pp_flow *flow;
+    static pp_witnesses *flow;
     static pp_conversations *conversations;
     static pp_sample *sample;
     static pp_sampled taken[PP_SAMPLE_MOST];
@@ -270,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         batch = columns(PACKETS);
         conversations = pp_conversations_new();
         sample = pp_sample_new();
-        flow = pp_flow_new();
+        flow = pp_witnesses_new();
     }
     batch.count = 0;
     uint32_t options = next(&s) & (PP_VERIFY_EXPECTED | PP_VERIFY_AT_WIRE), how = next(&s);
@@ -292,7 +292,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
             judge_slowly(i);
     if (!(how & 2) && pp_stage_classify(&batch, flow))
         abort();
-    if (pp_stage_count(&batch, NULL) || pp_stage_converse(&batch, conversations) || pp_stage_sample(&batch, sample))
+    if (pp_stage_count(&batch, NULL) || pp_stage_track_conversations(&batch, conversations) ||
+        pp_stage_sample(&batch, sample))
         abort();
     pp_fingerprints(&batch, prints);
     repair();

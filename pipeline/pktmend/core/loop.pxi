@@ -8,11 +8,11 @@ cdef class Loop:
     cdef Sink sink
     cdef Batch batch
     cdef list stages
-    cdef _Flow flow
+    cdef _Witnesses witnesses
     cdef pp_guard guards[PP_MAX_STAGES]  # of users' stages; run is null for the engine's own
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
-                  uint64_t rest_ns=0, int on_error=0):
+                  uint64_t poll_interval_ns=0, int on_error=0):
         cdef NativeStage native
         cdef NativeStage judge = None
         cdef _PythonStage python
@@ -23,7 +23,7 @@ cdef class Loop:
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
         self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
-        self.c.busy_ns, self.c.rest_ns = busy_ns, rest_ns
+        self.c.busy_ns, self.c.poll_interval_ns = busy_ns, poll_interval_ns
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
         self.stages = []
@@ -34,9 +34,9 @@ cdef class Loop:
                 native = stage
                 self.c.stages[i].run, self.c.stages[i].context = native.run, native.context
                 if native.run == pp_stage_classify:
-                    if self.flow is None:
-                        self.flow = _Flow()
-                    self.c.stages[i].context = self.flow.c
+                    if self.witnesses is None:
+                        self.witnesses = _Witnesses()
+                    self.c.stages[i].context = self.witnesses.c
                 elif native.run == pp_stage_verify:
                     judge = native
                 self.stages.append(native)
@@ -61,7 +61,7 @@ cdef class Loop:
         if judge is not None:
             g.judge, g.judge_context = judge.run, judge.context
         self.c.stages[i].run, self.c.stages[i].context = pp_guard_run, g
-        self.c.look_every = 1
+        self.c.clock_interval = 1
         return 0
 
     def __dealloc__(self):

@@ -2,7 +2,7 @@
 #
 # A worker puts in and another thread takes out; the worker never waits for longer than a copy takes.
 
-cdef tuple talk_tuple(const pp_talk *t):
+cdef tuple flow_tuple(const pp_flow *t):
     """(version, protocol, source address octets, target address octets, source port, target port)"""
     cdef Py_ssize_t size = 16 if t.version == 6 else 4
     return (t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
@@ -27,7 +27,7 @@ cdef class Sampler:
         return stage_on(pp_stage_sample, "sample", self.c, self)
 
     def take(self):
-        """Return (talk, time_ns, caplen, wirelen, flags, cause, checks) of each packet kept since the last call."""
+        """Return (flow, time_ns, caplen, wirelen, flags, cause, checks) of each packet kept since the last call."""
         cdef pp_sampled *kept = <pp_sampled *>calloc(PP_SAMPLE_MOST, sizeof(pp_sampled))
         cdef uint32_t i, n
         if kept == NULL:
@@ -35,14 +35,14 @@ cdef class Sampler:
         try:
             with nogil:
                 n = pp_sample_take(self.c, kept)
-            return [(talk_tuple(&kept[i].talk), kept[i].time_ns, kept[i].caplen, kept[i].wirelen, kept[i].flags,
+            return [(flow_tuple(&kept[i].flow), kept[i].time_ns, kept[i].caplen, kept[i].wirelen, kept[i].flags,
                      kept[i].cause, [make_check(&kept[i].checks[j]) for j in range(kept[i].check_count)])
                     for i in range(n)]
         finally:
             free(kept)
 
     def flows(self, uint32_t most):
-        """Return (talk, packets, over, last_ns, cause) of the *most* flows with most bad packets, the heaviest first."""
+        """Return (flow, packets, over, last_ns, cause) of the *most* flows with most bad packets, the heaviest first."""
         cdef pp_bad_flow *found = <pp_bad_flow *>calloc(most + 1, sizeof(pp_bad_flow))
         cdef uint32_t i, n
         if found == NULL:
@@ -50,7 +50,7 @@ cdef class Sampler:
         try:
             with nogil:
                 n = pp_sample_flows(self.c, found, most)
-            return [(talk_tuple(&found[i].talk), found[i].packets, found[i].over, found[i].last_ns, found[i].cause)
+            return [(flow_tuple(&found[i].flow), found[i].packets, found[i].over, found[i].last_ns, found[i].cause)
                     for i in range(n)]
         finally:
             free(found)
