@@ -11,7 +11,7 @@ static inline uint16_t minus(uint16_t a, uint16_t b)
     return d == 0xffff ? 0 : d;
 }
 
-/* One word that differs by +-2^k may be an octet damaged on the way, unless the IPv4 header vouches for its addresses. */
+/* One word that differs by +-2^k may be a byte damaged on the way, unless the IPv4 header vouches for its addresses. */
 static int is_translated(const uint16_t now[PP_WORDS], const uint16_t then[PP_WORDS], int is_rewritten)
 {
     unsigned differ = 0;

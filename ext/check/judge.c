@@ -40,7 +40,7 @@ static void judge_flagged(const uint8_t *data, pp_check *k, pp_sum_fn *sum, uint
     k->status = is_seed ? PP_STATUS_PENDING : PP_STATUS_BAD;
 }
 
-/* An outer sum written while the inner one is unfinished (local checksum offload): the octets from csum_start on will sum
+/* An outer sum written while the inner one is unfinished (local checksum offload): the bytes from csum_start on will sum
  * to the complement of the inner seed once the inner field is complete. */
 static int is_right_once_finished(const uint8_t *data, const pp_check *k, uint32_t start, uint32_t field,
                                   pp_sum_fn *sum)
@@ -86,7 +86,7 @@ static void settle_unlocated(pp_check *checks, unsigned count)
 static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
 {
     uint32_t start = 0, field = unfinished_field(p->data, p->flags, &start);
-    /* whoever says "somewhere" has it that one field is unfinished, wherever the capture was taken */
+    /* a source that says "somewhere" knows that one field is unfinished, wherever the capture was taken */
     int has_metadata = field != UINT32_MAX && ((p->flags & PP_PKT_METADATA) || (options & PP_VERIFY_AT_WIRE));
     uint8_t highest = PP_STATUS_NONE;
     for (unsigned i = 0; i < p->count; i++) {

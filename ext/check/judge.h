@@ -7,7 +7,7 @@
 #include "parse/headers.h"
 #include "sum/bytes.h"
 
-/* An IPv4 header: too short for a SIMD kernel to pay.  A multiple of four octets, at least 20. */
+/* An IPv4 header: too short for a SIMD kernel to pay.  A multiple of four bytes, at least 20. */
 static inline uint64_t pp_sum_ip4(const uint8_t *h, uint32_t length)
 {
     uint64_t sum = (uint64_t)pp_load32(h) + pp_load32(h + 4) + pp_load32(h + 8) + pp_load32(h + 12) + pp_load32(h + 16);
@@ -16,7 +16,7 @@ static inline uint64_t pp_sum_ip4(const uint8_t *h, uint32_t length)
     return sum;
 }
 
-/* Sum of the covered octets and the pseudo header, field included, host order. */
+/* Sum of the covered bytes and the pseudo header, field included, host order. */
 static inline uint64_t pp_total(const uint8_t *data, const pp_check *k, pp_sum_fn *sum)
 {
     if (k->proto == PP_PROTO_IP)
@@ -74,7 +74,7 @@ static inline int pp_holds_seed(const pp_check *k)
     return (k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed;
 }
 
-/* A check that was found wrong: unfinished rather, for all the source knows, or bad though the source vouched for it. */
+/* A check that was found wrong: unfinished rather, for all the source knows, or bad though the source claimed it valid. */
 static inline void pp_settle_bad(pp_check *k, uint16_t flags, int has_metadata)
 {
     if (pp_holds_seed(k) && !has_metadata) {

@@ -12,7 +12,7 @@
 /* Most packets are like this: Ethernet, IPv4 without options or IPv6 without extension headers, whole, and TCP, or UDP that
  * carries a sum and no tunnel.  For them there is a short way, inlined for each version. */
 
-/* Does it go on as TCP or UDP of so many octets do?  h holds those octets, and UDP_LEN at least. */
+/* Does it go on as TCP or UDP of so many bytes do?  h holds those bytes, and UDP_LEN at least. */
 static inline int is_common_transport(const uint8_t *h, uint8_t protocol, uint32_t length)
 {
     if (protocol == IPPROTO_TCP)
@@ -21,7 +21,7 @@ static inline int is_common_transport(const uint8_t *h, uint8_t protocol, uint32
            pp_load16(h + UDP_SUM) != 0 && !pp_is_tunnel(pp_get16(h + PORT_SOURCE), pp_get16(h + PORT_TARGET));
 }
 
-/* The octets of the transport header and what follows in a common packet of this version, else 0. */
+/* The bytes of the transport header and what follows in a common packet of this version, else 0. */
 static inline uint32_t common_ip4(const uint8_t *data, uint32_t cap)
 {
     if (cap < L3 + IP4_LEN + UDP_LEN || pp_load16(data + ETH_TYPE) != pp_wire16(ETH_P_IP))
@@ -113,7 +113,7 @@ static inline __attribute__((always_inline)) uint8_t verify_common(const pp_batc
 
 int pp_stage_verify(pp_batch *batch, void *context)
 {
-    const pp_batch b = *batch; /* a store of an octet might change *batch, for all the compiler knows */
+    const pp_batch b = *batch; /* a store of a byte might change *batch, for all the compiler knows */
     pp_sum_fn *sum = pp_kernel_active()->sum;
     uint32_t options = context ? *(const uint32_t *)context : 0, used = 0;
     for (uint32_t i = 0; i < b.count; i++) {

@@ -1,4 +1,4 @@
-/* flow.c - see flow.h.
+/* witness.c - see witness.h.
  *
  * All sums are kept in host order, as memcpy loads 16-bit words, so that no packet pays for a swap (RFC 1071 section 2(B)).
  * An address is kept as its sum: two addresses of equal sum make no difference to a checksum.
@@ -57,13 +57,13 @@ typedef struct segment {
     const uint8_t *transport;
     uint32_t length;
     int is_tcp;
-    int is_rewritten;        /* its IPv4 header's own sum is right: whoever changed an address updated that */
+    int is_rewritten;        /* its IPv4 header's own sum is right: what changed an address updated that */
     uint64_t source, target; /* equal for equal addresses */
     uint16_t word[PP_WORDS];
 } segment;
 
 pp_witnesses *pp_witnesses_new(void) { return calloc(1, sizeof(pp_witnesses)); }
-void pp_witnesses_free(pp_witnesses *f) { free(f); }
+void pp_witnesses_free(pp_witnesses *w) { free(w); }
 
 static inline uint32_t tag_of(uint64_t h) { return (uint32_t)h | 1u; } /* 0 is an empty slot */
 static inline size_t slot_of(uint64_t h, size_t slots) { return (size_t)(h >> 40) & (slots - 1); }
@@ -91,7 +91,7 @@ static inline segment segment_of(const uint8_t *data, uint32_t l3, uint8_t versi
     return s;
 }
 
-/* What identifies a segment or datagram whoever it is from. */
+/* What identifies a segment or datagram from any address. */
 static inline uint64_t content(const segment *s)
 {
     if (s->is_tcp) /* sequence and acknowledgment numbers; header length and flags */
@@ -134,10 +134,10 @@ static inline uint64_t flow_of(const segment *s)
                   pp_mix(s->target, (uint64_t)s->word[PP_WORD_SOURCE_PORT] << 16 | s->word[PP_WORD_TARGET_PORT]));
 }
 
-static inline void note_stream(pp_witnesses *f, const segment *s)
+static inline void remember_stream(pp_witnesses *w, const segment *s)
 {
     uint64_t h = stream_of(s->source, s->word[PP_WORD_SOURCE_PORT], s->word[PP_WORD_TARGET_PORT]);
-    stream *e = &f->streams[slot_of(h, PP_WITNESS_STREAMS)];
+    stream *e = &w->streams[slot_of(h, PP_WITNESS_STREAMS)];
     uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE);
     if (e->tag != tag_of(h) || !is_near(sequence, e->sequence))
         *e = (stream){ .tag = tag_of(h) };
@@ -148,7 +148,7 @@ static inline void note_stream(pp_witnesses *f, const segment *s)
     e->acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
 }
 
-static void note(pp_witnesses *f, const pp_batch *b, uint32_t i)
+static void remember(pp_witnesses *w, const pp_batch *b, uint32_t i)
 {
     unsigned at = b->version[i] == 4; /* an IPv4 header's own check is the first */
     const pp_check *k = b->checks + b->check_first[i] + at;
@@ -164,16 +164,16 @@ static void note(pp_witnesses *f, const pp_batch *b, uint32_t i)
         return;
     segment s = segment_of(b->data[i], b->l3[i], b->version[i], k);
     uint64_t h = content(&s);
-    twin *t = &f->twins[slot_of(h, PP_WITNESS_TWINS)];
+    twin *t = &w->twins[slot_of(h, PP_WITNESS_TWINS)];
     t->tag = tag_of(h);
     t->rest = rest_of(&s, pp_wire16((uint16_t)k->stored));
     t->witness = witness;
     memcpy(t->word, s.word, sizeof t->word);
     if (s.is_tcp) {
-        note_stream(f, &s);
+        remember_stream(w, &s);
     } else if (witness == WITH_ZERO) {
         uint64_t tunnel = tunnel_of(&s);
-        f->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] = tag_of(tunnel);
+        w->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] = tag_of(tunnel);
     }
 }
 
@@ -183,33 +183,33 @@ static inline int is_syn(const pp_batch *b, uint32_t i)
            (b->data[i][b->l4[i] + TCP_FLAGS] & TCP_SYN);
 }
 
-void pp_witnesses_add(pp_witnesses *f, const pp_batch *b, uint32_t from, uint32_t to)
+void pp_witnesses_add(pp_witnesses *w, const pp_batch *b, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++)
-        if (f->awake) {
-            f->awake--;
-            note(f, b, i);
+        if (w->awake) {
+            w->awake--;
+            remember(w, b, i);
         } else if (is_syn(b, i)) {
-            note(f, b, i);
+            remember(w, b, i);
         }
 }
 
-static void wake(pp_witnesses *f, const pp_batch *b, uint32_t before)
+static void wake(pp_witnesses *w, const pp_batch *b, uint32_t before)
 {
-    for (uint32_t i = 0; !f->awake && i < before; i++)
-        note(f, b, i);
-    f->awake = PP_WITNESS_AWAKE;
+    for (uint32_t i = 0; !w->awake && i < before; i++)
+        remember(w, b, i);
+    w->awake = PP_WITNESS_AWAKE;
 }
 
 /* Translated in one address, the other end and both ports being the same, within the same sequence numbers. */
-static int is_stream_delta(const pp_witnesses *f, const segment *s, uint16_t stored, uint16_t right)
+static int is_stream_delta(const pp_witnesses *w, const segment *s, uint16_t stored, uint16_t right)
 {
     uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE), acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
     for (unsigned is_reverse = 0; is_reverse < 2; is_reverse++) {
         unsigned end = is_reverse ? PP_WORD_TARGET : PP_WORD_SOURCE,
                  peer = is_reverse ? PP_WORD_SOURCE : PP_WORD_TARGET;
         uint64_t h = stream_of(is_reverse ? s->target : s->source, s->word[end + 2], s->word[peer + 2]);
-        const stream *e = &f->streams[slot_of(h, PP_WITNESS_STREAMS)];
+        const stream *e = &w->streams[slot_of(h, PP_WITNESS_STREAMS)];
         if (e->tag != tag_of(h))
             continue;
         uint32_t mine = is_reverse ? acknowledged : sequence, yours = is_reverse ? sequence : acknowledged;
@@ -241,11 +241,11 @@ static void count_distinct(uint8_t *count, uint16_t first, uint16_t *second, uin
 
 /* Does the flow's stored value not depend on what is summed?  A payload alone is no test of that in a tunnel: where the
  * inner sums are right it cancels out of the outer one. */
-static int is_repeat(pp_witnesses *f, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
+static int is_repeat(pp_witnesses *w, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
 {
     uint64_t h = flow_of(s);
     uint16_t content_now = (uint16_t)hash;
-    repeat *r = &f->repeats[slot_of(h, PP_WITNESS_REPEATS)];
+    repeat *r = &w->repeats[slot_of(h, PP_WITNESS_REPEATS)];
     if (r->tag != tag_of(h) || r->stored != stored) {
         if (is_first)
             *r = (repeat){ .tag = tag_of(h),
@@ -263,7 +263,7 @@ static int is_repeat(pp_witnesses *f, const segment *s, uint64_t hash, uint16_t 
         count_distinct(&r->contents, r->content[0], &r->content[1], content_now);
     }
     uint64_t tunnel = tunnel_of(s);
-    int has_zero = f->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] == tag_of(tunnel);
+    int has_zero = w->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] == tag_of(tunnel);
     return (r->rights >= 3 && r->has_lengths) || (r->contents >= 3 && stored == 0xffff) ||
            (r->contents >= 2 && has_zero);
 }
@@ -287,28 +287,28 @@ static int header_of(const pp_batch *b, uint32_t i, const pp_check *k, uint32_t 
     return 0;
 }
 
-uint8_t pp_witness_cause(pp_witnesses *f, const pp_batch *b, uint32_t i, const pp_check *k, int is_first)
+uint8_t pp_witness_cause(pp_witnesses *w, const pp_batch *b, uint32_t i, const pp_check *k, int is_first)
 {
     uint32_t l3;
     uint8_t version;
     if ((k->proto != PP_PROTO_TCP && k->proto != PP_PROTO_UDP) || !(k->flags & PP_CHECK_HAS_EXPECTED) ||
         k->length < (uint32_t)(k->proto == PP_PROTO_TCP ? TCP_LEN : UDP_LEN) || !header_of(b, i, k, &l3, &version))
         return PP_CAUSE_NONE;
-    wake(f, b, i);
+    wake(w, b, i);
     segment s = segment_of(b->data[i], l3, version, k);
     const pp_check *first = b->checks + b->check_first[i];
     for (unsigned j = 0; version == 4 && j < b->check_count[i]; j++)
         s.is_rewritten |= first[j].proto == PP_PROTO_IP && first[j].start == l3 && first[j].status == PP_STATUS_GOOD;
     uint16_t stored = pp_wire16((uint16_t)k->stored), right = pp_wire16((uint16_t)k->expected);
     uint64_t h = content(&s);
-    const twin *t = &f->twins[slot_of(h, PP_WITNESS_TWINS)];
+    const twin *t = &w->twins[slot_of(h, PP_WITNESS_TWINS)];
     int is_twin = t->tag == tag_of(h);
     if (is_twin && t->witness != WITH_ZERO && (t->witness == WITHOUT_SUM || t->rest == rest_of(&s, right)) &&
         pp_is_delta(stored, right, s.word, t->word, s.is_rewritten))
         return PP_CAUSE_NAT_DELTA;
     if (s.is_tcp)
-        return is_stream_delta(f, &s, stored, right) ? PP_CAUSE_NAT_DELTA : PP_CAUSE_NONE;
-    int repeats = is_repeat(f, &s, h, stored, right, is_first); /* counted even where the twin suffices */
+        return is_stream_delta(w, &s, stored, right) ? PP_CAUSE_NAT_DELTA : PP_CAUSE_NONE;
+    int repeats = is_repeat(w, &s, h, stored, right, is_first); /* counted even where the twin suffices */
     if (repeats || (is_twin && t->witness == WITH_ZERO && pp_is_on_zero(stored, s.word, t->word)))
         return PP_CAUSE_NAT_ON_ZERO;
     return PP_CAUSE_NONE;

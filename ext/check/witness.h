@@ -1,4 +1,4 @@
-/* flow.h - what classify remembers of earlier packets, so that a cause that needs a witness has one.
+/* witness.h - what classify remembers of earlier packets, so that a cause that needs a witness has one.
  *
  * Rules:
  *   1. Fixed memory, allocated once; direct-mapped, the newest wins.  Nothing is allocated or freed per packet.
@@ -9,7 +9,7 @@
  *      address would explain is nobody's proof.
  *
  * Witnesses:
- *   twin     the same segment or datagram (TCP: sequence numbers, flags, length; UDP: length, first and last octets; both, where
+ *   twin     the same segment or datagram (TCP: sequence numbers, flags, length; UDP: length, first and last bytes; both, where
  *            the witness has a right sum: the sum of all that translation leaves alone) under another address or port
  *   stream   TCP: the other half of the connection, or the same half, between one equal end (address and port), an equal
  *            port and another address, whose sequence numbers meet ours
@@ -29,11 +29,11 @@
 typedef struct pp_witnesses pp_witnesses;
 
 pp_witnesses *pp_witnesses_new(void); /* null: no memory */
-void pp_witnesses_free(pp_witnesses *flow);
+void pp_witnesses_free(pp_witnesses *witnesses);
 
 /* Remember packets [from, to) of a judged batch as witnesses: those whose outermost TCP or UDP sum is good, pending or
- * absent.  Costs 1-2 ns a packet asleep, 14 (TCP) to 25 (UDP) awake (64-octet frames in batches of 1024, Xeon). */
-void pp_witnesses_add(pp_witnesses *flow, const pp_batch *batch, uint32_t from, uint32_t to);
+ * absent.  Costs 1-2 ns a packet asleep, 14 (TCP) to 25 (UDP) awake (64-byte frames in batches of 1024, Xeon). */
+void pp_witnesses_add(pp_witnesses *witnesses, const pp_batch *batch, uint32_t from, uint32_t to);
 
 /* PP_CAUSE_NAT_DELTA, PP_CAUSE_NAT_ON_ZERO or PP_CAUSE_NONE, for a bad TCP or UDP check of packet index.
  * is_first: count it for the repeats; 0 when the same check is asked about again.
@@ -44,7 +44,7 @@ void pp_witnesses_add(pp_witnesses *flow, const pp_batch *batch, uint32_t from, 
  *              flow's stored value repeats: over three right sums and two lengths (the length rules out a seed that
  *              was translated); or over three contents and is ffff (0, updated by no net change); or over two contents
  *              where the same pair of addresses and port also carries 0. */
-uint8_t pp_witness_cause(pp_witnesses *flow, const pp_batch *batch, uint32_t index, const pp_check *check,
+uint8_t pp_witness_cause(pp_witnesses *witnesses, const pp_batch *batch, uint32_t index, const pp_check *check,
                          int is_first);
 
 #endif

@@ -1,12 +1,12 @@
 /* emit.h - the sink: a batch out of another interface by sendmmsg, straight from where it lies.
  *
  * Rules:
- *   1. The virtio-net header travels with its frame; one from a file that noted its checksum as unfinished is given one, once
- *      verify has found the field (note.h); a stripped VLAN tag is put back; order is kept.
+ *   1. The virtio-net header travels with its frame; a frame from a file that marks its checksum as
+ *      unfinished is given one, once verify has found the field (partial_csum.h); a stripped VLAN tag is put back; order is kept.
  *   2. Every packet of the batch is accounted for in the ledger; every errno of a send is a counter.
- *   3. The kernel's word that a checksum was verified (DATA_VALID) is never repeated; nor is its note that one is unfinished
+ *   3. The kernel's word that a checksum was verified (DATA_VALID) is never repeated; nor is its mark that one is unfinished
  *      where the field is not the seed, or an outer sum is wrong: without it the receiver verifies, and drops.  A super-frame
- *      cannot go without the note; it is split here, and its segments are as wrong as it was.
+ *      cannot go without the mark; it is split here, and its segments are as wrong as it was.
  */
 #ifndef PP_EMIT_H
 #define PP_EMIT_H

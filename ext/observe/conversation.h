@@ -1,4 +1,4 @@
-/* conversation.h - who talks with whom, and what became of packets whose checksum was unfinished.
+/* conversation.h - the flows of a capture, both directions together, and what became of packets whose checksum was unfinished.
  *
  * A capture alone does not say where it was taken; what happened next does: a segment that was acknowledged has been
  * finished by someone, one that is sent again and again has not.
@@ -8,7 +8,7 @@
  *      one that was silent longest before others, and counts them in `lost`.
  *   2. One table per worker: it is not locked, and must not be shared between threads.
  *   3. A packet counts for its innermost IP header: tunnels are looked through.  Fragments are left out.
- *   4. An acknowledgment proves nothing where a finished copy of the same octets was seen too.
+ *   4. An acknowledgment proves nothing where a finished copy of the same bytes was seen too.
  */
 #ifndef PP_CONVERSATION_H
 #define PP_CONVERSATION_H
@@ -48,7 +48,7 @@ typedef struct pp_direction {
 } pp_direction;
 
 typedef struct pp_conversation {
-    uint8_t address[2][16]; /* of end 0 and end 1; IPv4 in the first four octets */
+    uint8_t address[2][16]; /* of end 0 and end 1; IPv4 in the first four bytes */
     uint16_t port[2];       /* ICMP echo: its identifier, twice */
     uint8_t version, protocol;
     uint8_t is_used;
@@ -69,10 +69,10 @@ void pp_conversations_free(pp_conversations *c);
  * Reads: status, checks, l3, l4, version, protocol, frames.  Writes: its table. */
 int pp_stage_track_conversations(pp_batch *batch, void *context);
 
-/* What stays of a packet whoever rewrites its addresses, ports, TTL, MAC and checksums on the way, or wraps it into a
+/* What stays of a packet when a hop rewrites its addresses, ports, TTL, MAC and checksums on the way, or wraps it into a
  * tunnel: a hash over the innermost transport, never 0; 0 where there is nothing to know it by (no IP).
  * TCP: numbers, flags, window and whether there is a payload, not what it is, so that a damaged segment is still known,
- * and a super-frame by its first segment.  Others: the length, and the first and last octets of the payload. */
+ * and a super-frame by its first segment.  Others: the length, and the first and last bytes of the payload. */
 void pp_fingerprints(const pp_batch *batch, uint64_t *out);
 
 #endif

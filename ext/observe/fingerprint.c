@@ -7,7 +7,7 @@
 
 #define PAYLOAD_BYTES 64u /* of a payload that identify it, with the last 8 */
 
-/* The first octets of [from, from + count), the last ones, and how many there are. */
+/* The first bytes of [from, from + count), the last ones, and how many there are. */
 static uint64_t sample(const uint8_t *from, uint32_t count, uint64_t h)
 {
     uint32_t end = count < PAYLOAD_BYTES ? count : PAYLOAD_BYTES, i = 0;

@@ -55,7 +55,7 @@ static uint32_t set_of(const pp_flow *t)
     return (uint32_t)(h >> 40) % PP_SAMPLE_SETS;
 }
 
-_Static_assert(sizeof(pp_flow) == 40, "a flow has no padding: it is compared and hashed as octets");
+_Static_assert(sizeof(pp_flow) == 40, "a flow has no padding: it is compared and hashed as bytes");
 
 static void count_flow(pp_sample *s, const pp_flow *t, uint8_t cause, uint64_t time_ns)
 {

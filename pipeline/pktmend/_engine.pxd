@@ -193,7 +193,7 @@ cdef extern from "io/writer.h" nogil:
     ctypedef struct pp_writer:
         int only_bad
         uint32_t snaplen, interfaces
-        uint64_t packets, octets
+        uint64_t packets, bytes
     int pp_writer_init(pp_writer *, int, int) noexcept
     void pp_writer_free(pp_writer *) noexcept
     int pp_writer_interface(pp_writer *, uint32_t, uint16_t, const char *) noexcept
@@ -242,7 +242,7 @@ cdef extern from "io/spool.h" nogil:
         uint32_t interface, snaplen
         int only_bad
     ctypedef struct pp_spooled:
-        uint64_t octets, packets
+        uint64_t bytes, packets
     int pp_spool_init(pp_spool *, uint64_t) noexcept
     void pp_spool_free(pp_spool *) noexcept
     int pp_stage_spool(pp_batch *, void *) noexcept

@@ -1,4 +1,4 @@
-/* test_coalesce.c - what is joined and split again is, flow by flow, octet for octet what came in; and what must not be
+/* test_coalesce.c - what is joined and split again is, flow by flow, byte for byte what came in; and what must not be
  * joined is not.  Random streams of several flows with everything that ends a super-frame mixed in.
  */
 #include "check.h"
@@ -197,11 +197,11 @@ static uint32_t run(uint32_t mtu)
 
 enum change { NOTHING, PADDING, TCP_SUM_FFFF, IP_SUM_FFFF, STRAY_NOTE, EARLY_NOTE, PPPOE, TAG_9100, TAG_8100, CHANGES };
 
-/* Add octets behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
+/* Add bytes behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
 static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
 {
     static const struct {
-        const char *octets;
+        const char *bytes;
         uint32_t length;
     } inserted[CHANGES] = {
         [PPPOE] = { "\x88\x64\x11\0\0\1\0\0", 8 },
@@ -213,7 +213,7 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
     pp_vnet v = { 0 };
     if (more) {
         memmove(d + 12 + more, d + 12, b->caplen[i] - 12);
-        memcpy(d + 12, inserted[what].octets, more);
+        memcpy(d + 12, inserted[what].bytes, more);
         b->caplen[i] += more;
     }
     switch (what) {

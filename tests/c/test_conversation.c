@@ -13,10 +13,10 @@ static uint8_t memory[ROOM][FRAME];
 static pp_batch batch;
 static pp_conversations *table;
 
-static void put(uint8_t *p, uint32_t v, unsigned octets)
+static void put(uint8_t *p, uint32_t v, unsigned bytes)
 {
-    for (unsigned i = 0; i < octets; i++)
-        p[i] = (uint8_t)(v >> 8 * (octets - 1 - i));
+    for (unsigned i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
 }
 
 /* One TCP segment from host (10.0.x.x) to host, with a check of that status and cause. */
@@ -163,7 +163,7 @@ static void test_cut_frames_are_left_out(void)
     uint64_t clock = table->clock;
     for (uint32_t cap = 0; cap < 54; cap++) {
         send(13, 14, 1, 0, ACK, 20, PP_STATUS_GOOD, 0, 0);
-        uint8_t *exact = malloc(cap ? cap : 1); /* the sanitizer sees one octet too far */
+        uint8_t *exact = malloc(cap ? cap : 1); /* the sanitizer sees one byte too far */
         memcpy(exact, memory[0], cap);
         batch.data[0] = exact;
         batch.caplen[0] = cap;

@@ -123,7 +123,7 @@ static pp_ledger send_all(pp_batch *b, uint32_t count, int coalesce)
     return ledger;
 }
 
-/* The next message; its frame's octets, or 0 if there is none. */
+/* The next message; its frame's bytes, or 0 if there is none. */
 static uint32_t next(pp_vnet *v)
 {
     memset(v, 0xee, sizeof *v);
@@ -204,7 +204,7 @@ static void test_note_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, in
     uint8_t *f = memory[0].frame;
     datagram(b, 0, 101);
     put16(f + L4 + 6, add(17 + 109, f + L3 + 12, 8) ^ damage);
-    memset(memory[0].vnet, 0xee, sizeof memory[0].vnet); /* somebody else's octets */
+    memset(memory[0].vnet, 0xee, sizeof memory[0].vnet); /* somebody else's bytes */
     b->flags[0] = flags;
     b->vlan_tpid[0] = 0x8100;
     b->count = 1;

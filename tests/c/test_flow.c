@@ -18,7 +18,7 @@ typedef struct packet {
     uint16_t source_port, target_port;
     uint32_t sequence, acknowledged;
     uint8_t flags;
-    uint32_t payload; /* octets, made from seed */
+    uint32_t payload; /* bytes, made from seed */
     uint32_t seed;
 } packet;
 
@@ -50,10 +50,10 @@ static uint16_t update32(uint16_t hc, uint32_t m, uint32_t now)
     return update(update(hc, (uint16_t)(m >> 16), (uint16_t)(now >> 16)), (uint16_t)m, (uint16_t)now);
 }
 
-static void put(uint8_t *p, uint32_t v, unsigned octets)
+static void put(uint8_t *p, uint32_t v, unsigned bytes)
 {
-    for (unsigned i = 0; i < octets; i++)
-        p[i] = (uint8_t)(v >> 8 * (octets - 1 - i));
+    for (unsigned i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
 }
 
 static uint8_t *field(uint32_t i, const packet *p) { return memory[i] + 34 + (p->protocol == TCP ? 16 : 6); }

@@ -100,7 +100,7 @@ static void test_heavy_flow_among_too_many(void)
     pp_sample_free(s);
 }
 
-/* Addresses beyond the captured octets are not read (the sanitizer is the judge), and count as none. */
+/* Addresses beyond the captured bytes are not read (the sanitizer is the judge), and count as none. */
 static void test_short_frame(void)
 {
     pp_sample *s = pp_sample_new();

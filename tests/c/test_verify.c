@@ -3,7 +3,7 @@
  * Rules:
  *   1. Each frame is in the batch twice.  A wirelen below caplen means "no longer than captured" to the parser, and keeps
  *      the packet off the short way: the second is judged the long way, and both must agree in every column and check.
- *   2. Frames are malloc'ed to the octet: ASan sees one too far.
+ *   2. Frames are malloc'ed to the byte: ASan sees one too far.
  *   3. What right and unfinished packets are found to be is known beforehand, from RFC 1071 added up here.
  */
 #include "sum/bytes.h"

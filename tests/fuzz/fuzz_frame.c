@@ -1,6 +1,6 @@
-/* fuzz_frame.c - any octets, any source flags: the parser and all stages neither overread nor hang, and repair settles.
+/* fuzz_frame.c - any bytes, any source flags: the parser and all stages neither overread nor hang, and repair settles.
  *
- * Invariants: every check lies within the captured octets; at most PP_CHECKS_PER_PACKET of them; repair changes nothing
+ * Invariants: every check lies within the captured bytes; at most PP_CHECKS_PER_PACKET of them; repair changes nothing
  * but checksum fields; repairing twice is repairing once; a repaired check is good when judged again.
  */
 #include <stdlib.h>
@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     uint16_t flags = (uint16_t)(input[3] & 0x4f);
     uint32_t policy = input[4] & 3u;
     uint8_t *memory = malloc(PP_VNET_LEN + cap),
-            *before = malloc(cap + 1); /* exact sizes: ASan sees one octet too far */
+            *before = malloc(cap + 1); /* exact sizes: ASan sees one byte too far */
     memcpy(memory, input + 5, PP_VNET_LEN + cap);
     uint8_t *frame = memory + PP_VNET_LEN;
     memcpy(before, frame, cap);

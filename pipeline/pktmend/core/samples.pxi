@@ -81,7 +81,7 @@ cdef class Spool:
         cdef int rc
         with nogil:
             rc = pp_spool_drain(&self.c, fd, limit, &done)
-        return done.octets, done.packets, -rc
+        return done.bytes, done.packets, -rc
 
     def pending(self):
         """Return the octets that wait to be written."""

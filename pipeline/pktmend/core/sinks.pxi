@@ -98,7 +98,7 @@ cdef class WriterSink(Sink):
 
     @property
     def octets(self):
-        return self.writer.octets
+        return self.writer.bytes
 
 
 cdef class PythonSink(Sink):
