@@ -1,5 +1,23 @@
-/* ledger.c - the ends of a packet that no sink has to know about; see loop.h. */
+/* ledger.c - what other threads see of a worker, and the ends of a packet that no sink has to know of; see loop.h. */
 #include "run/loop.h"
+
+void pp_loop_snapshot(pp_loop *l, pp_ledger *ledger, pp_tally *tally)
+{
+    pthread_mutex_lock(&l->lock);
+    *ledger = l->published_ledger;
+    *tally = l->published_tally;
+    pthread_mutex_unlock(&l->lock);
+}
+
+int pp_loop_has_ended(const pp_loop *l) { return atomic_load_explicit(&l->has_ended, memory_order_acquire); }
+
+uint64_t pp_loop_published_ns(pp_loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    uint64_t ns = l->published_ns;
+    pthread_mutex_unlock(&l->lock);
+    return ns;
+}
 
 int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
 {

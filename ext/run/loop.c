@@ -96,24 +96,6 @@ static void publish(pp_loop *l, uint64_t now)
     pthread_mutex_unlock(&l->lock);
 }
 
-void pp_loop_snapshot(pp_loop *l, pp_ledger *ledger, pp_tally *tally)
-{
-    pthread_mutex_lock(&l->lock);
-    *ledger = l->published_ledger;
-    *tally = l->published_tally;
-    pthread_mutex_unlock(&l->lock);
-}
-
-int pp_loop_has_ended(const pp_loop *l) { return atomic_load_explicit(&l->has_ended, memory_order_acquire); }
-
-uint64_t pp_loop_published_ns(pp_loop *l)
-{
-    pthread_mutex_lock(&l->lock);
-    uint64_t ns = l->published_ns;
-    pthread_mutex_unlock(&l->lock);
-    return ns;
-}
-
 /* One batch through the stages into the sink.  A stage that fails leaves its packets in held. */
 static int process_batch(pp_loop *l, int n)
 {
