@@ -83,7 +83,7 @@ static void settle_unlocated(pp_check *checks, unsigned count)
         last->flags |= PP_CHECK_FLAGGED;
 }
 
-static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
+uint8_t pp_judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
 {
     uint32_t start = 0, field = unfinished_field(p->data, p->flags, &start);
     /* a source that says "somewhere" knows that one field is unfinished, wherever the capture was taken */
@@ -118,22 +118,4 @@ static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
     if (__builtin_expect(field == UINT32_MAX, 0))
         settle_unlocated(p->checks, p->count);
     return highest;
-}
-
-uint8_t pp_verify_packet(const pp_batch *b, uint32_t i, pp_check *checks, uint32_t options, pp_sum_fn *sum)
-{
-    pp_packet p = { .data = b->data[i],
-                    .cap = b->caplen[i],
-                    .wire = b->wirelen[i],
-                    .link = b->link[i],
-                    .flags = b->flags[i],
-                    .checks = checks };
-    pp_parse(&p);
-    b->status[i] = judge_packet(&p, options, sum);
-    b->flags[i] = p.flags;
-    b->l3[i] = p.l3;
-    b->l4[i] = p.l4;
-    b->version[i] = p.version;
-    b->protocol[i] = p.protocol;
-    return p.count;
 }

@@ -5,6 +5,7 @@
 
 #include "check/verify.h"
 #include "parse/headers.h"
+#include "parse/parse.h"
 #include "sum/bytes.h"
 
 /* An IPv4 header: too short for a SIMD kernel to pay.  A multiple of four bytes, at least 20. */
@@ -85,7 +86,7 @@ static inline void pp_settle_bad(pp_check *k, uint16_t flags, int has_metadata)
     }
 }
 
-/* Any packet: parse it, judge it and write its columns; return how many checks it has. */
-uint8_t pp_verify_packet(const pp_batch *batch, uint32_t i, pp_check *checks, uint32_t options, pp_sum_fn *sum);
+/* Judge the checks that pp_parse found; returns the packet's status. */
+uint8_t pp_judge_packet(pp_packet *packet, uint32_t options, pp_sum_fn *sum);
 
 #endif
