@@ -281,8 +281,8 @@ static void test_garbage(void)
     }
 }
 
-/* A packet block whose note says "not ready", at the end of its memory; a stage has written to its lengths since it was read. */
-static void test_note_is_cleared_within_the_block_alone(void)
+/* A packet block whose mark says "not ready", at the end of its memory; a stage has written to its lengths since it was read. */
+static void test_mark_is_cleared_within_the_block_alone(void)
 {
     enum { BLOCK = 28 + 4 + 12 + 4 };
     static const struct {
@@ -418,6 +418,6 @@ int main(void)
     test_truncated_anywhere();
     test_absurd_caplen();
     test_garbage();
-    test_note_is_cleared_within_the_block_alone();
+    test_mark_is_cleared_within_the_block_alone();
     return DONE;
 }

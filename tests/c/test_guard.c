@@ -110,7 +110,7 @@ static int shortens_header(pp_batch *b, void *context)
     return 0;
 }
 
-/* Leaves the TCP checksum to hardware, as a sender does: the pseudo-header sum in the field, and a note that says so. */
+/* Leaves the TCP checksum to hardware, as a sender does: the pseudo-header sum in the field, and a mark that says so. */
 static int leaves_to_hardware(pp_batch *b, void *context)
 {
     pp_vnet v = { .flags = 1, .csum_start = OFFSET_L4, .csum_offset = 16 };

@@ -395,7 +395,7 @@ static void test_no_segment_beyond_its_length_field(void)
     }
 }
 
-/* VXLAN with an outer checksum: only a note that names the inner transport header is followed, whichever byte it names. */
+/* VXLAN with an outer checksum: only a mark that names the inner transport header is followed, whichever byte it names. */
 static void test_a_note_that_points_elsewhere_in_a_tunnel(void)
 {
     enum { OUTER = 14 + 20 + 8 + 8, VXLAN = 4789 };

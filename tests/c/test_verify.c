@@ -175,7 +175,7 @@ static void test_short_way_equals_the_long_way(void)
 }
 
 /* "Not ready", and not where, of a packet with two fields that hold their seed: the one within an ICMP error is another
- * host's, whose note it was not. */
+ * host's, whose mark it was not. */
 static void test_a_mark_without_a_place_is_not_for_what_is_quoted(void)
 {
     enum { L4 = IP + 40, QUOTED = L4 + 8, UDP = QUOTED + 40, LENGTH = UDP + 8 };

@@ -4,7 +4,7 @@
  * file too, as the kernel would: Ethernet, 802.1Q and 802.1ad tags, IP without extension headers, TCP or UDP.
  *
  * Invariants: the packets of a super-frame that leaves are those that came, byte for byte, a pending sum completed; so none
- * with a wrong sum is among them; any other frame leaves as it came, with its note or, if it is bad, without; one of a flow is
+ * with a wrong sum is among them; any other frame leaves as it came, with its mark or, if it is bad, without; one of a flow is
  * not overtaken by a later one; nothing but a virtio-net header or a finished checksum is written; every packet ends in
  * exactly one counter, and what was refused in the right one.
  */
@@ -240,10 +240,10 @@ static void check_single(const message *m, int finish)
     if (memcmp(&m->vnet, &f->vnet, sizeof none) == 0 && memcmp(m->frame, f->bytes, f->length) == 0)
         return;
     if (memcmp(&m->vnet, &none, sizeof none) != 0)
-        abort(); /* neither its own note nor none */
+        abort(); /* neither its own mark nor none */
     if (batch.status[i] == PP_STATUS_BAD && memcmp(m->frame, f->bytes, f->length) == 0)
         return;
-    if (!finish && batch.protocol[i] != 132) /* SCTP: finished, for no note can say what it needs */
+    if (!finish && batch.protocol[i] != 132) /* SCTP: finished, for no mark can say what it needs */
         abort();
     uint32_t field = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset, width = batch.protocol[i] == 132 ? 4 : 2;
     if (field + width > f->length)
