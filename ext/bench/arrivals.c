@@ -20,7 +20,7 @@ static traffic_run *run_of(traffic_arrivals *a, uint32_t id)
     return r;
 }
 
-/* Numbers from..to are new to the window: forget who had their places. */
+/* Numbers from..to are new to the window: forget the numbers that had their places. */
 static void forget(traffic_run *r, uint32_t from, uint32_t to)
 {
     if (to - from >= TRAFFIC_WINDOW - 1) {

@@ -42,9 +42,9 @@ extern const pktmend_stage pktmend_stage_of_traffic_note, pktmend_stage_of_traff
 ffi.set_source(
     "pktmend.commands.bench._traffic",
     '#include "traffic.h"',
-    sources=["ext/bench/generate.c", "ext/bench/arrivals.c"],
+    sources=["ext/bench/generate.c", "ext/bench/damage.c", "ext/bench/arrivals.c"],
     include_dirs=["ext/bench", "ext", "ext/include"],
-    depends=["ext/bench/traffic.h", "ext/include/pktmend/stage.h"],
+    depends=["ext/bench/traffic.h", "ext/bench/damage.h", "ext/include/pktmend/stage.h"],
     extra_compile_args=["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Wshadow"],
 )
 

@@ -164,7 +164,7 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
             return rc < 0 ? rc : (int)layers[i].l3;
         }
         if (layers[i].l4 > l4)
-            return -EINVAL; /* the note points before the tunnel's own header, into another one */
+            return -EINVAL; /* csum_start points before the tunnel's own header, into another one */
         if (e->count == PP_ENCAP_LAYERS)
             return -EOPNOTSUPP;
         int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p, l4, field);

@@ -13,13 +13,22 @@ from pktmend.commands.diagnose.samples import address_text, end_text, mac_text
 ICMP: Final = (1, 58)
 TCP: Final = 6
 PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 33: "DCCP", 58: "ICMPv6", 132: "SCTP", 136: "UDP-Lite"}
-KINDS: Final = _core.WAY_KINDS
+KINDS: Final = {  # what a packet carried: the engine's name
+    "good": "good",
+    "absent": "absent",
+    "unchecked": "unchecked",
+    "noted": "pending_flagged",
+    "bare": "pending_unknown",
+    "leaked": "leaked",
+    "blank": "never_filled",
+    "bad": "bad",
+}
 UNFINISHED: Final = ("noted", "bare", "leaked", "blank")
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction of a conversation; the numbers are those of pp_way in ext/conversation.h.
+    """One direction of a conversation; the numbers are those of pp_direction in ext/observe/conversation.h.
 
     kinds: packets by what they carried: KINDS.      replies: packets the other way.
     """
@@ -32,20 +41,14 @@ class Direction:
     target_port: int
     replies: int
     packets: int
-    octets: int
     kinds: dict[str, int]
     outgoing: int
-    vouched: int
-    super_frames: int
     short_frames: int
     accepted: int
     again: int
-    first: int
-    first_unfinished: int
     target_mac: str
     source_mac: str
     largest: int
-    depth: int
 
     @property
     def unfinished(self) -> int:
@@ -69,7 +72,7 @@ def ways_of(table: _core.Conversations) -> list[Direction]:
     """Return both directions of every conversation, those with packets only."""
     found = []
     for version, protocol, ends, both in table.rows():
-        named = [dict(zip(_core.WAY_FIELDS, values, strict=True)) for values in both]
+        named = [dict(zip(_core.DIRECTION_FIELDS, values, strict=True)) for values in both]
         for i, way in enumerate(named):
             if way["packets"]:
                 found.append(_way(version, protocol, ends[i], ends[1 - i], way, named[1 - i]["packets"]))
@@ -81,17 +84,9 @@ def _way(
 ) -> Direction:
     same = (
         "packets",
-        "octets",
         "outgoing",
-        "vouched",
-        "super_frames",
         "short_frames",
-        "accepted",
-        "again",
-        "first",
-        "first_unfinished",
         "largest",
-        "depth",
     )
     return Direction(
         version=version,
@@ -101,9 +96,11 @@ def _way(
         target=address_text(target[0]),
         target_port=target[1],
         replies=replies,
-        kinds={kind: way[kind] for kind in KINDS},
+        kinds={kind: way[name] for kind, name in KINDS.items()},
         target_mac=mac_text(way["target_mac"]),
         source_mac=mac_text(way["source_mac"]),
+        accepted=way["acked"],
+        again=way["retransmitted"],
         **{name: way[name] for name in same},
     )
 
