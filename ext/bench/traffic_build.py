@@ -45,7 +45,7 @@ ffi.set_source(
     sources=["ext/bench/generate.c", "ext/bench/damage.c", "ext/bench/arrivals.c"],
     include_dirs=["ext/bench", "ext", "ext/include"],
     depends=["ext/bench/traffic.h", "ext/bench/damage.h", "ext/include/pktmend/stage.h"],
-    extra_compile_args=["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Wshadow"],
+    extra_compile_args=["-std=c11", "-D_GNU_SOURCE=", "-O3", "-Wall", "-Wextra", "-Wshadow"],
 )
 
 if __name__ == "__main__":

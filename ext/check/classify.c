@@ -63,7 +63,7 @@ static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
     return to_end > k->length && right_for(sum(data + k->start, to_end) + without + seed) == k->stored;
 }
 
-/* Would this check be right if the unfinished checks inside it were finished? */
+/* Would this check be right if the unfinished checks inside it were complete? */
 static int is_inner_pending(const pp_check *checks, unsigned count, unsigned index)
 {
     const pp_check *k = &checks[index];

@@ -124,7 +124,7 @@ static inline int is_unfinished(unsigned kind)
 }
 static inline int32_t after(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
 
-/* A TCP segment of [from, to) in direction d.  is_unfinished: its bytes wait for proof; else a finished copy makes what waits
+/* A TCP segment of [from, to) in direction d.  is_unfinished: its bytes wait for proof; else a complete copy makes what waits
  * worthless as proof. */
 static void track_bytes(pp_direction *d, uint32_t from, uint32_t to, int unfinished, uint64_t now)
 {

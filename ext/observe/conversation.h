@@ -1,14 +1,14 @@
 /* conversation.h - the flows of a capture, both directions together, and what became of packets whose checksum was unfinished.
  *
  * A capture alone does not say where it was taken; what happened next does: a segment that was acknowledged has been
- * finished by someone, one that is sent again and again has not.
+ * completed by someone, one that is sent again and again has not.
  *
  * Rules:
  *   1. Fixed memory, allocated once.  A full table gives up conversations without unfinished or bad packets first, the
  *      one that was silent longest before others, and counts them in `lost`.
  *   2. One table per worker: it is not locked, and must not be shared between threads.
  *   3. A packet counts for its innermost IP header: tunnels are looked through.  Fragments are left out.
- *   4. An acknowledgment proves nothing where a finished copy of the same bytes was seen too.
+ *   4. An acknowledgment proves nothing where a complete copy of the same bytes was seen too.
  */
 #ifndef PP_CONVERSATION_H
 #define PP_CONVERSATION_H

@@ -53,7 +53,7 @@ int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4
     return -EINVAL;
 }
 
-/* What the sum of a tunnel's header is off by: 0 if it is the seed, right, or right once the inner field is finished.
+/* What the sum of a tunnel's header is off by: 0 if it is the seed, right, or right once the inner field is complete.
  * start, field: of the inner one. */
 static uint16_t sum_difference(const uint8_t *frame, const pp_check *k, uint32_t start, uint32_t field)
 {

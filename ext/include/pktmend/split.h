@@ -1,4 +1,4 @@
-/* <pktmend/split.h> - finish in user space what was left to hardware: complete a pending checksum, split a super-frame.
+/* <pktmend/split.h> - what was left to hardware, in user space: complete a pending checksum, split a super-frame.
  *
  * Rules:
  *   1. Payload is never copied: a segment is a fresh header in the caller's arena plus a slice of the frame.
