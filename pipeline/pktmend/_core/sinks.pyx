@@ -24,10 +24,12 @@ cdef class NullSink(Sink):
 cdef class EmitSink(Sink):
     """Sends on the packet socket *fd* (bound, with PACKET_VNET_HDR), which must outlive it."""
 
-    def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish, *, bint join_tcp=False,
-                  bint join_udp=False):
-        cdef int join = (PP_COALESCE_WANT_TCP if join_tcp else 0) | (PP_COALESCE_WANT_UDP if join_udp else 0)
-        self.emit = pp_emit_new(fd, capacity, mtu, finish, join)
+    def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish, *, bint coalesce_tcp=False,
+                  bint coalesce_udp=False):
+        cdef int coalesce = PP_COALESCE_WANT_TCP if coalesce_tcp else 0
+        if coalesce_udp:
+            coalesce |= PP_COALESCE_WANT_UDP
+        self.emit = pp_emit_new(fd, capacity, mtu, finish, coalesce)
         if self.emit == NULL:
             raise MemoryError
         self.c.take, self.c.context = pp_emit_take, self.emit
@@ -36,15 +38,15 @@ cdef class EmitSink(Sink):
         """Use another MTU from the next batch on; from any thread."""
         pp_emit_set_mtu(self.emit, mtu)
 
-    def set_join(self, bint tcp, bint udp):
-        """Join segments of TCP, of UDP, or not; from any thread."""
+    def set_coalesce(self, bint tcp, bint udp):
+        """Coalesce segments of TCP, of UDP, or not; from any thread."""
         pp_emit_set_coalesce(self.emit, (PP_COALESCE_WANT_TCP if tcp else 0) | (PP_COALESCE_WANT_UDP if udp else 0))
 
     @property
-    def joins(self):
-        """(TCP, UDP): are segments still being joined?  Not any more once the egress has refused one."""
-        cdef uint32_t join = pp_emit_coalesces(self.emit)
-        return bool(join & PP_COALESCE_WANT_TCP), bool(join & PP_COALESCE_WANT_UDP)
+    def coalesces(self):
+        """(TCP, UDP): are segments still being coalesced?  Not any more once the egress has refused one."""
+        cdef uint32_t kinds = pp_emit_coalesces(self.emit)
+        return bool(kinds & PP_COALESCE_WANT_TCP), bool(kinds & PP_COALESCE_WANT_UDP)
 
     def __dealloc__(self):
         if self.emit != NULL:
@@ -101,7 +103,7 @@ cdef class WriterSink(Sink):
 
     @property
     def octets(self):
-        return self.writer.octets
+        return self.writer.bytes
 
 
 cdef class PythonSink(Sink):

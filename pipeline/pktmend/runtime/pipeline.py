@@ -46,7 +46,7 @@ class Pipeline:
     sink:   None means Null().
     limit:  packets to read at most; 0 for no limit.
     busy_poll_us: look again without sleeping for so long after the last packet: less delay, more CPU.
-    rest_us: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
+    rx_usecs: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
     on_error: when a stage of yours fails (raises, keeps a view of the batch, writes a value that there is not):
         OnError.END ends the pipeline with StageError, its exception as __cause__ (ViewError for a view);
         PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
@@ -64,7 +64,7 @@ class Pipeline:
         *,
         limit: int = 0,
         busy_poll_us: int = 0,
-        rest_us: int = 0,
+        rx_usecs: int = 0,
         on_error: OnError = OnError.END,
     ) -> None:
         if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
@@ -77,7 +77,7 @@ class Pipeline:
             self.sink.sink(source.source.capacity),
             limit,
             busy_poll_us * 1000,
-            rest_us * 1000,
+            rx_usecs * 1000,
             on_error,
         )
         self._stages = list(stages)

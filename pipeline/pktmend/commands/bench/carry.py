@@ -28,7 +28,7 @@ def with_rings(options: BridgeOptions, numbers: dict[str, int]) -> Iterator[Sequ
             emit = stack.enter_context(Emit(target, coalesce=True))
             ring = stack.enter_context(Ring(source, outgoing=False, **numbers))  # type: ignore[arg-type]
             rest = options.rx_usecs if numbers["version"] == 2 else 0
-            pipelines.append(Pipeline(ring, stages_of(options), emit, rest_us=rest))
+            pipelines.append(Pipeline(ring, stages_of(options), emit, rx_usecs=rest))
         if len(os.sched_getaffinity(0)) <= FEW_CPUS:
             start_together(pipelines)
         else:

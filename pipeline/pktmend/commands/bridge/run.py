@@ -163,7 +163,7 @@ class Bridge:
             stages_of(o, [make() for make in self._stage_makers]),
             emit,
             busy_poll_us=o.busy_poll_us,
-            rest_us=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0,
+            rx_usecs=o.rx_usecs if o.ring == 2 and not o.busy_poll_us else 0,
             on_error=self.on_error,
         )
 
