@@ -71,6 +71,9 @@ cdef extern from "check/select.h" nogil:
     uint32_t pp_where(const pp_batch *, const pp_select *, uint32_t *) noexcept
     uint32_t pp_mark(pp_batch *, const pp_select *, uint8_t, uint8_t) noexcept
 
+cdef extern from "io/batch.h" nogil:
+    void pp_batch_fresh(pp_batch *) noexcept
+
 cdef extern from "io/ring.h" nogil:
     enum: PP_RING_ARENA
     ctypedef struct pp_ring:
@@ -110,8 +113,8 @@ cdef extern from "run/loop.h" nogil:
         uint64_t dropped[6]
         uint64_t tx_error[160]
     ctypedef struct pp_source:
-        int (*next)(void *, pp_batch *) noexcept
-        void (*release)(void *) noexcept
+        int (*next)(void *, pp_batch *) noexcept nogil
+        void (*release)(void *) noexcept nogil
         int (*rebuild)(void *) noexcept
         void *context
         int fd

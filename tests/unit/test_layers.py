@@ -23,6 +23,7 @@ FLOORS = (
     {"host"},
     {"packetio", "runtime", "testbed"},
     {"console"},
+    {"reading"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -19,7 +19,7 @@ GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 
 HEAD = """
 import gc, sys, weakref
-from pktmend import _core, Capture, Pipeline, StageError
+from pktmend import Capture, Frames, Pipeline, StageError
 
 path = sys.argv[1]
 kept = []
@@ -92,7 +92,7 @@ def test_view_in_a_reference_cycle_is_collected(tmp_path: Path) -> None:
 class Holder:
     pass
 
-batch = _core.batch_of([bytes(100)])
+batch = Frames([bytes(100)]).batch()
 for _ in range(1000):
     holder = Holder()
     holder.self, holder.view = holder, batch.frame(0)
@@ -115,7 +115,7 @@ class Left:
     pass
 
 def leave():
-    batch = _core.batch_of([bytes(100)])
+    batch = Frames([bytes(100)]).batch()
     batch.keep = Left()
     batch.keep.view = batch.frame(0)
     return weakref.ref(batch.keep)
@@ -134,7 +134,7 @@ def test_exporter_of_a_view_gives_no_second_one(tmp_path: Path) -> None:
         run(
             tmp_path / "x.pcap",
             """
-batch = _core.batch_of([bytes(100)])
+batch = Frames([bytes(100)]).batch()
 view = batch.frame(0)
 exporter = view.obj
 view.release()

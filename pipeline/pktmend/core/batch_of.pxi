@@ -1,5 +1,31 @@
 # Batches of frames that no source read: for tests, and to judge a single frame.
 
+cdef int check_frame_options(link, vnet) except -1:
+    if not 0 <= link <= 0xffff:
+        raise ConfigError(f"link type {link}", "0 to 65535")
+    if vnet is not None and len(vnet) != PP_VNET_LEN:
+        raise ConfigError(f"a virtio-net header has {PP_VNET_LEN} bytes, not {len(vnet)}")
+    return 0
+
+
+cdef bytearray copy_of(frame, vnet):
+    """Return *frame* behind room for a virtio-net header, which is *vnet* if that is not None."""
+    return bytearray((bytes(PP_VNET_LEN) if vnet is None else bytes(vnet)) + bytes(frame))
+
+
+cdef void put_frame(pp_batch *b, uint32_t i, bytearray data, uint16_t link, uint16_t flags):
+    """Make *data*, which is kept alive by the caller, packet *i* of the batch, all of it captured."""
+    b.data[i] = <uint8_t *><char *>data + PP_VNET_LEN
+    b.caplen[i] = <uint32_t>(len(data) - PP_VNET_LEN)
+    b.wirelen[i] = b.caplen[i]
+    b.time_ns[i] = 0
+    b.number[i] = i + 1
+    b.flags[i] = flags
+    b.link[i] = link
+    b.vlan_tpid[i] = b.vlan_tci[i] = 0
+    b.interface[i] = 0
+
+
 def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None, tpid=0, tci=0):
     """Return a batch of *frames* (a sequence of buffers, which are copied), as a source would hand it over: for tests.
 
@@ -9,26 +35,17 @@ def batch_of(frames, *, link=1, flags=0, vnet=None, wirelen=None, tpid=0, tci=0)
     tpid, tci: the VLAN tag that was stripped (with PacketFlag.VLAN).
     """
     cdef Batch b
-    cdef bytearray octets
     cdef uint32_t i
-    if not 0 <= link <= 0xffff:
-        raise ConfigError(f"link type {link}", "0 to 65535")
-    if vnet is not None and len(vnet) != PP_VNET_LEN:
-        raise ConfigError(f"a virtio-net header has 10 octets, not {len(vnet)}")
-    head = bytes(10) if vnet is None else bytes(vnet)
-    copies = [bytearray(head + bytes(frame)) for frame in frames]
+    check_frame_options(link, vnet)
+    copies = [copy_of(frame, vnet) for frame in frames]
     b = Batch(max(1, len(copies)))
     b.owner = copies
     b.c.count = <uint32_t>len(copies)
     for i in range(b.c.count):
-        octets = copies[i]
-        b.c.data[i] = <uint8_t *><char *>octets + PP_VNET_LEN
-        b.c.caplen[i] = <uint32_t>(len(octets) - PP_VNET_LEN)
-        b.c.wirelen[i] = b.c.caplen[i] if wirelen is None else wirelen
-        b.c.link[i] = link
-        b.c.number[i] = i + 1
+        put_frame(&b.c, i, copies[i], link, flags | (PP_PKT_VNET if vnet is not None else 0))
         b.c.vlan_tpid[i], b.c.vlan_tci[i] = tpid, tci
-        b.c.flags[i] = flags | (PP_PKT_VNET if vnet is not None else 0)
+        if wirelen is not None:
+            b.c.wirelen[i] = wirelen
     return b
 
 

@@ -59,11 +59,13 @@ cdef class CopySink(Sink):
 
 
 cdef class WriterSink(Sink):
-    """Writes packets to a new capture on *fd*: format 1 pcap, 2 pcapng."""
+    """Writes packets to a new capture on *fd*: file_format "pcap" or "pcapng"."""
     cdef pp_writer writer
 
-    def __cinit__(self, int fd, int format, *, bint only_bad=False, uint32_t snaplen=0):
-        check(pp_writer_init(&self.writer, fd, format), "a writer")
+    def __cinit__(self, int fd, file_format, *, bint only_bad=False, uint32_t snaplen=0):
+        if file_format not in FORMATS[1:]:
+            raise ConfigError(f"file format {file_format!r}", "pcap or pcapng")
+        check(pp_writer_init(&self.writer, fd, FORMATS.index(file_format)), "a writer")
         self.writer.only_bad, self.writer.snaplen = only_bad, snaplen
         self.c.take, self.c.context = pp_writer_take, &self.writer
 

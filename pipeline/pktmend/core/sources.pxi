@@ -15,6 +15,38 @@ cdef class Source:
     cdef Batch batch
     cdef object memory  # what the frames of its batch lie in
 
+    cdef int fault(self, int rc) except -1:
+        """Raise what ended reading with *rc*."""
+        return check(rc, "reading")
+
+    def next(self, Batch batch not None):
+        """Fill *batch*; return the number of packets, 0 if none is there now, None if no more will come."""
+        cdef int n
+        if self.running:
+            raise ConfigError("a pipeline runs on this source")
+        batch._release_check()
+        if batch.c.capacity < self.capacity:
+            raise ConfigError(f"a batch of capacity {batch.c.capacity} for a source that needs {self.capacity}")
+        if self.batch is not batch or batch.owner is not self.memory:
+            self.attach(batch)
+        with nogil:
+            n = self.c.next(self.c.context, &batch.c)
+        if n <= 0:
+            batch.c.count = 0
+        if n == -ENODATA:
+            return None
+        return self.fault(n)
+
+    def release(self, Batch batch not None):
+        """Give back what the last next() gave.  BufferError while a view of it is alive."""
+        batch._release_check()
+        batch.c.count = 0
+        if not self.is_closed():
+            self.c.release(self.c.context)
+
+    cdef bint is_closed(self):
+        return False
+
     cdef int attach(self, Batch batch) except -1:
         """Fill *batch* from now on; BufferError while a view of the one before is alive."""
         self.detach()
@@ -104,26 +136,16 @@ cdef class RingSource(Source):
             self.ring.map = NULL
             (<_RingMemory>self.memory).unmap()
 
-    def next(self, Batch batch not None):
-        """Fill *batch*; return the number of packets, 0 if none is there now."""
-        cdef int n
-        if self.ring.map == NULL:
+    cdef int fault(self, int rc) except -1:
+        if rc == -EBADF:
             raise ConfigError("the ring is closed")
-        batch._release_check()
-        if batch.c.capacity < self.capacity:
-            raise ConfigError(f"a batch of capacity {batch.c.capacity} for a ring that needs {self.capacity}")
-        if self.batch is not batch or batch.owner is not self.memory:
-            self.attach(batch)
-        with nogil:
-            n = pp_ring_next(&self.ring, &batch.c)
-        return check(n, "reading the ring")
+        return check(rc, "reading the ring")
 
-    def release(self, Batch batch not None):
-        """Hand what the last next() gave back to the kernel.  BufferError while a view of it is alive."""
-        batch._release_check()
-        batch.c.count = 0
-        if self.ring.map != NULL:
-            pp_ring_release(&self.ring)
+    cdef bint is_closed(self):
+        return self.ring.map == NULL
+
+
+FORMATS = ("", "pcap", "pcapng")  # by the engine's number: not known yet, classic pcap, pcapng
 
 
 cdef class _CaptureMemory:
@@ -159,13 +181,18 @@ cdef class CaptureSource(Source):
         pp_reader_free(self.reader)
 
     def begin(self):
-        """Return the format as `format` has it, once enough has come to know it; 0 until then.  FormatError if it is none."""
+        """Return the format, "pcap" or "pcapng", once enough has come to know it; "" until then.  FormatError if it is none."""
         cdef int rc
         with nogil:
             rc = pp_reader_begin(self.reader)
+        return FORMATS[self.fault(rc)]
+
+    cdef int fault(self, int rc) except -1:
         if rc < 0 and self.reader.capture.error != NULL:
             what, offset = self.error
-            raise FormatError(f"{what} at octet {offset}", offset=offset)
+            raise FormatError(f"{what} at byte {offset}", offset=offset)
+        if rc == -EBADF:
+            raise ConfigError("the capture is closed")
         return check(rc, "reading")
 
     @property
@@ -189,8 +216,8 @@ cdef class CaptureSource(Source):
 
     @property
     def format(self):
-        """1 pcap, 2 pcapng, 0 not known yet."""
-        return self.reader.capture.format
+        """"pcap", "pcapng", or "" where it is not known yet."""
+        return FORMATS[self.reader.capture.format]
 
     @property
     def interfaces(self):
@@ -198,6 +225,79 @@ cdef class CaptureSource(Source):
         cdef pp_capture_interface *i = self.reader.capture.interfaces
         return [(i[n].link, None if i[n].drops == <uint64_t>-1 else i[n].drops)
                 for n in range(self.reader.capture.interface_count)]
+
+
+cdef class FramesSource(Source):
+    """Fills batches from *frames*, an iterator of buffers or of (time_ns, buffer); each is copied when it is asked for.
+
+    The copies live until the next batch, or as long as a view of theirs.
+    """
+    cdef object frames, vnet, wirelen
+    cdef uint16_t link, flags, tpid, tci
+    cdef uint64_t number
+    cdef object error  # of the iterator; raised after the packets before it
+
+    def __cinit__(self, frames, *, uint32_t capacity=256, link=1, flags=0, vnet=None, wirelen=None, tpid=0, tci=0):
+        check_frame_options(link, vnet)
+        if capacity == 0:
+            raise ConfigError("a batch needs a capacity above 0")
+        self.frames, self.capacity, self.memory = iter(frames), capacity, []
+        self.vnet, self.wirelen, self.link, self.tpid, self.tci = vnet, wirelen, link, tpid, tci
+        self.flags = flags | (PP_PKT_VNET if vnet is not None else 0)
+        self.c.next, self.c.release, self.c.context, self.c.fd = frames_next, frames_release, <void *>self, -1
+
+    cdef int pull(self, pp_batch *b) except -1:
+        """Copy what the iterator gives next into *b*; -ENODATA at its end, -EIO if it failed."""
+        cdef bytearray data
+        cdef object copies = []
+        if not self.batch.exports:
+            self.memory.clear()
+        self.memory.append(copies)
+        b.count = b.checks_used = 0
+        try:
+            while self.error is None and b.count < self.capacity:
+                item = next(self.frames, self)
+                if item is self:
+                    break
+                time_ns, frame = item if isinstance(item, tuple) else (0, item)
+                data = copy_of(memoryview(frame), self.vnet)
+                copies.append(data)
+                self.number += 1
+                put_frame(b, b.count, data, self.link, self.flags)
+                b.time_ns[b.count], b.number[b.count] = time_ns, self.number
+                b.vlan_tpid[b.count], b.vlan_tci[b.count] = self.tpid, self.tci
+                if self.wirelen is not None:
+                    b.wirelen[b.count] = self.wirelen
+                b.count += 1
+        except BaseException as error:
+            self.error = error
+        if b.count == 0:
+            return -ENODATA if self.error is None else -EIO
+        pp_batch_fresh(b)
+        return b.count
+
+    cdef int fault(self, int rc) except -1:
+        if rc < 0 and self.error is not None:
+            error, self.error = self.error, None
+            raise StageError(f"source of frames: {type(error).__name__}: {error}", stage="frames") from error
+        return check(rc, "reading frames")
+
+    def close(self):
+        """Let go of the copies.  BufferError while a view of a batch is alive."""
+        self.detach()
+        self.memory.clear()
+
+
+cdef int frames_next(void *context, pp_batch *b) noexcept with gil:
+    try:
+        return (<FramesSource>context).pull(b)
+    except BaseException as error:
+        (<FramesSource>context).error = error
+        return -EIO
+
+
+cdef void frames_release(void *context) noexcept nogil:
+    pass
 
 
 cdef class PacketFilter:

@@ -13,7 +13,6 @@ from pktmend.commands.diagnose.evidence import Tap
 from pktmend.console.read_to_end import run_to_end
 from pktmend.console.signals import Signals
 from pktmend.errors import FormatError
-from pktmend.packetio import bpf_filter
 from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.capture import Capture, Writer
 from pktmend.runtime.counters import Counters
@@ -38,7 +37,7 @@ def read(
     """
     tap = Tap(name or path, is_live=bool(name), at_wire=at_wire)
     fault: FormatError | None = None
-    with Capture(path, filter=bpf_filter.for_files(expression) if expression else None) as source:
+    with Capture(path, packet_filter=expression) as source:
         pipeline = Pipeline(source, [*tap.stages(), *more], limit=packets)
         try:
             run_to_end(pipeline, source, signals)
@@ -70,8 +69,7 @@ def watch(
 ) -> Tap:
     """Return what passes *interface* within *duration* seconds, or until *packets* did or a signal came."""
     tap = Tap(interface, is_live=True)
-    program = bpf_filter.for_interface(expression, interface) if expression else b""
-    with Ring(interface, program=program, promiscuous=promiscuous) as ring:
+    with Ring(interface, packet_filter=expression, promiscuous=promiscuous) as ring:
         pipeline = Pipeline(ring, tap.stages(), limit=packets)
         pipeline.start()
         _say([interface], duration)
@@ -94,8 +92,7 @@ def record(
     with ExitStack() as stack:
         pipelines, paths = [], []
         for number, name in enumerate(interfaces):
-            program = bpf_filter.for_interface(expression, name) if expression else b""
-            ring = stack.enter_context(Ring(name, program=program, promiscuous=promiscuous))
+            ring = stack.enter_context(Ring(name, packet_filter=expression, promiscuous=promiscuous))
             paths.append(folder / f"{number}.pcapng")
             writer = Writer(paths[-1])
             stack.callback(writer.close)
