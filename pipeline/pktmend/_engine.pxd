@@ -171,6 +171,7 @@ cdef extern from "io/capture.h" nogil:
 cdef extern from "io/reader.h" nogil:
     ctypedef struct pp_reader:
         pp_capture capture
+        uint8_t *data
         size_t length, at
         int final
     int pp_reader_init(pp_reader *, int) noexcept

@@ -148,6 +148,24 @@ except BufferError as error:
     )
 
 
+def test_view_of_a_frame_given_by_the_program_outlives_batch_and_pipeline(tmp_path: Path) -> None:
+    """A stage that keeps views, in a pipeline that goes on all the same: nothing that they show is given back."""
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
+from pktmend import OnError
+
+Pipeline(Frames((bytes([n]) * 1400 for n in range(100)), batch_size=10), [keep], on_error=OnError.PASS).run()
+gc.collect()
+others = [bytearray(b"x") * 1400 for _ in range(1000)]  # where their memory was
+print([view.tobytes() == bytes([10 * n]) * 1400 for n, view in enumerate(kept)].count(True))
+""",
+        )
+        == "10"
+    )
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="counts of this interpreter")
 def test_capture_that_is_dropped_gives_its_memory_back_at_once(tmp_path: Path) -> None:
     """Without the collector's help: no cycle holds it."""

@@ -22,6 +22,8 @@ cdef class Source:
     def next(self, Batch batch not None):
         """Fill *batch*; return the number of packets, 0 if none is there now, None if no more will come."""
         cdef int n
+        if self.is_closed():
+            raise ConfigError("this source is closed")
         if self.running:
             raise ConfigError("a pipeline runs on this source")
         batch._release_check()
@@ -137,8 +139,6 @@ cdef class RingSource(Source):
             (<_RingMemory>self.memory).unmap()
 
     cdef int fault(self, int rc) except -1:
-        if rc == -EBADF:
-            raise ConfigError("the ring is closed")
         return check(rc, "reading the ring")
 
     cdef bint is_closed(self):
@@ -191,9 +191,10 @@ cdef class CaptureSource(Source):
         if rc < 0 and self.reader.capture.error != NULL:
             what, offset = self.error
             raise FormatError(f"{what} at byte {offset}", offset=offset)
-        if rc == -EBADF:
-            raise ConfigError("the capture is closed")
         return check(rc, "reading")
+
+    cdef bint is_closed(self):
+        return self.reader.data == NULL
 
     @property
     def error(self):

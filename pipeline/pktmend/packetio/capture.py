@@ -190,6 +190,8 @@ class Capture:
 
     def _input(self) -> int:
         """The descriptor that bytes come from."""
+        if self._file.closed:
+            raise ConfigError(f"{self.path} is closed")
         return self._feed.fd if self._feed else self._file.fileno()
 
     def recognise(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
