@@ -13,11 +13,6 @@ Plain calls for files: check(path), read(path).  A name with a capital is a clas
 docs/python.md is the guide; __init__.pyi is what type checkers read.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import Any
-
 from pktmend._version import VERSION
 
 __version__ = VERSION
@@ -42,10 +37,12 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'pktmend' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    from importlib import import_module  # here, like all else that `import pktmend` need not wait for
+
+    value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 
