@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -82,3 +83,28 @@ def test_ring_takes_an_expression_and_gives_batches_after_stages(hosts: tuple[Ho
         for batch in ring.batches(pktmend.verify, timeout=1):
             seen_here += batch.status.tolist()
     assert seen_here == [pktmend.Status.BAD, pktmend.Status.GOOD]
+
+
+LIVE = re.findall(
+    r"^<!-- live -->\n```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL | re.MULTILINE
+)
+
+
+def test_live_code_of_the_page_reads_and_forwards(hosts: tuple[Host, Host, Host]) -> None:
+    """What docs/python.md shows of interfaces: the first prints what is bad, the second passes what is good."""
+    a, b, node = hosts
+    reading, forwarding = LIVE
+    datagram = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
+    with open_tap(a, "eth0") as out, open_tap(b, "eth0") as back:
+        program = node.spawn(*STRICT, "-c", reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        await_reader(node, "veth-a")
+        out.send(CORRUPT)  # of TCP: filtered
+        out.send(f.put16(datagram, 60, 0x4711))
+        said, complaints = program.communicate(timeout=PATIENCE)
+        assert (said.decode().split()[-1], complaints) == (str(len(datagram)), b"") and said.count(b"\n") == 1
+        program = node.spawn(*STRICT, "-c", forwarding, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        await_reader(node, "veth-a")
+        out.send(CORRUPT)
+        out.send(RIGHT)
+        assert seen(back, lambda got: got[:12] == RIGHT[:12]) == RIGHT
+        assert program.communicate(timeout=PATIENCE) == (b"", b"") and program.returncode == 0
