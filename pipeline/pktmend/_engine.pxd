@@ -173,6 +173,7 @@ cdef extern from "io/reader.h" nogil:
         pp_capture capture
         uint8_t *data
         size_t length, at
+        int copy_fd
         int final
     int pp_reader_init(pp_reader *, int) noexcept
     int pp_reader_begin(pp_reader *) noexcept

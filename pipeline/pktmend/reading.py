@@ -127,9 +127,9 @@ def _ends(batch: Batch, i: int, frame: bytes) -> tuple[str, str, int, int, int]:
     """Return (src, dst, protocol, sport, dport) of packet *i*'s outermost IP header."""
     l3, l4, version, protocol = batch.l3[i], batch.l4[i], batch.version[i], batch.protocol[i]
     src = dst = ""
-    if version == 4 and len(frame) >= l3 + 20:
+    if version == 4:  # where verify names one, its whole header is here
         src, dst = str(IPv4Address(frame[l3 + 12 : l3 + 16])), str(IPv4Address(frame[l3 + 16 : l3 + 20]))
-    elif version == 6 and len(frame) >= l3 + 40:
+    elif version == 6:
         src, dst = str(IPv6Address(frame[l3 + 8 : l3 + 24])), str(IPv6Address(frame[l3 + 24 : l3 + 40]))
     if protocol in WITH_PORTS and l4 and len(frame) >= l4 + 4:
         return src, dst, protocol, int.from_bytes(frame[l4 : l4 + 2]), int.from_bytes(frame[l4 + 2 : l4 + 4])

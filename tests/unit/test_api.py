@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import gzip
+import itertools
 import os
 import subprocess
 import sys
@@ -40,7 +41,8 @@ from pktmend import (
     repair,
     verify,
 )
-from tools import ROOT, Collect
+from tapes import File
+from tools import ROOT, Collect, until
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 CORRUPT = f.put16(GOOD, 90, 0x4711)
@@ -205,9 +207,9 @@ class Counting:
 
     name = "mine"
 
-    def __init__(self) -> None:
+    def __init__(self, closed: list[object]) -> None:
         self.taken = 0
-        self.closed = False
+        self.closed = closed
 
     def open(self, capacity: int = 0) -> pktmend._core.Source | pktmend._core.Sink:
         return Function(self).open(capacity) if capacity else Frames([GOOD, GOOD]).open()
@@ -216,16 +218,17 @@ class Counting:
         self.taken += len(batch)
 
     def close(self) -> None:
-        self.closed = True
+        self.closed.append(self)
 
 
 def test_source_and_sink_of_ones_own_need_open_alone_and_may_have_a_name_and_close() -> None:
-    source, sink = Counting(), Counting()
+    closed: list[object] = []
+    source, sink = Counting(closed), Counting(closed)
     with Pipeline(source, [], sink) as p:
         p.run()
         assert (p.counters().from_, p.counters().to, p.counters().read) == ("mine", "mine", 2)
-        assert not source.closed and not sink.closed
-    assert sink.taken == 2 and source.closed and sink.closed
+        assert not closed
+    assert sink.taken == 2 and closed == [sink, source]
     with pytest.raises(pktmend.ConfigError, match="'eth0' is no source"):
         Pipeline("eth0")  # type: ignore[arg-type]
     with pytest.raises(pktmend.ConfigError, match=r"print.* is no sink"):
@@ -350,6 +353,34 @@ def test_end_of_the_block_raises_what_ended_a_pipeline_that_nobody_waited_for(ca
         raise ZeroDivisionError
 
 
+def test_end_of_the_block_stops_a_source_that_never_ends() -> None:
+    with Pipeline(Frames(itertools.repeat(GOOD)), [count]) as p:
+        p.start()
+        until(lambda: p.counters().read > 0)
+    assert p.is_done() and p.counters().read == p.counters().packets
+
+
+def test_copy_is_closed_before_its_source_and_so_complete(tmp_path: Path) -> None:
+    """What follows the last packet of a full batch is written when the copy is closed."""
+    path, file = tmp_path / "x.pcapng", File().section().interface()
+    for _ in range(1024):  # packets of a batch of a capture
+        file.packet(GOOD)
+    path.write_bytes(file.block(5, bytes(12)).octets)  # interface statistics
+    source = Capture(path)
+    with Pipeline(source, [verify], Copy(tmp_path / "y.pcapng", source)) as p:
+        p.run()
+    assert (tmp_path / "y.pcapng").read_bytes() == path.read_bytes()
+
+
+def test_error_of_reading_is_not_told_as_one_of_writing(tmp_path: Path, capture: Path) -> None:
+    with Capture(capture) as source, Writer(tmp_path / "y.pcapng") as sink:
+        folder = os.open(tmp_path, os.O_RDONLY)
+        os.dup2(folder, source.fileno())
+        os.close(folder)
+        with pytest.raises(pktmend.OSFailure, match=r"^reading: Is a directory"):
+            Pipeline(source, [], sink).run()
+
+
 def test_without_with_the_ends_stay_open(capture: Path) -> None:
     with Capture(capture) as source:
         Pipeline(source).run()
@@ -359,9 +390,10 @@ def test_without_with_the_ends_stay_open(capture: Path) -> None:
 def test_closing_twice_is_closing_once(tmp_path: Path, capture: Path) -> None:
     source = Capture(capture)
     writer, copy = Writer(tmp_path / "a.pcapng"), Copy(tmp_path / "b.pcap", source)
-    for end in (copy, writer, source):
-        end.close()
-        end.close()
+    for _ in range(2):
+        copy.close()
+        writer.close(received=7)  # it writes this once, and not to a file that may be another's by now
+        source.close()
     with pytest.raises(pktmend.ConfigError, match="closed"):
         next(source.batches())
 

@@ -76,6 +76,7 @@ def test_read_judges_each_packet_and_knows_its_time(tmp_path: Path) -> None:
 
 def test_packets_are_copies_and_the_file_is_closed_when_the_iterator_is_dropped(tmp_path: Path) -> None:
     path = written(tmp_path / "x.pcap", *[f.raw(PING)] * 3000)
+    gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
     packets = read(path)
     first = next(packets)

@@ -43,6 +43,7 @@ cdef class EmitSink(Sink):
             pp_emit_free(self.emit)
 
 
+@cython.no_gc_clear  # the source is needed to the end
 cdef class CopySink(Sink):
     """Writes a copy of the capture behind *source* to *fd* as it is gone through, repaired packets included."""
     cdef pp_copy copy
@@ -50,12 +51,20 @@ cdef class CopySink(Sink):
 
     def __cinit__(self, CaptureSource source not None, int fd):
         self.source = source
+        if source.reader.copy_fd >= 0:
+            raise ConfigError("another copy of this capture is being made")
         self.copy.reader, self.copy.fd = source.reader, fd
+        source.reader.copy_fd = fd
         self.c.take, self.c.context = pp_copy_take, &self.copy
 
     def finish(self):
         """Write what follows the last packet."""
+        self.source.reader.copy_fd = -1
         check(pp_copy_finish(&self.copy), "writing")
+
+    def __dealloc__(self):
+        if self.copy.reader != NULL:
+            self.copy.reader.copy_fd = -1
 
 
 cdef class WriterSink(Sink):

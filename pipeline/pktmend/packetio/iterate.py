@@ -31,9 +31,7 @@ def batches_of(
                     stage(batch)
                 yield batch
             except BaseException:
-                with contextlib.suppress(
-                    BufferError
-                ):  # whoever holds the view lets go of it in time, or close() says so
+                with contextlib.suppress(BufferError):  # a view is alive: close() says so if it stays
                     source.release(batch)
                 raise
             source.release(batch)
