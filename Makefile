@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 PACKAGE := pipeline/pktmend
 BIN    := $(VENV)/bin
-SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/bench/*.py $(PACKAGE)/*.p?? $(PACKAGE)/core/*.pxi $(PACKAGE)/_kernel_build.py)
+SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/*.map ext/bench/*.py $(PACKAGE)/*.p?? $(PACKAGE)/_core/*.p* $(PACKAGE)/_kernel_build.py)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
@@ -56,6 +56,6 @@ $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[lab,test]' && touch $@
 
 clean:
-	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*/*/*.so $(PACKAGE)/_core.c tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*.pc $(PACKAGE)/*/*.so $(PACKAGE)/*/*/*.so tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
 
 .PHONY: demo test lint man clean packages-demo packages-test .packages

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 #include "sum/sum_impl.h"
 
 enum { LENGTHS = 2048, ALIGNMENTS = 64, LANES = 70000, TURNS = (3 << 20) + 77 };

@@ -285,7 +285,7 @@ class Emit:
         """Return the engine's side for batches of up to *capacity* packets; the socket stays ours."""
         tcp, udp = self.read_offloads()
         sink = _core.EmitSink(
-            self._socket.fileno(), capacity, mtu_of(self.interface), self.finish, join_tcp=tcp, join_udp=udp
+            self._socket.fileno(), capacity, mtu_of(self.interface), self.finish, coalesce_tcp=tcp, coalesce_udp=udp
         )
         self._sinks.append(sink)
         return sink
@@ -319,7 +319,7 @@ class Emit:
     def adapt(self) -> None:
         """Coalesce segments, or no longer, as the interface's offloads now are."""
         for sink in self._sinks:
-            sink.set_join(*self.read_offloads())
+            sink.set_coalesce(*self.read_offloads())
 
     def close(self) -> None:
         """Close the socket.  Idempotent."""

@@ -16,6 +16,7 @@ from pktmend import _core
 from pktmend.commands.diagnose.samples import Sample, take
 from pktmend.enums import CheckFlag, Proto
 from pktmend.packetio.capture import Capture
+from pktmend.records import Layer
 from pktmend.runtime.pipeline import Pipeline
 from pktmend.runtime.stages import Verify, classify
 
@@ -46,7 +47,7 @@ class Packet:
     link: int
     frame: bytes
     vlan: int
-    layers: list[tuple[int, int, int, int]]
+    layers: list[Layer]
     checks: list[Sample]
 
     @property

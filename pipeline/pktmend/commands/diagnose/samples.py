@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pktmend import _core
 from pktmend.enums import Cause, CheckFlag, PacketFlag, Proto, Reason, Status
+from pktmend.records import Layer
 
 ETHERNET: Final = 1
 SLL: Final = 113
@@ -141,11 +142,11 @@ def ports_of(frame: bytes, l4: int, protocol: int) -> tuple[int, int]:
     return int.from_bytes(frame[l4 : l4 + 2], "big"), int.from_bytes(frame[l4 + 2 : l4 + 4], "big")
 
 
-def layer_of(layers: list[tuple[int, int, int, int]], k: _core.Check) -> tuple[int, int, int, int]:
+def layer_of(layers: list[Layer], k: _core.Check) -> Layer:
     """Return (l3, l4, version, protocol) of the IP packet that a check belongs to."""
     mine = [layer for layer in layers if layer[0] == k.start or layer[1] == k.start]
     inside = [layer for layer in layers if layer[0] <= k.start]
-    return (mine or inside or layers or [(0, 0, 0, 0)])[-1]
+    return (mine or inside or layers or [Layer(0, 0, 0, 0)])[-1]
 
 
 def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> list[Sample]:

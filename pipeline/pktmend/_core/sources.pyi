@@ -1,0 +1,53 @@
+"""Where batches come from."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from typing_extensions import Buffer
+
+from pktmend._core.batch import Batch
+
+class Source:
+    @property
+    def capacity(self) -> int: ...
+    def next(self, batch: Batch) -> int | None: ...
+    def release(self, batch: Batch) -> None: ...
+
+def link_of(hatype: int) -> int: ...
+
+FORMATS: Final[tuple[str, str, str]]
+
+class RingSource(Source):
+    def __new__(
+        cls,
+        fd: int,
+        memory: Buffer,
+        *,
+        version: int,
+        block_size: int,
+        block_count: int,
+        frame_size: int,
+        frame_count: int,
+        has_vnet: bool,
+    ) -> RingSource: ...
+    def close(self) -> None: ...
+
+class CaptureSource(Source):
+    def __new__(cls, fd: int, *, capacity: int = 1024, filter: PacketFilter | None = None) -> CaptureSource: ...
+    @property
+    def filter(self) -> PacketFilter | None: ...
+    def begin(self) -> str: ...
+    @property
+    def error(self) -> tuple[str, int] | None: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def ended_at(self) -> int | None: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def interfaces(self) -> list[tuple[int, int | None]]: ...
+    def close(self) -> None: ...
+
+class PacketFilter:
+    def __new__(cls, interpreter: int, programs: Sequence[tuple[int, int]], keep: object) -> PacketFilter: ...
