@@ -22,6 +22,7 @@ _HOME = {
     "pktmend._core": "Batch Check NativeStage checksum crc32c kernels use_kernel",
     "pktmend.enums": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
     "pktmend.errors": "ConfigError FormatError OSFailure PktmendError PrivilegeError StageError ViewError",
+    "pktmend.include": "include_dir",
     "pktmend.packetio.afpacket": "Emit Ring",
     "pktmend.packetio.capture": "Capture Copy Writer",
     "pktmend.packetio.in_python": "Frames Function",
@@ -29,7 +30,7 @@ _HOME = {
     "pktmend.runtime.counters": "Counters StageCount",
     "pktmend.runtime.pipeline": "Null Pipeline Sink Source Stage",
     "pktmend.runtime.stages": (
-        "Classify Repair Verify build_native classify count drop_corrupt include_dir repair verify wrap_native"
+        "Classify Repair Verify build_native classify count drop_corrupt repair verify wrap_native"
     ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -72,6 +72,9 @@ from pktmend.errors import (
 from pktmend.errors import (
     ViewError as ViewError,
 )
+from pktmend.include import (
+    include_dir as include_dir,
+)
 from pktmend.packetio.afpacket import (
     Emit as Emit,
 )
@@ -146,9 +149,6 @@ from pktmend.runtime.stages import (
 )
 from pktmend.runtime.stages import (
     drop_corrupt as drop_corrupt,
-)
-from pktmend.runtime.stages import (
-    include_dir as include_dir,
 )
 from pktmend.runtime.stages import (
     repair as repair,

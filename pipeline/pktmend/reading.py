@@ -14,8 +14,6 @@ from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Pipeline
 from pktmend.runtime.stages import Verify, classify, count
 
-WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # TCP, UDP, DCCP, SCTP, UDP-Lite: both ports come first
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -106,31 +104,29 @@ def read(path: str | os.PathLike[str], *, at_wire: bool = False, expression: str
 
 def _packets(batch: Batch) -> Iterator[Packet]:
     """Yield copies of all packets of *batch*; no view of it is alive meanwhile."""
-    columns = (batch.number, batch.time_ns, batch.wirelen, batch.status, batch.cause)
-    rows = list(zip(*(column.tolist() for column in columns), strict=True))
-    del columns
-    for i, (number, time_ns, wirelen, status, cause) in enumerate(rows):
-        frame = batch.octets(i)
-        yield Packet(
-            number,
-            time_ns,
-            wirelen,
-            frame,
-            *_ends(batch, i, frame),
-            Status(status),
-            Cause(cause),
-            tuple(batch.checks_of(i)),
+    columns = [column.tolist() for column in (batch.number, batch.time_ns, batch.wirelen, batch.status, batch.cause)]
+    for i, (row, ends) in enumerate(zip(zip(*columns, strict=True), _ends(batch), strict=True)):
+        number, time_ns, wirelen, status, cause = row
+        checks = tuple(batch.checks_of(i))
+        yield Packet(number, time_ns, wirelen, batch.octets(i), *ends, Status(status), Cause(cause), checks)
+
+
+def _ends(batch: Batch) -> list[tuple[str, str, int, int, int]]:
+    """Return (src, dst, protocol, sport, dport) of each packet's outermost headers."""
+    sources, targets = bytes(batch.src), bytes(batch.dst)  # 16 bytes a packet
+    columns = [column.tolist() for column in (batch.version, batch.protocol, batch.sport, batch.dport)]
+    return [
+        (
+            _address(version, sources[16 * i : 16 * i + 16]),
+            _address(version, targets[16 * i : 16 * i + 16]),
+            protocol,
+            sport,
+            dport,
         )
+        for i, (version, protocol, sport, dport) in enumerate(zip(*columns, strict=True))
+    ]
 
 
-def _ends(batch: Batch, i: int, frame: bytes) -> tuple[str, str, int, int, int]:
-    """Return (src, dst, protocol, sport, dport) of packet *i*'s outermost IP header."""
-    l3, l4, version, protocol = batch.l3[i], batch.l4[i], batch.version[i], batch.protocol[i]
-    src = dst = ""
-    if version == 4:  # where verify names one, its whole header is here
-        src, dst = str(IPv4Address(frame[l3 + 12 : l3 + 16])), str(IPv4Address(frame[l3 + 16 : l3 + 20]))
-    elif version == 6:
-        src, dst = str(IPv6Address(frame[l3 + 8 : l3 + 24])), str(IPv6Address(frame[l3 + 24 : l3 + 40]))
-    if protocol in WITH_PORTS and l4 and len(frame) >= l4 + 4:
-        return src, dst, protocol, int.from_bytes(frame[l4 : l4 + 2]), int.from_bytes(frame[l4 + 2 : l4 + 4])
-    return src, dst, protocol, 0, 0
+def _address(version: int, packed: bytes) -> str:
+    """Return the address at the beginning of *packed*, "" where there is no IP header."""
+    return str(IPv4Address(packed[:4])) if version == 4 else str(IPv6Address(packed)) if version == 6 else ""

@@ -20,6 +20,7 @@ from typing import Any, Self
 from pktmend import _core
 from pktmend.enums import RepairPolicy
 from pktmend.errors import ConfigError, StageError
+from pktmend.include import include_dir
 
 _EXPECTED, _AT_WIRE = 1, 2
 _SIGNATURE = ("int", ("pp_batch *", "void *"))
@@ -97,15 +98,6 @@ BUILTIN: dict[_core.NativeStage, tuple[str, str, str]] = {
     drop_corrupt: ("status", "verdict", "packets"),
     repair: ("checks, verdict", "checksum fields, status", "packets, and fields that are written"),
 }
-
-
-def include_dir() -> str:
-    """Return the folder that holds pktmend/stage.h, the C header of a native stage."""
-    package = Path(__file__).parent.parent
-    packaged = package / "include"
-    if (packaged / "pktmend" / "stage.h").exists():
-        return str(packaged)
-    return str(package.parents[1] / "ext" / "include")  # an editable install
 
 
 def wrap_native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeStage:
