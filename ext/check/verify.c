@@ -65,12 +65,24 @@ static inline void conclude(pp_check *k, uint16_t folded, uint16_t field)
     }
 }
 
+/* Is there nothing but zeros beside the field? */
+static int is_alone(const uint8_t *data, const pp_check *k)
+{
+    uint8_t any = k->seed != 0;
+    for (uint32_t at = k->start; at < k->start + k->length; at++)
+        any |= at == k->offset || at == k->offset + 1 ? 0 : data[at];
+    return !any;
+}
+
 static inline void judge(const uint8_t *data, pp_check *k, pp_sum_fn *sum)
 {
-    if (__builtin_expect(k->flags & PP_CHECK_CRC32C, 0))
+    if (__builtin_expect(k->flags & PP_CHECK_CRC32C, 0)) {
         judge_crc(data, k);
-    else
-        conclude(k, pp_fold(total(data, k, sum)), pp_load16(data + k->offset));
+        return;
+    }
+    conclude(k, pp_fold(total(data, k, sum)), pp_load16(data + k->offset));
+    if (__builtin_expect(k->expected == 0 && k->status == PP_STATUS_BAD, 0) && is_alone(data, k))
+        k->expected = 0xffff; /* the rest is +0, whose complement is -0; the subtraction has taken it for -0 */
 }
 
 void pp_judge(const uint8_t *data, pp_check *k, pp_sum_fn *sum) { judge(data, k, sum); }

@@ -20,7 +20,7 @@ from pktmend.errors import OSFailure
 from pktmend.host.conntrack import read_connections
 from pktmend.host.ethtool import read_features
 from pktmend.host.machine import read_machine
-from pktmend.host.model import Interface, Machine, Place
+from pktmend.host.model import Interface, Machine, NamespaceFacts
 from pktmend.host.namespaces import call, find_namespace, list_namespaces
 from pktmend.host.packet_sockets import xdp_sockets
 from pktmend.testbed.netns import Host, Testbed
@@ -47,7 +47,7 @@ def links(host: Host) -> dict[str, dict[str, Any]]:
     return {link["ifname"]: link for link in json.loads(host.run("ip", "-d", "-j", "link").stdout)}
 
 
-def place_of(machine: Machine, host: Host) -> Place:
+def place_of(machine: Machine, host: Host) -> NamespaceFacts:
     place = machine.place_of(find_namespace(host.namespace))
     assert place is not None
     return place

@@ -89,7 +89,7 @@ def pair() -> Iterator[Pair]:
         yield Pair(world)
 
 
-def monitor(pair: Pair, *argv: str, python: str = "-P -m pktmend") -> str:
+def monitor(pair: Pair, *argv: str, python: str = "-P -mpktmend") -> str:
     """Return the shell command of a monitor in node."""
     return shlex.join(pair.node.argv([sys.executable, *python.split(" ", 1), "monitor", "-i", "pa", *argv]))
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one clear line of error, NDJSON as DESIGN section 7 says."""
+"""The command line as a user meets it: exit codes, one clear line of error, NDJSON (docs/compatibility.md)."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_nat_without_update_of_the_ttl(tmp_path: Path) -> None:
 
 
 def test_nat_on_zero_published(tmp_path: Path) -> None:
-    """The SYNs of the Kubernetes VXLAN bug, all with ffff (FACTS 7)."""
+    """The SYNs of the Kubernetes VXLAN bug, all with ffff."""
     frames = []
     for n in range(3):
         inner = Ether() / IP(src="10.42.1.2", dst="10.42.2.3") / TCP(sport=33000, dport=80, seq=n << 20) / Raw(bytes(n))

@@ -25,7 +25,7 @@ def test_metadata_lost_when_sent_again_in_vain_while_icmp_passes(tmp_path: Path)
 
 
 def test_metadata_lost_on_the_way_back(tmp_path: Path) -> None:
-    """tx off at A only (FACTS 5): SYN good, SYN/ACK leaked; A sends its SYN again although the SYN/ACK went by."""
+    """tx off at A only: SYN good, SYN/ACK leaked; A sends its SYN again although the SYN/ACK went by."""
     answer = t.tcp(B, A, 80, 40000, 5000, 1001, "SA")
     packets = t.syns(A, B, 1, 4, good=True) + [(time + 0.01, f.leaked(answer)) for time, _ in t.syns(A, B, 1, 4)]
     found = diagnose(t.pcap(tmp_path / "x", sorted(packets)))
@@ -39,7 +39,7 @@ def test_metadata_lost_is_only_possible_without_anything_that_passes(tmp_path: P
     assert named(diagnose(t.pcap(tmp_path / "y", t.syns(A, B, 1, 1)))) == [("offload-pending", "possible")]
 
 
-PUBLISHED = [  # field, source, target, octets of TCP (FACTS 3)
+PUBLISHED = [  # field, source, target, bytes of TCP; from public reports
     ("dc5f", "10.18.100.6", "10.18.100.7", 40),
     ("0181", "192.168.128.0", "192.168.0.1", 40),
     ("da2f", "10.86.247.137", "10.86.205.211", 32),

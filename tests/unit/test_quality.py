@@ -1,8 +1,9 @@
-"""The other languages' tests and the linters: C under sanitizers, fuzz targets, ruff, mypy, stubtest."""
+"""The linters, and the tests of other languages: sanitizers, fuzzing, ruff, clang-format, mypy, stubs, spelling."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -146,6 +147,22 @@ def test_benchmarks_give_right_answers() -> None:
 
 def test_ruff() -> None:
     run(sys.executable, "-m", "ruff", "check", ".")
+
+
+def test_formatters_have_nothing_to_change() -> None:
+    run(sys.executable, "-m", "ruff", "format", "--check", ".")
+    program = shutil.which("clang-format", path=str(Path(sys.executable).parent)) or shutil.which("clang-format")
+    if program is None:
+        pytest.skip("not installed: clang-format (the extra `lint`)")
+    folders = (ROOT / "ext", ROOT / "tests" / "c", ROOT / "tests" / "fuzz", ROOT / "examples")
+    files = [str(path) for folder in folders for path in folder.rglob("*.[ch]") if "build" not in path.parts]
+    assert files
+    run(program, "--dry-run", "-Werror", *files)
+
+
+def test_codespell() -> None:
+    pytest.importorskip("codespell_lib")
+    run(sys.executable, "-m", "codespell_lib")
 
 
 def test_mypy_strict() -> None:

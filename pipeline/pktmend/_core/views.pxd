@@ -5,7 +5,6 @@ from pktmend.stage cimport pp_check
 
 cdef class Check:
     cdef pp_check c
-    cdef readonly object proto, status, cause, reason, flags
 
 
 cdef class Exporter:

@@ -73,7 +73,7 @@ def _source_of(context: click.Context, parameter: click.Parameter) -> str | None
 
 
 def main() -> None:
-    """Run the command line; errors are one line on stderr and an exit code of DESIGN section 7."""
+    """Run the command line; errors are a line on stderr and an exit code."""
     if not sys.flags.safe_path:
         del sys.path[0]  # the script's or, with -m, the current directory: nothing may be imported from there
     stdout = sys.stdout
