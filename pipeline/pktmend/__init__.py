@@ -9,8 +9,8 @@ def drop_bad(batch: Batch) -> None:
 with Ring("veth-a", outgoing=False) as ring, Emit("veth-b") as out:
     Pipeline(ring, [verify, drop_bad], out).run()
 
-Plain calls for files: check(path), read(path).  A name with a capital is a class, one without is a stage or a function.
-docs/python.md is the guide; __init__.pyi is what type checkers read.
+Plain calls: check(path), read(path), diagnose(path).  A name with a capital is a class, one without is a stage or a
+function.  docs/python.md is the guide; __init__.pyi is what type checkers read.
 """
 
 from pktmend._version import VERSION
@@ -20,6 +20,8 @@ __version__ = VERSION
 # Where each public name comes from: imported when it is first used, so that `pktmend --version` starts at once.
 _HOME = {
     "pktmend._core": "Batch Check NativeStage checksum crc32c kernels use_kernel",
+    "pktmend.commands.diagnose.api": "diagnose",
+    "pktmend.commands.diagnose.finding": "Diagnosis",
     "pktmend.enums": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
     "pktmend.errors": "ConfigError FormatError OSFailure PktmendError PrivilegeError StageError ViewError",
     "pktmend.include": "include_dir",

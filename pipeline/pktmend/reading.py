@@ -95,7 +95,7 @@ def read(path: str | os.PathLike[str], *, at_wire: bool = False, expression: str
     """Yield each packet of a capture file with its checksums judged; arguments and errors are those of check().
 
     The file is opened at the first step and closed at the end, or when the iterator is dropped.  An object for each
-    packet is slow, about a hundred thousand packets a second: `Capture(path).batches(...)` is a hundred times faster.
+    packet is slow, below a hundred thousand packets a second: `Capture(path).batches(...)` is a hundred times faster.
     """
     with Capture(path, packet_filter=expression) as capture:
         for batch in capture.batches(Verify(expected=True, at_wire=at_wire), classify):

@@ -93,6 +93,12 @@ def test_import_alone_loads_no_extension() -> None:
     assert done.stdout.strip() == "['pktmend', 'pktmend._version']"
 
 
+def test_public_names_come_from_no_command_but_diagnose() -> None:
+    """Which is why it is looked up when it is used: the package stands below its commands."""
+    above = {name for name, module in stub_names().items() if ".commands." in module or ".cli" in module}
+    assert above == {"Diagnosis", "diagnose"}
+
+
 # --- frames as a source
 
 
