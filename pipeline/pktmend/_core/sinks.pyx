@@ -10,7 +10,7 @@ from pktmend._core.python_stage cimport _PythonStage, run_python
 from pktmend._core.sources cimport CaptureSource
 from pktmend.stage cimport *
 
-from pktmend._core.sources import FORMATS
+from pktmend._core.sources import FORMATS as _FORMATS
 from pktmend.errors import ConfigError
 
 
@@ -81,9 +81,9 @@ cdef class WriterSink(Sink):
     """Writes packets to a new capture on *fd*: file_format "pcap" or "pcapng"."""
 
     def __cinit__(self, int fd, file_format, *, bint only_bad=False, uint32_t snaplen=0):
-        if file_format not in FORMATS[1:]:
+        if file_format not in _FORMATS[1:]:
             raise ConfigError(f"file format {file_format!r}", "pcap or pcapng")
-        raise_for_errno(pp_writer_init(&self.writer, fd, FORMATS.index(file_format)), "a writer")
+        raise_for_errno(pp_writer_init(&self.writer, fd, _FORMATS.index(file_format)), "a writer")
         self.writer.only_bad, self.writer.snaplen = only_bad, snaplen
         self.c.take, self.c.context = pp_writer_take, &self.writer
 
