@@ -6,7 +6,6 @@ import sys
 import time
 
 from pktmend.console.signals import Signals
-from pktmend.errors import FormatError
 from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Pipeline
 
@@ -24,16 +23,9 @@ def run_to_end(pipeline: Pipeline, source: object, signals: Signals) -> None:
                 pipeline.stop()
             if isinstance(source, Capture) and time.monotonic() - began > QUIET_SECONDS and sys.stderr.isatty():
                 shown = True
-                done = source.source.offset
+                done = source.offset
                 amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
                 print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
-    except FormatError as error:
-        if isinstance(source, Capture):
-            raise source.explain(error) from error
-        raise
-    else:
-        if isinstance(source, Capture):
-            source.require_intact()
     finally:
         if shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

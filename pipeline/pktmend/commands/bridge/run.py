@@ -25,7 +25,7 @@ from pktmend.runtime import stage_loader
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, start_together, stop_all
 from pktmend.runtime.stage_health import StageWatch
-from pktmend.runtime.stages import classify, count, drop_corrupt, repair_with, verify
+from pktmend.runtime.stages import Repair, classify, count, drop_corrupt, verify
 
 FEW_CPUS = 2  # measured: 0.73 -> 0.80 of the kernel bridge with default offloads; --finish loses a quarter
 
@@ -91,7 +91,7 @@ def stages_of(options: BridgeOptions, mine: Sequence[Stage] = ()) -> list[Stage]
     """Return the stages of one direction: *mine* see what was repaired, and what they spoil can still be dropped."""
     stages: list[Stage] = [verify, classify, count]
     if options.repair != "none":
-        stages.append(repair_with(options.repair))
+        stages.append(Repair(options.repair))
     stages += mine
     if options.corrupt == "drop":
         stages.append(drop_corrupt)
@@ -101,7 +101,7 @@ def stages_of(options: BridgeOptions, mine: Sequence[Stage] = ()) -> list[Stage]
 def make_ring(name: str, version: int, number: int = 0, workers: int = 1) -> Ring:
     """Return the ring of a bridge's worker: V2 slots, or V3 blocks small enough to stay in cache."""
     program = part(number, workers) if workers > 1 else b""
-    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32, program=program)
+    return Ring(name, ring=f"v{version}", outgoing=False, block_size=1 << 19, blocks=32, program=program)
 
 
 class Bridge:
