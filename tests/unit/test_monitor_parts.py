@@ -100,7 +100,7 @@ def test_files_are_named_as_tcpdump_names_them(options: WriteOptions, expected: 
 )
 def test_options_that_cannot_work(options: MonitorOptions) -> None:
     with pytest.raises(ConfigError):
-        options.check()
+        options.validate()
 
 
 def test_rings_share_a_bounded_amount_of_memory() -> None:

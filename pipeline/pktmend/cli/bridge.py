@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from pktmend.cli.options import ON_ERROR, STAGE, Once, configurable
@@ -72,52 +74,9 @@ from pktmend.cli.options import ON_ERROR, STAGE, Once, configurable
 @click.option("-v", "--verbose", is_flag=True, help="Tell which privileges every thread has kept.")
 @click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
 @click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
-def bridge(
-    a: str,
-    b: str,
-    unidir: bool,
-    repair: str,
-    corrupt: str,
-    finish: tuple[str, ...],
-    ring: str,
-    workers: int,
-    busy_poll: int,
-    rx_usecs: int,
-    no_coalesce: bool,
-    stage: tuple[str, ...],
-    on_error: str | None,
-    isolate: bool,
-    force: bool,
-    user: str,
-    no_seccomp: bool,
-    verbose: bool,
-    duration: float | None,
-    json: bool,
-) -> None:
+def bridge(**options: Any) -> None:
     """Carry frames between two interfaces and repair their checksums on the way."""
-    from pktmend.commands.bridge.run import BridgeOptions, run_bridge
+    from pktmend.commands.bridge.options import BridgeOptions
+    from pktmend.commands.bridge.run import run_bridge
 
-    run_bridge(
-        BridgeOptions(
-            a=a,
-            b=b,
-            unidir=unidir,
-            repair=repair,
-            corrupt=corrupt,
-            finish=finish,
-            ring=int(ring[1:]),
-            workers=workers,
-            busy_poll_us=busy_poll,
-            rx_usecs=rx_usecs,
-            coalesce=not no_coalesce,
-            stages=stage,
-            on_error=on_error,
-            isolate=isolate,
-            force=force,
-            user=user,
-            seccomp=not no_seccomp,
-            verbose=verbose,
-            duration=duration,
-            json=json,
-        )
-    )
+    run_bridge(BridgeOptions(**options))
