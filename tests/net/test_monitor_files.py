@@ -305,5 +305,5 @@ def test_fifo_without_a_reader_is_waited_for_in_words_and_not_through_signals(pa
         else:
             monitor.send_signal(signal.SIGINT)
         assert monitor.wait(PATIENCE) == (0 if reader else 130)
-    done = pair.node.run(*argv[:4], "-i", "nosuch0", "-w", str(pipe), check=False)
+    done = pair.node.run(*argv[:5], "-i", "nosuch0", "-w", str(pipe), check=False)
     assert done.returncode == 4 and "nosuch0" in done.stderr and "FIFO" not in done.stderr
