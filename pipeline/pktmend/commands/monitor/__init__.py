@@ -5,7 +5,7 @@ run              a running monitor: ties the others together, a snapshot every h
 workers          rings, workers, samples: the packet path
 snapshot         frozen: all that is shown, served or recorded
 bad_packets      which bad packets are shown, and in which words
-writer, file     packets to files, on a thread of their own
+writer           packets to files, on a thread of its own (spools: what waits; file, turnover: where it goes)
 sandbox          which privileges stay
 metrics, metrics_server     Prometheus
 renderer         how snapshots are shown, one of:

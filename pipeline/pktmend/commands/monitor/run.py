@@ -76,9 +76,8 @@ class Monitor:
             if not is_pattern(name):
                 require_interface(name)  # before anybody waits
         with awaited_reader(options.write.path if options.write else "-", signals.stop.is_set):
-            self._watch = stack.enter_context(
-                Watch(options, self._writer, lambda text: self._notify("interface", text))
-            )
+            spools = self._writer.spools if self._writer else None
+            self._watch = stack.enter_context(Watch(options, spools, lambda text: self._notify("interface", text)))
             self.latest = self._previous = self._snapshot()
             server = serve(options.listen, lambda: self.latest) if serve else None
             if self._writer is not None:

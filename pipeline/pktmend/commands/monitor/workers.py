@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from pktmend import _core
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
 from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Flow, heaviest
+from pktmend.commands.monitor.spools import Spools
 from pktmend.enums import Cause
 from pktmend.errors import OSFailure
 from pktmend.host.interfaces import interfaces, is_loopback, is_up, require_interface
@@ -37,13 +38,6 @@ POLL_SECONDS: Final = 1.0
 GONE: Final = "(gone)"
 
 _groups = itertools.count(os.getpid() * 64)
-
-
-class Spools(Protocol):
-    """What writes packets: gives a spool for a worker of an interface (name, link type), and takes it back."""
-
-    def spool(self, name: str, link: int) -> _core.Spool | None: ...
-    def retire(self, spool: _core.Spool) -> None: ...
 
 
 class Watched:
@@ -70,7 +64,7 @@ class Watched:
         sampler = _core.Sampler()
         self._samplers.append(sampler)
         stages: list[Stage] = [verify, classify, count, sampler.stage]
-        if spools is not None and (spool := spools.spool(self._name, ring.link)) is not None:
+        if spools is not None and (spool := spools.new(self._name, ring.link)) is not None:
             self.spools.append(spool)
             stages.append(spool.stage)
         return Pipeline(ring, stages, limit=options.packets)
