@@ -21,16 +21,16 @@ from pktmend.host.own_command import leave_start_folder
 # command: (module, short help for the list, so that listing imports nothing)
 COMMANDS = {
     "bridge": ("bridge", "Carry frames between two interfaces and repair their checksums on the way."),
-    "monitor": ("monitor", "Watch interfaces: rates per status and cause, live, as events, metrics or files."),
+    "monitor": ("monitor", "Watch interfaces: rates per status and cause, live, as NDJSON, metrics or files."),
     "check": ("files", "Check every checksum of a capture or of live packets; exit 1 if any is bad."),
     "diagnose": ("diagnose", "Name the root cause of wrong checksums, and the command that cures it."),
     "fix": ("files", "Repair a capture file to file: checksum fields change, nothing else."),
-    "doctor": ("doctor", "Look for what in this machine's set-up will produce bad checksums."),
+    "doctor": ("doctor", "Find what in this machine's set-up will produce bad checksums."),
     "offload": ("offload", "Show or change an interface's offloads, in any namespace; restore undoes it."),
     "lab": ("lab", "Reproduce known causes of wrong checksums in throw-away network namespaces, and cure them."),
-    "bench": ("bench", "Measure this machine, peers beside it where they are installed."),
+    "bench": ("bench", "Measure this machine beside the peers that are installed."),
     "stages": ("stages", "List the stages: the engine's own, with their cost on this machine, and installed ones."),
-    "schema": ("schema", "Print the JSON Schema of what a command prints with --json."),
+    "schema": ("schema", "Print the JSON Schema of a command's --json output."),
     "kernels": ("kernels", "List the SIMD kernels of the checksum engine."),
 }
 
