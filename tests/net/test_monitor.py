@@ -183,5 +183,6 @@ def test_usr1_prints_a_snapshot_and_goes_on(pair: Pair) -> None:
     for asked in range(10):
         monitor.process.send_signal(signal.SIGUSR1)
         until(lambda n=asked: len(monitor.snapshots) > before + n, "a snapshot")
-    assert time.monotonic() - began < 6  # by itself it prints one a second
+    # by itself it prints one a second
+    assert len(monitor.snapshots) - before > time.monotonic() - began + 2
     assert monitor.end()["directions"][0]["packets"] == 3
