@@ -158,7 +158,7 @@ def _attribute(module: ModuleType, name: str, what: str) -> Any:
     return found
 
 
-def _as_stage(found: Any, name: str, what: str) -> Stage:
+def _as_stage(found: object, name: str, what: str) -> Stage:
     kind = type(found)
     if kind.__name__ == "PyCapsule" or kind.__module__.partition(".")[0] in ("numba", "_cffi_backend"):
         return native(found, name=name)
