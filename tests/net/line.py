@@ -127,7 +127,7 @@ class Bridge:
 
 
 def assert_ledger(d: dict[str, Any]) -> None:
-    """DESIGN decision 9, on a drained direction."""
+    """Every frame ends in exactly one counter, on a drained direction."""
     assert d["kernel_seen"] == d["read"] + d["kernel_drops"], d
     ends = d["sent"] + sum(d["dropped"].values()) + d["truncated"] + sum(d["tx_error"].values()) + d["held"]
     assert d["read"] == ends, d

@@ -149,7 +149,7 @@ def tiny() -> dict[str, bytes]:
 
 
 def carried() -> dict[str, bytes]:
-    """Every carrier of DESIGN section 4 that is an Ethernet frame and fits into the MTU."""
+    """Every place of a checksum (carriers.py) in an Ethernet frame that fits into the MTU."""
     made = {name: bytes(build(bytes(range(200)))) for name, (link, _, build) in CARRIERS.items() if link == ETHERNET}
     return {
         name: octets[:6] + bytes.fromhex(ME.replace(":", "")) + octets[12:]
@@ -295,7 +295,7 @@ def test_super_frames_beyond_64_kibibytes(line: Line) -> None:
 def tunnelled() -> tuple[bytes, bytes, int, int]:
     """VXLAN around TCP: the frame that is right; the same as its sender leaves it; csum_start and csum_offset inside.
 
-    The sender writes the outer sum as if the inner one were complete (FACTS 8); scapy says what is right.
+    The sender writes the outer sum as if the inner one were complete (LCO); scapy says what is right.
     """
     inner = (
         Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02")

@@ -1,4 +1,4 @@
-"""Every cause of DESIGN section 4 that a packet shows by itself; those that need a witness: test_nat.py.
+"""Every cause that a packet shows by itself; those that need a witness: test_nat.py.
 
 Frames and sums come from scapy or an RFC, never from the code under test.
 """
@@ -130,7 +130,7 @@ def test_corrupt_and_the_claim_that_it_is_valid() -> None:
 
 
 def test_every_cause_and_status_is_named_in_a_test() -> None:
-    """Together with test_statuses.py and test_nat.py this is the list that DESIGN section 4 asks for."""
+    """Together with test_statuses.py and test_nat.py this is the list of enums.Cause."""
     text = "".join((ROOT / "tests" / "unit" / f"test_{name}.py").read_text() for name in ("statuses", "causes", "nat"))
     for word in [*Status, *Cause, *Reason]:
         if word.name not in ("NONE", "UNKNOWN_PROTOCOL"):  # the latter is given to nothing so far

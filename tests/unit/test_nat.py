@@ -190,7 +190,7 @@ def outer_of(*frames: bytes) -> list[str]:
 
 @pytest.mark.parametrize("rounds", [1, 2])
 def test_nat_on_zero_with_the_zero_seen_before_the_nat(rounds: int) -> None:
-    """The tunnel sends no sum; NAT updates the 0, once or in two hooks (FACTS 7, Linux before ea64d8d6c675)."""
+    """The tunnel sends no sum; NAT updates the 0, once or in two hooks (Linux before ea64d8d6c675)."""
     before, behind = encapsulated(A, 50000, n=1), encapsulated(B, 61234, n=1)
     value = 0
     for _ in range(rounds):

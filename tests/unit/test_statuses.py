@@ -1,4 +1,4 @@
-"""Every status of DESIGN section 4, wherever a sum may lie.
+"""Every status, wherever a sum may lie.
 
 Frames and sums come from scapy, tshark, an RFC or a public bug report, never from the code under test.  A carrier is
 built twice with different payloads; the one with the other's checksum is the damaged one, and what scapy wrote into it
@@ -117,7 +117,7 @@ def test_ninth_tag_is_beyond_the_bound() -> None:
 
 
 def test_mobility_header_has_no_check_of_its_own() -> None:
-    """RFC 6275 section 6.1.1 gives it a sum; DESIGN has no word for it, and it is passed over, not misjudged."""
+    """RFC 6275 section 6.1.1 gives it a sum; it is not parsed here (docs/limitations.md): passed over."""
     assert judge(f.raw(over6 / MIP6MH_BRR())) == []
 
 
