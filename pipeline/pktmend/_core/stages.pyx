@@ -74,7 +74,7 @@ def classify_stage(kind, *, remembers=False):
     cdef NativeStage s = builtin(pp_stage_classify, "classify", None, kind)
     cdef _Witnesses witnesses
     if remembers:  # in a pipeline each worker has a memory of its own instead
-        s.keep = flow = _Flow()
+        s.keep = witnesses = _Witnesses()
         s.context = witnesses.c
     return s
 
