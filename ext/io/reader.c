@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE (1u << 20)
+#define CHUNK (1u << 20)
 
 int pp_reader_init(pp_reader *r, int fd)
 {
@@ -16,7 +16,7 @@ int pp_reader_init(pp_reader *r, int fd)
     pp_capture_init(&r->capture);
     r->fd = fd;
     r->copy_fd = -1;
-    r->room = PIECE;
+    r->room = CHUNK;
     r->data = malloc(r->room);
     return r->data ? 0 : -ENOMEM;
 }
@@ -92,7 +92,7 @@ int pp_reader_next(pp_batch *b, void *context)
         if (n != 0)
             return n;
         if (consumed)
-            return 0; /* a stretch without packets */
+            return 0; /* a chunk without packets */
         if (r->final)
             return -ENODATA;
         n = refill(r);
@@ -130,7 +130,7 @@ int pp_copy_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_copy *copy = context;
     if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)
-        for (uint32_t i = 0; i < b->count; i++) /* finished now: the note "not ready" goes */
+        for (uint32_t i = 0; i < b->count; i++) /* complete now: "not ready" goes */
             if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) &&
                 b->status[i] != PP_STATUS_PENDING)
                 pp_pcapng_set_ready(b->data[i], copy->reader->data, copy->reader->data + copy->reader->at);

@@ -10,7 +10,7 @@ privilege to read them.
 from pktmend._core.sums import checksum, crc32c, kernel_address, kernels, self_test, use_kernel  # isort: split
 
 from pktmend._core.batch import Batch, batch_layout
-from pktmend._core.conversations import WAY_FIELDS, WAY_KINDS, Conversations
+from pktmend._core.conversations import DIRECTION_FIELDS, DIRECTION_KINDS, Conversations
 from pktmend._core.engine import ABI, words
 from pktmend._core.frames import FramesSource, inspect
 from pktmend._core.loop import Loop, run_together
@@ -35,8 +35,8 @@ __all__ = [
     "ABI",
     "CAPSULE",
     "CHECK_FORMAT",
-    "WAY_FIELDS",
-    "WAY_KINDS",
+    "DIRECTION_FIELDS",
+    "DIRECTION_KINDS",
     "Batch",
     "CaptureSource",
     "Check",

@@ -14,7 +14,7 @@ class Loop:
         sink: Sink,
         limit: int = 0,
         busy_ns: int = 0,
-        rest_ns: int = 0,
+        poll_interval_ns: int = 0,
         on_error: int = 0,
     ) -> Loop: ...
     def run(self) -> None: ...

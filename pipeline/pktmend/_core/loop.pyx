@@ -9,7 +9,7 @@ from pktmend._core.engine cimport *
 from pktmend._core.python_stage cimport _PythonStage, run_python, undo_python
 from pktmend._core.sinks cimport CopySink, PythonSink, Sink, WriterSink
 from pktmend._core.sources cimport CaptureSource, Source
-from pktmend._core.stages cimport NativeStage, _Flow
+from pktmend._core.stages cimport NativeStage, _Witnesses
 from pktmend.stage cimport *
 
 from pktmend.errors import ConfigError, FormatError, StageError, ViewError
@@ -19,7 +19,7 @@ cdef class Loop:
     """One worker: source, stages, sink.  run() blocks without the GIL until stop()."""
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
-                  uint64_t rest_ns=0, int on_error=0):
+                  uint64_t poll_interval_ns=0, int on_error=0):
         cdef NativeStage native
         cdef NativeStage judge = None
         cdef _PythonStage python
@@ -30,7 +30,7 @@ cdef class Loop:
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
         self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
-        self.c.busy_ns, self.c.rest_ns = busy_ns, rest_ns
+        self.c.busy_ns, self.c.poll_interval_ns = busy_ns, poll_interval_ns
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
         self.stages = []
@@ -41,9 +41,9 @@ cdef class Loop:
                 native = stage
                 self.c.stages[i].run, self.c.stages[i].context = native.run, native.context
                 if native.run == pp_stage_classify:
-                    if self.flow is None:
-                        self.flow = _Flow()
-                    self.c.stages[i].context = self.flow.c
+                    if self.witnesses is None:
+                        self.witnesses = _Witnesses()
+                    self.c.stages[i].context = self.witnesses.c
                 elif native.run == pp_stage_verify:
                     judge = native
                 self.stages.append(native)
@@ -68,7 +68,7 @@ cdef class Loop:
         if judge is not None:
             g.judge, g.judge_context = judge.run, judge.context
         self.c.stages[i].run, self.c.stages[i].context = pp_guard_run, g
-        self.c.look_every = 1
+        self.c.clock_interval = 1
         return 0
 
     def __dealloc__(self):

@@ -30,8 +30,10 @@ cdef class EmitSink(Sink):
 
     def __cinit__(self, int fd, uint32_t capacity, uint32_t mtu, bint finish, *, bint coalesce_tcp=False,
                   bint coalesce_udp=False):
-        cdef int wanted = (PP_COALESCE_WANT_TCP if coalesce_tcp else 0) | (PP_COALESCE_WANT_UDP if coalesce_udp else 0)
-        self.emit = pp_emit_new(fd, capacity, mtu, finish, wanted)
+        cdef int coalesce = PP_COALESCE_WANT_TCP if coalesce_tcp else 0
+        if coalesce_udp:
+            coalesce |= PP_COALESCE_WANT_UDP
+        self.emit = pp_emit_new(fd, capacity, mtu, finish, coalesce)
         if self.emit == NULL:
             raise MemoryError
         self.c.take, self.c.context = pp_emit_take, self.emit
@@ -47,8 +49,8 @@ cdef class EmitSink(Sink):
     @property
     def coalesces(self):
         """(TCP, UDP): are segments still being coalesced?  Not any more once the egress has refused one."""
-        cdef uint32_t wanted = pp_emit_coalesces(self.emit)
-        return bool(wanted & PP_COALESCE_WANT_TCP), bool(wanted & PP_COALESCE_WANT_UDP)
+        cdef uint32_t kinds = pp_emit_coalesces(self.emit)
+        return bool(kinds & PP_COALESCE_WANT_TCP), bool(kinds & PP_COALESCE_WANT_UDP)
 
     def __dealloc__(self):
         if self.emit != NULL:
@@ -116,7 +118,7 @@ cdef class WriterSink(Sink):
 
     @property
     def octets(self):
-        return self.writer.octets
+        return self.writer.bytes
 
 
 cdef class PythonSink(Sink):

@@ -21,10 +21,10 @@ cdef class NativeStage:
     def __call__(self, Batch batch not None):
         cdef int rc
         cdef void *context = self.context
-        cdef _Flow flow
+        cdef _Witnesses witnesses
         if self.run == pp_stage_classify and context == NULL:
-            flow = _Flow()  # outside of a pipeline the batch is all that there is to know
-            context = flow.c
+            witnesses = _Witnesses()  # outside of a pipeline the batch is all that there is to know
+            context = witnesses.c
         batch.located = False  # it may verify
         with nogil:
             rc = self.run(&batch.c, context)
@@ -39,16 +39,16 @@ cdef class NativeStage:
         return f"<{type(self).__name__} {self.name}>"
 
 
-cdef class _Flow:
+cdef class _Witnesses:
     """What classify remembers of earlier packets: one for each worker, because it is not locked."""
 
     def __cinit__(self):
-        self.c = pp_flow_new()
+        self.c = pp_witnesses_new()
         if self.c == NULL:
             raise MemoryError
 
     def __dealloc__(self):
-        pp_flow_free(self.c)
+        pp_witnesses_free(self.c)
 
 
 cdef NativeStage builtin(pp_stage_fn run, str name, option=None, kind=NativeStage):
@@ -72,10 +72,10 @@ def verify_stage(option, kind):
 
 def classify_stage(kind, *, remembers=False):
     cdef NativeStage s = builtin(pp_stage_classify, "classify", None, kind)
-    cdef _Flow flow
+    cdef _Witnesses witnesses
     if remembers:  # in a pipeline each worker has a memory of its own instead
-        s.keep = flow = _Flow()
-        s.context = flow.c
+        s.keep = witnesses = _Witnesses()
+        s.context = witnesses.c
     return s
 
 
