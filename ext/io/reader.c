@@ -15,8 +15,8 @@ int pp_reader_init(pp_reader *r, int fd)
     memset(r, 0, sizeof *r);
     pp_capture_init(&r->capture);
     r->fd = fd;
-    r->copy_fd = -1;
     r->room = CHUNK;
+    r->copy_fd = -1;
     r->data = malloc(r->room);
     return r->data ? 0 : -ENOMEM;
 }
