@@ -50,10 +50,10 @@ $(BIN)/python: | packages-demo
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(SOURCES) | packages-demo $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lab]' && touch $@
+	@echo "building"; $(BIN)/pip install -q -e . && touch $@
 
 $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lab,test]' && touch $@
+	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@
 
 clean:
 	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*/*/*.so $(PACKAGE)/_core.c tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache

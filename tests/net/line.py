@@ -21,10 +21,11 @@ from typing import Any
 
 import pytest
 
+from pktmend._kernel import lib
 from pktmend.testbed.netns import Host, Testbed, end
 from tools import PATIENCE, until
 
-TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = 0x0002, 0x0001, 0x1000, 0x4000, 0x01
+TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = lib.IFF_TAP, lib.IFF_TUN, lib.IFF_NO_PI, lib.IFF_VNET_HDR, lib.TUN_F_CSUM
 ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
 
 
@@ -238,12 +239,12 @@ def open_tap(host: Host, interface: str, *, vnet: bool = False) -> socket.socket
 
     def make() -> socket.socket:
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        s.setsockopt(263, 23, 1)  # PACKET_IGNORE_OUTGOING
+        s.setsockopt(lib.SOL_PACKET, lib.PACKET_IGNORE_OUTGOING, 1)
         if vnet:
-            s.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
-        s.setsockopt(263, 8, 1)  # PACKET_AUXDATA: the VLAN tag, which the kernel strips
+            s.setsockopt(lib.SOL_PACKET, lib.PACKET_VNET_HDR, 1)
+        s.setsockopt(lib.SOL_PACKET, lib.PACKET_AUXDATA, 1)  # the VLAN tag, which the kernel strips
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        s.bind((interface, 3))
+        s.bind((interface, lib.ETH_P_ALL))
         return s
 
     return host.call(make)
@@ -254,9 +255,9 @@ def open_tap_device(host: Host, name: str, flags: int, offloads: int = 0) -> int
 
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))  # TUNSETIFF
+        fcntl.ioctl(fd, lib.TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
         if offloads:
-            fcntl.ioctl(fd, 0x400454D0, offloads)  # TUNSETOFFLOAD
+            fcntl.ioctl(fd, lib.TUNSETOFFLOAD, offloads)
         return fd
 
     try:

@@ -1,8 +1,12 @@
-"""BPF programs of a few instructions, put together here so that the lab needs no compiler: XDP and tc (cls_bpf).
+"""eBPF programs of a few instructions, put together here so that the lab needs no compiler: XDP and tc (cls_bpf).
 
 Rules of this file:
-1. A program is a list of 8-octet instructions; a conditional jump is made with the body that it skips.
+1. A program is a list of 8-byte instructions; a conditional jump is made with the body that it skips.
 2. r6 holds the packet's context throughout, as the instructions that load from a packet want it.
+
+Not here: classic BPF (pktmend.host.bpf_asm).  The two share a name and little else: this machine has eleven registers
+of 64 bits, a stack and calls into the kernel, that one has an accumulator and jumps; even the instructions differ in
+their layout.
 
 Source: Linux Documentation/bpf/standardization/instruction-set.rst, include/uapi/linux/bpf.h.
 """
@@ -13,16 +17,16 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from pktmend._kernel import ffi, lib
 from pktmend.errors import OSFailure
-from pktmend.testbed.netns import Host, index_of
+from pktmend.testbed import links
+from pktmend.testbed.netns import Host
 
 Code = list[bytes]
 R0, R1, R2, R3, R4, R5, R6, R7, R8 = range(9)
 STACK = 10
-TC_INGRESS = 0xFFFFFFF2  # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
+HOOKS = {lib.BPF_PROG_TYPE_XDP: links.set_xdp, lib.BPF_PROG_TYPE_SCHED_CLS: links.set_ingress}
 SLOT = -8  # where values lie that a call wants by address
 
 
@@ -132,7 +136,7 @@ def load(kind: int, code: Code) -> int:
     program = b"".join([copy(R6, R1), *code])
     number = lib.load_bpf(kind, program, len(program) // 8, log, 65536)
     if number < 0:
-        words = ffi.string(log).decode().strip().splitlines()
+        words = bytes(ffi.buffer(log)).rstrip(b"\0").decode(errors="replace").strip().splitlines()
         raise OSFailure(f"loading a BPF program: {os.strerror(-number)}: {' | '.join(words[-3:])}", error=-number)
     return int(number)
 
@@ -143,35 +147,12 @@ def attach(host: Host, interface: str, kind: int, code: Code) -> None:
     kind: BPF_PROG_TYPE_XDP, or BPF_PROG_TYPE_SCHED_CLS for tc's clsact ingress.  It goes with the interface.
     """
     program = load(kind, code)
-
-    def change(ip: Any) -> None:
-        index = index_of(ip, interface)
-        if kind == lib.BPF_PROG_TYPE_XDP:
-            ip.link("set", index=index, xdp_fd=program)
-            return
-        _remove_clsact(ip, index)
-        ip.tc("add", "clsact", index)
-        ip.tc("add-filter", "bpf", index, fd=program, name="lab", parent=TC_INGRESS, classid=1, direct_action=True)
-
     try:
-        host.netlink(change)
+        host.call(lambda: HOOKS[kind](interface, program))
     finally:
         os.close(program)
 
 
 def detach(host: Host, interface: str, kind: int) -> None:
     """Take what attach() left there off *interface*, if there is anything."""
-
-    def change(ip: Any) -> None:
-        index = index_of(ip, interface)
-        if kind == lib.BPF_PROG_TYPE_XDP:
-            ip.link("set", index=index, xdp_fd=-1)
-        else:
-            _remove_clsact(ip, index)
-
-    host.netlink(change)
-
-
-def _remove_clsact(ip: Any, index: int) -> None:
-    if any(each.get_attr("TCA_KIND") == "clsact" for each in ip.get_qdiscs(index)):
-        ip.tc("del", "clsact", index)
+    host.call(lambda: HOOKS[kind](interface, links.NO_PROGRAM))

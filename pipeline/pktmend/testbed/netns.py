@@ -23,10 +23,11 @@ from typing import Any, TypeVar
 
 from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host import namespaces
+from pktmend.host.rtnetlink import read_links
 from pktmend.host.snmp import checksum_errors, read_counters
+from pktmend.testbed import links
 
 T = TypeVar("T")
-IFA_F_NODAD = 0x02
 PACKAGES = {  # of programs that are named otherwise
     "ip": "iproute2",
     "nstat": "iproute2",
@@ -95,17 +96,6 @@ class Host:
         """Return function() as called by a thread inside this namespace."""
         return namespaces.call(namespaces.NAMED / self.namespace, function)
 
-    def netlink(self, function: Callable[[Any], T]) -> T:
-        """Return function(ip) with pyroute2's IPRoute in here."""
-
-        def ask() -> T:
-            from pyroute2 import IPRoute
-
-            with IPRoute() as ip:
-                return function(ip)
-
-        return self.call(ask)
-
     def kernel_counters(self) -> dict[str, int]:
         """Return this namespace's own protocol counters, named as nstat names them: TcpInCsumErrors, Udp6InErrors."""
         return self.call(read_counters)
@@ -121,31 +111,29 @@ class Host:
 
     def index(self, interface: str) -> int:
         """Return an interface's number."""
-        return self.netlink(lambda ip: index_of(ip, interface))
+        return self.call(lambda: links.index_of(interface))
 
     def hardware_address(self, interface: str) -> str:
         """Return an interface's MAC address."""
-        return str(self.netlink(lambda ip: ip.link("get", index=index_of(ip, interface))[0].get_attr("IFLA_ADDRESS")))
+        return next(link.mac for link in self.call(read_links) if link.name == interface)
 
     def neighbour(self, interface: str, address: str, hardware_address: str) -> None:
         """Tell an address's MAC address for good, so that nobody asks for it."""
         self.run("ip", "neigh", "replace", address, "lladdr", hardware_address, "dev", interface)
 
-    def link(self, interface: str, **attributes: Any) -> None:
-        """Change a link: link("eth0", mtu=9000, state="down")."""
-        self.netlink(lambda ip: ip.link("set", index=index_of(ip, interface), **attributes))
+    def link(self, interface: str, *, state: str = "", **settings: int) -> None:
+        """Change a link: link("eth0", mtu=9000, state="down"); links.SETTINGS has the other words."""
+        up = {"up": True, "down": False, "": None}[state]
+        self.call(lambda: links.set_link(interface, up=up, **settings))
 
     def address(self, interface: str, *addresses: str) -> None:
         """Add addresses such as 10.0.0.1/24 or fd00::1/64, usable at once."""
 
-        def add(ip: Any) -> None:
-            index = index_of(ip, interface)
-            for each in addresses:
-                address, _, prefix = each.partition("/")
-                more = {"flags": IFA_F_NODAD} if ":" in address else {}
-                ip.addr("add", index=index, address=address, prefixlen=int(prefix), **more)
+        def add() -> None:
+            for address in addresses:
+                links.add_address(interface, address)
 
-        self.netlink(add)
+        self.call(add)
 
 
 class Testbed:
@@ -201,9 +189,7 @@ class Testbed:
 
     def veth(self, a: Host, a_name: str, b: Host, b_name: str, *, mtu: int = 1500) -> None:
         """Join two hosts by a veth pair, up, with default offloads."""
-        with (namespaces.NAMED / b.namespace).open("rb") as target:
-            peer = {"ifname": b_name, "net_ns_fd": target.fileno(), "mtu": mtu}
-            a.netlink(lambda ip: ip.link("add", ifname=a_name, kind="veth", mtu=mtu, peer=peer))
+        a.call(lambda: links.add_veth(a_name, b_name, namespaces.NAMED / b.namespace, mtu))
         for host, name in ((a, a_name), (b, b_name)):
             host.link(name, state="up")
 
@@ -252,10 +238,3 @@ def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, check=False)
     if done.returncode:
         raise OSFailure(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
-
-
-def index_of(ip: Any, interface: str) -> int:
-    found = ip.link_lookup(ifname=interface)
-    if not found:
-        raise OSFailure(f"there is no interface {interface!r}", interface=interface)
-    return int(found[0])

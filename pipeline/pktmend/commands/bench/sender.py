@@ -21,7 +21,6 @@ from pktmend.commands.bench.frames import IMIX, MARK_OCTETS, TCP, UDP, V4, V6, S
 from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 from pktmend.host.interfaces import mtu_of, require_interface
 
-SIOCGIFHWADDR = 0x8927
 PROTOS = ("ip", "tcp", "udp")
 OUTCOMES = [ffi.string(lib.traffic_outcome_name(i)).decode() for i in range(lib.TRAFFIC_OUTCOMES)]
 DAMAGES = [ffi.string(lib.traffic_damage_name(i)).decode() for i in range(lib.TRAFFIC_DAMAGES)]
@@ -192,9 +191,9 @@ def _open(interface: str) -> socket.socket:
 
 def _mac_of(interface: str) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, SIOCGIFHWADDR, struct.pack("16s16x", interface.encode()))
+        answer = fcntl.ioctl(s, kernel.SIOCGIFHWADDR, struct.pack("16s16x", interface.encode()))
     kind, mac = struct.unpack_from("H6s", answer, 16)
-    if kind not in (1, 772):  # ARPHRD_ETHER, ARPHRD_LOOPBACK
+    if kind not in (kernel.ARPHRD_ETHER, kernel.ARPHRD_LOOPBACK):
         raise ConfigError(f"interface {interface!r} carries no Ethernet frames (ARPHRD {kind})")
     return bytes(mac)
 

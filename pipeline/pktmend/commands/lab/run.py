@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -32,8 +31,6 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
     chosen = list(cases.every()) if name == "all" else [cases.find(name)]
     require_root()
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
-    if importlib.util.find_spec("pyroute2") is None:
-        raise OSFailure("pyroute2 is not installed", "pip install 'pktmend[lab]'")
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     code = 0

@@ -36,7 +36,7 @@ def play(world: Testbed, show: Transcript) -> None:
     b.address("eth0", f"{SERVER}/24")
     site = Topology(a, b, node, serve(b))
     show.act("a's interface is a TAP with TUN_F_CSUM and without IFF_VNET_HDR; its program copies to another TAP, tap0")
-    node.netlink(lambda ip: ip.link("add", ifname="br0", kind="bridge"))
+    node.run("ip", "link", "add", "br0", "type", "bridge")
     node.link("br0", state="up")
     node.link("port-b", master=node.index("br0"))
     program = start(site, header=False)
