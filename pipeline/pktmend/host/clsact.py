@@ -8,6 +8,7 @@ Source: tc-bpf(8); Linux net/sched/sch_ingress.c, cls_bpf.c, include/uapi/linux/
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 
@@ -25,9 +26,15 @@ def add(index: int) -> bool:
     return True
 
 
-def remove(index: int) -> None:
-    """Take clsact off the interface, and all filters with it; FileNotFoundError if there is none."""
-    _do(lib.RTM_DELQDISC, _message(index, lib.TC_CLSACT_HANDLE, lib.TC_H_CLSACT))
+def remove(index: int) -> bool:
+    """Take clsact off the interface, and all filters with it; was it there?"""
+    try:
+        _do(lib.RTM_DELQDISC, _message(index, lib.TC_CLSACT_HANDLE, lib.TC_H_CLSACT))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EINVAL):  # never there, or there once: "invalid handle"
+            raise
+        return False
+    return True
 
 
 def filters(index: int, hook: int) -> list[tuple[int, int]]:

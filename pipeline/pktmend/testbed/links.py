@@ -7,7 +7,6 @@ Source: rtnetlink(7); Linux include/uapi/linux/if_link.h, veth.h.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import struct
@@ -73,8 +72,7 @@ def set_xdp(name: str, program: int) -> None:
 def set_ingress(name: str, program: int) -> None:
     """Run a tc program (its descriptor, or NO_PROGRAM) on what arrives, and no other."""
     index = index_of(name)
-    with contextlib.suppress(FileNotFoundError):
-        clsact.remove(index)
+    clsact.remove(index)
     if program != NO_PROGRAM:
         clsact.add(index)
         clsact.add_filter(index, program, preference=1)
