@@ -136,7 +136,7 @@ def load(kind: int, code: Code) -> int:
     program = b"".join([copy(R6, R1), *code])
     number = lib.load_bpf(kind, program, len(program) // 8, log, 65536)
     if number < 0:
-        words = bytes(ffi.buffer(log)).rstrip(b"\0").decode(errors="replace").strip().splitlines()
+        words = ffi.string(log).decode(errors="replace").strip().splitlines()
         raise OSFailure(f"loading a BPF program: {os.strerror(-number)}: {' | '.join(words[-3:])}", error=-number)
     return int(number)
 

@@ -6,7 +6,7 @@ Frames are TCP over IPv4 with right checksums.  The bare sum is that of every IP
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import median
@@ -48,10 +48,14 @@ def check_answers(batch: Batch) -> None:
 
 @dataclass(frozen=True)
 class VerifyBench:
-    """More rounds make figures steadier.  Raises PktmendError for a wrong judgement, ConfigError for a wrong mix."""
+    """More rounds make figures steadier.  frames_of: makes the frames of a mix, right ones.
+
+    Raises PktmendError for a wrong judgement, ConfigError for a wrong mix.
+    """
 
     mixes: Sequence[str] = MIXES
     rounds: int = 301
+    frames_of: Callable[[str], list[bytes]] = frames_of
     name: str = "verify"
     programs: tuple[str, ...] = ()
 
@@ -61,7 +65,7 @@ class VerifyBench:
             yield self._line(mix)
 
     def _line(self, mix: str) -> Line:
-        made = frames_of(mix)
+        made = self.frames_of(mix)
         batch = batch_of(made)
         stage, kernel = _core.verify_stage(), _core.kernel_address()
         stage(batch)
