@@ -27,9 +27,9 @@ CAPTURE = Path(__file__).with_name("leaked.pcap")
 SIZE = 50 << 20
 
 
-def play(world: Testbed, show: Transcript, kind: str) -> bool:
-    """Build the world and play both acts; True if everything went as it should."""
-    site = containers(world, size=SIZE)
+def play(testbed: Testbed, show: Transcript, kind: str) -> bool:
+    """Build the testbed and play both acts; True if everything went as it should."""
+    site = containers(testbed, size=SIZE)
     switch = ovs.OpenVSwitch(site.node) if kind == "ovs" else Relay(site.node)
     name = "Open vSwitch, userspace datapath" if kind == "ovs" else "a plain copy between packet sockets"
 
@@ -67,8 +67,8 @@ def main() -> int:
         signal.signal(number, lambda *_: sys.exit(130))
     try:
         require_programs(TOOLS)
-        with Testbed() as world:
-            good = play(world, show, kind)
+        with Testbed() as testbed:
+            good = play(testbed, show, kind)
     except PktmendError as error:
         show.say(f"The live demo cannot run here: {error}")
         show.say(f"What works without: pktmend check -r {os.path.relpath(CAPTURE)}\n")

@@ -137,11 +137,11 @@ def assert_ledger(d: dict[str, Any]) -> None:
 class Line:
     """Hosts a and b, joined through node."""
 
-    def __init__(self, world: Testbed, mtu: int = 1500) -> None:
-        self.world = world
-        self.a, self.b, self.node = world.host("a"), world.host("b"), world.host("node")
-        world.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
-        world.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
+    def __init__(self, testbed: Testbed, mtu: int = 1500) -> None:
+        self.testbed = testbed
+        self.a, self.b, self.node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+        testbed.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
+        testbed.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
         self.node.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("0"))  # inherited from this machine
         for host in (self.a, self.b):
             v4, v6 = ADDRESSES[host.name]
@@ -154,7 +154,7 @@ class Line:
 
     def cross(self, name: str = "pb") -> None:
         """Make b's link again, with the addresses that it had."""
-        self.world.veth(self.b, "eth0", self.node, name)
+        self.testbed.veth(self.b, "eth0", self.node, name)
         self.b.address("eth0", *(f"{address}/{bits}" for address, bits in zip(ADDRESSES["b"], (24, 64), strict=True)))
 
     @contextmanager

@@ -309,7 +309,7 @@ def test_missing_privilege_is_exit_3() -> None:
 
 
 def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
-    folder = bridged.world.folder()
+    folder = bridged.testbed.folder()
     command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
     assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []

@@ -44,7 +44,7 @@ def set_mtu(line: Line, mtu: int) -> None:
 
 
 def move_away(line: Line) -> None:
-    line.node.run("ip", "link", "set", "dev", "pb", "netns", line.world.host("other").namespace)
+    line.node.run("ip", "link", "set", "dev", "pb", "netns", line.testbed.host("other").namespace)
 
 
 def move_back(line: Line) -> None:
@@ -178,7 +178,7 @@ def test_peer_alone_vanishes(line: Line) -> None:
 
 def test_xdp_program_takes_the_gso_features_away(line: Line) -> None:
     """An XDP_PASS program on the peer of the egress, loaded under traffic: super-frames still arrive, split."""
-    source = line.world.folder() / "pass.c"
+    source = line.testbed.folder() / "pass.c"
     source.write_text(
         '__attribute__((section("xdp"), used)) int pass_all(void *c) { return 2; }\n'
         'char _license[] __attribute__((section("license"), used)) = "GPL";\n'
@@ -213,12 +213,12 @@ def test_memory_limit_of_64_mebibytes(line: Line) -> None:
     top = next((place for place in places if (place / "cgroup.procs").exists()), None)
     if top is None:
         pytest.skip("no memory cgroup")
-    group = top / f"pktmend-{line.world.number}-{time.monotonic_ns()}"
+    group = top / f"pktmend-{line.testbed.number}-{time.monotonic_ns()}"
     try:
         group.mkdir()
     except OSError as error:
         pytest.skip(f"no memory cgroup: {error}")
-    line.world.on_exit(group.rmdir)
+    line.testbed.on_exit(group.rmdir)
     limit = next((group / n for n in ("memory.max", "memory.limit_in_bytes") if (group / n).exists()), None)
     if limit is None:
         pytest.skip("no memory controller")

@@ -224,7 +224,7 @@ def test_isolation_needs_cap_net_admin(line: Line) -> None:
 
 
 def test_isolation_follows_a_new_name_and_a_new_interface(line: Line) -> None:
-    other = line.world.host("other")
+    other = line.testbed.host("other")
     with line.bridged("--isolate") as bridge:
         line.node.run("ip", "link", "set", "dev", "pb", "name", "other0")
         bridge.await_told(1)
@@ -245,7 +245,7 @@ def test_isolation_follows_a_new_name_and_a_new_interface(line: Line) -> None:
 
 
 def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged() as bridge:
         for pair in (("pa", "pb"), ("pb", "pa"), ("pa", "pc"), ("pc", "pb")):
             text = refused(line, "-i", pair[0], "-I", pair[1])
@@ -260,7 +260,7 @@ def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
 
 
 def test_claim_goes_over_to_the_new_interface(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged("-Z", "nobody") as bridge:
         line.node.run("ip", "link", "del", "dev", "pb")
         line.cross()
@@ -270,10 +270,10 @@ def test_claim_goes_over_to_the_new_interface(line: Line) -> None:
 
 
 def test_new_interface_that_another_bridge_took_first_is_left_to_it(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged() as bridge:
         line.node.run("ip", "link", "del", "dev", "pb")
-        line.world.veth(line.b, "eth0", line.node, "px")
+        line.testbed.veth(line.b, "eth0", line.node, "px")
         other = Bridge(line.node, "-i", "px", "-I", "pc")
         line.node.run("ip", "link", "set", "dev", "px", "name", "pb")
         bridge.await_told(2)
@@ -326,7 +326,7 @@ def test_port_of_another_bridge_is_refused(line: Line, kind: str) -> None:
 
 
 def test_two_ends_of_one_pair_are_refused(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     assert "one veth pair" in refused(line, "-i", "pc", "-I", "pd", "--force")
 
 
@@ -354,10 +354,10 @@ def test_no_frame_goes_back_where_it_came_from(line: Line, options: tuple[str, .
 
 def test_ring_of_two_bridges_is_survived() -> None:
     """A loop without spanning tree: a broadcast goes round for ever.  Both still end at once, and count right."""
-    with Testbed() as world:
-        one, two = world.host("one"), world.host("two")
+    with Testbed() as testbed:
+        one, two = testbed.host("one"), testbed.host("two")
         for name in ("x", "y"):
-            world.veth(one, name, two, name)
+            testbed.veth(one, name, two, name)
         bridges = [Bridge(host, "-i", "x", "-I", "y") for host in (one, two)]
         with open_tap(one, "x") as out:
             out.send(f.raw(f.Ether(src="02:00:00:00:00:01", dst="ff:ff:ff:ff:ff:ff") / f.ip4 / f.udp / f.PAYLOAD))

@@ -55,7 +55,7 @@ def watch(host: Host, interface: str = "eth0", source: str = ME) -> Iterator[Tra
     """Run tcpdump, which puts a VLAN tag back where it was, on frames that come in from *source*."""
     need("tcpdump")
     mac = bytes.fromhex(source.replace(":", ""))
-    path = host.world.folder() / "trace.pcap"
+    path = host.testbed.folder() / "trace.pcap"
     process = host.spawn(
         "tcpdump",
         "-Z",

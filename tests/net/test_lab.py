@@ -86,7 +86,7 @@ def play(name: str, folder: Path) -> Played:
 
 @pytest.fixture(scope="module")
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
-    """The chosen cases: they wait more than they work, and each has its own world, so two play at a time."""
+    """The chosen cases: they wait more than they work, and each has its own testbed, so two play at a time."""
     chosen = [
         item.callspec.params["name"]
         for item in request.session.items

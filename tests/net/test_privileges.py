@@ -246,9 +246,9 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
     import frames as f
     from line import Bridge
 
-    with Testbed() as world:
-        node, b = world.host("node"), world.host("b")
-        world.veth(b, "eth0", node, "pb")
+    with Testbed() as testbed:
+        node, b = testbed.host("node"), testbed.host("b")
+        testbed.veth(b, "eth0", node, "pb")
 
         def make() -> int:
             fd = os.open("/dev/net/tun", os.O_RDWR)

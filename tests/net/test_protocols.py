@@ -20,7 +20,7 @@ WAYS = {"plain": (), "v3": ("--ring", "v3"), "finish": ("--finish", "pa", "--fin
 def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> None:
     """dnsmasq at b, busybox's client at a: broadcasts, raw sockets that check sums themselves, a lease."""
     need("dnsmasq", "udhcpc")
-    folder = line.world.folder()
+    folder = line.testbed.folder()
     line.b.address("eth0", "10.8.0.1/24")
     script = folder / "script"
     script.write_text('#!/bin/sh\n[ "$1" = bound ] && echo "$ip" > "$LEASE"\nexit 0\n')
@@ -114,8 +114,8 @@ def test_neighbours_are_found_anew_and_groups_are_reached(line: Line) -> None:
 
 def test_spanning_tree_of_the_neighbours_sees_through(line: Line) -> None:
     """Two parallel bridges between two kernel bridges are a loop; their spanning tree finds and opens it."""
-    line.world.veth(line.a, "eth1", line.node, "pc")
-    line.world.veth(line.b, "eth1", line.node, "pd")
+    line.testbed.veth(line.a, "eth1", line.node, "pc")
+    line.testbed.veth(line.b, "eth1", line.node, "pd")
     for host in (line.a, line.b):
         host.run(
             "ip", "link", "add", "br0", "type", "bridge", "stp_state", "1", "forward_delay", "200", "hello_time", "100"

@@ -26,9 +26,9 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
     """A line whose a-side passes a leaky hop; a sends no super-frames, which that hop could not carry."""
     if request.param == "ovs" and not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
-    with Testbed() as world:
-        line = Line(world)
-        world.veth(line.node, "px", line.node, "py")
+    with Testbed() as testbed:
+        line = Line(testbed)
+        testbed.veth(line.node, "px", line.node, "py")
         line.a.offload("eth0", tso=False, gso=False)
         if request.param == "ovs":
             ovs.OpenVSwitch(line.node).ports("pa", "py")

@@ -23,8 +23,8 @@ UFO = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)  # a GSO type that packet so
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with Testbed() as world:
-        yield world.host("h")
+    with Testbed() as testbed:
+        yield testbed.host("h")
 
 
 def start(pipeline: Pipeline) -> None:

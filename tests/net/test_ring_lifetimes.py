@@ -84,8 +84,8 @@ ring.source.release(batch)
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with Testbed() as world:
-        yield world.host("h")
+    with Testbed() as testbed:
+        yield testbed.host("h")
 
 
 @pytest.mark.parametrize(("version", "size"), [(3, 100), (2, 100), (2, 9000)])  # the last lies beside the slots

@@ -115,7 +115,7 @@ def headers(seeds: list[bytes], count: int) -> Iterator[bytes]:
 
 
 def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes], Path]:
-    path = line.world.folder() / "trace.pcap"
+    path = line.testbed.folder() / "trace.pcap"
     process = getattr(line, host).spawn(
         "tcpdump",
         "-Z",

@@ -80,10 +80,10 @@ class Monitor(Bridge):
 class Pair:
     """Hosts a and node, joined."""
 
-    def __init__(self, world: Testbed) -> None:
-        self.world = world
-        self.a, self.node = world.host("a"), world.host("node")
-        world.veth(self.a, "eth0", self.node, "pa")
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        self.a, self.node = testbed.host("a"), testbed.host("node")
+        testbed.veth(self.a, "eth0", self.node, "pa")
         self.a.address("eth0", "10.7.0.1/24")
         self.node.address("pa", "10.7.0.2/24")
         self.mac = self.node.run("cat", "/sys/class/net/pa/address", check=False).stdout.strip() or "02:00:00:00:00:02"

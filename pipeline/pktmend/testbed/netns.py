@@ -1,4 +1,4 @@
-"""A throw-away world of network namespaces ("hosts"), veth pairs and programs, taken down whatever happens.
+"""A throw-away testbed of network namespaces ("hosts"), veth pairs and programs, taken down whatever happens.
 
 Rules of this file:
 1. Everything made here is ended here, in the reverse order, also after an error or a signal that raises.
@@ -60,14 +60,14 @@ def require_programs(names: Iterable[str]) -> None:
 class Host:
     """One network namespace; made by Testbed.host()."""
 
-    def __init__(self, world: Testbed, name: str) -> None:
-        self.world = world
+    def __init__(self, testbed: Testbed, name: str) -> None:
+        self.testbed = testbed
         self.name = name
-        self.namespace = f"pktmend-{os.getpid()}-{world.number}-{name}"
+        self.namespace = f"pktmend-{os.getpid()}-{testbed.number}-{name}"
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Return the command that runs *argv* in here and dies with us, unless the world is kept."""
-        tie = [] if self.world.keep else ["setpriv", "--pdeathsig", "KILL"]
+        """Return the command that runs *argv* in here and dies with us, unless the testbed is kept."""
+        tie = [] if self.testbed.keep else ["setpriv", "--pdeathsig", "KILL"]
         return [*tie, "ip", "netns", "exec", self.namespace, *argv]
 
     def run(
@@ -83,13 +83,13 @@ class Host:
         return text
 
     def spawn(self, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a program that ends with this world at the latest."""
+        """Start a program that ends with this testbed at the latest."""
         options.setdefault("stdout", subprocess.DEVNULL)
         options.setdefault("stderr", subprocess.DEVNULL)
         options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("start_new_session", self.world.keep)
+        options.setdefault("start_new_session", self.testbed.keep)
         program = subprocess.Popen(self.argv(argv), **options)
-        self.world.on_exit(lambda: end(program))
+        self.testbed.on_exit(lambda: end(program))
         return program
 
     def call(self, function: Callable[[], T]) -> T:
@@ -154,7 +154,7 @@ class Testbed:
         self._exit = ExitStack()
 
     def on_exit(self, undo: Callable[[], object]) -> None:
-        """Call *undo* when the world ends, before what was made earlier is taken down."""
+        """Call *undo* when the testbed ends, before what was made earlier is taken down."""
         self._exit.callback(undo)
 
     def host(self, name: str) -> Host:
@@ -181,7 +181,7 @@ class Testbed:
         return host
 
     def folder(self) -> Path:
-        """Make a folder that goes with the world."""
+        """Make a folder that goes with the testbed."""
         path = Path(tempfile.mkdtemp(prefix="pktmend-"))
         self._folders.append(path)
         self.on_exit(lambda: shutil.rmtree(path, ignore_errors=True))

@@ -25,13 +25,13 @@ def is_installed() -> bool:
 
 
 class OpenVSwitch:
-    """One userspace switch inside *host*, ended with its world."""
+    """One userspace switch inside *host*, ended with its testbed."""
 
     def __init__(self, host: Host) -> None:
         require_programs(PROGRAMS)
         self.host = host
         self.bridge = "br0"
-        self._dir = host.world.folder()
+        self._dir = host.testbed.folder()
         self._environment = {
             **os.environ,
             "OVS_RUNDIR": str(self._dir),

@@ -42,12 +42,12 @@ class Topology:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def containers(world: Testbed, *, size: int = 4 << 20) -> Topology:
+def containers(testbed: Testbed, *, size: int = 4 << 20) -> Topology:
     """Make the site, nothing joining port-a and port-b yet; b serves a file of *size* random octets."""
-    a, b, node = world.host("a"), world.host("b"), world.host("node")
-    world.veth(a, "eth0", node, "port-a")
-    world.veth(b, "eth0", node, "port-b")
-    world.veth(node, "uplink", node, "port-u")
+    a, b, node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+    testbed.veth(a, "eth0", node, "port-a")
+    testbed.veth(b, "eth0", node, "port-b")
+    testbed.veth(node, "uplink", node, "port-u")
     a.address("eth0", f"{CLIENT}/24")
     b.address("eth0", f"{SERVER}/24")
     return Topology(a, b, node, serve(b, size))
@@ -55,7 +55,7 @@ def containers(world: Testbed, *, size: int = 4 << 20) -> Topology:
 
 def serve(host: Host, size: int = 4 << 20) -> Path:
     """Serve a file of random octets over HTTP in *host*; return its folder once the server answers."""
-    folder = host.world.folder()
+    folder = host.testbed.folder()
     (folder / "file").write_bytes(os.urandom(size))
     host.spawn(*PYTHON, "-m", "http.server", str(PORT), "--directory", str(folder))
     for _ in range(200):
@@ -231,7 +231,7 @@ def bridged(show: Transcript, host: Host, a: str, b: str, *options: str) -> Iter
     summary = Summary()
     argv = ["bridge", "-i", a, "-I", b, *options]
     show.command(host, "pktmend", *argv)
-    with (host.world.folder() / "summary").open("w+b") as file:
+    with (host.testbed.folder() / "summary").open("w+b") as file:
         bridge = host.spawn(*own_command(*argv), stdout=file, stderr=subprocess.PIPE)
         assert bridge.stderr is not None
         first = bridge.stderr.readline().decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""`pktmend lab`: list the cases, or play one in a throw-away world."""
+"""`pktmend lab`: list the cases, or play one in a throw-away testbed."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
 
 
 def run_case(case: Case, *, keep: bool, as_json: bool) -> bool:
-    """Play one case and take its world down, or keep it; is everything as it should be?"""
+    """Play one case and take its testbed down, or keep it; is everything as it should be?"""
     show = Transcript(json=as_json)
     show.say(f"{case.name}: {case.title}")
-    with Testbed(keep=keep) as world:
-        case.play(world, show)
+    with Testbed(keep=keep) as testbed:
+        case.play(testbed, show)
         show.say()
         good = show.outcome(case)
     if keep:
-        print(world.how_to_remove(), file=sys.stderr)
+        print(testbed.how_to_remove(), file=sys.stderr)
     else:
         show.say("\nEverything made for it is taken down again.")
     return good

@@ -9,9 +9,9 @@ from pktmend.testbed.topology import TOOLS, bridged, contact, containers, offloa
 from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Flip bits of what b sends; show that the receiver drops it, and that the bridge does not sign it."""
-    site = containers(world)
+    site = containers(testbed)
     flip = middlebox.flip_bits(one_in=64)
     show.act("Containers a and b, joined by a link that flips a bit in one of 64 frames of b")
     hop = Hop(site.node, "port-a", "port-b", back=flip)

@@ -38,9 +38,9 @@ MESSAGE = b"pay 100 to Alice"
 NEEDS_CSUM = struct.pack("=BBHHHH", lib.VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, 34, 6)  # of UDP over IPv4
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Let damaged data reach an application in both ways; stop it."""
-    site = containers(world)
+    site = containers(testbed)
     flip = middlebox.flip_bits(one_in=64)
     hop = Hop(site.node, "port-a", "port-b", back=flip)
     show.act("A link flips bits of what b sends; the receiver verifies, TCP sends again, the file arrives intact")

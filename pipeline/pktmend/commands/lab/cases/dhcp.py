@@ -15,9 +15,9 @@ from pktmend.testbed.transcript import Case, Transcript
 ASK = ("udhcpc", "-i", "eth0", "-f", "-n", "-q", "-t", "2", "-T", "1", "-A", "0", "-s", "/bin/true")
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Let a client get no lease behind a plain relay; cure it at the server, then by a bridge."""
-    site = containers(world)
+    site = containers(testbed)
     show.act("A DHCP server (dnsmasq) in b, a client (udhcpc) in a; joined within the kernel, which keeps its note")
     site.a.run("ip", "address", "flush", "dev", "eth0")
     site.b.spawn(

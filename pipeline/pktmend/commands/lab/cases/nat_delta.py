@@ -24,9 +24,9 @@ def translate(*, right: bool) -> tuple[Code, Code]:
     )
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP by the rewrite; cure it by an update, then by recomputing behind the hop."""
-    site = containers(world)
+    site = containers(testbed)
     show.act(f"Container a calls b by a service address, {SERVICE}; the node rewrites that, but not TCP's checksum")
     site.a.neighbour("eth0", SERVICE, site.b.hardware_address("eth0"))
     hop = Hop(site.node, "port-a", "port-b", *translate(right=False))

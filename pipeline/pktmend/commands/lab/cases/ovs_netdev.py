@@ -8,9 +8,9 @@ from pktmend.testbed.topology import TOOLS, contact, containers, cure_as_diagnos
 from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP by Open vSwitch; cure it in three ways."""
-    site = containers(world)
+    site = containers(testbed)
     show.act("Containers a and b on Open vSwitch (datapath_type=netdev), default veths")
     switch = OpenVSwitch(site.node)
     switch.ports("port-a", "port-b")
@@ -25,7 +25,7 @@ def play(world: Testbed, show: Transcript) -> None:
     switch.restart(tso=False)
 
     show.act("Cure 3: pktmend bridge between the switch and each container; offloads untouched")
-    world.veth(site.node, "uplink-a", site.node, "port-ua")
+    testbed.veth(site.node, "uplink-a", site.node, "port-ua")
     switch.ports("uplink-a", "uplink")
     cure_by_bridges(show, site, "port-ua", "port-u")
     switch.ports("port-a", "port-b")

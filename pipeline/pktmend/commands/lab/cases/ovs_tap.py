@@ -18,11 +18,11 @@ from pktmend.testbed.topology import (
 from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP by the switch; cure it in the instance, then by a bridge at its TAP."""
-    a, b, node = world.host("a"), world.host("b"), world.host("node")
-    world.veth(b, "eth0", node, "port-b")
-    world.veth(node, "uplink", node, "port-u")
+    a, b, node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+    testbed.veth(b, "eth0", node, "port-b")
+    testbed.veth(node, "uplink", node, "port-u")
     b.address("eth0", f"{SERVER}/24")
     b.offload("eth0", tx=False)  # the fault shown is the instance's alone
     site = Topology(a, b, node, serve(b))

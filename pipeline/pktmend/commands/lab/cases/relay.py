@@ -8,9 +8,9 @@ from pktmend.testbed.topology import TOOLS, containers, cure_as_diagnosed, cure_
 from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP by a plain relay; cure it at the senders, then by a bridge behind the relay."""
-    site = containers(world)
+    site = containers(testbed)
     show.act("Containers a and b, joined by a copy between two packet sockets")
     relay = Relay(site.node)
     relay.ports("port-a", "port-b")

@@ -29,10 +29,10 @@ def start(site: Topology, *, header: bool) -> subprocess.Popen[bytes]:
     return program
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP by such a TAP; cure it by tx off, by a header, and by a bridge."""
-    a, b, node = world.host("a"), world.host("b"), world.host("node")
-    world.veth(b, "eth0", node, "port-b")
+    a, b, node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+    testbed.veth(b, "eth0", node, "port-b")
     b.address("eth0", f"{SERVER}/24")
     site = Topology(a, b, node, serve(b))
     show.act("a's interface is a TAP with TUN_F_CSUM and without IFF_VNET_HDR; its program copies to another TAP, tap0")

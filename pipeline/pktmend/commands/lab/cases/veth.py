@@ -9,10 +9,10 @@ from pktmend.testbed.topology import CLIENT, SERVER, chatter, errors, ping, serv
 from pktmend.testbed.transcript import Case, Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Show what a sniffer says, and that everything works."""
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     a.address("eth0", f"{CLIENT}/24")
     b.address("eth0", f"{SERVER}/24")
     serve(b)

@@ -22,9 +22,9 @@ from pktmend.testbed.transcript import Case, Transcript
 from pktmend.testbed.tunnel import INNER, tunnel
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP in a VXLAN by a plain relay; cure it at the devices below, then by a bridge."""
-    site = containers(world)
+    site = containers(testbed)
     show.act("a and b are tunnel ends (VXLAN with UDP checksums), joined by a copy between two packet sockets")
     tunnel(show, site, "udpcsum")
     relay = Relay(site.node)

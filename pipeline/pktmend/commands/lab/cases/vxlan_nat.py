@@ -36,9 +36,9 @@ def translate(*, leaves_zero: bool) -> tuple[Code, Code]:
     )
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP in a VXLAN by NAT; cure it by NAT that knows what 0 means, then by recomputing behind it."""
-    site = containers(world)
+    site = containers(testbed)
     show.act(
         f"a and b are tunnel ends (VXLAN without UDP checksums); a sends to {SERVICE}, which the node\n"
         "translates, updating the outer checksum of 0 for it"

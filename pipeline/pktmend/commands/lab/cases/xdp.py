@@ -12,9 +12,9 @@ from pktmend.testbed.transcript import Case, Transcript
 XDP = lib.BPF_PROG_TYPE_XDP
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def play(testbed: Testbed, show: Transcript) -> None:
     """Break TCP by XDP redirects; cure it at the senders, then by a bridge behind them."""
-    site = containers(world)
+    site = containers(testbed)
     show.act("Containers a and b, joined by XDP programs that redirect from port-a to port-b and back")
     hop = Hop(site.node, "port-a", "port-b", kind=XDP)
     passing = bpf.leave(lib.XDP_PASS)  # a veth takes redirected frames only while its peer has a program, too
