@@ -1,4 +1,4 @@
-"""What the testbed does to links, judged by iproute2 and tc."""
+"""What the testbed does to links, judged by iproute2, tc and ethtool."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pktmend._kernel import lib
 from pktmend.errors import OSFailure
 from pktmend.testbed import bpf
 from pktmend.testbed.netns import Host
+from pktmend.testbed.offloads import offloads_restored
 
 Ends = tuple[Host, Host]
 KINDS = (lib.BPF_PROG_TYPE_XDP, lib.BPF_PROG_TYPE_SCHED_CLS)
@@ -69,3 +70,16 @@ def test_a_missing_interface_is_named(ends: Ends) -> None:
     for ask in (lambda: a.index("eth7"), lambda: a.link("eth7", mtu=9000), lambda: a.address("eth7", "10.7.0.1/24")):
         with pytest.raises(OSFailure, match="eth7"):
             ask()
+
+
+def test_offloads_are_put_back_to_what_they_were_also_after_an_error(ends: Ends) -> None:
+    """Not to `on`: one was off before, and what depends on another comes back with it."""
+    a, b = ends
+    a.offload("eth0", tso=False)
+    before = {host.name: host.run("ethtool", "-k", "eth0").stdout for host in ends}
+    with pytest.raises(ZeroDivisionError), offloads_restored(a.testbed):
+        a.offload("eth0", tx=False, tso=True, gro=True)
+        b.offload("eth0", tx=False)
+        assert all(host.run("ethtool", "-k", "eth0").stdout != before[host.name] for host in ends)
+        raise ZeroDivisionError
+    assert {host.name: host.run("ethtool", "-k", "eth0").stdout for host in ends} == before

@@ -56,17 +56,17 @@ def compute_by(operation: int, target: int, source: int) -> bytes:
 
 
 def packet_word(at: int) -> bytes:
-    """Return r0 = the four octets at *at*, as a number; a packet that ends before ends the program with 0."""
+    """Return r0 = the four bytes at *at*, as a number; a packet that ends before ends the program with 0."""
     return _instruction(lib.BPF_LD | lib.BPF_ABS | lib.BPF_W, value=at)
 
 
 def packet_half(at: int) -> bytes:
-    """Return r0 = the two octets at *at*, as a number."""
+    """Return r0 = the two bytes at *at*, as a number."""
     return _instruction(lib.BPF_LD | lib.BPF_ABS | lib.BPF_H, value=at)
 
 
-def packet_octet(at: int, beyond: int | None = None) -> bytes:
-    """Return r0 = the octet at *at*, or that far beyond register *beyond*."""
+def packet_byte(at: int, beyond: int | None = None) -> bytes:
+    """Return r0 = the byte at *at*, or that far beyond register *beyond*."""
     if beyond is None:
         return _instruction(lib.BPF_LD | lib.BPF_ABS | lib.BPF_B, value=at)
     return _instruction(lib.BPF_LD | lib.BPF_IND | lib.BPF_B, source=beyond, value=at)
@@ -93,7 +93,7 @@ def unless_equal(register: int, other: int, body: Code) -> Code:
 
 
 def store(at: Callable[[int], bytes], value: bytes | None = None) -> Code:
-    """Return code that writes one octet from r0, or *value*, into the packet; at(register) sets where.
+    """Return code that writes one byte from r0, or *value*, into the packet; at(register) sets where.
 
     The packet's checksums and what the kernel thinks of them stay as they are: flags are 0.
     """
@@ -115,7 +115,7 @@ def store(at: Callable[[int], bytes], value: bytes | None = None) -> Code:
 
 
 def replace_sum(function: int, at: int, old: bytes, new: bytes, flags: int) -> Code:
-    """Return code that updates a checksum field for four octets that changed (RFC 1624), as NAT does."""
+    """Return code that updates a checksum field for four bytes that changed (RFC 1624), as NAT does."""
     before, after = (struct.unpack("=I", each)[0] for each in (old, new))
     return [copy(R1, R6), move(R2, at), move(R3, before), move(R4, after), move(R5, flags | 4), call(function)]
 

@@ -149,7 +149,7 @@ class Testbed:
         require_programs(["ip", "setpriv", "ethtool"])
         self.number = next(Testbed._numbers)
         self.keep = keep
-        self._hosts: list[Host] = []
+        self.hosts: list[Host] = []
         self._folders: list[Path] = []
         self._exit = ExitStack()
 
@@ -160,7 +160,7 @@ class Testbed:
     def host(self, name: str) -> Host:
         """Make a namespace with its loopback up."""
         host = Host(self, name)
-        self._hosts.append(host)
+        self.hosts.append(host)
         self.on_exit(lambda: _delete(host.namespace))  # first: a signal may come right behind
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         try:  # a signal's exception would leave the child alone, and it would make the namespace after the clean-up
@@ -206,8 +206,8 @@ class Testbed:
 
     def how_to_remove(self) -> str:
         """Say how to enter what was kept, and how to remove it."""
-        names = " ".join(host.namespace for host in self._hosts)
-        enter = "\n".join(f"  ip netns exec {host.namespace} bash" for host in self._hosts)
+        names = " ".join(host.namespace for host in self.hosts)
+        enter = "\n".join(f"  ip netns exec {host.namespace} bash" for host in self.hosts)
         return (
             f"Kept.  To enter a host:\n{enter}\nTo remove all of it:\n"
             f"  for n in {names}; do ip netns pids $n | xargs -r kill; ip netns delete $n; done\n"

@@ -1,4 +1,4 @@
-"""A leaky relay: copies frames between two interfaces and loses the kernel's note about unfinished checksums.
+"""A leaky relay: copies frames between two interfaces and loses the metadata of partial checksums.
 
     python -m pktmend.testbed.relay A B
 
