@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from line import ADDRESSES, Bridge, Line, transfer
+from line import ADDRESSES, Line, transfer
 from load import Load
+from running import RunningBridge
 
 A_LOOK = 0.35  # it looks at its interfaces ten times a second: what it would say twice, it says in this time
 
@@ -260,7 +261,7 @@ def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> 
 def test_bridge_class_reads_what_was_told(line: Line) -> None:
     """An interface that is down at the start of the look is told once, not at every look."""
     with line.bridged() as bridge:
-        assert isinstance(bridge, Bridge)
+        assert isinstance(bridge, RunningBridge)
         line.node.link("pa", state="down")
         bridge.await_told(1)
         time.sleep(3 * A_LOOK)

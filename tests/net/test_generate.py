@@ -14,9 +14,10 @@ import pytest
 from scapy.all import IP, TCP, UDP, Ether, IPv6
 
 import frames as f
-from line import Bridge, Line, open_tap
+from line import Line, open_tap
 from pktmend.commands.bench.sender import DAMAGES
 from pktmend.testbed.netns import Host
+from running import RunningBridge
 from tools import PATIENCE
 
 PKTMEND = [sys.executable, "-P", "-m", "pktmend"]
@@ -55,7 +56,7 @@ def own(checks: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
 
 def test_counts_agree_cause_by_cause(ends: tuple[Host, Host]) -> None:
     a, b = ends
-    monitor = Bridge(b, "-i", "eth0", program=("monitor",))
+    monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     damage = [word for kind in DAMAGES for word in ("--damage", f"{kind}=2%")]
     made = generate(a, *KINDS, "--flows", "100", "--rate", "100000", "--count", f"{COUNT}", *damage)
@@ -149,7 +150,7 @@ def test_length_is_right_without_the_pseudo_headers_length(ends: tuple[Host, Hos
 
 def test_unfinished_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None:
     a, b = ends
-    monitor = Bridge(b, "-i", "eth0", program=("monitor",))
+    monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     plain = generate(
         a, *KINDS, "--offload", "--count", "2400", "--rate", "max", "--damage", "leaked=10%", "--vlan", "5"

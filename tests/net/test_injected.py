@@ -10,7 +10,8 @@ import pytest
 from scapy.all import UDP, Dot1Q, Raw
 
 import frames as f
-from line import Bridge, Line, open_tap, seen
+from line import Line, open_tap, seen
+from running import RunningBridge
 from tools import PATIENCE
 
 CARRIERS = [
@@ -239,6 +240,6 @@ def test_vlan_tagged_frame_without_metadata_is_repaired(line: Line) -> None:
 
 def test_bridge_class_is_what_the_tests_think(line: Line) -> None:
     with line.bridged() as bridge:
-        assert isinstance(bridge, Bridge)
+        assert isinstance(bridge, RunningBridge)
         directions = bridge.stop()
     assert [(d["from"], d["to"]) for d in directions] == [("pa", "pb"), ("pb", "pa")]

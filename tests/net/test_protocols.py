@@ -122,9 +122,9 @@ def test_spanning_tree_of_the_neighbours_sees_through(line: Line) -> None:
         )
         for name in ("eth0", "eth1"):
             host.run("ip", "link", "set", "dev", name, "master", "br0")
-    from line import Bridge
+    from running import RunningBridge
 
-    bridges = [Bridge(line.node, "-i", x, "-I", y) for x, y in (("pa", "pb"), ("pc", "pd"))]
+    bridges = [RunningBridge(line.node, "-i", x, "-I", y) for x, y in (("pa", "pb"), ("pc", "pd"))]
     for host in (line.a, line.b):
         host.run("ip", "link", "set", "dev", "br0", "up")
 

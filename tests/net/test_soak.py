@@ -15,8 +15,9 @@ import pytest
 
 import frames as f
 from flood import AT_ONCE, Flows
-from line import Bridge, Line, open_tap, transfer
+from line import Line, open_tap, transfer
 from pktmend.testbed.netns import Host
+from running import RunningBridge
 from tools import until
 
 SECONDS = float(os.environ.get("PKTMEND_SOAK_SECONDS", "10"))
@@ -28,18 +29,18 @@ def packets(host: Host, which: str) -> int:
     return int(host.run("cat", f"/sys/class/net/eth0/statistics/{which}").stdout)
 
 
-def memory(bridge: Bridge) -> int:
+def memory(bridge: RunningBridge) -> int:
     """Octets of resident memory."""
     return int(Path(f"/proc/{bridge.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def possessions(bridge: Bridge) -> tuple[int, int]:
+def possessions(bridge: RunningBridge) -> tuple[int, int]:
     """Open descriptors and threads."""
     place = Path(f"/proc/{bridge.process.pid}")
     return len(list((place / "fd").iterdir())), len(list((place / "task").iterdir()))
 
 
-def best_rate(out: socket.socket, flows: Flows, bridge: Bridge) -> float:
+def best_rate(out: socket.socket, flows: Flows, bridge: RunningBridge) -> float:
     """Frames a second that get through when as many come as one socket sends."""
     began, before = time.monotonic(), bridge.directions[0]["sent"]
     while time.monotonic() - began < 1.5:

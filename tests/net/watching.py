@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 from scapy.all import UDP, Ether
 
 import frames as f
-from line import Bridge, assert_ledger, open_tap, put
+from line import open_tap, put
 from pktmend.testbed.netns import Host, Testbed
+from running import RunningBridge, assert_ledger
 from tools import until
 
 SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "pktmend" / "commands" / "schema" / "monitor-1.json"
@@ -38,7 +39,7 @@ def strict(schema: Any) -> Any:
 VALID = Draft202012Validator(strict(json.loads(SCHEMA.read_text())), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
-class Monitor(Bridge):
+class Monitor(RunningBridge):
     """A running `pktmend monitor --json`."""
 
     def __init__(self, host: Host, *argv: str) -> None:

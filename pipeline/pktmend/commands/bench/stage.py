@@ -46,7 +46,7 @@ LOADS = {
 PUBLISHED = 0.25  # seconds after which a bridge's counters hold all that it has read
 
 
-class Bridge:
+class MeasuredBridge:
     """A bridge on a line of its own, on one processor."""
 
     def __init__(self, testbed: Testbed, kind: str, processor: int) -> None:
@@ -109,7 +109,7 @@ class StageBench:
         processors = sorted(os.sched_getaffinity(0))
         for _ in range(self.sets):
             with Testbed() as testbed:
-                bridges = {kind: Bridge(testbed, kind, processors[-1]) for kind in KINDS}
+                bridges = {kind: MeasuredBridge(testbed, kind, processors[-1]) for kind in KINDS}
                 bridges["none"].ns_per_frame(LOADS[self.loads[0]], self.milliseconds, processors[0])  # warm-up
                 for number in range(self.rounds):
                     order = [KINDS[(number + i) % len(KINDS)] for i in range(len(KINDS))]
