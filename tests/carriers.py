@@ -1,4 +1,4 @@
-"""Frames of every kind that DESIGN section 4 lists, by scapy; the few sums that it does not make are made here by hand.
+"""Frames with every checksum that the engine knows, by scapy; the few that it does not make are made here by hand.
 
 CARRIERS maps a name to the link type, the checks to be found (protocol and depth, outer first) and a function that
 makes the frame from a payload.

@@ -57,7 +57,7 @@ def options_of(
     except ValueError:
         mac = b""
     if len(mac) != 6:
-        raise ConfigError(f"--to-mac {to_mac}", "six octets such as 02:00:00:00:00:02")
+        raise ConfigError(f"--to-mac {to_mac}", "six bytes such as 02:00:00:00:00:02")
     (v4_source, v6_source), (v4_target, v6_target) = _addresses("--from", source, 0), _addresses("--to", target, 1)
     return GenerateOptions(
         mix=mix,
@@ -89,7 +89,7 @@ def _addresses(option: str, texts: Sequence[str], end: int) -> tuple[str, str]:
 
 
 def refuse_default_route(interface: str) -> None:
-    """Raise ConfigError if this machine's way to the world leads over *interface*."""
+    """Raise ConfigError if this machine's default route leads over *interface*."""
     reject = 0x200  # RTF_REJECT: the kernel's own "unreachable" entry, on lo
     for table, column, zero in (("/proc/net/route", 1, "00000000"), ("/proc/net/ipv6_route", 0, "0" * 32)):
         try:
@@ -124,13 +124,13 @@ def run_generator(interface: str, options: GenerateOptions, *, json: bool, force
             if signals.report.is_set() or (json and now >= next_line):
                 signals.report.clear()
                 next_line = now + 1
-                _print(sender, now - began, json=json, talk=not json)
+                _print(sender, now - began, json=json, progress=not json)
             milliseconds = min(SLICE_MS, math.ceil((options.duration - (now - began)) * 1000))
             sender.send(left, milliseconds)
-        _print(sender, time.monotonic() - began, json=json, talk=False)
+        _print(sender, time.monotonic() - began, json=json, progress=False)
 
 
-def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
+def _print(sender: Sender, seconds: float, *, json: bool, progress: bool) -> None:
     if json:
         print_json(
             {
@@ -138,7 +138,7 @@ def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
                     "interface": sender.interface,
                     "run": sender.run_id,
                     "sent": sender.sent,
-                    "octets": sender.octets,
+                    "octets": sender.sent_bytes,
                     "seconds": round(seconds, 3),
                     "retries": sender.retries,
                     "checks": sender.checks(),
@@ -146,11 +146,11 @@ def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
             }
         )
         return
-    out = sys.stderr if talk else sys.stdout
+    out = sys.stderr if progress else sys.stdout
     rate = sender.sent / seconds if seconds else 0.0
     print(
-        f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.octets} octets in {seconds:.2f} s:"
-        f" {rate:.0f} frames/s, {sender.octets * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s",
+        f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.sent_bytes} bytes in {seconds:.2f} s:"
+        f" {rate:.0f} frames/s, {sender.sent_bytes * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s",
         file=out,
     )
     for proto, outcomes in sender.checks().items():

@@ -1,7 +1,7 @@
 """`pktmend bench receive`: count what `pktmend bench gen` has numbered: received, lost, twice, out of order.
 
-Numbers are noted by a native stage (bench/traffic) behind `verify`, so a super-frame that a bridge has made of several
-frames counts for each of them.
+Numbers are recorded by a native stage (ext/bench/arrivals.c) behind `verify`: a super-frame that a bridge has made of
+several frames counts for each of them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pktmend.runtime.stages import classify, count, native, verify
 
 
 class Arrivals:
-    """What has arrived, by run; stage notes the numbers of a batch.  Reads: l4, protocol, flags, frames."""
+    """What has arrived, by run; stage records the numbers of a batch.  Reads: l4, protocol, flags, frames."""
 
     def __init__(self) -> None:
         self._c = ffi.new("traffic_arrivals *")
         context = int(ffi.cast("uintptr_t", self._c))
-        self.stage: NativeStage = native(ffi.addressof(lib, "traffic_note"), context=context, name="note numbers")
+        self.stage: NativeStage = native(ffi.addressof(lib, "traffic_note"), context=context, name="record numbers")
 
     @property
     def foreign(self) -> int:
@@ -59,7 +59,7 @@ class Arrivals:
 def run_line(run: dict[str, int]) -> str:
     """One line on a sender's run; what is lost before its first frame or after its last cannot show in the numbers."""
     return (
-        f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} octets; numbers "
+        f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} bytes; numbers "
         f"{run['first']} to {run['last']}, of which {run['lost']} missing; {run['duplicates']} came twice, "
         f"{run['reordered']} out of order, {run['late']} so late that they may be repeats"
     )

@@ -7,9 +7,9 @@ much.  Every set of rounds begins with new programs, because where a program lie
 
 | load         | frames                                          | batches                             |
 |--------------|-------------------------------------------------|-------------------------------------|
-| 64           | 64-octet UDP, as many as the sender can         | full: what decides the highest rate |
-| super-frames | TCP of 32,000 octets, as many as the sender can | of a few                            |
-| 64 paced     | 64-octet UDP, 20,000 a second                   | of one or two: the worst case       |
+| 64           | 64-byte UDP, as many as the sender can          | full: what decides the highest rate |
+| super-frames | TCP of 32,000 bytes, as many as the sender can  | of a few                            |
+| 64 paced     | 64-byte UDP, 20,000 a second                    | of one or two: the worst case       |
 """
 
 from __future__ import annotations

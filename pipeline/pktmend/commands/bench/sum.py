@@ -1,4 +1,4 @@
-"""`pktmend bench sum`: the Internet checksum of N octets in cache, beside how others do it and what loading costs.
+"""`pktmend bench sum`: the Internet checksum of N bytes in cache, beside how others do it and what loading costs.
 
 | name          | what                                                                                   |
 |---------------|----------------------------------------------------------------------------------------|
@@ -6,9 +6,9 @@
 | auto          | the kernel that the engine chose, called as it calls it                                |
 | peer:dpdk16   | a loop over 16-bit words, vectorised by the compiler: DPDK's shape                     |
 | peer:adc2     | two chains of add-with-carry: Linux's shape on x86-64                                  |
-| limit:load    | every octet loaded once, as it lies, with vectors as wide as those of `auto`, and ORed |
+| limit:load    | every byte loaded once, as it lies, with vectors as wide as those of `auto`, and ORed  |
 
-The slice begins 14 octets into a page, as a packet does in a frame.  Long slices `avx512` and `avx2` load aligned, and
+The slice begins 14 bytes into a page, as a packet does in a frame.  Long slices `avx512` and `avx2` load aligned, and
 may therefore be faster than limit:load, half or all of whose loads straddle two cache lines.
 """
 
@@ -54,10 +54,10 @@ def expected_sum(data: bytes) -> int:
 
 
 def expected_or(data: bytes) -> int:
-    """Return all octets ORed."""
+    """Return all bytes ORed."""
     result = 0
-    for octet in set(data):
-        result |= octet
+    for byte in set(data):
+        result |= byte
     return result
 
 
@@ -115,5 +115,5 @@ class SumBench:
             left = (f"{ns[size, name]:.1f}" for name in names)
             right = (f"{ns[size, name] / ns[size, 'auto']:.2f}" for name in others)
             rows.append((str(size), *left, *right))
-        header = ("octets", *names, *(f"{name} / auto" for name in others))
+        header = ("bytes", *names, *(f"{name} / auto" for name in others))
         return [Table("Internet checksum in cache, ns; on the right, how many times faster auto is", header, rows)]

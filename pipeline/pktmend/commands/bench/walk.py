@@ -1,6 +1,6 @@
 """The empty walker of `pktmend bench monitor` as a program:   python -m pktmend.commands.bench.walk IFACE
 
-Reads a TPACKET_V3 ring of the monitor's geometry without looking at frames (bench/peers/walker.c); at SIGTERM it prints
+Reads a TPACKET_V3 ring of the monitor's geometry without looking at frames (ext/bench/walker.c); at SIGTERM it prints
 {"packets": ..., "drops": ...}.
 """
 
