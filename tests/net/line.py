@@ -68,7 +68,7 @@ class Line:
 def transfer(
     source: Host, target: Host, size: int, *, version: int = 4, seconds: float = 60, address: str = ""
 ) -> None:
-    """Send *size* random octets over TCP; equal hashes or an AssertionError."""
+    """Send *size* random bytes over TCP; equal hashes or an AssertionError."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     address = address or ADDRESSES[target.name][0 if version == 4 else 1]
     server = target.call(lambda: socket.create_server((address, 0), family=family))
@@ -94,14 +94,14 @@ def transfer(
         client = source.call(lambda: socket.create_connection((address, port), timeout=seconds))
         with client:
             for at in range(0, size, len(block)):
-                piece = block[: min(len(block), size - at)]
-                sent.update(piece)
-                client.sendall(piece)
+                chunk = block[: min(len(block), size - at)]
+                sent.update(chunk)
+                client.sendall(chunk)
     finally:
         thread.join(seconds)
         server.close()
     assert not faults, faults
-    assert sent.digest() == got.digest(), f"{source.name} -> {target.name} over IPv{version}: {size} octets differ"
+    assert sent.digest() == got.digest(), f"{source.name} -> {target.name} over IPv{version}: {size} bytes differ"
 
 
 def datagrams(source: Host, target: Host, sizes: list[int], *, version: int = 4) -> None:
@@ -123,7 +123,7 @@ def datagrams(source: Host, target: Host, sizes: list[int], *, version: int = 4)
             payload = os.urandom(size)
             sender.sendto(payload, receiver.getsockname())
             got = receiver.recv(1 << 16)
-            assert got == payload, f"datagram of {size} octets over IPv{version}"
+            assert got == payload, f"datagram of {size} bytes over IPv{version}"
 
 
 def open_tap(host: Host, interface: str, *, vnet: bool = False) -> socket.socket:

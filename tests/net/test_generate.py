@@ -118,7 +118,7 @@ def test_frames_are_damaged_as_named(ends: tuple[Host, Host], kind: str) -> None
                 assert (Ether(bytes(packet))[IP].chksum == header) == (kind != "header-delta")
             named = WRONG_BY[kind](stored, right, seed) if kind in WRONG_BY else stored == right
             assert named or stored == right, (kind, frame.hex())  # left alone where another cause would fit as well
-            as_named += named and stored != right  # two equal octets swapped are the right value
+            as_named += named and stored != right  # two equal bytes swapped are the right value
             kinds.add((proto, IPv6 in packet, len(frame) > 100))
             at = f.transport_start(frame) + (20 if proto == "tcp" else 8)
             assert f.get16(frame, at) == 0x706D
@@ -148,7 +148,7 @@ def test_length_is_right_without_the_pseudo_headers_length(ends: tuple[Host, Hos
             assert (stored - right - (len(frame) - 34)) % 0xFFFF == 0
 
 
-def test_unfinished_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None:
+def test_partial_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None:
     a, b = ends
     monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)

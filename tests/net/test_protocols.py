@@ -13,11 +13,16 @@ from pktmend.testbed.netns import end
 from tools import PATIENCE, need
 
 LEASE = "10.8.0.50"
-WAYS = {"plain": (), "v3": ("--ring", "v3"), "finish": ("--finish", "pa", "--finish", "pb"), "isolated": ("--isolate",)}
+OPTIONS = {
+    "plain": (),
+    "v3": ("--ring", "v3"),
+    "finish": ("--finish", "pa", "--finish", "pb"),
+    "isolated": ("--isolate",),
+}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> None:
+@pytest.mark.parametrize("options", OPTIONS)
+def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, options: str) -> None:
     """dnsmasq at b, busybox's client at a: broadcasts, raw sockets that check sums themselves, a lease."""
     need("dnsmasq", "udhcpc")
     folder = line.testbed.folder()
@@ -43,7 +48,7 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> 
     assert server.stderr is not None
     while b"DHCP, IP range" not in (said := server.stderr.readline()):
         assert said, "dnsmasq ended"
-    with line.bridged(*WAYS[way]) as bridge:
+    with line.bridged(*OPTIONS[options]) as bridge:
         done = line.a.run(
             "env",
             f"LEASE={folder}/lease",

@@ -1,4 +1,4 @@
-"""The ring itself: frames it must survive, order and octets kept, memory given back once."""
+"""The ring itself: frames it must survive, order and content kept, memory given back once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, ve
     assert d.kernel_seen == d.read + d.kernel_drops and d.kernel_drops >= 1
 
 
-def test_large_frames_keep_their_octets_across_a_link_event(line: Line) -> None:
+def test_large_frames_keep_their_content_across_a_link_event(line: Line) -> None:
     """The error that a link event leaves on the socket must not cost the queue of large frames its step."""
     ring = line.node.call(lambda: Ring("pb", version=2, outgoing=False))
     line.node.link("pb", mtu=9000)

@@ -1,4 +1,4 @@
-"""Every cause of DESIGN section 4 that a packet shows by itself; those that need a witness: test_nat.py.
+"""Every cause that a packet shows by itself; those that need a witness: test_nat.py.
 
 Frames and sums come from scapy or an RFC, never from the code under test.
 """
@@ -77,10 +77,10 @@ def test_length_padding_and_fcs_were_summed() -> None:
     packet = over4 / UDP(sport=7, dport=9) / Raw(b"ping")
     frame = f.raw(packet)
     for trailer in (b"\xaa\x55" * 7, b"\x12\x34\x56\x78"):  # Ethernet padding that is not zero; a frame check sequence
-        octets = f.put16(frame, 40, 0)[34:] + trailer
+        segment = f.put16(frame, 40, 0)[34:] + trailer
         for value in (
-            in4_chksum(17, packet[IP], octets),  # the length counted too
-            words(f.raw(packet)[26:34] + struct.pack("!HH", 17, 12) + octets),
+            in4_chksum(17, packet[IP], segment),  # the length counted too
+            words(f.raw(packet)[26:34] + struct.pack("!HH", 17, 12) + segment),
         ):  # or not
             assert verdicts(judge(f.put16(frame, 40, value) + trailer))[-1] == "udp bad length"
 
@@ -130,7 +130,7 @@ def test_corrupt_and_the_claim_that_it_is_valid() -> None:
 
 
 def test_every_cause_and_status_is_named_in_a_test() -> None:
-    """Together with test_statuses.py and test_nat.py this is the list that DESIGN section 4 asks for."""
+    """Together with test_statuses.py and test_nat.py this is every cause that there is."""
     text = "".join((ROOT / "tests" / "unit" / f"test_{name}.py").read_text() for name in ("statuses", "causes", "nat"))
     for word in [*Status, *Cause, *Reason]:
         if word.name not in ("NONE", "UNKNOWN_PROTOCOL"):  # the latter is given to nothing so far

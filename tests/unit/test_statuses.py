@@ -1,4 +1,4 @@
-"""Every status of DESIGN section 4, wherever a sum may lie.
+"""Every status, wherever a sum may lie.
 
 Frames and sums come from scapy, tshark, an RFC or a public bug report, never from the code under test.  A carrier is
 built twice with different payloads; the one with the other's checksum is the damaged one, and what scapy wrote into it
@@ -117,7 +117,7 @@ def test_ninth_tag_is_beyond_the_bound() -> None:
 
 
 def test_mobility_header_has_no_check_of_its_own() -> None:
-    """RFC 6275 section 6.1.1 gives it a sum; DESIGN has no word for it, and it is passed over, not misjudged."""
+    """RFC 6275 section 6.1.1 gives it a sum; there is no Proto for it, and it is passed over, not misjudged."""
     assert judge(f.raw(over6 / MIP6MH_BRR())) == []
 
 
@@ -195,7 +195,7 @@ def test_quoted_never_makes_a_packet_bad() -> None:
     assert _core.inspect(f.raw(over4 / ICMP(type=3) / Raw(quoted)), flags=LIVE)[1] == Status.GOOD
 
 
-PUBLISHED_SEEDS = [  # field, source, target, TCP or UDP octets: what public threads showed (see tests/unit/test_sum.py)
+PUBLISHED_SEEDS = [  # field, source, target, bytes of TCP or UDP: what public threads showed (see test_sum.py)
     (0xDC5F, "10.18.100.6", "10.18.100.7", TCP, 40),
     (0x0181, "192.168.128.0", "192.168.0.1", TCP, 40),
     (0xDA2F, "10.86.247.137", "10.86.205.211", TCP, 32),
@@ -205,14 +205,14 @@ PUBLISHED_SEEDS = [  # field, source, target, TCP or UDP octets: what public thr
 ]
 
 
-@pytest.mark.parametrize(("published", "source", "target", "layer", "octets"), PUBLISHED_SEEDS)
-def test_pending_and_leaked_published(published: int, source: str, target: str, layer: Any, octets: int) -> None:
+@pytest.mark.parametrize(("published", "source", "target", "layer", "length"), PUBLISHED_SEEDS)
+def test_pending_and_leaked_published(published: int, source: str, target: str, layer: Any, length: int) -> None:
     body = Raw(bytes(range(256)) * 2)
     packet = (
         f.ether
         / IP(src=source, dst=target)
         / layer(sport=68, dport=67)
-        / Raw(f.raw(body)[: octets - (20 if layer is TCP else 8)])
+        / Raw(f.raw(body)[: length - (20 if layer is TCP else 8)])
     )
     right = f.get16(f.raw(packet), f.field_offset(packet))
     frame = f.put16(f.raw(packet), f.field_offset(packet), published)

@@ -134,7 +134,7 @@ def test_systematic_mistakes_are_named(packet: Any) -> None:
     assert cause(right ^ 0x0010) == Cause.BIT_FLIP
 
 
-def test_kernel_vouched_for_bad_data() -> None:
+def test_bad_data_that_the_kernel_claims_to_be_valid() -> None:
     damaged = f.put16(f.raw(CARRIERS[0]), 80, 0x5A5A)
     k = last(damaged, flags=LIVE | int(PacketFlag.CLAIMED_VALID))
     assert k.status == Status.BAD and k.flags & CheckFlag.CLAIMED_VALID
