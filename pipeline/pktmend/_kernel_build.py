@@ -8,7 +8,7 @@ from cffi import FFI
 
 ffi = FFI()
 
-# By the header that has them; whoever needs another adds it here instead of typing its number.
+# By the header that has them.  A module that needs another adds it here instead of typing its number.
 CONSTANTS = """
     SOL_PACKET ETH_P_ALL PACKET_VERSION PACKET_RX_RING PACKET_VNET_HDR PACKET_AUXDATA PACKET_IGNORE_OUTGOING
     PACKET_COPY_THRESH PACKET_ADD_MEMBERSHIP PACKET_MR_PROMISC PACKET_FANOUT PACKET_FANOUT_HASH

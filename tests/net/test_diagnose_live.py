@@ -20,7 +20,8 @@ import pytest
 
 from line import Line, open_tap, transfer
 from pktmend._kernel import lib
-from pktmend.testbed import ovs
+from pktmend.testbed import bpf, ovs
+from pktmend.testbed.middlebox import Middlebox
 from pktmend.testbed.netns import Host, end
 from tools import PATIENCE, need
 
@@ -233,8 +234,8 @@ def test_tap_without_vnet_header(line: Line) -> None:
 
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"tap0", 0x1002))  # TUNSETIFF, IFF_TAP | IFF_NO_PI
-        fcntl.ioctl(fd, 0x400454D0, 1)  # TUNSETOFFLOAD, TUN_F_CSUM
+        fcntl.ioctl(fd, lib.TUNSETIFF, struct.pack("16sH22x", b"tap0", lib.IFF_TAP | lib.IFF_NO_PI))
+        fcntl.ioctl(fd, lib.TUNSETOFFLOAD, lib.TUN_F_CSUM)
         return fd
 
     fd = line.a.call(make)
@@ -259,10 +260,8 @@ def test_tap_without_vnet_header(line: Line) -> None:
 
 def test_xdp_redirect(line: Line) -> None:
     """Programs of the lab hand frames from pa to pb and back."""
-    hops = pytest.importorskip("pktmend.testbed.middlebox")
-    bpf = pytest.importorskip("pktmend.testbed.bpf")
     line.a.offload("eth0", tso=False, gso=False)
-    hops.Hop(line.node, "pa", "pb", kind=lib.BPF_PROG_TYPE_XDP)
+    Middlebox(line.node, "pa", "pb", kind=lib.BPF_PROG_TYPE_XDP)
     for host in (line.a, line.b):  # a veth takes redirected frames only while its peer has a program, too
         bpf.attach(host, "eth0", lib.BPF_PROG_TYPE_XDP, bpf.leave(lib.XDP_PASS))
     (findings,) = during(lambda: ping_and_fail(line), (line.b, ("-i", "eth0")))
