@@ -1,4 +1,4 @@
-"""Frames with every checksum that the engine knows, by scapy; the few that it does not make are made here by hand.
+"""Frames of every kind that is parsed (docs/limitations.md), by scapy; the sums that it does not make, by hand.
 
 CARRIERS maps a name to the link type, the checks to be found (protocol and depth, outer first) and a function that
 makes the frame from a payload.

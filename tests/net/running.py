@@ -115,7 +115,7 @@ class RunningBridge:
 
 
 def assert_ledger(d: dict[str, Any]) -> None:
-    """Every frame ended in exactly one counter: a direction that has drained, as --json prints it."""
+    """Every frame ends in exactly one counter, on a drained direction."""
     assert d["kernel_seen"] == d["read"] + d["kernel_drops"], d
     ends = d["sent"] + sum(d["dropped"].values()) + d["truncated"] + sum(d["tx_error"].values()) + d["held"]
     assert d["read"] == ends, d

@@ -297,7 +297,7 @@ def test_super_frames_beyond_64_kibibytes(line: Line) -> None:
 def tunnelled() -> tuple[bytes, bytes, int, int]:
     """VXLAN around TCP: the frame that is right; the same as its sender leaves it; csum_start and csum_offset inside.
 
-    The sender writes the outer sum as if the inner were complete (local checksum offload); scapy says what is right.
+    The sender writes the outer sum as if the inner one were complete (LCO); scapy says what is right.
     """
     inner = (
         Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02")

@@ -130,7 +130,7 @@ def test_corrupt_and_the_claim_that_it_is_valid() -> None:
 
 
 def test_every_cause_and_status_is_named_in_a_test() -> None:
-    """Together with test_statuses.py and test_nat.py this is every cause that there is."""
+    """Together with test_statuses.py and test_nat.py this is the list of enums.Cause."""
     text = "".join((ROOT / "tests" / "unit" / f"test_{name}.py").read_text() for name in ("statuses", "causes", "nat"))
     for word in [*Status, *Cause, *Reason]:
         if word.name not in ("NONE", "UNKNOWN_PROTOCOL"):  # the latter is given to nothing so far

@@ -117,7 +117,7 @@ def test_ninth_tag_is_beyond_the_bound() -> None:
 
 
 def test_mobility_header_has_no_check_of_its_own() -> None:
-    """RFC 6275 section 6.1.1 gives it a sum; there is no Proto for it, and it is passed over, not misjudged."""
+    """RFC 6275 section 6.1.1 gives it a sum; it is not parsed here (docs/limitations.md): passed over."""
     assert judge(f.raw(over6 / MIP6MH_BRR())) == []
 
 
