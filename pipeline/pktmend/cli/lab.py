@@ -26,7 +26,7 @@ def list_(json: bool) -> None:
 @click.option("--keep", is_flag=True, help="Leave the broken set-up in place, and say how to enter and remove it.")
 @click.option("--json", is_flag=True, help="Steps and the outcome as NDJSON.")
 def run(name: str, keep: bool, json: bool) -> None:
-    """Play the case NAME (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
+    """Run the case NAME (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
 
     Exit code 0: symptom seen, diagnosed as expected and cured; 1: not so; 4: a program is not installed.
     """
