@@ -35,9 +35,16 @@ class PktmendError(Exception):
 
 
 class ConfigError(PktmendError, ValueError):
-    """A value that cannot work: the caller's mistake."""
+    """A value that cannot work: the caller's mistake.
+
+    options: the parameters of the command that it is about, by name.
+    """
 
     exit_code = EXIT_USAGE
+
+    def __init__(self, detail: str, hint: str = "", *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(detail, hint)
+        self.options = options
 
 
 class OSFailure(PktmendError, OSError):

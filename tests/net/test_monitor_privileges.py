@@ -124,9 +124,9 @@ def test_picture_is_drawn_under_the_filter(pair: Pair, tmp_path: Path) -> None:
 
 PROBES = """
 import os, socket, subprocess, sys
-from pktmend.commands.monitor import options, run
+from pktmend.commands.monitor import options, sandbox
 o = options.MonitorOptions(("lo",), listen=":0", write=options.WriteOptions("x") if sys.argv[1] == "write" else None)
-assert run._harden(o) == ""
+assert sandbox.harden(o) == ""
 def number(function):
     try:
         function()

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from pktmend import ConfigError
 from pktmend.commands.monitor.bad_packets import EXPLAINED, Picker
-from pktmend.commands.monitor.file import name_of
 from pktmend.commands.monitor.history import ASCII_BARS, History, sparkline
 from pktmend.commands.monitor.metrics_server import Server, parse_address
 from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
 from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Flow, Snapshot
 from pktmend.commands.monitor.text_lines import rate_line
+from pktmend.commands.monitor.turnover import name_of
 from pktmend.commands.schema import names, text_of
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
@@ -100,7 +100,7 @@ def test_files_are_named_as_tcpdump_names_them(options: WriteOptions, expected: 
 )
 def test_options_that_cannot_work(options: MonitorOptions) -> None:
     with pytest.raises(ConfigError):
-        options.check()
+        options.validate()
 
 
 def test_rings_share_a_bounded_amount_of_memory() -> None:

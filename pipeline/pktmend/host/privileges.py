@@ -29,7 +29,9 @@ def find_user(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        raise ConfigError(f"there is no user {name!r}", "-Z takes a name that `getent passwd` knows") from None
+        raise ConfigError(
+            f"there is no user {name!r}", "-Z takes a name that `getent passwd` knows", options=("user",)
+        ) from None
 
 
 def become(user: pwd.struct_passwd) -> None:

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from pktmend.commands.bridge.run import FEW_CPUS, Bridge, BridgeOptions, stages_of
+from pktmend.commands.bridge.bridge import FEW_CPUS, Bridge, stages_of
+from pktmend.commands.bridge.options import BridgeOptions
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
 from pktmend.packetio.afpacket import Emit, Ring
@@ -44,7 +45,7 @@ def carry(a: str, b: str, told: dict[str, str]) -> None:
     """Carry frames between *a* and *b* until a signal comes."""
     signals = Signals()
     stage = told.pop("stage", "")
-    options = BridgeOptions(a=a, b=b, stages=(stage,) if stage else ())
+    options = BridgeOptions(a=a, b=b, stage=(stage,) if stage else ())
     with ExitStack() as stack:
         if told:
             pipelines = stack.enter_context(with_rings(options, {name: int(value) for name, value in told.items()}))

@@ -28,11 +28,12 @@ def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT`, `[V6]:PORT` or `:PORT`, which is loopback.  ConfigError if it is none."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"--listen {text!r}", "HOST:PORT, or :PORT for 127.0.0.1")
+        raise ConfigError(f"--listen {text!r}", "HOST:PORT, or :PORT for 127.0.0.1", options=("listen",))
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ConfigError(f"--listen {text!r}", f"an IPv6 address in brackets: [{host}]:{port}")
+        hint = f"an IPv6 address in brackets: [{host}]:{port}"
+        raise ConfigError(f"--listen {text!r}", hint, options=("listen",))
     return host or LOOPBACK, int(port)
 
 
@@ -43,7 +44,9 @@ class Server:
         try:
             from prometheus_client import CollectorRegistry, ProcessCollector
         except ImportError:
-            raise ConfigError("--listen needs prometheus_client", "pip install 'pktmend[monitor]'") from None
+            raise ConfigError(
+                "--listen needs prometheus_client", "pip install 'pktmend[monitor]'", options=("listen",)
+            ) from None
         from pktmend.commands.monitor.metrics import Collector
 
         host, port = parse_address(listen)
