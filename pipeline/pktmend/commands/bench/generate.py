@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pktmend.commands.bench.frames import TCP, UDP, V4, V6
 from pktmend.commands.bench.sender import GenerateOptions, Sender
+from pktmend.console.main_loop import main_loop
 from pktmend.console.report import print_json, words
 from pktmend.console.signals import Signals
 from pktmend.errors import ConfigError
@@ -115,18 +116,24 @@ def run_generator(interface: str, options: GenerateOptions, *, json: bool, force
     with Sender(interface, options) as sender:
         print(f"pktmend: sending on {interface}, run {sender.run_id}", file=sys.stderr, flush=True)
         began = time.monotonic()
-        next_line = began + 1
-        while not signals.stop.is_set():
-            now = time.monotonic()
+
+        def send(seconds: float) -> bool:
+            """Send for so long; have all frames been sent?"""
             left = options.count - sender.sent if options.count else 1 << 62
-            if left <= 0 or now - began >= options.duration:
-                break
-            if signals.report.is_set() or (json and now >= next_line):
-                signals.report.clear()
-                next_line = now + 1
-                _print(sender, now - began, json=json, progress=not json)
-            milliseconds = min(SLICE_MS, math.ceil((options.duration - (now - began)) * 1000))
-            sender.send(left, milliseconds)
+            sender.send(left, math.ceil(seconds * 1000))
+            return bool(options.count) and sender.sent >= options.count
+
+        def report() -> None:
+            _print(sender, time.monotonic() - began, json=json, progress=not json)
+
+        main_loop(
+            signals,
+            duration=options.duration,
+            tick=SLICE_MS / 1000,
+            wait=send,
+            on_report=report,
+            on_second=report if json else None,
+        )
         _print(sender, time.monotonic() - began, json=json, progress=False)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from typing import Any
 
 from pktmend._core import NativeStage
 from pktmend.commands.bench._traffic import ffi, lib
+from pktmend.console.main_loop import main_loop
 from pktmend.console.plural import quantity
 from pktmend.console.report import check_lines, print_json
 from pktmend.console.signals import Signals
@@ -75,14 +75,13 @@ def run_receiver(interface: str, *, duration: float | None, json: bool) -> None:
         pipeline = Pipeline(ring, [verify, classify, count, arrivals.stage])
         pipeline.start()
         print(f"pktmend: receiving on {interface}", file=sys.stderr, flush=True)
-        deadline = None if duration is None else time.monotonic() + duration
         try:
-            while not signals.stop.wait(0.1) and (deadline is None or time.monotonic() < deadline):
-                if pipeline.is_done():
-                    break
-                if signals.report.is_set():
-                    signals.report.clear()
-                    _print(pipeline, arrivals, json=False, file=sys.stderr)
+            main_loop(
+                signals,
+                lambda: [pipeline],
+                duration=duration,
+                on_report=lambda: _print(pipeline, arrivals, json=False, file=sys.stderr),
+            )
         finally:
             pipeline.stop()
             pipeline.wait()
