@@ -58,6 +58,7 @@ CONSTANTS = """
 
 # What older headers lack, by the version that brought it.  An enumerator cannot be asked for with #ifdef.
 NEWER = {
+    (5, 4): {"BPF_MAP_TYPE_DEVMAP_HASH": 25},
     (5, 14): {"IFLA_PARENT_DEV_NAME": 56},
     (5, 19): {"IFLA_GRO_MAX_SIZE": 58},
     (6, 3): {"IFLA_GSO_IPV4_MAX_SIZE": 63, "IFLA_GRO_IPV4_MAX_SIZE": 64},
@@ -129,7 +130,12 @@ ffi.set_source(
 #include <linux/version.h>
 #include <linux/veth.h>
 #include <linux/virtio_net.h>
+#if __has_include(<linux/xdp_diag.h>) /* Linux 5.1 */
 #include <linux/xdp_diag.h>
+#else
+#define XDP_SHOW_INFO 1
+#define XDP_DIAG_INFO 1
+#endif
 /* The hooks of clsact; their handles are made of two halves. */
 #define TC_CLSACT_HANDLE TC_H_MAKE(TC_H_CLSACT, 0)
 #define TC_CLSACT_INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)

@@ -115,7 +115,8 @@ class Host:
 
     def hardware_address(self, interface: str) -> str:
         """Return an interface's MAC address."""
-        return next(link.mac for link in self.call(read_links) if link.name == interface)
+        index = self.index(interface)
+        return next(link.mac for link in self.call(read_links) if link.index == index)
 
     def neighbour(self, interface: str, address: str, hardware_address: str) -> None:
         """Tell an address's MAC address for good, so that nobody asks for it."""
