@@ -234,7 +234,7 @@ def test_help_names_every_command() -> None:
 
 def test_check_all_calls_good_what_is_good() -> None:
     done = run_pktmend("check", "-r", str(LEAKED), "--all", "--at", "wire")
-    assert b"ip checksum at octet 24 is good: stored" in done.stdout
+    assert b"ip checksum at byte 24 is good: stored" in done.stdout
     assert done.stdout.count(b" is bad (") == 4
 
 

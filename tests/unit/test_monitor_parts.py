@@ -35,7 +35,7 @@ V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
 
 
 @pytest.mark.parametrize(
-    ("talk", "words"),
+    ("flow", "words"),
     [
         (V4, "10.0.0.1:1234 > 10.0.0.2:53"),
         (V6, "[::1]:1234 > [::2]:80"),
@@ -44,8 +44,8 @@ V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
         (Flow(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
     ],
 )
-def test_talk_is_written_as_people_write_it(talk: Flow, words: str) -> None:
-    assert str(talk) == words
+def test_flow_is_written_as_people_write_it(flow: Flow, words: str) -> None:
+    assert str(flow) == words
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_view_is_never_wider_or_higher_than_the_terminal(
     history.add(Snapshot(0, ()), snapshot)
     out = io.StringIO()
     console = Console(file=out, width=width, height=height, color_system=None)
-    console.print(view(State(snapshot, history, told="told"), width, height))
+    console.print(view(State(snapshot, history, event="event"), width, height))
     lines = out.getvalue().splitlines()
     assert len(lines) <= height and all(len(line) <= width for line in lines)
 

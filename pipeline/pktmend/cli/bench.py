@@ -189,14 +189,14 @@ def bench_all(**output: Any) -> None:
 @click.option("--to", "target", multiple=True, metavar="ADDRESS", help="Destination address; one for each IP version.")
 @click.option("--force", is_flag=True, help="Send even on the interface of this machine's default route.")
 @JSON
-def bench_gen(interface: str, json: bool, force: bool, **told: Any) -> None:
+def bench_gen(interface: str, json: bool, force: bool, **options: Any) -> None:
     """Send numbered frames, right or damaged in chosen ways; `monitor` or `bench receive` counts at the other end.
 
     Nothing is sent but on IFACE.
     """
     from pktmend.commands.bench.generate import options_of, run_generator
 
-    run_generator(interface, options_of(**told), json=json, force=force)
+    run_generator(interface, options_of(**options), json=json, force=force)
 
 
 @bench.command("receive", short_help="Count the frames of `bench gen`.")

@@ -18,7 +18,7 @@ from pktmend.runtime.stages import classify, count, repair_with, verify_with
 
 
 def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -> None:
-    """Copy *path* to *output*, completing what is unfinished (repair `leaked`) or whatever can be computed (`all`)."""
+    """Copy *path* to *output*, completing partial checksums (repair `leaked`) or whatever can be computed (`all`)."""
     signals = Signals()
     policy = RepairPolicy.ALL if repair == "all" else RepairPolicy.UNFINISHED
     stages: list[Stage] = [verify_with(expected=True, at_wire=at_wire), classify, count, repair_with(policy)]

@@ -15,7 +15,7 @@ CALLS, TRIALS = 50, 5
 
 
 def frame_of(size: int) -> bytes:
-    """Return an Ethernet frame of *size* octets: TCP over IPv4, both sums right."""
+    """Return an Ethernet frame of *size* bytes: TCP over IPv4, both sums right."""
     addresses = bytes([10, 7, 0, 1, 10, 7, 0, 2])
     total = size - 14
     ip = struct.pack("!BBHHHBB", 0x45, 0, total, 7, 0x4000, 64, 6)
@@ -27,7 +27,7 @@ def frame_of(size: int) -> bytes:
 
 
 def ns_per_packet(stage: _core.NativeStage, size: int) -> float:
-    """Return what *stage* takes for a good packet of *size* octets, in cache."""
+    """Return what *stage* takes for a good packet of *size* bytes, in cache."""
     batch = _core.batch_of([frame_of(size)] * PACKETS)
     verify(batch)
     return min(_core.time_stage(stage, batch, CALLS) for _ in range(TRIALS)) / CALLS / PACKETS

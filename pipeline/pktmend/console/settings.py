@@ -67,7 +67,7 @@ def read(path: str, command: click.Command) -> dict[str, Any]:
     except OSError as error:
         raise OSFailure(f"{path}: {error.strerror}", error=error.errno or 0) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: octet {error.start} is not UTF-8") from None
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:  # its words have line and column

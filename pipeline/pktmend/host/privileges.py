@@ -122,7 +122,7 @@ class ThreadState:
 
 
 def thread_states(pid: int | str = "self") -> list[ThreadState]:
-    """Return the state of every thread of a process, ours if not told otherwise."""
+    """Return the state of every thread of a process, ours by default."""
     found = []
     for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name)):
         lines = (line.split(":", 1) for line in (task / "status").read_text().splitlines())

@@ -16,7 +16,7 @@ class Admission:
     """What a bridge of *a* and *b* has taken; a context manager.
 
     sources:  those of them that are read: two readers of one interface would carry each frame twice.
-    isolate:  keep the host stack away from both.     force: go on where somebody else has one, with a warning.
+    isolate:  keep the host stack away from both.     force: go on although another bridge has one, with a warning.
     locks:    by interface.     warnings: what a person should know, and no reason to refuse.
     Raises OSFailure for what is refused.
     """

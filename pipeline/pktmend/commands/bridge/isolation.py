@@ -106,7 +106,7 @@ def clean_up(name: str, notify: Callable[[str], None]) -> None:
             f" {tc_ingress.command_to_take_out(name, handle)}"
         )
     except OSFailure:
-        return  # somebody isolates it now
+        return  # another bridge isolates it now
     else:
         notify(f"{name}: a bridge that was killed had left it isolated from the host; undone")
 

@@ -1,4 +1,4 @@
-"""Run a bridge until it is told to end: events to stderr, the summary or NDJSON to stdout."""
+"""Run a bridge until something ends it: events to stderr, the summary or NDJSON to stdout."""
 
 from __future__ import annotations
 

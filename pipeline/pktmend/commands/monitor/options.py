@@ -18,10 +18,10 @@ class WriteOptions:
     """Where packets are written, as tcpdump's -w, -C, -G and -W have it.
 
     path:      of the file; with seconds it may hold strftime's %-letters; "-" is standard output.
-    only_bad:  bad packets only.           snaplen: octets of each packet at most, 0 all.
-    megabytes: a new file beyond so many millions of octets, named path1, path2, ...; 0 never.
+    only_bad:  bad packets only.           snaplen: bytes of each packet at most, 0 all.
+    megabytes: a new file beyond so many million bytes, named path1, path2, ...; 0 never.
     seconds:   a new file after so many seconds; 0 never.
-    files:     with megabytes: begin again with the first after so many; with seconds: end after so many; 0 no limit.
+    files:     with megabytes: begin again with the first after so many; with seconds: stop after so many; 0 no limit.
     """
 
     path: str
@@ -36,10 +36,10 @@ class WriteOptions:
 class MonitorOptions:
     """All of it.
 
-    interfaces: names, or patterns such as `veth*`, which interfaces that come later join.
+    interfaces: names, or patterns such as `veth*`, which include interfaces that appear later.
     direction:  in, out or inout.          buffer_kib: of each ring; 0 chooses.
-    packets:    end after so many; 0 never (one interface and one worker only).
-    duration:   end after so many seconds. workers: threads for each interface, sharing its flows.
+    packets:    stop after so many; 0 never (one interface and one worker only).
+    duration:   stop after so many seconds. workers: threads for each interface, sharing its flows.
     expression: in tcpdump's language.     bad_limit: bad packets shown one by one per second, interface and cause.
     listen:     HOST:PORT of the metrics; empty: none.
     plain:      a line a second, also on a terminal.       picture: an SVG file of the last view.

@@ -44,7 +44,9 @@ class Writing:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Packets are refused, as the spools were told why, until a file can be opened again."""
+    """Packets are refused, for the reason that the spools keep, until a file can be opened again.
+
+    Also between two files, when no packet is lost."""
 
 
 @dataclass(frozen=True)
