@@ -1,22 +1,27 @@
-# make demo   the main job: two containers whose TCP is broken, repaired live (root; without: a bundled capture)
-# make test   everything the tests need, then the tests       make lint   ruff and mypy only
-# make man    write docs/man/pktmend.1 anew
-# make clean  remove what the others made here
+# make demo       the main job: two containers whose TCP is broken, repaired live (root; without: a bundled capture)
+# make test       what the tests need, then the tests
+# make deps       what the tests need, alone             make deps-full  and what only a few of them need: CI has all
+# make lint       ruff, clang-format, mypy, codespell    make format     let ruff and clang-format rewrite the tree
+# make man        write docs/man/pktmend.1 anew
+# make clean      remove what the others made here
 #
 # PYTHON=python3.12 picks another interpreter, VENV=dir another place for the environment.
+# System packages are installed by apt, only by root, only what is missing, and after saying which; others are told.
 
 PYTHON ?= python3
 VENV   ?= .venv
 PACKAGE := pipeline/pktmend
 BIN    := $(VENV)/bin
-SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/bench/*.py $(PACKAGE)/*.p?? $(PACKAGE)/core/*.pxi $(PACKAGE)/_kernel_build.py)
+SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/*.map ext/bench/*.py $(PACKAGE)/*.p?? $(PACKAGE)/_core/*.p* $(PACKAGE)/_kernel_build.py)
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
-TEST_PACKAGES  := $(DEMO_PACKAGES) make clang libclang-rt-dev tshark openvswitch-switch iperf3 tcpreplay tcpdump nftables libpcap0.8 dnsmasq-base udhcpc systemd groff-base man-db tmux prometheus netsniff-ng dpdk-dev
+TEST_PACKAGES  := $(DEMO_PACKAGES) clang libclang-rt-dev tshark tcpdump openvswitch-switch iperf3 nftables libpcap0.8 dnsmasq-base udhcpc
+# A few tests each; without them these skip and say so.
+FULL_PACKAGES  := $(TEST_PACKAGES) systemd groff-base man-db tmux tcpreplay prometheus netsniff-ng dpdk-dev \
+	gcc-aarch64-linux-gnu gcc-s390x-linux-gnu libc6-dev-arm64-cross libc6-dev-s390x-cross qemu-user
 
-# A test starts its own prometheus; the package's must not start by being installed.
-UNIT := /etc/systemd/system/prometheus.service
+C_FILES = $(shell find ext tests/c tests/fuzz examples -name '*.[ch]' -not -path '*/build*')
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
@@ -24,38 +29,46 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest
 
-man: $(VENV)/.test
+deps: $(VENV)/.test
+deps-full: $(VENV)/.full
+
+man: $(VENV)/.lint
 	@$(BIN)/python docs/man/generate.py
 
-lint: $(VENV)/.test
-	@$(BIN)/ruff check . && $(BIN)/mypy
+lint: $(VENV)/.lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/clang-format --dry-run -Werror $(C_FILES) && $(BIN)/mypy && $(BIN)/codespell
 
-# Only what is missing is installed, and only by root; others are told.
-packages-demo:
-	@if command -v apt-get >/dev/null; then $(MAKE) -s .packages WANT="$(DEMO_PACKAGES)"; fi
-packages-test:
-	@if command -v apt-get >/dev/null; then $(MAKE) -s .packages WANT="$(TEST_PACKAGES)"; fi
+format: $(VENV)/.lint
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/clang-format -i $(C_FILES)
+
+packages-build packages-demo packages-test packages-full: packages-%:
+	@if command -v apt-get >/dev/null; then $(MAKE) -s .packages FOR=$* WANT="$($(shell echo $* | tr a-z A-Z)_PACKAGES)"; fi
 
 .packages:
 	@missing=""; for p in $(WANT); do \
 	    dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q '^ii' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
-	    case "$$missing" in *prometheus*) [ ! -d $(dir $(UNIT)) ] || [ -e $(UNIT) ] || ln -s /dev/null $(UNIT);; esac; \
-	    echo "installing:$$missing"; apt-get update -qq && \
+	    echo "apt-get is about to install, for the $(FOR):$$missing"; apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	elif [ -n "$$missing" ]; then echo "not installed, and only root can:$$missing"; fi
+	elif [ -n "$$missing" ]; then echo "for the $(FOR), and not installed (only root can):$$missing"; fi
 
-$(BIN)/python: | packages-demo
+$(BIN)/python: | packages-build
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pktmend needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(SOURCES) | packages-demo $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e . && touch $@
 
+$(VENV)/.lint: $(SOURCES) | packages-build $(BIN)/python
+	@echo "building"; $(BIN)/pip install -q -e '.[lint,monitor,zstd]' && touch $@
+
 $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@
+	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@ $(VENV)/.lint
+
+$(VENV)/.full: $(SOURCES) | packages-full $(BIN)/python
+	@echo "building"; $(BIN)/pip install -q -e '.[test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint
 
 clean:
-	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*/*/*.so $(PACKAGE)/_core.c tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*.pc $(PACKAGE)/*/*.so $(PACKAGE)/*/*/*.so tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: demo test lint man clean packages-demo packages-test .packages
+.PHONY: demo test deps deps-full lint format man clean packages-build packages-demo packages-test packages-full .packages

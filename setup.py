@@ -1,68 +1,203 @@
-"""Build the extensions: pktmend._core (Cython over ext/), pktmend._kernel (cffi over the kernel's headers),
-pktmend.commands.bench._peers (what `pktmend bench` compares with) and ._traffic (what it sends and counts).
+"""Build the engine, libpktmend.so, and the extension modules that are linked to it.
 
-PKTMEND_SANITIZE=1 builds the engine with AddressSanitizer and UndefinedBehaviorSanitizer.
+libpktmend.so             the C of ext/, without ext/bench; what it shows stands in ext/libpktmend.map
+pktmend._core.*           Cython, a module for each .pyx
+pktmend._kernel           cffi over the kernel's headers
+pktmend.commands.bench.*  cffi over ext/bench: what `pktmend bench` compares with, and the traffic that it makes
+
+Objects stay in build/, and only what changed is compiled again, several files at a time: also by `pip install -e .`.
+
+PKTMEND_SANITIZE=1  builds all with AddressSanitizer and UndefinedBehaviorSanitizer.
+PKTMEND_WERROR=1    makes a warning in the engine an error.
 """
 
 import os
 import shutil
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-EXT = ROOT / "ext"
-PACKAGE = ROOT / "pipeline" / "pktmend"
-ENGINE = (
-    "sum",
-    "parse",
-    "offload",
-    "check",
-    "observe",
-    "run",
-    "io",
-)  # folders of ext/; bench/ has extensions of its own
+ENGINE = ("sum", "parse", "offload", "check", "observe", "run", "io")  # folders of ext/
+HEADERS = "ext/include/pktmend"
+LIBRARY = "libpktmend.so"
+Macros = Sequence[tuple[str, str | None]]
+INCLUDE = ["ext", "ext/include", "pipeline"]
+
+SANITIZE = os.environ.get("PKTMEND_SANITIZE", "")
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1", "-O1"] if SANITIZE else []
+# Without the SLP vectoriser: it loads two fields at once that were just stored one by one, which stalls the parser.
+FLAGS = ["-std=c11", "-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", "-Wall", "-Wextra", *SANITIZERS]
+ENGINE_FLAGS = [*FLAGS, "-D_GNU_SOURCE=", "-fno-semantic-interposition", "-Wconversion", "-Wshadow"]
+if os.environ.get("PKTMEND_WERROR"):
+    ENGINE_FLAGS.append("-Werror")
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "embedsignature": True,
+    "auto_pickle": False,
+}
+PKG_CONFIG = """prefix=${{pcfiledir}}
+includedir={includedir}
+libdir=${{prefix}}
+
+Name: pktmend
+Description: Sum, parse, complete and split packets
+Version: {version}
+Cflags: -I${{includedir}}
+Libs: -L${{libdir}} -Wl,-rpath,${{libdir}} -lpktmend
+"""
+
+
+def sources(folder: str, pattern: str) -> list[str]:
+    """Return paths from here, which setuptools wants, sorted."""
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / folder).glob(pattern))
 
 
 class build_with_headers(build_py):
-    """Put the public header into the package, where a user's native stage finds it."""
+    """Put the C headers into the package, where native stages and C programs find them."""
 
     def run(self) -> None:
         super().run()
         target = Path(self.build_lib) / "pktmend" / "include" / "pktmend"
         target.mkdir(parents=True, exist_ok=True)
-        for header in (EXT / "include" / "pktmend").glob("*.h"):
-            shutil.copy2(header, target / header.name)
+        for header in sources(HEADERS, "*.h"):
+            shutil.copy2(header, target)
 
 
-# Without the SLP vectoriser: it loads two fields at once that were just stored one by one, which stalls the parser.
-flags = ["-std=gnu11", "-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", "-Wall", "-Wextra"]
-link = []
-if os.environ.get("PKTMEND_SANITIZE"):
-    sanitize = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1", "-O1"]
-    flags += sanitize
-    link += sanitize
+class build_with_engine(build_ext):
+    """Build the engine first, then link every extension module of the core to it; compile only what changed."""
 
-core = Extension(
-    "pktmend._core",
-    sources=[
-        "pipeline/pktmend/_core.pyx",
-        *sorted(str(p.relative_to(ROOT)) for folder in ENGINE for p in (EXT / folder).glob("*.c")),
-    ],
-    depends=sorted(str(p.relative_to(ROOT)) for p in (*EXT.rglob("*.h"), *PACKAGE.glob("core/*.pxi"))),
-    include_dirs=["ext", "ext/include", "pipeline"],
-    extra_compile_args=flags,
-    extra_link_args=link,
-    define_macros=[("CYTHON_USE_TYPE_SPECS", "0")],
-)
+    def finalize_options(self) -> None:
+        stays = self.build_temp is None
+        super().finalize_options()
+        if stays:  # an editable install would throw it away
+            self.build_temp = str(Path("build", f"{sys.implementation.cache_tag}{'-sanitized' if SANITIZE else ''}"))
+        self.parallel = self.parallel or len(os.sched_getaffinity(0))
+
+    def build_extensions(self) -> None:
+        self._cythonize()
+        engine = [source for folder in ENGINE for source in sources(f"ext/{folder}", "*.c")]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            compiling = pool.map(partial(self._compile, include_dirs=INCLUDE[:2], flags=ENGINE_FLAGS), engine)
+            modules = [
+                (each, [pool.submit(self._compile_for, each, s) for s in each.sources]) for each in self.extensions
+            ]
+            library = self._library(self.build_lib)
+            self._link(
+                list(compiling),
+                library,
+                [
+                    f"-Wl,-soname,{LIBRARY}",
+                    "-Wl,-Bsymbolic",
+                    "-Wl,--no-undefined-version",
+                    "-Wl,--version-script=ext/libpktmend.map",
+                    *SANITIZERS,
+                    "-pthread",
+                ],
+            )
+            for extension, objects in modules:
+                target = Path(self.get_ext_fullpath(extension.name))
+                ours = [str(library), "-Wl,-rpath,$ORIGIN/.."] if extension.name.startswith("pktmend._core.") else []
+                self._link([each.result() for each in objects], target, [*ours, *extension.extra_link_args])
+        self._write_pkg_config(Path(self.build_lib, "pktmend"), "${prefix}/include")
+
+    def _cythonize(self) -> None:
+        import Cython
+        from Cython.Build import cythonize
+
+        is_cython = [each.sources[0].endswith(".pyx") for each in self.extensions]
+        made = iter(
+            cythonize(
+                [each for each, yes in zip(self.extensions, is_cython, strict=True) if yes],
+                build_dir=str(Path(self.build_temp, f"cython-{Cython.__version__}")),
+                include_path=["pipeline"],
+                compiler_directives=DIRECTIVES,
+                nthreads=self.parallel,
+                quiet=True,
+            )
+        )
+        for extension, yes in zip(self.extensions, is_cython, strict=True):
+            if yes:
+                extension.sources = next(made).sources
+
+    def _compile_for(self, extension: Extension, source: str) -> str:
+        return self._compile(
+            source,
+            include_dirs=extension.include_dirs,
+            flags=extension.extra_compile_args,
+            macros=extension.define_macros,
+        )
+
+    def _compile(self, source: str, *, include_dirs: list[str], flags: list[str], macros: Macros = ()) -> str:
+        """Compile *source* unless its object is newer than all that it was made of, and made in the same way."""
+        target = Path(self.compiler.object_filenames([source], output_dir=self.build_temp)[0])
+        way = target.with_suffix(".way")
+        made_of = target.with_suffix(".d")
+        asked = f"{self.compiler.compiler_so} {include_dirs} {flags} {macros}"
+        if not (way.exists() and way.read_text() == asked and _is_newer(target, made_of)):
+            way.unlink(missing_ok=True)
+            self.compiler.compile(
+                [source],
+                output_dir=self.build_temp,
+                include_dirs=include_dirs,
+                macros=list(macros),
+                extra_postargs=[*flags, "-MMD", "-MF", str(made_of)],
+            )
+            way.write_text(asked)
+        return str(target)
+
+    def _link(self, objects: list[str], target: Path, arguments: list[str]) -> None:
+        self.compiler.link_shared_object(objects, str(target), extra_postargs=arguments)
+
+    def _library(self, root: str) -> Path:
+        return Path(root, "pktmend", LIBRARY)
+
+    def _write_pkg_config(self, package: Path, includedir: str) -> None:
+        version = self.distribution.get_version()
+        (package / "pktmend.pc").write_text(PKG_CONFIG.format(includedir=includedir, version=version))
+
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        self.copy_file(str(self._library(self.build_lib)), str(self._library("pipeline")))
+        self._write_pkg_config(Path("pipeline", "pktmend"), "${prefix}/../../ext/include")
+
+    def get_outputs(self) -> list[str]:
+        root = "pipeline" if self.inplace else self.build_lib
+        return [*super().get_outputs(), str(self._library(root)), str(Path(root, "pktmend", "pktmend.pc"))]
+
+
+def _is_newer(target: Path, made_of: Path) -> bool:
+    """Is *target* newer than every file that the compiler's rule in *made_of* names?"""
+    if not (target.exists() and made_of.exists()):
+        return False
+    made = target.stat().st_mtime
+    names = made_of.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    return all(Path(name).exists() and Path(name).stat().st_mtime <= made for name in names)
+
 
 setup(
-    ext_modules=[core],
+    ext_modules=[
+        Extension(
+            f"pktmend._core.{Path(source).stem}",
+            [source],
+            include_dirs=INCLUDE,
+            extra_compile_args=FLAGS,
+            extra_link_args=SANITIZERS,
+        )
+        for source in sources("pipeline/pktmend/_core", "*.pyx")
+    ],
     cffi_modules=[
         "pipeline/pktmend/_kernel_build.py:ffi",
         "ext/bench/peers_build.py:ffi",
         "ext/bench/traffic_build.py:ffi",
     ],
-    cmdclass={"build_py": build_with_headers},
+    cmdclass={"build_py": build_with_headers, "build_ext": build_with_engine},
 )

@@ -8,14 +8,16 @@ from __future__ import annotations
 from pktmend import NativeStage, build_native
 
 SOURCE = """
+#include <netinet/in.h>
+#include <netinet/udp.h>
+
 /* Drop UDP datagrams to PORT.  Reads: protocol, l4, caplen, frames.  Writes: verdict. */
-static int drop_port(pp_batch *b, void *context)
+PKTMEND_STAGE(drop_port)
 {
-    (void)context;
-    for (uint32_t i = 0; i < b->count; i++) {
-        const uint8_t *udp = b->data[i] + b->l4[i];
-        if (b->protocol[i] == 17 && b->l4[i] && b->l4[i] + 4u <= b->caplen[i] && (udp[2] << 8 | udp[3]) == PORT)
-            b->verdict[i] = PP_VERDICT_DROP;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const uint8_t *udp = pktmend_transport(batch, i, IPPROTO_UDP, sizeof(struct udphdr));
+        if (udp && pktmend_get16(udp + offsetof(struct udphdr, dest)) == PORT)
+            pktmend_drop(batch, i);
     }
     return 0;
 }

@@ -8,7 +8,11 @@ from __future__ import annotations
 from numba import cfunc
 from numpy import uint8, uint16, uint32, uintp
 
+from pktmend import Verdict
 from pktmend.runtime.numba_stage import SIGNATURE, carray, column
+
+DROP = int(Verdict.DROP)
+IPV4_HEADER, TTL = 20, 8  # bytes at least, and where the field lies in them (RFC 791)
 
 
 @cfunc(SIGNATURE)
@@ -21,8 +25,8 @@ def drop_last_hop(batch, context):  # type: ignore[no-untyped-def]
     version = column(b.version, b.count, uint8)
     verdict = column(b.verdict, b.count, uint8)
     for i in range(b.count):
-        if version[i] == 4 and l3[i] + 20 <= caplen[i]:
+        if version[i] == 4 and l3[i] + IPV4_HEADER <= caplen[i]:
             frame = column(data[i], caplen[i], uint8)
-            if frame[l3[i] + 8] <= 1:
-                verdict[i] = 1  # PP_VERDICT_DROP
+            if frame[l3[i] + TTL] <= 1:
+                verdict[i] = DROP
     return 0

@@ -11,7 +11,7 @@ from pktmend import Batch, Verdict
 
 
 class DropLong:
-    """Drop frames longer than *limit* octets, super-frames included.  Reads: wirelen.  Writes: verdict."""
+    """Drop frames longer than *limit* bytes, super-frames included.  Reads: wirelen.  Writes: verdict."""
 
     name = "drop-long"
 

@@ -92,6 +92,7 @@ int traffic_note(pp_batch *b, void *context)
     }
     return 0;
 }
+PKTMEND_EXPORT_STAGE(traffic_note);
 
 int traffic_nothing(pp_batch *batch, void *context)
 {
@@ -99,3 +100,4 @@ int traffic_nothing(pp_batch *batch, void *context)
     (void)context;
     return 0;
 }
+PKTMEND_EXPORT_STAGE(traffic_nothing);

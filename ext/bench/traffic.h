@@ -108,5 +108,6 @@ typedef struct traffic_arrivals {
 int traffic_note(pp_batch *batch, void *arrivals);
 /* A stage that does nothing: what a native stage costs. */
 int traffic_nothing(pp_batch *batch, void *context);
+extern const pktmend_stage pktmend_stage_of_traffic_note, pktmend_stage_of_traffic_nothing;
 
 #endif

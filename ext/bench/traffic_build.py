@@ -10,6 +10,7 @@ ffi = FFI()
 ffi.cdef(
     """
 typedef struct pp_batch pp_batch;
+typedef struct { uint32_t size; uint32_t abi; int (*run)(pp_batch *, void *); } pktmend_stage;
 #define TRAFFIC_MARK ...
 #define TRAFFIC_HEAD ...
 #define TRAFFIC_DAMAGES ...
@@ -34,8 +35,7 @@ typedef struct traffic_run {
     uint32_t id; uint64_t received, duplicates, reordered, late, octets; uint32_t lowest, highest; ...;
 } traffic_run;
 typedef struct traffic_arrivals { uint64_t foreign; uint32_t runs; traffic_run run[...]; ...; } traffic_arrivals;
-int traffic_note(pp_batch *batch, void *arrivals);
-int traffic_nothing(pp_batch *batch, void *context);
+extern const pktmend_stage pktmend_stage_of_traffic_note, pktmend_stage_of_traffic_nothing;
 """
 )
 

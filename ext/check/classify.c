@@ -6,23 +6,18 @@
  * Each test asks whether one particular mistake explains the stored value exactly.  A random value passes a single
  * test once in 65,536 times; tests that would accept many values are not made.
  */
-#include "sum/bytes.h"
+#include "check/classify.h"
+
 #include "check/witness.h"
-#include "check/verify.h"
-
-/* One's complement difference stored - expected, as wire-order numbers; 0 and 0xffff are both zero. */
-static uint16_t difference(uint16_t stored, uint16_t expected)
-{
-    return pp_fold((uint64_t)stored + (uint16_t)~expected);
-}
-
-static int is_power_of_two(uint16_t v) { return v != 0 && (v & (v - 1)) == 0; }
+#include "parse/headers.h"
+#include "sum/bytes.h"
+#include <pktmend/sum.h>
 
 /* Flipping one bit of a covered octet or of the field changes the sum by +-2^k. */
 static int is_bit_flip(uint16_t stored, uint16_t expected)
 {
-    uint16_t d = difference(stored, expected);
-    return is_power_of_two(d) || is_power_of_two((uint16_t)~d);
+    uint16_t d = pp_difference(stored, expected);
+    return pp_is_power_of_two(d) || pp_is_power_of_two((uint16_t)~d);
 }
 
 /* An IPv4 header sum left over from before the TTL fell by one, or from before ToS was set from 0 or ECN marked. */
@@ -30,8 +25,8 @@ static int is_header_delta(const uint8_t *data, const pp_check *k)
 {
     if (k->proto != PP_PROTO_IP)
         return 0;
-    uint16_t d = difference((uint16_t)k->stored, (uint16_t)k->expected);
-    uint8_t tos = data[k->start + 1], ecn = tos & 3;
+    uint16_t d = pp_difference((uint16_t)k->stored, (uint16_t)k->expected);
+    uint8_t tos = data[k->start + IP4_TOS], ecn = tos & 3;
     /* the header now has less (TTL) or more (ToS) than the one the sum was made for; the sum is a complement */
     if (d == (uint16_t)~0x0100u)
         return 1;
@@ -52,7 +47,7 @@ static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
     uint64_t seed = pp_wire16(k->seed), without = (uint16_t)~field;
     uint32_t to_end = cap - k->start;
     if (k->proto == PP_PROTO_IP) {
-        if (k->length > 20 && right_for(sum(data + k->start, 20) + without) == k->stored)
+        if (k->length > IP4_LEN && right_for(sum(data + k->start, IP4_LEN) + without) == k->stored)
             return 1; /* options left out */
         return 0;
     }
@@ -82,20 +77,18 @@ static int is_inner_pending(const pp_check *checks, unsigned count, unsigned ind
         if (!unfinished || !(in->flags & PP_CHECK_HAS_PSEUDO) || !(in->flags & PP_CHECK_HAS_EXPECTED) ||
             in->offset < k->start || in->offset >= k->start + k->length)
             continue;
-        uint16_t change = difference((uint16_t)in->expected, (uint16_t)in->stored);
+        uint16_t change = pp_difference((uint16_t)in->expected, (uint16_t)in->stored);
         if ((in->offset - k->start) & 1)
             change = pp_swap16(change);
-        expected = difference(expected, change); /* a larger sum has a smaller complement */
+        expected = pp_difference(expected, change); /* a larger sum has a smaller complement */
         found = 1;
     }
-    return found && difference((uint16_t)k->stored, expected) % 0xffff == 0;
+    return found && pp_difference((uint16_t)k->stored, expected) % 0xffff == 0;
 }
 
-void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_check *checks, unsigned count,
-                       unsigned index)
+void pp_classify_check(const uint8_t *data, uint32_t cap, pp_check *checks, unsigned count, unsigned index)
 {
     pp_check *k = &checks[index];
-    (void)flags;
     if (k->flags & PP_CHECK_FLAGGED) {
         k->cause = PP_CAUSE_BAD_SEED;
     } else if ((k->flags & (PP_CHECK_HAS_PSEUDO | PP_CHECK_CRC32C)) && k->stored == k->seed) {
@@ -110,7 +103,7 @@ void pp_classify_check(const uint8_t *data, uint32_t cap, uint16_t flags, pp_che
         k->cause = k->stored == __builtin_bswap32(k->expected) ? PP_CAUSE_BYTE_SWAPPED
                    : k->stored == ~k->expected                 ? PP_CAUSE_NOT_COMPLEMENTED
                                                                : PP_CAUSE_CORRUPT;
-    } else if (difference((uint16_t)k->stored, (uint16_t)~k->expected) % 0xffff == 0) {
+    } else if (pp_difference((uint16_t)k->stored, (uint16_t)~k->expected) % 0xffff == 0) {
         k->cause = PP_CAUSE_NOT_COMPLEMENTED;
     } else if (k->stored == pp_swap16((uint16_t)k->expected)) {
         k->cause = PP_CAUSE_BYTE_SWAPPED;
@@ -170,7 +163,7 @@ static void classify_packet(pp_batch *b, uint32_t i)
     for (unsigned j = count; j-- > 0;) {
         pp_check *k = &checks[j];
         if (k->status == PP_STATUS_BAD) {
-            pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+            pp_classify_check(b->data[i], b->caplen[i], checks, count, j);
             if (k->cause == PP_CAUSE_INNER_PENDING)
                 follow_inner(checks, count, j);
         }

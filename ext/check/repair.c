@@ -1,11 +1,16 @@
-/* repair.c - complete what is provably unfinished, in place, innermost first; and the verdict for what stays bad.
+/* repair.c - complete what is provably unfinished, in place, innermost first.
  *
  * Does: write checksum fields of packets that still pass.
  * Does not: touch a malformed, truncated, fragmented or quoted packet; change any octet but the field;
  *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
  */
-#include "sum/bytes.h"
+#include "check/repair.h"
+
+#include "check/classify.h"
+#include "check/tally.h"
 #include "check/verify.h"
+#include "offload/partial_csum.h"
+#include "sum/bytes.h"
 
 static int may_repair(const pp_check *k, uint32_t policy)
 {
@@ -23,8 +28,7 @@ static int may_repair(const pp_check *k, uint32_t policy)
 static void store(uint8_t *data, pp_check *k)
 {
     if (k->flags & PP_CHECK_CRC32C) {
-        pp_put16(data + k->offset, (uint16_t)(k->expected >> 16));
-        pp_put16(data + k->offset + 2, (uint16_t)k->expected);
+        pp_put32(data + k->offset, k->expected);
     } else {
         pp_put16(data + k->offset, (uint16_t)k->expected);
     }
@@ -78,19 +82,18 @@ static int is_within_damage(const pp_check *checks, unsigned index)
     return 0;
 }
 
-/* The source said that this field is unfinished.  Either it is complete from now on and the note goes, or, in a
+/* The source said that this field is unfinished.  Either it is complete from now on and the metadata goes, or, in a
  * super-frame, whose segments each get their own, the seed is what belongs there. */
 static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
 {
-    if (*flags & PP_PKT_VNET) { /* a file's note is changed by who writes the file */
-        pp_vnet v;
-        memcpy(&v, data - PP_VNET_LEN, sizeof v);
+    if (*flags & PP_PKT_VNET) { /* a file's is changed where the file is written */
+        pp_vnet v = pp_vnet_get(data);
         if (v.gso_type) {
             k->expected = k->seed;
             return;
         }
-        v.flags &= (uint8_t)~1u; /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-        memcpy(data - PP_VNET_LEN, &v, sizeof v);
+        v.flags &= (uint8_t)~VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        pp_vnet_put(data, &v);
         *flags &= (uint16_t)~PP_PKT_NOT_READY;
     }
 }
@@ -137,7 +140,7 @@ int pp_stage_repair(pp_batch *b, void *context)
         unsigned count = b->check_count[i];
         for (unsigned j = 0; j < count; j++) /* cheap, and a pipeline without classify still repairs */
             if (checks[j].status == PP_STATUS_BAD && checks[j].cause == PP_CAUSE_NONE)
-                pp_classify_check(b->data[i], b->caplen[i], b->flags[i], checks, count, j);
+                pp_classify_check(b->data[i], b->caplen[i], checks, count, j);
         if (!repair_packet(b->data[i], &b->flags[i], checks, count, policy, sum, b->tally))
             continue;
         b->flags[i] |= PP_PKT_REPAIRED;
@@ -150,49 +153,5 @@ int pp_stage_repair(pp_batch *b, void *context)
                 b->cause[i] = checks[j].cause;
         }
     }
-    return 0;
-}
-
-int pp_stage_drop_corrupt(pp_batch *b, void *context)
-{
-    (void)context;
-    for (uint32_t i = 0; i < b->count; i++)
-        if (b->status[i] == PP_STATUS_BAD && b->verdict[i] == PP_VERDICT_PASS) {
-            b->verdict[i] = PP_VERDICT_DROP;
-            b->drop[i] = PP_DROP_CORRUPT;
-        }
-    return 0;
-}
-
-int pp_stage_count(pp_batch *b, void *context)
-{
-    (void)context;
-    pp_tally *t = b->tally;
-    if (!t)
-        return 0;
-    uint64_t octets = 0;
-    uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0;
-    for (uint32_t i = 0; i < b->count; i++) {
-        uint16_t flags = b->flags[i];
-        octets += b->wirelen[i];
-        truncated += (flags & PP_PKT_TRUNCATED) != 0;
-        malformed += (flags & PP_PKT_MALFORMED) != 0;
-        super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
-    }
-    for (uint32_t i = 0; i < b->count; i++) {
-        t->status[b->status[i]]++;
-        const pp_check *k = b->checks + b->check_first[i];
-        for (unsigned j = 0; j < b->check_count[i]; j++, k++) {
-            size_t outcome = k->status == PP_STATUS_BAD ? (size_t)PP_STATUS_BAD + k->cause : k->status;
-            t->checks[k->proto][outcome]++;
-            claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
-        }
-    }
-    t->octets += octets;
-    t->truncated += truncated;
-    t->malformed += malformed;
-    t->super_frames += super_frames;
-    t->claimed_valid += claimed_valid;
-    t->packets += b->count;
     return 0;
 }

@@ -1,13 +1,15 @@
 /* select.c - see select.h. */
 #include "check/select.h"
 
+#include "parse/headers.h"
 #include "sum/bytes.h"
 
 static int has_port(const pp_batch *b, uint32_t i, int port)
 {
     const uint8_t *transport = b->data[i] + b->l4[i];
-    return (b->protocol[i] == 6 || b->protocol[i] == 17) && b->l4[i] && b->l4[i] + 4u <= b->caplen[i] &&
-           (pp_get16(transport) == port || pp_get16(transport + 2) == port);
+    return (b->protocol[i] == IPPROTO_TCP || b->protocol[i] == IPPROTO_UDP) && b->l4[i] &&
+           b->l4[i] + (uint32_t)PORTS_LEN <= b->caplen[i] &&
+           (pp_get16(transport + PORT_SOURCE) == port || pp_get16(transport + PORT_TARGET) == port);
 }
 
 static int matches(const pp_batch *b, uint32_t i, const pp_select *s)

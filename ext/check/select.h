@@ -7,6 +7,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 /* A negative field accepts anything; port: source or destination of the outermost TCP or UDP header; flags: all of these
  * bits must be set. */
 typedef struct pp_select {
@@ -35,4 +37,5 @@ typedef struct pp_filter {
 /* Does the packet match?  For pp_capture.filter. */
 int pp_filter_match(void *filter, uint16_t link, const uint8_t *data, uint32_t wirelen, uint32_t caplen);
 
+#pragma GCC visibility pop
 #endif

@@ -8,13 +8,17 @@
  */
 #include "check/verify.h"
 
+#include "offload/partial_csum.h"
+#include "parse/headers.h"
+#include "parse/tunnel.h"
+#include <pktmend/parse.h>
 #include "sum/bytes.h"
 
 /* An IPv4 header: too short for a SIMD kernel to pay.  A multiple of four octets, at least 20. */
 static inline uint64_t sum_ip4(const uint8_t *h, uint32_t length)
 {
     uint64_t sum = (uint64_t)pp_load32(h) + pp_load32(h + 4) + pp_load32(h + 8) + pp_load32(h + 12) + pp_load32(h + 16);
-    for (uint32_t i = 20; i < length; i += 4)
+    for (uint32_t i = IP4_LEN; i < length; i += 4)
         sum += pp_load32(h + i);
     return sum;
 }
@@ -61,12 +65,24 @@ static inline void conclude(pp_check *k, uint16_t folded, uint16_t field)
     }
 }
 
+/* Is there nothing but zeros beside the field? */
+static int is_alone(const uint8_t *data, const pp_check *k)
+{
+    uint8_t any = k->seed != 0;
+    for (uint32_t at = k->start; at < k->start + k->length; at++)
+        any |= at == k->offset || at == k->offset + 1 ? 0 : data[at];
+    return !any;
+}
+
 static inline void judge(const uint8_t *data, pp_check *k, pp_sum_fn *sum)
 {
-    if (__builtin_expect(k->flags & PP_CHECK_CRC32C, 0))
+    if (__builtin_expect(k->flags & PP_CHECK_CRC32C, 0)) {
         judge_crc(data, k);
-    else
-        conclude(k, pp_fold(total(data, k, sum)), pp_load16(data + k->offset));
+        return;
+    }
+    conclude(k, pp_fold(total(data, k, sum)), pp_load16(data + k->offset));
+    if (__builtin_expect(k->expected == 0 && k->status == PP_STATUS_BAD, 0) && is_alone(data, k))
+        k->expected = 0xffff; /* the rest is +0, whose complement is -0; the subtraction has taken it for -0 */
 }
 
 void pp_judge(const uint8_t *data, pp_check *k, pp_sum_fn *sum) { judge(data, k, sum); }
@@ -77,9 +93,8 @@ static uint32_t unfinished_field(const uint8_t *data, uint16_t flags, uint32_t *
     if (!(flags & PP_PKT_NOT_READY))
         return 0;
     if (flags & PP_PKT_VNET) {
-        pp_vnet v;
-        memcpy(&v, data - PP_VNET_LEN, sizeof v);
-        if (v.flags & 1) { /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
+        pp_vnet v = pp_vnet_get(data);
+        if (pp_needs_csum(&v)) {
             *start = v.csum_start;
             return (uint32_t)v.csum_start + v.csum_offset;
         }
@@ -198,40 +213,40 @@ static uint8_t judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
     return highest;
 }
 
-enum { L3 = 14, IP4_HEADER = 20, IP6_HEADER = 40, TCP_HEADER = 20, UDP_HEADER = 8, TCP = 6, UDP = 17 };
+#define L3 ((uint32_t)ETH_HLEN) /* of a common packet */
 
 /* Most packets are like this: Ethernet, IPv4 without options or IPv6 without extension headers, whole, and TCP, or UDP that
  * carries a sum and no tunnel.  For them there is a short way, inlined for each version. */
 
-/* Does it go on as TCP or UDP of so many octets do?  h holds those octets, and UDP_HEADER at least. */
+/* Does it go on as TCP or UDP of so many octets do?  h holds those octets, and UDP_LEN at least. */
 static inline int is_common_transport(const uint8_t *h, uint8_t protocol, uint32_t length)
 {
-    if (protocol == TCP)
-        return length >= TCP_HEADER && (h[12] >> 4) * 4u >= TCP_HEADER && (h[12] >> 4) * 4u <= length;
-    return protocol == UDP && length >= UDP_HEADER && pp_get16(h + 4) == length && pp_load16(h + 6) != 0 &&
-           !pp_is_tunnel(pp_get16(h), pp_get16(h + 2));
+    if (protocol == IPPROTO_TCP)
+        return length >= TCP_LEN && (h[TCP_OFFSET] >> 4) * 4u >= TCP_LEN && (h[TCP_OFFSET] >> 4) * 4u <= length;
+    return protocol == IPPROTO_UDP && length >= UDP_LEN && pp_get16(h + UDP_LENGTH) == length &&
+           pp_load16(h + UDP_SUM) != 0 && !pp_is_tunnel(pp_get16(h + PORT_SOURCE), pp_get16(h + PORT_TARGET));
 }
 
 /* The octets of the transport header and what follows in a common packet of this version, else 0. */
 static inline uint32_t common_ip4(const uint8_t *data, uint32_t cap)
 {
-    if (cap < L3 + IP4_HEADER + UDP_HEADER || pp_load16(data + 12) != pp_wire16(0x0800))
+    if (cap < L3 + IP4_LEN + UDP_LEN || pp_load16(data + ETH_TYPE) != pp_wire16(ETH_P_IP))
         return 0;
     const uint8_t *ip = data + L3;
-    uint32_t total = pp_get16(ip + 2), length = total - IP4_HEADER;
-    int is_common =
-        (ip[0] == 0x45) & ((pp_load16(ip + 6) & pp_wire16(0x3fff)) == 0) & (total <= cap - L3) & (total > IP4_HEADER);
-    return is_common && is_common_transport(ip + IP4_HEADER, ip[9], length) ? length : 0;
+    uint32_t total = pp_get16(ip + IP4_TOTAL), length = total - IP4_LEN;
+    int is_common = (ip[0] == IP4_PLAIN) & ((pp_load16(ip + IP4_FRAGMENT) & pp_wire16(IP4_IS_FRAGMENT)) == 0) &
+                    (total <= cap - L3) & (total > IP4_LEN);
+    return is_common && is_common_transport(ip + IP4_LEN, ip[IP4_PROTO], length) ? length : 0;
 }
 
 static inline uint32_t common_ip6(const uint8_t *data, uint32_t cap)
 {
-    if (cap < L3 + IP6_HEADER + UDP_HEADER || pp_load16(data + 12) != pp_wire16(0x86dd))
+    if (cap < L3 + IP6_LEN + UDP_LEN || pp_load16(data + ETH_TYPE) != pp_wire16(ETH_P_IPV6))
         return 0;
     const uint8_t *ip = data + L3;
-    uint32_t length = pp_get16(ip + 4);
-    int is_common = ip[0] >> 4 == 6 && length <= cap - L3 - IP6_HEADER;
-    return is_common && is_common_transport(ip + IP6_HEADER, ip[6], length) ? length : 0;
+    uint32_t length = pp_get16(ip + IP6_PAYLOAD);
+    int is_common = ip[0] >> 4 == 6 && length <= cap - L3 - IP6_LEN;
+    return is_common && is_common_transport(ip + IP6_LEN, ip[IP6_NEXT], length) ? length : 0;
 }
 
 /* Write a check that is right.  Every field is named: a literal with fields left out is cleared by `rep stos` first. */
@@ -276,21 +291,21 @@ static inline __attribute__((always_inline)) uint8_t verify_common(const pp_batc
                                                                    pp_sum_fn *sum)
 {
     const uint8_t *data = b->data[i], *ip = data + L3;
-    uint32_t l4 = L3 + (version == 4 ? IP4_HEADER : IP6_HEADER);
-    uint8_t protocol = ip[version == 4 ? 9 : 6];
-    uint32_t at = l4 + (protocol == TCP ? 16 : 6);
+    uint32_t l4 = L3 + (version == 4 ? IP4_LEN : IP6_LEN);
+    uint8_t protocol = ip[version == 4 ? IP4_PROTO : IP6_NEXT];
+    uint32_t at = l4 + (protocol == IPPROTO_TCP ? TCP_SUM : UDP_SUM);
     uint16_t ip_folded = 0xffff;
     uint64_t pseudo = (uint64_t)pp_wire16(protocol) + pp_wire16((uint16_t)length);
     pp_check *last = k;
     if (version == 4) {
-        pseudo += (uint64_t)pp_load32(ip + 12) + pp_load32(ip + 16);
-        ip_folded = pp_fold(sum_ip4(ip, IP4_HEADER));
-        put_good(last++, PP_PROTO_IP, L3 + 10, L3, IP4_HEADER, pp_load16(ip + 10), 0, PP_CHECK_HAS_EXPECTED);
+        pseudo += (uint64_t)pp_load32(ip + IP4_SOURCE) + pp_load32(ip + IP4_TARGET);
+        ip_folded = pp_fold(sum_ip4(ip, IP4_LEN));
+        put_good(last++, PP_PROTO_IP, L3 + IP4_SUM, L3, IP4_LEN, pp_load16(ip + IP4_SUM), 0, PP_CHECK_HAS_EXPECTED);
     } else {
-        pseudo += pp_sum_ip6(ip + 8) + pp_sum_ip6(ip + 24);
+        pseudo += pp_sum_ip6(ip + IP6_SOURCE) + pp_sum_ip6(ip + IP6_TARGET);
     }
-    put_good(last, protocol == TCP ? PP_PROTO_TCP : PP_PROTO_UDP, at, l4, length, pp_load16(data + at), pp_fold(pseudo),
-             PP_CHECK_HAS_EXPECTED | PP_CHECK_HAS_PSEUDO);
+    put_good(last, protocol == IPPROTO_TCP ? PP_PROTO_TCP : PP_PROTO_UDP, at, l4, length, pp_load16(data + at),
+             pp_fold(pseudo), PP_CHECK_HAS_EXPECTED | PP_CHECK_HAS_PSEUDO);
     b->l3[i] = L3;
     b->l4[i] = (uint16_t)l4;
     b->version[i] = version;

@@ -9,13 +9,16 @@
 
 #include <stdlib.h>
 
-#include "sum/bytes.h"
+#include "parse/headers.h"
 #include "parse/layers.h"
-#include "sum/sum.h"
+#include "sum/bytes.h"
+#include <pktmend/sum.h>
 
-#define SAMPLE                                                                                                         \
-    80u /* octets of a datagram that identify it, with the last 8: within a tunnel they reach the inner headers */
-#define NEAR (1u << 20) /* octets of sequence space within which two segments are of one stream */
+/* Bytes of a datagram that identify it, with the last 8: more than conversation.c takes, for within a tunnel they have to
+ * reach the inner headers. */
+#define TWIN_BYTES 80u
+/* Bytes of sequence space within which two segments are of one stream: fewer than conversation.c allows, for a witness. */
+#define STREAM_WINDOW (1u << 20)
 
 enum { SOURCE, TARGET, SOURCE_PORT, TARGET_PORT, WORDS };
 enum witness { NOBODY = 0, WITH_SUM, WITHOUT_SUM, WITH_ZERO };
@@ -80,11 +83,11 @@ static inline void address(const uint8_t *a, uint8_t version, uint64_t *key, uin
 static inline segment segment_of(const uint8_t *data, uint32_t l3, uint8_t version, const pp_check *k)
 {
     segment s = { .transport = data + k->start, .length = k->length, .is_tcp = k->proto == PP_PROTO_TCP };
-    const uint8_t *source = data + l3 + (version == 4 ? 12 : 8);
+    const uint8_t *source = data + l3 + (version == 4 ? IP4_SOURCE : IP6_SOURCE);
     address(source, version, &s.source, &s.word[SOURCE]);
-    address(source + (version == 4 ? 4 : 16), version, &s.target, &s.word[TARGET]);
-    s.word[SOURCE_PORT] = pp_load16(s.transport);
-    s.word[TARGET_PORT] = pp_load16(s.transport + 2);
+    address(source + (version == 4 ? IP4_ADDRESS_LEN : IP6_ADDRESS_LEN), version, &s.target, &s.word[TARGET]);
+    s.word[SOURCE_PORT] = pp_load16(s.transport + PORT_SOURCE);
+    s.word[TARGET_PORT] = pp_load16(s.transport + PORT_TARGET);
     return s;
 }
 
@@ -92,14 +95,14 @@ static inline segment segment_of(const uint8_t *data, uint32_t l3, uint8_t versi
 static inline uint64_t content(const segment *s)
 {
     if (s->is_tcp) /* sequence and acknowledgment numbers; header length and flags */
-        return pp_mix(pp_load64(s->transport + 4),
-                      (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + 12) << 8 | 6);
-    uint32_t end = s->length < SAMPLE ? s->length : SAMPLE, i = 8;
-    uint64_t h = (uint64_t)s->length << 8 | 17, last = 0;
+        return pp_mix(pp_load64(s->transport + TCP_SEQUENCE),
+                      (uint64_t)s->length << 32 | (uint64_t)pp_load16(s->transport + TCP_OFFSET) << 8 | IPPROTO_TCP);
+    uint32_t end = s->length < TWIN_BYTES ? s->length : TWIN_BYTES, i = UDP_LEN;
+    uint64_t h = (uint64_t)s->length << 8 | IPPROTO_UDP, last = 0;
     for (; i + 8 <= end; i += 8)
         h = pp_mix(pp_load64(s->transport + i), h);
-    memcpy(&last, s->length < SAMPLE ? s->transport + i : s->transport + s->length - 8,
-           s->length < SAMPLE ? s->length - i : 8);
+    memcpy(&last, s->length < TWIN_BYTES ? s->transport + i : s->transport + s->length - 8,
+           s->length < TWIN_BYTES ? s->length - i : 8);
     return pp_mix(last, h);
 }
 
@@ -113,7 +116,7 @@ static inline uint16_t rest_of(const segment *s, uint16_t right)
     return rest == 0xffff ? 0 : rest;
 }
 
-static inline int is_near(uint32_t a, uint32_t b) { return a - b + NEAR < 2 * NEAR; }
+static inline int is_near(uint32_t a, uint32_t b) { return a - b + STREAM_WINDOW < 2 * STREAM_WINDOW; }
 
 static inline uint64_t stream_of(uint64_t end, uint16_t port, uint16_t peer_port)
 {
@@ -134,14 +137,14 @@ static inline void note_stream(pp_flow *f, const segment *s)
 {
     uint64_t h = stream_of(s->source, s->word[SOURCE_PORT], s->word[TARGET_PORT]);
     stream *e = &f->streams[slot_of(h, PP_FLOW_STREAMS)];
-    uint32_t sequence = pp_get32(s->transport + 4);
+    uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE);
     if (e->tag != tag_of(h) || !is_near(sequence, e->sequence))
         *e = (stream){ .tag = tag_of(h) };
     else if (e->peer != s->word[TARGET])
         e->other = e->peer;
     e->peer = s->word[TARGET];
     e->sequence = sequence;
-    e->acknowledged = pp_get32(s->transport + 8);
+    e->acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
 }
 
 static void note(pp_flow *f, const pp_batch *b, uint32_t i)
@@ -149,7 +152,7 @@ static void note(pp_flow *f, const pp_batch *b, uint32_t i)
     unsigned at = b->version[i] == 4; /* an IPv4 header's own check is the first */
     const pp_check *k = b->checks + b->check_first[i] + at;
     if (at >= b->check_count[i] || k->proto > PP_PROTO_UDP || k->proto < PP_PROTO_TCP || k->start != b->l4[i] ||
-        k->length < (k->proto == PP_PROTO_TCP ? 20 : 8) ||
+        k->length < (uint32_t)(k->proto == PP_PROTO_TCP ? TCP_LEN : UDP_LEN) ||
         (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT)))
         return;
     uint16_t witness = k->status == PP_STATUS_GOOD      ? WITH_SUM
@@ -175,7 +178,8 @@ static void note(pp_flow *f, const pp_batch *b, uint32_t i)
 
 static inline int is_syn(const pp_batch *b, uint32_t i)
 {
-    return b->protocol[i] == 6 && b->l4[i] && b->l4[i] + 14u <= b->caplen[i] && (b->data[i][b->l4[i] + 13] & 2);
+    return b->protocol[i] == IPPROTO_TCP && b->l4[i] && b->l4[i] + TCP_FLAGS + 1u <= b->caplen[i] &&
+           (b->data[i][b->l4[i] + TCP_FLAGS] & TCP_SYN);
 }
 
 void pp_flow_note(pp_flow *f, const pp_batch *b, uint32_t from, uint32_t to)
@@ -196,13 +200,12 @@ static void wake(pp_flow *f, const pp_batch *b, uint32_t before)
     f->awake = PP_FLOW_AWAKE;
 }
 
+/* pp_difference() with one zero only. */
 static inline uint16_t minus(uint16_t a, uint16_t b)
 {
-    uint16_t d = pp_fold((uint64_t)a + (uint16_t)~b);
+    uint16_t d = pp_difference(a, b);
     return d == 0xffff ? 0 : d;
 }
-
-static inline int is_power_of_two(uint16_t v) { return v != 0 && (v & (v - 1)) == 0; }
 
 /* One word that differs by +-2^k may be an octet damaged on the way, unless the IPv4 header vouches for its addresses. */
 static int is_translated(const segment *s, const uint16_t then[WORDS])
@@ -216,7 +219,7 @@ static int is_translated(const segment *s, const uint16_t then[WORDS])
             differ++;
             change = minus(s->word[i], then[i]);
         }
-    return differ > 1 || (differ == 1 && !is_power_of_two(change) && !is_power_of_two((uint16_t)~change));
+    return differ > 1 || (differ == 1 && !pp_is_power_of_two(change) && !pp_is_power_of_two((uint16_t)~change));
 }
 
 /* Is stored what it was right for before some of the words changed, or after all of them were counted twice?
@@ -263,7 +266,7 @@ static int is_on_zero(uint16_t stored, const uint16_t now[WORDS], const uint16_t
 /* Translated in one address, the other end and both ports being the same, within the same sequence numbers. */
 static int is_stream_delta(const pp_flow *f, const segment *s, uint16_t stored, uint16_t right)
 {
-    uint32_t sequence = pp_get32(s->transport + 4), acknowledged = pp_get32(s->transport + 8);
+    uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE), acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
     for (unsigned is_reverse = 0; is_reverse < 2; is_reverse++) {
         unsigned end = is_reverse ? TARGET : SOURCE, peer = is_reverse ? SOURCE : TARGET;
         uint64_t h = stream_of(is_reverse ? s->target : s->source, s->word[end + 2], s->word[peer + 2]);
@@ -350,7 +353,7 @@ uint8_t pp_flow_cause(pp_flow *f, const pp_batch *b, uint32_t i, const pp_check 
     uint32_t l3;
     uint8_t version;
     if ((k->proto != PP_PROTO_TCP && k->proto != PP_PROTO_UDP) || !(k->flags & PP_CHECK_HAS_EXPECTED) ||
-        k->length < (k->proto == PP_PROTO_TCP ? 20 : 8) || !header_of(b, i, k, &l3, &version))
+        k->length < (uint32_t)(k->proto == PP_PROTO_TCP ? TCP_LEN : UDP_LEN) || !header_of(b, i, k, &l3, &version))
         return PP_CAUSE_NONE;
     wake(f, b, i);
     segment s = segment_of(b->data[i], l3, version, k);

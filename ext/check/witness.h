@@ -20,6 +20,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_FLOW_TWINS 4096u   /* datagrams and segments back */
 #define PP_FLOW_STREAMS 4096u /* one per direction of a TCP connection */
 #define PP_FLOW_REPEATS 512u  /* UDP flows with a bad sum */
@@ -46,4 +48,5 @@ void pp_flow_note(pp_flow *flow, const pp_batch *batch, uint32_t from, uint32_t 
  *              where the same pair of addresses and port also carries 0. */
 uint8_t pp_flow_cause(pp_flow *flow, const pp_batch *batch, uint32_t index, const pp_check *check, int is_first);
 
+#pragma GCC visibility pop
 #endif

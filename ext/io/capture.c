@@ -5,6 +5,7 @@
 
 #include "io/batch.h"
 #include "io/capture_internal.h"
+#include "io/pcapng.h"
 
 void pp_capture_init(pp_capture *c) { memset(c, 0, sizeof *c); }
 
@@ -40,7 +41,7 @@ static int begin(pp_capture *c, const uint8_t *w, size_t length, int final)
         if (length < 12)
             return final ? pp_fault(c, 0, "the file ends within a block header", -EBADMSG) : 0;
         memcpy(&magic, w + 8, sizeof magic);
-        if (magic != 0x1a2b3c4d && magic != 0x4d3c2b1a)
+        if (magic != PCAPNG_BYTE_ORDER && magic != PCAPNG_BYTE_ORDER_SWAPPED)
             return pp_fault(c, 8, "a section without a byte order mark", -EBADMSG);
         c->format = PP_CAPTURE_PCAPNG;
         return 0;
@@ -48,9 +49,9 @@ static int begin(pp_capture *c, const uint8_t *w, size_t length, int final)
     for (;; swapped++, magic = __builtin_bswap32(magic)) {
         if (swapped == 2)
             return pp_fault(c, 0, "not a capture file: unknown magic number", -EBADMSG);
-        nanosecond = magic == 0xa1b23c4d;
-        modified = magic == 0xa1b2cd34;
-        if (magic == 0xa1b2c3d4 || nanosecond || modified)
+        nanosecond = magic == PCAP_NANOSECOND;
+        modified = magic == PCAP_MODIFIED;
+        if (magic == PCAP_MICROSECOND || nanosecond || modified)
             break;
     }
     if (length < 24)

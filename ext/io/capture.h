@@ -13,6 +13,13 @@
 
 #include <pktmend/stage.h>
 
+/* Magic numbers of classic pcap. */
+#define PCAP_MICROSECOND 0xa1b2c3d4u
+#define PCAP_NANOSECOND 0xa1b23c4du
+#define PCAP_MODIFIED 0xa1b2cd34u /* record headers of 24 bytes */
+
+#pragma GCC visibility push(default)
+
 enum pp_capture_format { PP_CAPTURE_UNKNOWN = 0, PP_CAPTURE_PCAP = 1, PP_CAPTURE_PCAPNG = 2 };
 
 /* Of one interface: all that is needed to read its packets. */
@@ -65,4 +72,5 @@ int pp_capture_is_section(const uint8_t *w);
  * block does not lie within window up to end: a stage may have written to it since it was read. */
 void pp_pcapng_set_ready(uint8_t *data, const uint8_t *window, const uint8_t *end);
 
+#pragma GCC visibility pop
 #endif

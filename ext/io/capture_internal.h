@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "io/batch.h"
 #include "io/capture.h"
 
 #define PP_MAX_CAPLEN (256u << 20) /* no frame is longer; a record that claims more is broken */
@@ -44,16 +45,14 @@ static inline void pp_capture_add(pp_capture *c, pp_batch *b, uint8_t *data, uin
     c->records++;
     if (c->filter && !c->filter(c->filter_context, link, data, wirelen, caplen))
         return;
-    uint32_t i = b->count++;
-    b->data[i] = data;
-    b->caplen[i] = caplen;
-    b->wirelen[i] = wirelen;
-    b->time_ns[i] = time_ns;
-    b->number[i] = c->records;
-    b->flags[i] = (uint16_t)(flags | (caplen < wirelen ? PP_PKT_TRUNCATED : 0));
-    b->link[i] = link;
-    b->vlan_tpid[i] = b->vlan_tci[i] = 0;
-    b->interface[i] = c->interface_base + interface;
+    pp_batch_append(b, &(pp_arrival){ .data = data,
+                                      .caplen = caplen,
+                                      .wirelen = wirelen,
+                                      .time_ns = time_ns,
+                                      .number = c->records,
+                                      .flags = (uint16_t)(flags | (caplen < wirelen ? PP_PKT_TRUNCATED : 0)),
+                                      .link = link,
+                                      .interface = c->interface_base + interface });
 }
 
 /* Make room for one interface more: 0 or -ENOMEM. */

@@ -6,18 +6,7 @@
  * Source: draft-ietf-opsawg-pcapng.
  */
 #include "io/capture_internal.h"
-
-enum { SECTION = 0x0a0d0d0a, INTERFACE = 1, PACKET = 2, SIMPLE = 3, STATISTICS = 5, ENHANCED = 6 };
-enum {
-    OPT_END = 0,
-    OPT_USERAPPL = 4,
-    OPT_TSRESOL = 9,
-    OPT_FCSLEN = 13,
-    OPT_TSOFFSET = 14,
-    OPT_FLAGS = 2,
-    OPT_IFDROP = 5
-};
-enum { FLAG_OUTBOUND = 2, FLAG_NOT_READY = 1 << 9, FLAG_VALID = 1 << 10, FLAG_TSO = 1 << 11 };
+#include "io/pcapng.h"
 
 #define MAX_BLOCK (PP_MAX_CAPLEN + (1u << 20))
 #define MAX_OPTIONS 4096u
@@ -76,7 +65,7 @@ int pp_capture_is_section(const uint8_t *w) /* reads the same in both byte order
 {
     uint32_t type;
     memcpy(&type, w, sizeof type);
-    return type == SECTION;
+    return type == PCAPNG_SECTION;
 }
 
 static int section(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
@@ -92,7 +81,7 @@ static int section(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
     options o = { .at = w + 24, .end = w + length - 4 };
     int rc;
     while ((rc = next_option(c, &o)) > 0)
-        if (o.code == OPT_USERAPPL && o.length >= sizeof ours - 1 && memcmp(o.value, ours, sizeof ours - 1) == 0)
+        if (o.code == SHB_USERAPPL && o.length >= sizeof ours - 1 && memcmp(o.value, ours, sizeof ours - 1) == 0)
             c->has_metadata = 1; /* our own writer notes what it knows, so no note means "finished" */
     return rc < 0 ? bad_option(c, &o, w, at) : 0;
 }
@@ -112,11 +101,11 @@ static int interface(pp_capture *c, const uint8_t *w, uint32_t length, size_t at
     options o = { .at = w + 16, .end = w + length - 4 };
     int rc;
     while ((rc = next_option(c, &o)) > 0) {
-        if (o.code == OPT_TSRESOL && o.length == 1) {
+        if (o.code == IF_TSRESOL && o.length == 1) {
             i->tsresol = o.value[0];
-        } else if (o.code == OPT_FCSLEN && o.length == 1) {
+        } else if (o.code == IF_FCSLEN && o.length == 1) {
             i->fcs_length = o.value[0];
-        } else if (o.code == OPT_TSOFFSET && o.length == 8) {
+        } else if (o.code == IF_TSOFFSET && o.length == 8) {
             uint64_t v;
             memcpy(&v, o.value, sizeof v);
             i->tsoffset_s = (int64_t)(c->swapped ? __builtin_bswap64(v) : v);
@@ -152,7 +141,7 @@ static int flags_option(pp_capture *c, const uint8_t *w, const uint8_t *from, co
     options o = { .at = from, .end = end };
     int rc;
     while ((rc = next_option(c, &o)) > 0)
-        if (o.code == OPT_FLAGS && o.length == 4)
+        if (o.code == EPB_FLAGS && o.length == 4)
             *flags = pp_file32(c, o.value);
     return rc < 0 ? bad_option(c, &o, w, at) : 0;
 }
@@ -160,36 +149,36 @@ static int flags_option(pp_capture *c, const uint8_t *w, const uint8_t *from, co
 static uint16_t packet_flags(pp_capture *c, uint32_t flags)
 {
     uint16_t out = 0;
-    if (flags & (FLAG_NOT_READY | FLAG_VALID | FLAG_TSO))
+    if (flags & (EPB_NOT_READY | EPB_VALID | EPB_TSO))
         c->has_metadata = 1;
     if (c->has_metadata)
         out |= PP_PKT_METADATA;
-    if (flags & FLAG_NOT_READY)
+    if (flags & EPB_NOT_READY)
         out |= PP_PKT_NOT_READY;
-    if (flags & FLAG_VALID)
+    if (flags & EPB_VALID)
         out |= PP_PKT_CLAIMED_VALID;
-    if (flags & FLAG_TSO)
+    if (flags & EPB_TSO)
         out |= PP_PKT_SUPER_FRAME;
-    if ((flags & 3) == FLAG_OUTBOUND)
+    if ((flags & EPB_DIRECTION) == EPB_OUTBOUND)
         out |= PP_PKT_OUTGOING;
     return out;
 }
 
 static int packet(pp_capture *c, uint8_t *w, uint32_t length, uint32_t number, size_t at, pp_batch *b)
 {
-    if (length < 32)
+    if (length < EPB_LEAST)
         return pp_fault(c, at + 4, "a packet block of less than 32 octets", -EBADMSG);
     uint32_t caplen = pp_file32(c, w + 20), flags = 0;
     if (number >= c->interface_count)
         return pp_fault(c, at + 8, "a packet of an interface that is not described", -EBADMSG);
-    if (caplen > length - 32)
+    if (caplen > length - EPB_LEAST)
         return pp_fault(c, at + 20, "a packet longer than its block", -EBADMSG);
     const pp_capture_interface *i = &c->interfaces[number];
-    int rc = flags_option(c, w, w + 28 + ((caplen + 3) & ~3u), w + length - 4, at, &flags);
+    int rc = flags_option(c, w, w + EPB_HEAD + ((caplen + 3) & ~3u), w + length - 4, at, &flags);
     if (rc < 0)
         return rc;
-    uint32_t fcs = (flags >> 5) & 15;
-    pp_capture_add(c, b, w + 28, caplen, pp_file32(c, w + 24), fcs ? fcs : i->fcs_length,
+    uint32_t fcs = (flags >> EPB_FCS_SHIFT) & EPB_FCS_MASK;
+    pp_capture_add(c, b, w + EPB_HEAD, caplen, pp_file32(c, w + 24), fcs ? fcs : i->fcs_length,
                    time_of(i, pp_file32(c, w + 12), pp_file32(c, w + 16)), packet_flags(c, flags), number);
     return 0;
 }
@@ -220,7 +209,7 @@ static int statistics(pp_capture *c, const uint8_t *w, uint32_t length, size_t a
     if (number >= c->interface_count)
         return pp_fault(c, at + 8, "statistics of an interface that is not described", -EBADMSG);
     while ((rc = next_option(c, &o)) > 0) {
-        if (o.code == OPT_IFDROP && o.length == 8) {
+        if (o.code == ISB_IFDROP && o.length == 8) {
             uint64_t v;
             memcpy(&v, o.value, sizeof v);
             c->interfaces[number].drops = c->swapped ? __builtin_bswap64(v) : v;
@@ -237,10 +226,10 @@ int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int
     if (pp_capture_is_section(w)) { /* its byte order mark decides how even its own length is read */
         uint32_t mark;
         memcpy(&mark, w + 8, sizeof mark);
-        if (mark != 0x1a2b3c4d && mark != 0x4d3c2b1a)
+        if (mark != PCAPNG_BYTE_ORDER && mark != PCAPNG_BYTE_ORDER_SWAPPED)
             return pp_fault(c, at + 8, "a section without a byte order mark", -EBADMSG);
-        c->swapped = mark == 0x4d3c2b1a;
-        type = SECTION;
+        c->swapped = mark == PCAPNG_BYTE_ORDER_SWAPPED;
+        type = PCAPNG_SECTION;
     }
     size = pp_file32(c, w + 4);
     if (size < 12 || size % 4 || size > MAX_BLOCK)
@@ -251,22 +240,22 @@ int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int
         return pp_fault(c, at + size - 4, "a block whose two lengths differ", -EBADMSG);
     int rc = 0;
     switch (type) {
-    case SECTION:
+    case PCAPNG_SECTION:
         rc = section(c, w, size, at);
         break;
-    case INTERFACE:
+    case PCAPNG_INTERFACE:
         rc = interface(c, w, size, at);
         break;
-    case ENHANCED:
-        rc = packet(c, w, size, size < 32 ? 0 : pp_file32(c, w + 8), at, b);
+    case PCAPNG_ENHANCED:
+        rc = packet(c, w, size, size < EPB_LEAST ? 0 : pp_file32(c, w + 8), at, b);
         break;
-    case PACKET:
-        rc = packet(c, w, size, size < 32 ? 0 : pp_file16(c, w + 8), at, b);
+    case PCAPNG_PACKET:
+        rc = packet(c, w, size, size < EPB_LEAST ? 0 : pp_file16(c, w + 8), at, b);
         break;
-    case SIMPLE:
+    case PCAPNG_SIMPLE:
         rc = simple(c, w, size, at, b);
         break;
-    case STATISTICS:
+    case PCAPNG_STATISTICS:
         rc = statistics(c, w, size, at);
         break;
     default:
@@ -279,21 +268,22 @@ int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int
 void pp_pcapng_set_ready(uint8_t *data, const uint8_t *window, const uint8_t *end)
 {
     pp_capture c = { .swapped = 0 };
-    if (data - window < 28 || end - data < 4)
+    if (data - window < EPB_HEAD || end - data < 4)
         return;
     uint8_t *w =
-        data - 28; /* a simple packet block has 12 octets there, and the block before it, with its own end, the rest */
-    if (pp_file32(&c, w) != ENHANCED && pp_file32(&c, w) != PACKET)
+        data -
+        EPB_HEAD; /* a simple packet block has 12 octets there, and the block before it, with its own end, the rest */
+    if (pp_file32(&c, w) != PCAPNG_ENHANCED && pp_file32(&c, w) != PCAPNG_PACKET)
         c.swapped = 1;
-    if (pp_file32(&c, w) != ENHANCED && pp_file32(&c, w) != PACKET)
+    if (pp_file32(&c, w) != PCAPNG_ENHANCED && pp_file32(&c, w) != PCAPNG_PACKET)
         return;
     uint32_t caplen = pp_file32(&c, w + 20), size = pp_file32(&c, w + 4);
-    if (size < 32 || size > (size_t)(end - w) || caplen > size - 32)
+    if (size < EPB_LEAST || size > (size_t)(end - w) || caplen > size - EPB_LEAST)
         return;
-    options o = { .at = w + 28 + ((caplen + 3) & ~3u), .end = w + size - 4 };
+    options o = { .at = w + EPB_HEAD + ((caplen + 3) & ~3u), .end = w + size - 4 };
     while (next_option(&c, &o) > 0)
-        if (o.code == OPT_FLAGS && o.length == 4) {
-            uint32_t flags = pp_file32(&c, o.value) & ~(uint32_t)FLAG_NOT_READY;
+        if (o.code == EPB_FLAGS && o.length == 4) {
+            uint32_t flags = pp_file32(&c, o.value) & ~(uint32_t)EPB_NOT_READY;
             if (c.swapped)
                 flags = __builtin_bswap32(flags);
             memcpy(w + (o.value - w), &flags, sizeof flags);

@@ -4,30 +4,33 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "sum/bytes.h"
 #include "offload/coalesce.h"
 #include "offload/partial_csum.h"
-#include "offload/split.h"
+#include <pktmend/split.h>
+#include "offload/encap.h"
+#include "parse/headers.h"
+#include "run/clock.h"
+#include "sum/bytes.h"
 
 #define MESSAGES 512u
-#define TAG 4u
-#define HEAD (PP_VNET_LEN + TAG + PP_SPLIT_HEAD)
-#define PATIENCE_MS 1000 /* of a batch, for a socket whose send buffer stays full */
-#define SCTP_FIELD 8u    /* offset of the CRC32c in an SCTP packet */
+#define HEAD (PP_VNET_LEN + VLAN_LEN + PP_SPLIT_HEAD)
+#define PATIENCE_NS 1000000000u /* of a batch, for a socket whose send buffer stays full */
 
 struct pp_emit {
     int fd;
     int finish;
-    uint32_t mtu, join;               /* for this batch */
-    uint32_t wanted_mtu, wanted_join; /* atomic: for the next */
-    uint32_t refused;                 /* PP_COALESCE_WANT_* that the egress has answered with EINVAL */
+    uint32_t mtu, join;                       /* for this batch */
+    _Atomic uint32_t wanted_mtu, wanted_join; /* for the next */
+    _Atomic uint32_t refused; /* PP_COALESCE_WANT_* that the egress has answered with EINVAL; the worker's */
     uint32_t capacity;
     uint32_t used; /* messages waiting */
-    int patience;  /* milliseconds left for this batch */
+    uint64_t
+        give_up_ns; /* when this batch waits no longer for room in the send buffer; 0: it has not had to wait yet */
     struct mmsghdr messages[MESSAGES];
     struct iovec vectors[MESSAGES][2];
     uint32_t last[MESSAGES];           /* packet joined last */
@@ -38,10 +41,10 @@ struct pp_emit {
     const pp_batch *batch;
     struct iovec *gather; /* capacity + MESSAGES: of joined packets */
     uint32_t *next;       /* per packet: the next one joined to the same, or NONE */
-    uint16_t *fate;       /* per packet: errno, 0 sent */
+    int16_t *tx_status;   /* per packet: TX_SENT, an errno, or TX_ACCOUNTED */
 };
 
-enum { FATE_UNSENT = 0xffff }; /* accounted for already */
+enum { TX_SENT = 0, TX_ACCOUNTED = -1 }; /* in the ledger already: dropped, truncated, not splittable */
 #define NONE UINT32_MAX
 
 pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce)
@@ -51,8 +54,8 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int co
         return NULL;
     e->gather = calloc(capacity + MESSAGES, sizeof *e->gather);
     e->next = calloc(capacity, sizeof *e->next);
-    e->fate = calloc(capacity, sizeof *e->fate);
-    if (!e->gather || !e->next || !e->fate) {
+    e->tx_status = calloc(capacity, sizeof *e->tx_status);
+    if (!e->gather || !e->next || !e->tx_status) {
         pp_emit_free(e);
         return NULL;
     }
@@ -70,35 +73,35 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int co
 static void put_tag(uint8_t *at, const pp_batch *b, uint32_t i)
 {
     pp_put16(at, b->vlan_tpid[i]);
-    pp_put16(at + 2, b->vlan_tci[i]);
+    pp_put16(at + VLAN_TYPE, b->vlan_tci[i]);
 }
 
 /* Where a frame lies, its virtio-net header before it and its stripped tag put back: number of vectors.
- * head: PP_VNET_LEN + 12 + TAG octets of room. */
+ * head: PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN bytes of room. */
 static unsigned frame_vectors(const pp_batch *b, uint32_t i, uint8_t *head, struct iovec v[2])
 {
     uint8_t *data = b->data[i];
     uint32_t length = b->caplen[i];
-    pp_vnet vnet = pp_note_of(b, i);
-    vnet.flags &= PP_NOTE_NEEDS_CSUM; /* "valid" is the kernel's to say */
-    if ((b->flags[i] & PP_PKT_VLAN) && length >= 12) {
+    pp_vnet vnet = pp_partial_csum_of(b, i);
+    vnet.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM; /* "valid" is the kernel's to say */
+    if ((b->flags[i] & PP_PKT_VLAN) && length >= ETH_ADDRESSES) {
         if (vnet.flags)
-            vnet.csum_start = (uint16_t)(vnet.csum_start + TAG);
+            vnet.csum_start = (uint16_t)(vnet.csum_start + VLAN_LEN);
         if (vnet.hdr_len)
-            vnet.hdr_len = (uint16_t)(vnet.hdr_len + TAG);
-        memcpy(head, &vnet, PP_VNET_LEN);
-        memcpy(head + PP_VNET_LEN, data, 12);
-        put_tag(head + PP_VNET_LEN + 12, b, i);
-        v[0] = (struct iovec){ head, PP_VNET_LEN + 12 + TAG };
-        v[1] = (struct iovec){ data + 12, length - 12 };
+            vnet.hdr_len = (uint16_t)(vnet.hdr_len + VLAN_LEN);
+        pp_vnet_put(head + PP_VNET_LEN, &vnet);
+        memcpy(head + PP_VNET_LEN, data, ETH_ADDRESSES);
+        put_tag(head + PP_VNET_LEN + ETH_ADDRESSES, b, i);
+        v[0] = (struct iovec){ head, PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN };
+        v[1] = (struct iovec){ data + ETH_ADDRESSES, length - ETH_ADDRESSES };
         return 2;
     }
     if (b->flags[i] & PP_PKT_VNET) {
-        memcpy(data - PP_VNET_LEN, &vnet, PP_VNET_LEN);
+        pp_vnet_put(data, &vnet);
         v[0] = (struct iovec){ data - PP_VNET_LEN, PP_VNET_LEN + length };
         return 1;
     }
-    memcpy(head, &vnet, PP_VNET_LEN);
+    pp_vnet_put(head + PP_VNET_LEN, &vnet);
     v[0] = (struct iovec){ head, PP_VNET_LEN };
     v[1] = (struct iovec){ data, length };
     return 2;
@@ -108,25 +111,26 @@ void pp_emit_free(pp_emit *e)
 {
     free(e->gather);
     free(e->next);
-    free(e->fate);
+    free(e->tx_status);
     free(e);
 }
 
 uint32_t pp_emit_coalesces(const pp_emit *e)
 {
-    return __atomic_load_n(&e->wanted_join, __ATOMIC_RELAXED) & ~__atomic_load_n(&e->refused, __ATOMIC_RELAXED);
+    return atomic_load_explicit(&e->wanted_join, memory_order_relaxed) &
+           ~atomic_load_explicit(&e->refused, memory_order_relaxed);
 }
 
-void pp_emit_set_mtu(pp_emit *e, uint32_t mtu) { __atomic_store_n(&e->wanted_mtu, mtu, __ATOMIC_RELAXED); }
+void pp_emit_set_mtu(pp_emit *e, uint32_t mtu) { atomic_store_explicit(&e->wanted_mtu, mtu, memory_order_relaxed); }
 
 void pp_emit_set_coalesce(pp_emit *e, uint32_t coalesce)
 {
-    __atomic_store_n(&e->wanted_join, e->finish ? 0 : coalesce, __ATOMIC_RELAXED);
+    atomic_store_explicit(&e->wanted_join, e->finish ? 0 : coalesce, memory_order_relaxed);
 }
 
 static void adapt(pp_emit *e)
 {
-    e->mtu = e->coalesce.mtu = __atomic_load_n(&e->wanted_mtu, __ATOMIC_RELAXED);
+    e->mtu = e->coalesce.mtu = atomic_load_explicit(&e->wanted_mtu, memory_order_relaxed);
     e->join = pp_emit_coalesces(e);
     e->coalesce.tcp = (e->join & PP_COALESCE_WANT_TCP) != 0;
     e->coalesce.udp = (e->join & PP_COALESCE_WANT_UDP) != 0;
@@ -156,27 +160,36 @@ static void gather(pp_emit *e)
 static void seal(pp_emit *e, uint32_t m, int error)
 {
     if (!e->flow[m]) {
-        e->fate[e->owner[m]] = (uint16_t)error;
+        e->tx_status[e->owner[m]] = (int16_t)error;
         return;
     }
     for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i])
-        e->fate[i] = (uint16_t)error;
+        e->tx_status[i] = (int16_t)error;
 }
 
 /* The egress refuses this kind of super-frame: send what was joined one by one, and join no more of the kind. */
 static void send_apart(pp_emit *e, uint32_t m, pp_ledger *ledger)
 {
     uint32_t kind = e->flow[m]->is_udp ? PP_COALESCE_WANT_UDP : PP_COALESCE_WANT_TCP;
-    __atomic_store_n(&e->refused, e->refused | kind, __ATOMIC_RELAXED);
+    atomic_fetch_or_explicit(&e->refused, kind, memory_order_relaxed);
     for (uint32_t i = e->owner[m]; i != NONE; i = e->next[i]) {
-        uint8_t head[PP_VNET_LEN + 12 + TAG];
+        uint8_t head[PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN];
         struct iovec v[2];
         struct msghdr one = { .msg_iov = v, .msg_iovlen = frame_vectors(e->batch, i, head, v) };
         if (sendmsg(e->fd, &one, MSG_DONTWAIT) < 0)
-            e->fate[i] = (uint16_t)errno;
+            e->tx_status[i] = (int16_t)errno;
         else
             ledger->sent_frames++;
     }
+}
+
+/* The send buffer is full: is there patience left for this batch? */
+static int may_wait(pp_emit *e)
+{
+    uint64_t now = pp_now_ns();
+    if (!e->give_up_ns)
+        e->give_up_ns = now + PATIENCE_NS;
+    return now < e->give_up_ns;
 }
 
 static void flush(pp_emit *e, pp_ledger *ledger)
@@ -192,13 +205,12 @@ static void flush(pp_emit *e, pp_ledger *ledger)
         }
         if (errno == EINTR)
             continue;
-        if (errno == EAGAIN && e->patience > 0) {
+        int error = errno;
+        if (error == EAGAIN && may_wait(e)) {
             struct pollfd p = { .fd = e->fd, .events = POLLOUT };
-            e->patience -= 5;
             poll(&p, 1, 5);
             continue;
         }
-        int error = errno;
         if (error == EINVAL && e->flow[done] && e->flow[done]->count > 1)
             send_apart(e, done, ledger);
         else
@@ -261,7 +273,7 @@ static int add_segments(pp_emit *e, pp_batch *b, uint32_t i, const pp_vnet *v, p
 {
     pp_split s;
     pp_segment segment;
-    uint32_t room = (b->flags[i] & PP_PKT_VLAN) ? TAG : 0;
+    uint32_t room = (b->flags[i] & PP_PKT_VLAN) ? VLAN_LEN : 0;
     int rc = b->version[i] ? pp_split_begin(&s, b->data[i], b->caplen[i], v, b->l3[i], e->mtu) : -EINVAL;
     if (rc < 0)
         return rc;
@@ -273,8 +285,8 @@ static int add_segments(pp_emit *e, pp_batch *b, uint32_t i, const pp_vnet *v, p
         }
         memset(head, 0, PP_VNET_LEN);
         if (room) {
-            memmove(frame - TAG, frame, 12);
-            put_tag(frame + 12 - TAG, b, i);
+            memmove(frame - VLAN_LEN, frame, ETH_ADDRESSES);
+            put_tag(frame + ETH_ADDRESSES - VLAN_LEN, b, i);
         }
         vectors(e, head, PP_VNET_LEN + room + segment.head_length, segment.payload, segment.payload_length);
     }
@@ -286,7 +298,8 @@ static int is_crc32c(const pp_check *k) { return k && (k->flags & PP_CHECK_CRC32
 static int is_jumbogram(const pp_batch *b, uint32_t i)
 {
     const uint8_t *ip = b->data[i] + b->l3[i];
-    return b->version[i] == 6 && (uint32_t)b->l3[i] + 40 <= b->caplen[i] && pp_get16(ip + 4) == 0 && ip[6] == 0;
+    return b->version[i] == 6 && (uint32_t)b->l3[i] + IP6_LEN <= b->caplen[i] && pp_get16(ip + IP6_PAYLOAD) == 0 &&
+           ip[IP6_NEXT] == IPPROTO_HOPOPTS;
 }
 
 /* What the packet socket on the way out would refuse or spoil, whatever the next hop can do: a super-frame within a tunnel
@@ -296,12 +309,12 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
  * it the packet has no length. */
 static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
-    if (!(v->flags & PP_NOTE_NEEDS_CSUM))
+    if (!pp_needs_csum(v))
         return 0;
     if (v->gso_type)
         return (b->l4[i] != 0 && v->csum_start != b->l4[i]) || is_jumbogram(b, i) ||
                (b->version[i] && !pp_is_plain(b->data[i], b->l3[i]));
-    return v->csum_offset == SCTP_FIELD && is_crc32c(pp_note_check(b, i));
+    return v->csum_offset == SCTP_SUM && is_crc32c(pp_partial_csum_check(b, i));
 }
 
 static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
@@ -314,13 +327,13 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
         }
         return rc;
     }
-    if (v.flags & PP_NOTE_NEEDS_CSUM) {
-        const pp_check *k = pp_note_check(b, i);
+    if (pp_needs_csum(&v)) {
+        const pp_check *k = pp_partial_csum_check(b, i);
         uint32_t end = k ? k->start + k->length : b->caplen[i]; /* a padded frame goes on behind the datagram */
         int rc = is_crc32c(k) ? pp_complete_crc32c(b->data[i], k) : pp_complete(b->data[i], end, &v);
         if (rc < 0)
             return rc;
-        pp_note_clear(b, i);
+        pp_partial_csum_clear(b, i);
         if (b->tally)
             b->tally->finished++;
     }
@@ -328,24 +341,24 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
     return 0;
 }
 
-int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_emit *e = context;
     if (b->count > e->capacity)
         return -EOVERFLOW;
-    e->patience = PATIENCE_MS;
+    e->give_up_ns = 0;
     e->batch = b;
     adapt(e);
     for (uint32_t i = 0; i < b->count; i++) {
         if (pp_account_unsent(b, i, ledger)) {
-            e->fate[i] = FATE_UNSENT;
+            e->tx_status[i] = TX_ACCOUNTED;
             continue;
         }
-        pp_vnet v = pp_note_of(b, i);
-        e->fate[i] = 0;
-        int misleads = pp_note_misleads(b, i, &v);
+        pp_vnet v = pp_partial_csum_of(b, i);
+        e->tx_status[i] = TX_SENT;
+        int misleads = pp_partial_csum_misleads(b, i, &v);
         if (misleads && !v.gso_type) {
-            pp_note_clear(b, i);
+            pp_partial_csum_clear(b, i);
             v.flags = 0;
         }
         if (!e->finish && !must_finish(b, i, &v) && !(misleads && v.gso_type)) {
@@ -358,15 +371,16 @@ int pp_emit_take(void *context, pp_batch *b, pp_ledger *ledger)
         pp_coalesce_close(&e->coalesce, b, i); /* what follows must not be joined to what went before */
         if (add_finished(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
-            e->fate[i] = FATE_UNSENT;
+            e->tx_status[i] = TX_ACCOUNTED;
         }
     }
     flush(e, ledger);
     for (uint32_t i = 0; i < b->count; i++) {
-        if (e->fate[i] == 0)
+        int status = e->tx_status[i];
+        if (status == TX_SENT)
             ledger->sent++;
-        else if (e->fate[i] != FATE_UNSENT)
-            ledger->tx_error[e->fate[i] < PP_ERRNOS ? e->fate[i] : EIO]++;
+        else if (status != TX_ACCOUNTED)
+            ledger->tx_error[status < (int)PP_ERRNOS ? status : EIO]++;
     }
     return 0;
 }

@@ -14,6 +14,8 @@
 #include "run/loop.h"
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 typedef struct pp_emit pp_emit;
 
 /* fd: a packet socket bound to the egress with PACKET_VNET_HDR, not owned.  capacity: of the batches to come.
@@ -28,6 +30,7 @@ void pp_emit_free(pp_emit *emit);
 void pp_emit_set_mtu(pp_emit *emit, uint32_t mtu);
 void pp_emit_set_coalesce(pp_emit *emit, uint32_t coalesce);
 /* A pp_sink's take; context is the pp_emit. */
-int pp_emit_take(void *context, pp_batch *batch, pp_ledger *ledger);
+int pp_emit_take(pp_batch *batch, pp_ledger *ledger, void *context);
 
+#pragma GCC visibility pop
 #endif

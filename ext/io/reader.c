@@ -73,7 +73,7 @@ int pp_reader_begin(pp_reader *r)
     return -EBADF;
 }
 
-int pp_reader_next(void *context, pp_batch *b)
+int pp_reader_next(pp_batch *b, void *context)
 {
     pp_reader *r = context;
     if (!r->data)
@@ -119,7 +119,7 @@ int pp_copy_finish(pp_copy *copy)
     return rc;
 }
 
-int pp_copy_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_copy_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_copy *copy = context;
     if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)

@@ -12,6 +12,8 @@
 #include "io/capture.h"
 #include "run/loop.h"
 
+#pragma GCC visibility push(default)
+
 typedef struct pp_reader {
     pp_capture capture;
     uint8_t *data; /* the piece, owned by this */
@@ -32,7 +34,7 @@ void pp_reader_free(pp_reader *reader);
 int pp_reader_begin(pp_reader *reader);
 
 /* A source's next and release (see loop.h): -ENODATA at the end. */
-int pp_reader_next(void *reader, pp_batch *batch);
+int pp_reader_next(pp_batch *batch, void *reader);
 void pp_reader_release(void *reader);
 
 /* A sink: write what the reader has gone through to fd, packets as the stages left them, everything else octet for octet.  A
@@ -42,11 +44,12 @@ typedef struct pp_copy {
     int fd;
 } pp_copy;
 
-int pp_copy_take(void *copy, pp_batch *batch, pp_ledger *ledger);
+int pp_copy_take(pp_batch *batch, pp_ledger *ledger, void *copy);
 /* Write what follows the last packet.  0 or -errno. */
 int pp_copy_finish(pp_copy *copy);
 
 /* Write all of it, however often it takes.  0 or -errno. */
 int pp_write_all(int fd, const void *data, size_t length);
 
+#pragma GCC visibility pop
 #endif

@@ -10,7 +10,9 @@
 #include <sys/types.h>
 
 #include "io/batch.h"
-#include "parse/parse.h"
+#include "offload/partial_csum.h"
+#include "parse/headers.h"
+#include <pktmend/parse.h>
 
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 256u
@@ -49,12 +51,8 @@ static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, con
         flags |= PP_PKT_OUTGOING;
     if (has_vnet) {
         flags |= PP_PKT_VNET;
-        pp_vnet v;
-        memcpy(&v, frame - PP_VNET_LEN, sizeof v);
-        if (v.gso_type)
-            flags |= PP_PKT_SUPER_FRAME;
-        if (v.flags & 1) /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-            flags |= PP_PKT_NOT_READY;
+        pp_vnet v = pp_vnet_get(frame);
+        flags |= pp_vnet_flags(&v);
     }
     return flags;
 }
@@ -76,20 +74,18 @@ uint16_t pp_ring_link(uint16_t hatype)
     }
 }
 
-static void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns,
-                uint16_t flags, uint16_t link, uint16_t tpid, uint16_t tci)
+static inline void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns,
+                       uint16_t flags, uint16_t link, uint16_t tpid, uint16_t tci)
 {
-    uint32_t i = b->count++;
-    b->data[i] = frame;
-    b->caplen[i] = caplen;
-    b->wirelen[i] = wirelen;
-    b->time_ns[i] = time_ns;
-    b->number[i] = ++r->number;
-    b->flags[i] = flags;
-    b->link[i] = link;
-    b->vlan_tpid[i] = tpid;
-    b->vlan_tci[i] = tci;
-    b->interface[i] = 0;
+    pp_batch_append(b, &(pp_arrival){ .data = frame,
+                                      .caplen = caplen,
+                                      .wirelen = wirelen,
+                                      .time_ns = time_ns,
+                                      .number = ++r->number,
+                                      .flags = flags,
+                                      .link = link,
+                                      .vlan_tpid = tpid,
+                                      .vlan_tci = tci });
 }
 
 /* Ask for memory ahead of the packet that is looked at.  All of it was just written by another processor, whose cache it has
@@ -114,7 +110,7 @@ static inline int add_v3(pp_ring *r, pp_batch *b, uint8_t *block, const struct t
     uint8_t *frame = block + r->packet_at + mac;
     add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
         flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
-        (status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : 0x8100, (uint16_t)h->hv1.tp_vlan_tci);
+        (status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : ETH_P_8021Q, (uint16_t)h->hv1.tp_vlan_tci);
     return 0;
 }
 
@@ -228,7 +224,7 @@ static int next_v2(pp_ring *r, pp_batch *b)
         r->holding++;
         add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
             flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
-            (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : 0x8100, h->tp_vlan_tci);
+            (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : ETH_P_8021Q, h->tp_vlan_tci);
     }
     return (int)b->count;
 }

@@ -13,6 +13,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_RING_ARENA (1u << 20) /* octets for frames that did not fit their V2 slot, per batch */
 
 typedef struct pp_ring {
@@ -48,4 +50,5 @@ uint32_t pp_ring_capacity(const pp_ring *ring);
 /* LINKTYPE_* of the frames of an interface of this kind (ARPHRD_*). */
 uint16_t pp_ring_link(uint16_t hatype);
 
+#pragma GCC visibility pop
 #endif

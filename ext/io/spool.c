@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/epb.h"
+#include "sum/bytes.h"
 
 #define PIECE (4u << 20) /* octets a drain writes at most: between two the owner looks at clock and signals */
 #define LOOK_MS 100      /* how long a writer that waits for a reader may go on when it is told not to */
@@ -17,7 +18,7 @@
 int pp_spool_init(pp_spool *s, uint64_t size)
 {
     memset(s, 0, sizeof *s);
-    if (size < 4096 || (size & (size - 1)))
+    if (size < 4096 || !pp_is_power_of_two(size))
         return -EINVAL;
     s->size = size;
     s->ring = malloc(size); /* touched only as far as it is used */
@@ -29,6 +30,9 @@ void pp_spool_free(pp_spool *s)
     free(s->ring);
     s->ring = NULL;
 }
+
+/* A position or counter as its only writer knows it. */
+static inline uint64_t mine(const _Atomic uint64_t *n) { return atomic_load_explicit(n, memory_order_relaxed); }
 
 static void copy_in(pp_spool *s, uint64_t at, const struct iovec *part)
 {
@@ -42,9 +46,9 @@ static void copy_in(pp_spool *s, uint64_t at, const struct iovec *part)
 int pp_stage_spool(pp_batch *b, void *context)
 {
     pp_spool *s = context;
-    uint64_t head = s->head, put = s->put, full = s->full, stopped = s->stopped;
-    uint64_t end = __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE) + s->size;
-    int is_stopped = __atomic_load_n(&s->is_stopped, __ATOMIC_ACQUIRE);
+    uint64_t head = mine(&s->head), put = mine(&s->put), full = mine(&s->full), stopped = mine(&s->stopped);
+    uint64_t end = atomic_load_explicit(&s->tail, memory_order_acquire) + s->size;
+    int is_stopped = atomic_load_explicit(&s->is_stopped, memory_order_acquire);
     for (uint32_t i = 0; i < b->count; i++) {
         if (s->only_bad && b->status[i] != PP_STATUS_BAD)
             continue;
@@ -55,7 +59,7 @@ int pp_stage_spool(pp_batch *b, void *context)
         pp_epb e;
         pp_epb_make(&e, b, i, s->interface, s->snaplen);
         if (e.length > end - head) {
-            end = __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE) + s->size;
+            end = atomic_load_explicit(&s->tail, memory_order_acquire) + s->size;
             if (e.length > end - head) {
                 full++;
                 continue;
@@ -67,10 +71,10 @@ int pp_stage_spool(pp_batch *b, void *context)
         }
         put++;
     }
-    __atomic_store_n(&s->head, head, __ATOMIC_RELEASE);
-    __atomic_store_n(&s->put, put, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->full, full, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->stopped, stopped, __ATOMIC_RELAXED);
+    atomic_store_explicit(&s->head, head, memory_order_release);
+    atomic_store_explicit(&s->put, put, memory_order_relaxed);
+    atomic_store_explicit(&s->full, full, memory_order_relaxed);
+    atomic_store_explicit(&s->stopped, stopped, memory_order_relaxed);
     return 0;
 }
 
@@ -78,9 +82,10 @@ int pp_stage_spool(pp_batch *b, void *context)
 static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int within)
 {
     pp_spooled found = { 0, 0 };
-    while (s->tail + found.octets < head && found.octets < limit) {
+    uint64_t tail = mine(&s->tail);
+    while (tail + found.octets < head && found.octets < limit) {
         uint32_t length; /* blocks and ring are multiples of 4: this never lies across the end */
-        memcpy(&length, s->ring + ((s->tail + found.octets + 4) & (s->size - 1)), sizeof length);
+        memcpy(&length, s->ring + ((tail + found.octets + 4) & (s->size - 1)), sizeof length);
         if (within && found.octets + length > limit)
             break;
         found.octets += length;
@@ -94,7 +99,7 @@ static int wait_for_reader(const pp_spool *s, int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
     while (poll(&p, 1, LOOK_MS) <= 0)
-        if (__atomic_load_n(&s->has_given_up, __ATOMIC_ACQUIRE))
+        if (atomic_load_explicit(&s->has_given_up, memory_order_acquire))
             return -ETIMEDOUT;
     return 0;
 }
@@ -121,13 +126,13 @@ static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t lengt
 
 int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
 {
-    pp_spooled wanted = walk(s, __atomic_load_n(&s->head, __ATOMIC_ACQUIRE), limit < PIECE ? limit : PIECE, 0);
+    pp_spooled wanted = walk(s, atomic_load_explicit(&s->head, memory_order_acquire), limit < PIECE ? limit : PIECE, 0);
     struct stat status;
     int is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    uint64_t written = 0;
+    uint64_t written = 0, tail = mine(&s->tail);
     int rc = 0;
     while (written < wanted.octets && rc == 0) {
-        ssize_t n = write_from(s, fd, s->tail + written, wanted.octets - written, is_file);
+        ssize_t n = write_from(s, fd, tail + written, wanted.octets - written, is_file);
         if (n < 0)
             rc = (int)n;
         else if (n == 0)
@@ -135,21 +140,31 @@ int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
         else
             written += (uint64_t)n;
     }
-    *done = rc == 0 ? wanted : walk(s, s->tail + wanted.octets, written, 1);
-    __atomic_store_n(&s->tail, s->tail + done->octets, __ATOMIC_RELEASE);
+    *done = rc == 0 ? wanted : walk(s, tail + wanted.octets, written, 1);
+    atomic_store_explicit(&s->tail, tail + done->octets, memory_order_release);
     return rc;
 }
 
-uint64_t pp_spool_pending(const pp_spool *s) { return __atomic_load_n(&s->head, __ATOMIC_ACQUIRE) - s->tail; }
+uint64_t pp_spool_pending(const pp_spool *s)
+{
+    return atomic_load_explicit(&s->head, memory_order_acquire) - atomic_load_explicit(&s->tail, memory_order_relaxed);
+}
+
+void pp_spool_counts(const pp_spool *s, uint64_t *put, uint64_t *full, uint64_t *stopped)
+{
+    *put = atomic_load_explicit(&s->put, memory_order_relaxed);
+    *full = atomic_load_explicit(&s->full, memory_order_relaxed);
+    *stopped = atomic_load_explicit(&s->stopped, memory_order_relaxed);
+}
 
 uint64_t pp_spool_discard(pp_spool *s)
 {
-    uint64_t head = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE);
+    uint64_t head = atomic_load_explicit(&s->head, memory_order_acquire);
     pp_spooled all = walk(s, head, UINT64_MAX, 0);
-    __atomic_store_n(&s->tail, head, __ATOMIC_RELEASE);
+    atomic_store_explicit(&s->tail, head, memory_order_release);
     return all.packets;
 }
 
-void pp_spool_give_up(pp_spool *s) { __atomic_store_n(&s->has_given_up, 1, __ATOMIC_RELEASE); }
+void pp_spool_give_up(pp_spool *s) { atomic_store_explicit(&s->has_given_up, 1, memory_order_release); }
 
-void pp_spool_stop(pp_spool *s, int stopped) { __atomic_store_n(&s->is_stopped, stopped, __ATOMIC_RELEASE); }
+void pp_spool_stop(pp_spool *s, int stopped) { atomic_store_explicit(&s->is_stopped, stopped, memory_order_release); }

@@ -10,7 +10,11 @@
 #ifndef PP_SPOOL_H
 #define PP_SPOOL_H
 
+#include <stdatomic.h>
+
 #include <pktmend/stage.h>
+
+#pragma GCC visibility push(default)
 
 typedef struct pp_spool {
     uint8_t *ring;
@@ -18,11 +22,12 @@ typedef struct pp_spool {
     uint32_t interface; /* number in the file */
     uint32_t snaplen;   /* 0: whole frames */
     int only_bad;
-    int is_stopped;              /* the consumer's word: take nothing more; atomic */
-    int has_given_up;            /* its owner's: wait for no reader any more; atomic */
-    uint64_t head;               /* octets ever put in; the producer's; atomic */
-    uint64_t tail;               /* octets ever taken out; the consumer's; atomic */
-    uint64_t put, full, stopped; /* packets; the producer's; atomic */
+    /* private */
+    _Atomic int is_stopped;              /* the consumer's word: take nothing more */
+    _Atomic int has_given_up;            /* its owner's: wait for no reader any more */
+    _Atomic uint64_t head;               /* bytes ever put in; the producer's */
+    _Atomic uint64_t tail;               /* bytes ever taken out; the consumer's */
+    _Atomic uint64_t put, full, stopped; /* packets; the producer's */
 } pp_spool;
 
 typedef struct pp_spooled {
@@ -40,8 +45,11 @@ int pp_spool_drain(pp_spool *spool, int fd, uint64_t limit, pp_spooled *done);
 uint64_t pp_spool_pending(const pp_spool *spool);
 /* Throw away what is in; returns the packets. */
 uint64_t pp_spool_discard(pp_spool *spool);
+/* Packets put in, refused because it was full, refused because it was stopped.  From any thread. */
+void pp_spool_counts(const pp_spool *spool, uint64_t *put, uint64_t *full, uint64_t *stopped);
 void pp_spool_stop(pp_spool *spool, int stopped);
 /* From any thread, for good: what the reader does not take at once is not waited for. */
 void pp_spool_give_up(pp_spool *spool);
 
+#pragma GCC visibility pop
 #endif

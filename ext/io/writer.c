@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "io/epb.h"
+#include "io/pcapng.h"
 #include "io/reader.h"
+#include "sum/bytes.h"
 
 #define ROOM (1u << 20)
 
@@ -48,17 +50,13 @@ static int put(pp_writer *w, const void *data, size_t length)
     return 0;
 }
 
-static void set32(uint8_t *at, uint32_t v)
-{
-    memcpy(at, &v, sizeof v);
-} /* files are written in this machine's byte order */
-static void set16(uint8_t *at, uint16_t v) { memcpy(at, &v, sizeof v); }
+/* Files are written in this machine's byte order. */
 
 /* Append an option, padded; returns where the next goes. */
 static uint8_t *option(uint8_t *at, uint16_t code, const void *value, uint16_t length)
 {
-    set16(at, code);
-    set16(at + 2, length);
+    pp_store16(at, code);
+    pp_store16(at + 2, length);
     memset(at + 4, 0, (length + 3u) & ~3u);
     if (length)
         memcpy(at + 4, value, length);
@@ -69,32 +67,32 @@ static uint8_t *option(uint8_t *at, uint16_t code, const void *value, uint16_t l
 static int block(pp_writer *w, uint8_t *start, uint8_t *end, uint32_t type)
 {
     uint32_t length = (uint32_t)(end - start) + 4;
-    set32(start, type);
-    set32(start + 4, length);
-    set32(end, length);
+    pp_store32(start, type);
+    pp_store32(start + 4, length);
+    pp_store32(end, length);
     return put(w, start, length);
 }
 
 static int pcap_header(pp_writer *w, uint16_t link)
 {
     uint8_t h[24] = { 0 };
-    set32(h, 0xa1b23c4d); /* nanoseconds */
-    set16(h + 4, 2);
-    set16(h + 6, 4);
-    set32(h + 16, 262144);
-    set32(h + 20, link);
+    pp_store32(h, PCAP_NANOSECOND); /* nanoseconds */
+    pp_store16(h + 4, 2);
+    pp_store16(h + 6, 4);
+    pp_store32(h + 16, 262144);
+    pp_store32(h + 20, link);
     return put(w, h, sizeof h);
 }
 
 static int section(pp_writer *w)
 {
     uint8_t b[64];
-    set32(b + 8, 0x1a2b3c4d);
-    set16(b + 12, 1);
-    set16(b + 14, 0);
+    pp_store32(b + 8, PCAPNG_BYTE_ORDER);
+    pp_store16(b + 12, 1);
+    pp_store16(b + 14, 0);
     memset(b + 16, 0xff, 8); /* length of the section: not known */
-    uint8_t *end = option(b + 24, 4, "pktmend", 7);
-    return block(w, b, option(end, 0, NULL, 0), 0x0a0d0d0a);
+    uint8_t *end = option(b + 24, SHB_USERAPPL, "pktmend", 7);
+    return block(w, b, option(end, OPT_END, NULL, 0), PCAPNG_SECTION);
 }
 
 int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char *name)
@@ -111,13 +109,13 @@ int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char
         uint8_t b[128], nano = 9, *end = b + 16;
         if (w->interfaces == 0 && (rc = section(w)) < 0)
             return rc;
-        set16(b + 8, link);
-        set16(b + 10, 0);
-        set32(b + 12, 0);
+        pp_store16(b + 8, link);
+        pp_store16(b + 10, 0);
+        pp_store32(b + 12, 0);
         if (name)
-            end = option(end, 2, name, (uint16_t)strnlen(name, 64));
-        end = option(end, 9, &nano, 1);
-        if ((rc = block(w, b, option(end, 0, NULL, 0), 1)) < 0)
+            end = option(end, IF_NAME, name, (uint16_t)strnlen(name, 64));
+        end = option(end, IF_TSRESOL, &nano, 1);
+        if ((rc = block(w, b, option(end, OPT_END, NULL, 0), PCAPNG_INTERFACE)) < 0)
             return rc;
     }
     w->number[w->interfaces] = number;
@@ -156,16 +154,16 @@ static int put_packet(pp_writer *w, const pp_batch *b, uint32_t i)
     uint8_t h[16], tag[4];
     struct iovec part[3];
     uint32_t wirelen, caplen = pp_frame_length(b, i, w->snaplen, &wirelen);
-    set32(h, (uint32_t)(b->time_ns[i] / 1000000000u));
-    set32(h + 4, (uint32_t)(b->time_ns[i] % 1000000000u));
-    set32(h + 8, caplen);
-    set32(h + 12, wirelen);
+    pp_store32(h, (uint32_t)(b->time_ns[i] / 1000000000u));
+    pp_store32(h + 4, (uint32_t)(b->time_ns[i] % 1000000000u));
+    pp_store32(h + 8, caplen);
+    pp_store32(h + 12, wirelen);
     if ((rc = put(w, h, sizeof h)) < 0)
         return rc;
     return put_parts(w, part, pp_frame_parts(b, i, caplen, tag, part));
 }
 
-int pp_writer_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_writer_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_writer *w = context;
     for (uint32_t i = 0; i < b->count; i++) {
@@ -193,12 +191,12 @@ int pp_writer_statistics(pp_writer *w, uint32_t number, uint64_t time_ns, uint64
         if (w->number[i] == number)
             interface = (int)i;
     if (w->format == PP_CAPTURE_PCAPNG && interface >= 0) {
-        set32(b + 8, (uint32_t)interface);
-        set32(b + 12, (uint32_t)(time_ns >> 32));
-        set32(b + 16, (uint32_t)time_ns);
-        uint8_t *end = option(b + 20, 4, &received, 8);
-        end = option(end, 5, &dropped, 8);
-        int rc = block(w, b, option(end, 0, NULL, 0), 5);
+        pp_store32(b + 8, (uint32_t)interface);
+        pp_store32(b + 12, (uint32_t)(time_ns >> 32));
+        pp_store32(b + 16, (uint32_t)time_ns);
+        uint8_t *end = option(b + 20, ISB_IFRECV, &received, 8);
+        end = option(end, ISB_IFDROP, &dropped, 8);
+        int rc = block(w, b, option(end, OPT_END, NULL, 0), PCAPNG_STATISTICS);
         if (rc < 0)
             return rc;
     }

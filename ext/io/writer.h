@@ -14,6 +14,8 @@
 #include "io/capture.h"
 #include "run/loop.h"
 
+#pragma GCC visibility push(default)
+
 #define PP_WRITER_INTERFACES 256u
 
 typedef struct pp_writer {
@@ -34,9 +36,10 @@ int pp_writer_init(pp_writer *writer, int fd, int format); /* 0 or -ENOMEM; fd s
 void pp_writer_free(pp_writer *writer);
 /* Describe an interface before its first packet (pcapng; name may be null).  Others are described when they turn up. */
 int pp_writer_interface(pp_writer *writer, uint32_t number, uint16_t link, const char *name);
-int pp_writer_take(void *writer, pp_batch *batch, pp_ledger *ledger);
+int pp_writer_take(pp_batch *batch, pp_ledger *ledger, void *writer);
 /* Note what the kernel saw and dropped (pcapng interface statistics), then write what is buffered. */
 int pp_writer_statistics(pp_writer *writer, uint32_t number, uint64_t time_ns, uint64_t received, uint64_t dropped);
 int pp_writer_flush(pp_writer *writer);
 
+#pragma GCC visibility pop
 #endif

@@ -7,15 +7,14 @@
 
 #include <stdlib.h>
 
-#include "sum/bytes.h"
+#include "parse/headers.h"
 #include "parse/layers.h"
+#include "sum/bytes.h"
 
 #define PROBES 8u
-#define SAMPLE 64u      /* octets of a payload that identify it, with the last 8 */
-#define NEAR (1u << 24) /* octets of sequence space within which two segments are of one stream */
-
-enum { ICMP = 1, TCP = 6, UDP = 17, ICMPV6 = 58 };
-enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+#define LEAST 8u                   /* bytes of transport that must be there */
+#define PAYLOAD_BYTES 64u          /* of a payload that identify it, with the last 8 */
+#define SEQUENCE_WINDOW (1u << 24) /* bytes of sequence space within which two segments are of one stream */
 
 /* The innermost IP packet. */
 typedef struct inner {
@@ -36,7 +35,7 @@ static uint32_t length_of(const pp_batch *b, uint32_t i, const inner *p)
     uint32_t frame = b->wirelen[i] - p->l4, header = p->l4 - p->l3, total;
     if (p->check)
         return p->check->length;
-    total = p->version == 4 ? pp_get16(ip + 2) : pp_get16(ip + 4) + 40u;
+    total = p->version == 4 ? pp_get16(ip + IP4_TOTAL) : pp_get16(ip + IP6_PAYLOAD) + (uint32_t)IP6_LEN;
     return total > header && total - header < frame ? total - header : frame;
 }
 
@@ -60,7 +59,7 @@ static int innermost(const pp_batch *b, uint32_t i, inner *p)
             p->depth = (uint8_t)(found - 1);
         }
     }
-    if (!p->version || !p->l4 || p->l4 <= p->l3 || p->l4 + 8 > b->caplen[i] || (b->flags[i] & PP_PKT_FRAGMENT))
+    if (!p->version || !p->l4 || p->l4 <= p->l3 || p->l4 + LEAST > b->caplen[i] || (b->flags[i] & PP_PKT_FRAGMENT))
         return 0;
     p->transport = b->data[i] + p->l4;
     p->captured = b->caplen[i] - p->l4;
@@ -68,22 +67,22 @@ static int innermost(const pp_batch *b, uint32_t i, inner *p)
         if (checks[j].start == p->l4 && checks[j].proto != PP_PROTO_IP)
             p->check = &checks[j];
     p->length = length_of(b, i, p);
-    return p->protocol != TCP || p->captured >= 20;
+    return p->protocol != IPPROTO_TCP || p->captured >= TCP_LEN;
 }
 
 /* --- the table ------------------------------------------------------------------------------------------------ */
 
 static void ports_of(const inner *p, uint16_t port[2])
 {
-    uint8_t type = p->transport[0];
+    uint8_t type = p->transport[ICMP_TYPE];
     port[0] = port[1] = 0;
-    if (p->protocol == ICMP || p->protocol == ICMPV6) {
-        if (type == 8 || (type == 0 && p->protocol == ICMP) || type == 128 || type == 129)
-            port[0] = port[1] = pp_get16(p->transport + 4);
-    } else if (p->protocol == TCP || p->protocol == UDP || p->protocol == 132 || p->protocol == 136 ||
-               p->protocol == 33) {
-        port[0] = pp_get16(p->transport);
-        port[1] = pp_get16(p->transport + 2);
+    if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
+        if (type == ICMP_ECHO || (type == ICMP_ECHOREPLY && p->protocol == IPPROTO_ICMP) ||
+            type == ICMP6_ECHO_REQUEST || type == ICMP6_ECHO_REPLY)
+            port[0] = port[1] = pp_get16(p->transport + ICMP_ID);
+    } else if (pp_has_ports(p->protocol)) {
+        port[0] = pp_get16(p->transport + PORT_SOURCE);
+        port[1] = pp_get16(p->transport + PORT_TARGET);
     }
 }
 
@@ -129,8 +128,8 @@ static pp_conversation *conversation_of(pp_conversations *t, const pp_batch *b, 
                                         unsigned *way)
 {
     pp_conversation key = { .version = p->version, .protocol = p->protocol };
-    const uint8_t *source = b->data[i] + p->l3 + (p->version == 4 ? 12 : 8);
-    uint32_t width = p->version == 4 ? 4 : 16;
+    const uint8_t *source = b->data[i] + p->l3 + (p->version == 4 ? IP4_SOURCE : IP6_SOURCE);
+    uint32_t width = p->version == 4 ? IP4_ADDRESS_LEN : IP6_ADDRESS_LEN;
     uint16_t port[2];
     ports_of(p, port);
     int order = memcmp(source, source + width, width);
@@ -178,7 +177,8 @@ static inline int32_t after(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
  * worthless as proof. */
 static void note_octets(pp_way *w, uint32_t from, uint32_t to, int unfinished, uint64_t now)
 {
-    int is_near = w->is_open && after(from, w->open_from) > -(int32_t)NEAR && after(from, w->open_from) < (int32_t)NEAR;
+    int is_near = w->is_open && after(from, w->open_from) > -(int32_t)SEQUENCE_WINDOW &&
+                  after(from, w->open_from) < (int32_t)SEQUENCE_WINDOW;
     if (!unfinished) {
         if (is_near && after(from, w->open_to) < 0 && after(to, w->open_from) > 0)
             w->is_open = 0;
@@ -198,7 +198,7 @@ static void note_octets(pp_way *w, uint32_t from, uint32_t to, int unfinished, u
 static void note_acknowledgment(pp_way *w, uint32_t acknowledged, uint64_t now)
 {
     int32_t covers = after(acknowledged, w->open_from);
-    if (!w->is_open || covers <= 0 || covers > (int32_t)NEAR)
+    if (!w->is_open || covers <= 0 || covers > (int32_t)SEQUENCE_WINDOW)
         return;
     w->accepted++;
     w->open_ns = now;
@@ -209,12 +209,13 @@ static void note_acknowledgment(pp_way *w, uint32_t acknowledged, uint64_t now)
 static void follow_tcp(pp_conversation *c, unsigned way, const inner *p, unsigned kind, uint64_t now)
 {
     const uint8_t *t = p->transport;
-    uint32_t header = (t[12] >> 4) * 4u, from = pp_get32(t + 4);
-    uint32_t octets = (p->length > header ? p->length - header : 0) + !!(t[13] & SYN) + !!(t[13] & FIN);
+    uint32_t header = (t[TCP_OFFSET] >> 4) * 4u, from = pp_get32(t + TCP_SEQUENCE);
+    uint32_t octets =
+        (p->length > header ? p->length - header : 0) + !!(t[TCP_FLAGS] & TCP_SYN) + !!(t[TCP_FLAGS] & TCP_FIN);
     if (octets && kind != PP_WAY_BAD)
         note_octets(&c->way[way], from, from + octets, is_unfinished(kind), now);
-    if ((t[13] & ACK) && kind != PP_WAY_BAD)
-        note_acknowledgment(&c->way[!way], pp_get32(t + 8), now);
+    if ((t[TCP_FLAGS] & TCP_ACK) && kind != PP_WAY_BAD)
+        note_acknowledgment(&c->way[!way], pp_get32(t + TCP_ACKNOWLEDGED), now);
 }
 
 /* Without numbers an answer is what there is: a packet the other way after an unfinished one. */
@@ -235,10 +236,10 @@ static void note_packet(pp_way *w, const pp_batch *b, uint32_t i, const inner *p
     if (!w->packets) {
         w->first = b->number[i];
         w->interface = b->interface[i];
-        if (b->link[i] == PP_LINK_ETHERNET && b->caplen[i] >= 12)
-            memcpy(w->mac, b->data[i], 12);
-        else if (b->link[i] == PP_LINK_SLL && b->caplen[i] >= 12)
-            memcpy(w->mac + 6, b->data[i] + 6, 6);
+        if (b->link[i] == PP_LINK_ETHERNET && b->caplen[i] >= ETH_ADDRESSES)
+            memcpy(w->mac, b->data[i], ETH_ADDRESSES);
+        else if (b->link[i] == PP_LINK_SLL && b->caplen[i] >= SLL_ADDRESS + ETH_ALEN)
+            memcpy(w->mac + ETH_ALEN, b->data[i] + SLL_ADDRESS, ETH_ALEN);
     }
     w->packets++;
     w->octets += b->wirelen[i];
@@ -250,7 +251,7 @@ static void note_packet(pp_way *w, const pp_batch *b, uint32_t i, const inner *p
     w->super_frames += !!(b->flags[i] & PP_PKT_SUPER_FRAME);
     if (b->wirelen[i] > w->largest)
         w->largest = b->wirelen[i];
-    w->short_frames += b->link[i] == PP_LINK_ETHERNET && b->wirelen[i] < 60;
+    w->short_frames += b->link[i] == PP_LINK_ETHERNET && b->wirelen[i] < ETH_ZLEN;
     for (unsigned j = 0; j < b->check_count[i]; j++)
         if (checks[j].flags & PP_CHECK_CLAIMED_VALID) {
             w->vouched++;
@@ -271,7 +272,7 @@ int pp_stage_converse(pp_batch *batch, void *context)
         pp_conversation *c = conversation_of(t, batch, i, &p, &way);
         c->last = ++t->clock;
         note_packet(&c->way[way], batch, i, &p, kind);
-        if (p.protocol == TCP)
+        if (p.protocol == IPPROTO_TCP)
             follow_tcp(c, way, &p, kind, batch->time_ns[i]);
         else
             follow_others(c, way, kind);
@@ -284,11 +285,11 @@ int pp_stage_converse(pp_batch *batch, void *context)
 /* The first octets of [from, from + count), the last ones, and how many there are. */
 static uint64_t sample(const uint8_t *from, uint32_t count, uint64_t h)
 {
-    uint32_t end = count < SAMPLE ? count : SAMPLE, i = 0;
+    uint32_t end = count < PAYLOAD_BYTES ? count : PAYLOAD_BYTES, i = 0;
     for (; i + 8 <= end; i += 8)
         h = pp_mix(pp_load64(from + i), h);
     uint64_t last = 0;
-    if (count >= SAMPLE)
+    if (count >= PAYLOAD_BYTES)
         last = pp_load64(from + count - 8);
     else
         memcpy(&last, from + i, end - i);
@@ -301,32 +302,31 @@ static uint64_t fingerprint_of(const pp_batch *b, uint32_t i)
     if (!innermost(b, i, &p))
         return 0;
     const uint8_t *t = p.transport;
-    uint32_t count = p.captured < p.length ? p.captured : p.length, from = 8;
+    uint32_t count = p.captured < p.length ? p.captured : p.length, from = UDP_LEN;
     uint64_t h = pp_mix((uint64_t)p.version << 8 | p.protocol, p.length);
     switch (p.protocol) {
-    case TCP: {
-        uint32_t header = (t[12] >> 4) * 4u;
-        uint64_t rest =
-            (uint64_t)(t[13] & (SYN | RST | ACK)) << 32 | (uint64_t)pp_get16(t + 14) << 8 | (p.length > header);
-        return pp_mix(pp_load64(t + 4), rest << 8 | 6) | 1;
+    case IPPROTO_TCP: {
+        uint32_t header = (t[TCP_OFFSET] >> 4) * 4u;
+        uint64_t rest = (uint64_t)(t[TCP_FLAGS] & (TCP_SYN | TCP_RST | TCP_ACK)) << 32 |
+                        (uint64_t)pp_get16(t + TCP_WINDOW) << 8 | (p.length > header);
+        return pp_mix(pp_load64(t + TCP_SEQUENCE), rest << 8 | IPPROTO_TCP) | 1;
     }
-    case ICMP:
-    case ICMPV6: {
-        uint8_t type = t[0];
-        int is_error =
-            p.protocol == ICMPV6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
-        h = pp_mix(h, (uint64_t)type << 8 | t[1]);
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6: {
+        uint8_t type = t[ICMP_TYPE];
+        int is_error = p.protocol == IPPROTO_ICMPV6 ? !(type & ICMP6_INFOMSG_MASK) : pp_is_icmp_error(type);
+        h = pp_mix(h, (uint64_t)type << 8 | t[ICMP_CODE]);
         if (is_error) /* what it quotes may be rewritten, but for the number of the packet */
-            return pp_mix(h, count >= 14 ? pp_get32(t + 10) : 0) | 1;
-        h = pp_mix(h, pp_get16(t + 6));
+            return pp_mix(h, count >= ICMP_LEN + 6 ? pp_get32(t + ICMP_LEN + IP4_TOTAL) : 0) | 1;
+        h = pp_mix(h, pp_get16(t + ICMP_SEQUENCE));
         break;
     }
-    case UDP:
-    case 136:
+    case IPPROTO_UDP:
+    case IPPROTO_UDPLITE:
         break;
-    case 132:
-    case 33:
-        from = 12;
+    case IPPROTO_SCTP:
+    case IPPROTO_DCCP:
+        from = SCTP_LEN;
         break;
     default:
         from = 0;

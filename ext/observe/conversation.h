@@ -15,6 +15,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_CONVERSATIONS 4096u
 #define PP_AGAIN_NS                                                                                                    \
     150000000u /* the shortest retransmission timer is 200 ms; what comes sooner is a second tap's copy */
@@ -80,4 +82,5 @@ int pp_stage_converse(pp_batch *batch, void *context);
  * and a super-frame by its first segment.  Others: the length, and the first and last octets of the payload. */
 void pp_fingerprints(const pp_batch *batch, uint64_t *out);
 
+#pragma GCC visibility pop
 #endif

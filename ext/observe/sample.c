@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "parse/headers.h"
+#include <pktmend/parse.h>
 #include "sum/bytes.h"
 
 pp_sample *pp_sample_new(void)
@@ -23,28 +25,23 @@ void pp_sample_free(pp_sample *s)
     free(s);
 }
 
-static int has_ports(uint8_t protocol)
-{
-    return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
-}
-
 static pp_talk talk_of(const pp_batch *b, uint32_t i)
 {
     pp_talk t;
     memset(&t, 0, sizeof t);
     const uint8_t *l3 = b->data[i] + b->l3[i], *l4 = b->data[i] + b->l4[i];
-    if (b->version[i] == 4 && b->l3[i] + 20u <= b->caplen[i]) {
-        memcpy(t.source, l3 + 12, 4);
-        memcpy(t.target, l3 + 16, 4);
-    } else if (b->version[i] == 6 && b->l3[i] + 40u <= b->caplen[i]) {
-        memcpy(t.source, l3 + 8, 16);
-        memcpy(t.target, l3 + 24, 16);
+    if (b->version[i] == 4 && b->l3[i] + (uint32_t)IP4_LEN <= b->caplen[i]) {
+        memcpy(t.source, l3 + IP4_SOURCE, IP4_ADDRESS_LEN);
+        memcpy(t.target, l3 + IP4_TARGET, IP4_ADDRESS_LEN);
+    } else if (b->version[i] == 6 && b->l3[i] + (uint32_t)IP6_LEN <= b->caplen[i]) {
+        memcpy(t.source, l3 + IP6_SOURCE, IP6_ADDRESS_LEN);
+        memcpy(t.target, l3 + IP6_TARGET, IP6_ADDRESS_LEN);
     }
     t.version = b->version[i];
     t.protocol = b->protocol[i];
-    if (b->l4[i] && b->l4[i] + 4u <= b->caplen[i] && has_ports(t.protocol)) {
-        t.source_port = pp_get16(l4);
-        t.target_port = pp_get16(l4 + 2);
+    if (b->l4[i] && b->l4[i] + (uint32_t)PORTS_LEN <= b->caplen[i] && pp_has_ports(t.protocol)) {
+        t.source_port = pp_get16(l4 + PORT_SOURCE);
+        t.target_port = pp_get16(l4 + PORT_TARGET);
     }
     return t;
 }

@@ -17,6 +17,8 @@
 
 #include <pktmend/stage.h>
 
+#pragma GCC visibility push(default)
+
 #define PP_SAMPLE_PER_CAUSE 4u
 #define PP_SAMPLE_SETS 128u
 #define PP_SAMPLE_WAYS 8u
@@ -61,4 +63,5 @@ uint32_t pp_sample_take(pp_sample *sample, pp_sampled *out);
 /* Copy the `most` heaviest flows to out, the heaviest first; returns how many. */
 uint32_t pp_sample_flows(pp_sample *sample, pp_bad_flow *out, uint32_t most);
 
+#pragma GCC visibility pop
 #endif

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 
+#include "parse/headers.h"
+#include "parse/tunnel.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
-enum { PROTO_IP4 = 4, PROTO_UDP = 17, PROTO_IP6 = 41, PROTO_GRE = 47 };
-enum { OPTION_JUMBO = 0xc2 };                             /* RFC 2675 */
-enum { GRE_CHECKSUM = 0x8000, GRE_UNSUPPORTED = 0x5007 }; /* routing, sequence number, version */
+enum { GRE_UNSUPPORTED = GRE_HAS_ROUTING | GRE_HAS_SEQUENCE | GRE_VERSION_MASK };
 
 uint16_t pp_ip4_difference(const uint8_t *ip)
 {
@@ -19,35 +19,35 @@ uint16_t pp_ip4_difference(const uint8_t *ip)
 
 void pp_ip4_write(uint8_t *ip, uint32_t length, uint32_t index, uint16_t difference)
 {
-    pp_put16(ip + 2, (uint16_t)length);
-    pp_put16(ip + 4, (uint16_t)(pp_get16(ip + 4) + index));
-    memset(ip + 10, 0, 2);
+    pp_put16(ip + IP4_TOTAL, (uint16_t)length);
+    pp_put16(ip + IP4_ID, (uint16_t)(pp_get16(ip + IP4_ID) + index));
+    memset(ip + IP4_SUM, 0, 2);
     uint16_t sum = (uint16_t)~pp_fold(pp_sum_portable(ip, (ip[0] & 15u) * 4));
     if (difference)
         sum = pp_fold((uint64_t)sum + difference);
-    memcpy(ip + 10, &sum, sizeof sum);
+    memcpy(ip + IP4_SUM, &sum, sizeof sum);
 }
 
 int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4, uint8_t *protocol, uint8_t *has_jumbo)
 {
-    uint8_t next = frame[l3 + 6];
-    uint32_t at = l3 + 40;
+    uint8_t next = frame[l3 + IP6_NEXT];
+    uint32_t at = l3 + IP6_LEN;
     *has_jumbo = 0;
     for (unsigned i = 0; i < 8; i++) {
-        if (next != 0 && next != 43 && next != 60) {
+        if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS) {
             *l4 = at;
             *protocol = next;
             return 0;
         }
-        uint32_t size = at + 8 <= length ? 8u + frame[at + 1] * 8u : UINT32_MAX;
+        uint32_t size = at + EXT_UNIT <= length ? EXT_UNIT + frame[at + EXT_LENGTH] * (uint32_t)EXT_UNIT : UINT32_MAX;
         if (size > length - at)
             return -EINVAL;
-        if (next == 0 && pp_ip6_option(frame + at, size, OPTION_JUMBO, 4)) {
+        if (next == IPPROTO_HOPOPTS && pp_ip6_option(frame + at, size, IP6OPT_JUMBO, 4)) {
             if (i != 0 || size != PP_JUMBO)
                 return -EOPNOTSUPP;
             *has_jumbo = 1;
         }
-        next = frame[at];
+        next = frame[at + EXT_NEXT];
         at += size;
     }
     return -EINVAL;
@@ -97,25 +97,26 @@ static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, c
             return -EOPNOTSUPP;
     }
     switch (to->protocol) {
-    case PROTO_IP4:
-    case PROTO_IP6:
+    case IPPROTO_IPIP:
+    case IPPROTO_IPV6:
         return 0;
-    case PROTO_GRE:
-        if (length - to->l4 < 8 || (pp_get16(frame + to->l4) & GRE_UNSUPPORTED))
+    case IPPROTO_GRE:
+        if (length - to->l4 < GRE_LEN + 4 || (pp_get16(frame + to->l4 + GRE_BITS) & GRE_UNSUPPORTED))
             return -EOPNOTSUPP;
-        if (!(pp_get16(frame + to->l4) & GRE_CHECKSUM))
+        if (!(pp_get16(frame + to->l4 + GRE_BITS) & GRE_HAS_SUM))
             return 0;
-        if (!(k = check_at(p, to->l4 + 4)))
+        if (!(k = check_at(p, to->l4 + GRE_SUM)))
             return -EINVAL;
         to->has_sum = 1;
         to->sum_difference = sum_difference(frame, k, start, field);
         return 0;
-    case PROTO_UDP:
-        if (length - to->l4 < 8 || is_gtpu(pp_get16(frame + to->l4), pp_get16(frame + to->l4 + 2)))
+    case IPPROTO_UDP:
+        if (length - to->l4 < UDP_LEN ||
+            is_gtpu(pp_get16(frame + to->l4 + PORT_SOURCE), pp_get16(frame + to->l4 + PORT_TARGET)))
             return -EOPNOTSUPP; /* has a length of its own */
-        if (pp_get16(frame + to->l4 + 6) == 0)
+        if (pp_get16(frame + to->l4 + UDP_SUM) == 0)
             return 0;
-        if (!(k = check_at(p, to->l4 + 6)))
+        if (!(k = check_at(p, to->l4 + UDP_SUM)))
             return -EINVAL;
         to->has_sum = 1;
         to->seed = pp_fold((uint64_t)pp_wire16(k->seed) + (uint16_t)~pp_wire16((uint16_t)k->length) +
@@ -196,17 +197,17 @@ void pp_encap_write(const pp_encap *e, uint8_t *head, uint32_t head_length, uint
     for (uint32_t i = e->count; i-- > 0;) { /* inside out: an outer sum covers the inner one */
         const pp_encap_layer *o = &e->layers[i];
         uint32_t datagram = head_length - o->l4 + payload;
-        if (o->protocol == PROTO_UDP) {
-            pp_put16(head + o->l4 + 4, (uint16_t)datagram);
+        if (o->protocol == IPPROTO_UDP) {
+            pp_put16(head + o->l4 + UDP_LENGTH, (uint16_t)datagram);
             if (o->has_sum)
-                write_sum(head, o->l4, o->l4 + 6, head_length, payload_sum,
+                write_sum(head, o->l4, o->l4 + UDP_SUM, head_length, payload_sum,
                           (uint64_t)o->seed + pp_wire16((uint16_t)datagram), o->sum_difference, 1);
-        } else if (o->protocol == PROTO_GRE && o->has_sum) {
-            write_sum(head, o->l4, o->l4 + 4, head_length, payload_sum, 0, o->sum_difference, 0);
+        } else if (o->protocol == IPPROTO_GRE && o->has_sum) {
+            write_sum(head, o->l4, o->l4 + GRE_SUM, head_length, payload_sum, 0, o->sum_difference, 0);
         }
         if (o->version == 4)
             pp_ip4_write(head + o->l3, head_length - o->l3 + payload, index, o->difference);
         else
-            pp_put16(head + o->l3 + 4, (uint16_t)(head_length - o->l3 - 40 + payload));
+            pp_put16(head + o->l3 + IP6_PAYLOAD, (uint16_t)(head_length - o->l3 - IP6_LEN + payload));
     }
 }

@@ -9,29 +9,11 @@
 #ifndef PP_ENCAP_H
 #define PP_ENCAP_H
 
+#include "parse/headers.h"
 #include "sum/bytes.h"
-#include "parse/parse.h"
-#include <pktmend/stage.h>
+#include <pktmend/split.h>
 
-#define PP_ENCAP_LAYERS 3u
 #define PP_JUMBO 8u /* octets of an IPv6 hop-by-hop header that holds the jumbo payload option alone */
-
-typedef struct pp_encap_layer {
-    uint32_t l3, l4; /* offsets in the frame and in each segment */
-    uint8_t version, protocol;
-    uint8_t has_jumbo;       /* IPv6: the jumbo payload header lies behind it, which segments go without */
-    uint8_t has_sum;         /* UDP with a checksum, GRE with one */
-    uint16_t seed;           /* UDP: pseudo-header sum without the length; host order */
-    uint16_t difference;     /* IPv4: stored header sum minus the right one; 0 if it was right */
-    uint16_t sum_difference; /* the same of UDP's or GRE's */
-} pp_encap_layer;
-
-typedef struct pp_encap {
-    uint32_t count; /* outermost first, as all here */
-    pp_encap_layer layers[PP_ENCAP_LAYERS];
-    uint32_t framing_count;
-    pp_framing framings[PP_MAX_FRAMINGS];
-} pp_encap;
 
 /* Find the IP packet whose transport header begins at l4 in an Ethernet frame, and what lies around it.
  * field: offset of that transport's checksum, which holds its seed.
@@ -46,17 +28,17 @@ void pp_encap_write(const pp_encap *encap, uint8_t *head, uint32_t head_length, 
 /* Offset behind the EtherType of an Ethernet frame and its tags, at most l3. */
 static inline uint32_t pp_after_tags(const uint8_t *frame, uint32_t l3)
 {
-    uint32_t at = 12;
-    while (at + 2 < l3 && (pp_get16(frame + at) == 0x8100 || pp_get16(frame + at) == 0x88a8))
-        at += 4;
+    uint32_t at = ETH_TYPE;
+    while (at + 2 < l3 && (pp_get16(frame + at) == ETH_P_8021Q || pp_get16(frame + at) == ETH_P_8021AD))
+        at += VLAN_LEN;
     return at + 2 < l3 ? at + 2 : l3;
 }
 
 /* Nothing but tags before the IP header at l3?  PPPoE and 802.3 have a length there. */
 static inline int pp_is_plain(const uint8_t *frame, uint32_t l3)
 {
-    return l3 >= 14 && pp_after_tags(frame, l3) == l3 &&
-           (pp_get16(frame + l3 - 2) == 0x0800 || pp_get16(frame + l3 - 2) == 0x86dd);
+    return l3 >= ETH_HLEN && pp_after_tags(frame, l3) == l3 &&
+           (pp_get16(frame + l3 - 2) == ETH_P_IP || pp_get16(frame + l3 - 2) == ETH_P_IPV6);
 }
 
 /* Walk from the IPv6 header at l3 (40 octets are there) past options and routing headers: 0 with where what follows begins,

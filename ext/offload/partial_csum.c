@@ -1,9 +1,7 @@
-/* note.c - see note.h. */
+/* partial_csum.c - see partial_csum.h. */
 #include "offload/partial_csum.h"
 
-#define TAG 4u /* octets that a stripped VLAN tag will add to csum_start */
-
-const pp_check *pp_note_check(const pp_batch *b, uint32_t i)
+const pp_check *pp_partial_csum_check(const pp_batch *b, uint32_t i)
 {
     const pp_check *k = b->checks + b->check_first[i];
     for (unsigned j = 0; j < b->check_count[i]; j++, k++)
@@ -12,25 +10,25 @@ const pp_check *pp_note_check(const pp_batch *b, uint32_t i)
     return NULL;
 }
 
-pp_vnet pp_note_in_file(const pp_batch *b, uint32_t i)
+pp_vnet pp_partial_csum_in_file(const pp_batch *b, uint32_t i)
 {
     pp_vnet v = { 0 };
     if (b->flags[i] & PP_PKT_NOT_READY) {
-        const pp_check *k = pp_note_check(b, i);
-        if (k && k->status == PP_STATUS_PENDING && k->start <= UINT16_MAX - TAG)
-            v = (pp_vnet){ .flags = PP_NOTE_NEEDS_CSUM,
+        const pp_check *k = pp_partial_csum_check(b, i);
+        if (k && k->status == PP_STATUS_PENDING && k->start <= UINT16_MAX - VLAN_LEN) /* a tag may be put back */
+            v = (pp_vnet){ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
                            .csum_start = (uint16_t)k->start,
                            .csum_offset = (uint16_t)(k->offset - k->start) };
     }
     return v;
 }
 
-/* The source calls a checksum unfinished, and that field is not the seed or one before it is wrong.  With that note the
+/* The source calls a checksum unfinished, and that field is not the seed or one before it is wrong.  Given that metadata the
  * receiver's kernel would look at none up to there (skb_csum_unnecessary), and damaged data would reach the application.
  * An outer one that has leaked holds what a sender left to others: it is no damage. */
-int pp_note_misleads(const pp_batch *b, uint32_t i, const pp_vnet *v)
+int pp_partial_csum_misleads(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
-    if (b->status[i] != PP_STATUS_BAD || !(v->flags & PP_NOTE_NEEDS_CSUM))
+    if (b->status[i] != PP_STATUS_BAD || !pp_needs_csum(v))
         return 0;
     const pp_check *k = b->checks + b->check_first[i];
     for (unsigned j = 0; j < b->check_count[i]; j++, k++)
@@ -40,10 +38,11 @@ int pp_note_misleads(const pp_batch *b, uint32_t i, const pp_vnet *v)
     return 0;
 }
 
-void pp_note_clear(pp_batch *b, uint32_t i)
+void pp_partial_csum_clear(pp_batch *b, uint32_t i)
 {
+    static const pp_vnet none;
     if (b->flags[i] & PP_PKT_VNET)
-        memset(b->data[i] - PP_VNET_LEN, 0, PP_VNET_LEN);
+        pp_vnet_put(b->data[i], &none);
     else
         b->flags[i] &= (uint16_t)~PP_PKT_NOT_READY;
 }

@@ -1,34 +1,49 @@
-/* note.h - the note that goes with a packet: its checksum is unfinished, and this is where (struct virtio_net_hdr).
+/* partial_csum.h - partial-checksum metadata: the kernel's CHECKSUM_PARTIAL mark, "this checksum is unfinished, and it lies there".
+ *
+ * On a ring it is the struct virtio_net_hdr before the frame (NEEDS_CSUM, csum_start, csum_offset); in a file it is one bit
+ * of epb_flags that says "somewhere", and verify finds out where.
  *
  * Rules:
- *   1. A ring has it before the frame.  A file says only that there is one (epb_flags): where, verify finds out.
- *   2. Nothing here writes to a frame but pp_note_clear(), to the header before it.
+ *   1. Nothing else reads or writes a virtio-net header.
+ *   2. Nothing here writes to a frame, only to the header before it.
  */
-#ifndef PP_NOTE_H
-#define PP_NOTE_H
+#ifndef PP_PARTIAL_CSUM_H
+#define PP_PARTIAL_CSUM_H
 
 #include <string.h>
 
+#include "parse/headers.h"
 #include <pktmend/stage.h>
 
-#define PP_NOTE_NEEDS_CSUM 1u /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-
-/* pp_note_of for a packet of a file. */
-pp_vnet pp_note_in_file(const pp_batch *batch, uint32_t i);
-/* The note of packet i, all zero if it has none.  Reads: flags, checks. */
-static inline pp_vnet pp_note_of(const pp_batch *batch, uint32_t i)
+/* The virtio-net header that ends where frame begins. */
+static inline pp_vnet pp_vnet_get(const uint8_t *frame)
 {
-    if (!(batch->flags[i] & PP_PKT_VNET))
-        return pp_note_in_file(batch, i);
     pp_vnet v;
-    memcpy(&v, batch->data[i] - PP_VNET_LEN, sizeof v);
+    memcpy(&v, frame - PP_VNET_LEN, sizeof v);
     return v;
 }
+static inline void pp_vnet_put(uint8_t *frame, const pp_vnet *v) { memcpy(frame - PP_VNET_LEN, v, sizeof *v); }
+
+static inline int pp_needs_csum(const pp_vnet *v) { return v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM; }
+
+/* What the header says of its packet: PP_PKT_NOT_READY, PP_PKT_SUPER_FRAME. */
+static inline uint16_t pp_vnet_flags(const pp_vnet *v)
+{
+    return (uint16_t)((pp_needs_csum(v) ? PP_PKT_NOT_READY : 0) | (v->gso_type ? PP_PKT_SUPER_FRAME : 0));
+}
+
+/* pp_partial_csum_of for a packet of a file. */
+pp_vnet pp_partial_csum_in_file(const pp_batch *batch, uint32_t i);
+/* The metadata of packet i as a virtio-net header, all zero if it has none.  Reads: flags, checks. */
+static inline pp_vnet pp_partial_csum_of(const pp_batch *batch, uint32_t i)
+{
+    return batch->flags[i] & PP_PKT_VNET ? pp_vnet_get(batch->data[i]) : pp_partial_csum_in_file(batch, i);
+}
 /* The check whose field the source named as unfinished, whole within the frame; null without one. */
-const pp_check *pp_note_check(const pp_batch *batch, uint32_t i);
-/* Would a receiver that is given the note take damage for good? */
-int pp_note_misleads(const pp_batch *batch, uint32_t i, const pp_vnet *note);
-/* Packet i goes without one from here on. */
-void pp_note_clear(pp_batch *batch, uint32_t i);
+const pp_check *pp_partial_csum_check(const pp_batch *batch, uint32_t i);
+/* Would a receiver that is given the metadata take damage for good? */
+int pp_partial_csum_misleads(const pp_batch *batch, uint32_t i, const pp_vnet *vnet);
+/* Packet i goes without metadata from here on. */
+void pp_partial_csum_clear(pp_batch *batch, uint32_t i);
 
 #endif

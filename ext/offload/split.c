@@ -1,17 +1,13 @@
 /* split.c - see split.h. */
-#include "offload/split.h"
+#include <pktmend/split.h>
 
 #include <errno.h>
-#include <linux/virtio_net.h>
 
+#include "offload/encap.h"
+#include "offload/partial_csum.h"
+#include "parse/headers.h"
 #include "sum/bytes.h"
-#include "sum/sum.h"
-
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
-#endif
-
-enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
+#include <pktmend/sum.h>
 
 int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
 {
@@ -19,7 +15,7 @@ int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
     if (v->csum_start >= length || field + 2 > length)
         return -EINVAL;
     uint16_t sum = (uint16_t)~pp_fold(pp_kernel_active()->sum(frame + v->csum_start, length - v->csum_start));
-    if (sum == 0 && v->csum_offset == 6)
+    if (sum == 0 && v->csum_offset == UDP_SUM)
         sum = 0xffff;
     memcpy(frame + field, &sum, sizeof sum);
     return 0;
@@ -30,8 +26,7 @@ int pp_complete_crc32c(uint8_t *frame, const pp_check *k)
     if (!(k->flags & PP_CHECK_CRC32C) || k->length < k->offset - k->start + 4)
         return -EINVAL;
     uint32_t crc = pp_crc32c_around(frame + k->start, k->length, k->offset - k->start);
-    pp_put16(frame + k->offset, (uint16_t)(crc >> 16));
-    pp_put16(frame + k->offset + 2, (uint16_t)crc);
+    pp_put32(frame + k->offset, crc);
     return 0;
 }
 
@@ -42,7 +37,7 @@ static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_
     uint8_t protocol, has_jumbo;
     if (frame[l3] >> 4 == 4)
         return csum_start != l3 + (frame[l3] & 15u) * 4;
-    if (frame[l3] >> 4 != 6 || length - l3 < 40)
+    if (frame[l3] >> 4 != 6 || length - l3 < IP6_LEN)
         return 0;
     return pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo) < 0 || l4 != csum_start;
 }
@@ -50,12 +45,11 @@ static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_
 /* Find what lies around the IP packet that is to be split, which begins at the offset returned; l3: of the outermost. */
 static int find_around(pp_encap *e, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3)
 {
-    int has_note = v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
-        inside = has_note && is_inside(frame, length, l3, v->csum_start);
+    int has_mark = pp_needs_csum(v), inside = has_mark && is_inside(frame, length, l3, v->csum_start);
     if (!inside && pp_is_plain(frame, l3))
         return (int)l3;
-    uint32_t l4 = has_note ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a note: UDP over IPv4 */
-    int found = pp_encap_find(e, frame, length, l4, l4 + (has_note ? v->csum_offset : 6u));
+    uint32_t l4 = has_mark ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a mark: UDP over IPv4 */
+    int found = pp_encap_find(e, frame, length, l4, l4 + (has_mark ? v->csum_offset : (uint32_t)UDP_SUM));
     if (found >= 0 && l3 != (e->count ? e->layers[0].l3 : (uint32_t)found))
         return -EINVAL;
     return found;
@@ -88,9 +82,9 @@ static void leave_jumbo_headers_out(pp_split *s, int has_jumbo)
     pp_encap *e = &s->encap;
     for (uint32_t i = 0; i < e->count; i++)
         if (e->layers[i].has_jumbo)
-            s->cuts[s->cut_count++] = e->layers[i].l3 + 40;
+            s->cuts[s->cut_count++] = e->layers[i].l3 + IP6_LEN;
     if (has_jumbo)
-        s->cuts[s->cut_count++] = s->l3 + 40;
+        s->cuts[s->cut_count++] = s->l3 + IP6_LEN;
     for (uint32_t i = 0; i < e->count; i++) {
         e->layers[i].l3 = moved(s, e->layers[i].l3);
         e->layers[i].l4 = moved(s, e->layers[i].l4);
@@ -107,7 +101,7 @@ static void leave_jumbo_headers_out(pp_split *s, int has_jumbo)
 /* Could every length field say how long a segment with payload octets is? */
 static int is_sayable(const pp_split *s, uint32_t outermost, uint32_t payload)
 {
-    uint32_t counted = s->head_length - outermost - (s->frame[outermost] >> 4 == 6 ? 40 : 0);
+    uint32_t counted = s->head_length - outermost - (s->frame[outermost] >> 4 == 6 ? IP6_LEN : 0);
     for (uint32_t i = 0; i < s->encap.framing_count; i++)
         if (s->head_length - s->encap.framings[i].from + payload > s->encap.framings[i].most)
             return 0;
@@ -122,79 +116,83 @@ static void copy_head(const pp_split *s, uint8_t *head)
         memcpy(head + to, s->frame + from, s->cuts[i] - from);
         to += s->cuts[i] - from;
         from = s->cuts[i] + PP_JUMBO;
-        head[to - 40 + 6] = s->frame[s->cuts[i]];
+        head[to - IP6_LEN + IP6_NEXT] = s->frame[s->cuts[i]];
     }
     memcpy(head + to, s->frame + from, s->head_length - to);
 }
 
-int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu)
+/* The IP packet that is to be split. */
+typedef struct extent {
+    uint32_t l4, end; /* where its transport header begins, and where it ends */
+    uint8_t protocol, has_jumbo;
+} extent;
+
+static int read_ip4(pp_split *s, uint32_t length, extent *d)
 {
-    uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN, protocol = 0;
-    uint32_t l4 = 0, end = length, header;
-    uint8_t has_jumbo = 0;
-    *s = (pp_split){ .frame = frame };
-    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 && type != VIRTIO_NET_HDR_GSO_UDP_L4)
-        return -EOPNOTSUPP;
-    if (v->gso_size == 0 || l3 > length || length - l3 < 20)
+    const uint8_t *ip = s->frame + s->l3;
+    uint32_t total = pp_get16(ip + IP4_TOTAL), size = (ip[0] & 15u) * 4;
+    if (size < IP4_LEN || size > length - s->l3 || (pp_get16(ip + IP4_FRAGMENT) & IP4_IS_FRAGMENT) ||
+        total > length - s->l3)
         return -EINVAL;
-    uint32_t outermost = l3, network = pp_after_tags(frame, l3);
-    int found = find_around(&s->encap, frame, length, v, l3);
-    if (found < 0)
-        return found;
-    l3 = (uint32_t)found;
-    s->version = frame[l3] >> 4;
-    if (s->version == 4) {
-        uint32_t total = pp_get16(frame + l3 + 2), size = (frame[l3] & 15u) * 4;
-        if (size < 20 || size > length - l3 || (pp_get16(frame + l3 + 6) & 0x3fff))
-            return -EINVAL;
-        if (total) { /* 0: beyond 64 KiB, the frame says how long it is */
-            if (total > length - l3)
-                return -EINVAL;
-            end = l3 + total;
-        }
-        s->difference = pp_ip4_difference(frame + l3);
-        l4 = l3 + size;
-        protocol = frame[l3 + 9];
-    } else if (s->version == 6 && length - l3 >= 40) {
-        uint32_t payload = pp_get16(frame + l3 + 4);
-        int rc = pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo);
-        if (rc < 0)
-            return rc;
-        if (payload == 0 && has_jumbo)
-            payload = pp_get32(frame + l3 + 44);
-        if (payload) {
-            if (payload > length - l3 - 40)
-                return -EINVAL;
-            end = l3 + 40 + payload;
-        }
-    } else {
+    s->difference = pp_ip4_difference(ip);
+    *d = (extent){ .l4 = s->l3 + size, .end = total ? s->l3 + total : length, .protocol = ip[IP4_PROTO] };
+    return 0; /* total 0: beyond 64 KiB, the frame says how long it is */
+}
+
+static int read_ip6(pp_split *s, uint32_t length, extent *d)
+{
+    const uint8_t *ip = s->frame + s->l3;
+    if (length - s->l3 < IP6_LEN)
         return -EINVAL;
-    }
-    s->is_udp = protocol == 17;
-    if ((type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp || (!s->is_udp && protocol != 6) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6) || l4 > end || end - l4 < (s->is_udp ? 8u : 20u) ||
-        !are_framings_right(&s->encap, frame, length, end))
+    uint32_t payload = pp_get16(ip + IP6_PAYLOAD);
+    int rc = pp_ip6_walk(s->frame, length, s->l3, &d->l4, &d->protocol, &d->has_jumbo);
+    if (rc < 0)
+        return rc;
+    if (payload == 0 && d->has_jumbo)
+        payload = pp_get32(ip + IP6_LEN + PP_JUMBO - 4);
+    if (payload > length - s->l3 - IP6_LEN)
         return -EINVAL;
-    header = s->is_udp ? 8 : (frame[l4 + 12] >> 4) * 4u;
-    if (header < 8 || (!s->is_udp && header < 20) || header >= end - l4)
-        return -EINVAL;
-    uint32_t field = l4 + (s->is_udp ? 6 : 16);
-    if (v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        if (v->csum_start != l4 || v->csum_start + v->csum_offset != field)
-            return -EINVAL;
-    } else if (s->is_udp && s->version == 4 && pp_get16(frame + field) == 0) {
-        s->no_sum = 1;
-    } else {
+    d->end = payload ? s->l3 + IP6_LEN + payload : length;
+    return 0;
+}
+
+/* Is the transport what the virtio-net header says, whole and within the packet? */
+static int is_transport_right(const pp_split *s, const extent *d, uint8_t gso_type)
+{
+    if (d->protocol != (s->is_udp ? IPPROTO_UDP : IPPROTO_TCP) || (gso_type == VIRTIO_NET_HDR_GSO_UDP_L4) != s->is_udp)
+        return 0;
+    if ((gso_type == VIRTIO_NET_HDR_GSO_TCPV4 && s->version != 4) ||
+        (gso_type == VIRTIO_NET_HDR_GSO_TCPV6 && s->version != 6))
+        return 0;
+    return d->l4 <= d->end && d->end - d->l4 >= (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN);
+}
+
+/* Does the virtio-net header name the checksum field of that transport, or may there be none? */
+static int find_field(pp_split *s, const extent *d, const pp_vnet *v, uint32_t field)
+{
+    if (pp_needs_csum(v))
+        return v->csum_start == d->l4 && v->csum_start + v->csum_offset == (int)field ? 0 : -EINVAL;
+    if (!s->is_udp || s->version != 4 || pp_get16(s->frame + field) != 0)
         return -EINVAL; /* a complete sum over the whole: nothing to derive the segments' from */
-    }
-    s->l3 = l3;
-    s->l4 = l4;
-    s->head_length = l4 + header;
-    s->payload_at = l4 + header;
-    s->payload = end - s->payload_at;
+    s->no_sum = 1;
+    return 0;
+}
+
+/* Lengths and offsets of the segments; outermost, network: of the frame's first IP header, and what lies before it. */
+static int set_up(pp_split *s, const extent *d, const pp_vnet *v, uint32_t outermost, uint32_t network, uint32_t mtu)
+{
+    uint32_t header = s->is_udp ? UDP_LEN : (s->frame[d->l4 + TCP_OFFSET] >> 4) * 4u;
+    if (header < (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN) || header >= d->end - d->l4)
+        return -EINVAL;
+    uint32_t field = d->l4 + (s->is_udp ? UDP_SUM : TCP_SUM), whole = d->end - d->l4;
+    int rc = find_field(s, d, v, field);
+    if (rc < 0)
+        return rc;
+    s->l4 = d->l4;
+    s->head_length = s->payload_at = d->l4 + header;
+    s->payload = d->end - s->payload_at;
     s->payload_size = v->gso_size;
-    leave_jumbo_headers_out(s, has_jumbo);
+    leave_jumbo_headers_out(s, d->has_jumbo);
     if (s->head_length > PP_SPLIT_HEAD)
         return -EMSGSIZE;
     uint32_t room = s->head_length - network;
@@ -204,11 +202,33 @@ int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_
     if (!is_sayable(s, outermost, largest))
         return -EINVAL;
     /* the seed holds the length of the whole datagram; each segment has its own */
-    uint32_t whole = end - l4;
-    s->seed = pp_fold((uint64_t)pp_load16(frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
+    s->seed = pp_fold((uint64_t)pp_load16(s->frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
                       (uint16_t)~pp_wire16((uint16_t)(whole >> 16)));
     s->count = (s->payload + s->payload_size - 1) / s->payload_size;
     return (int)s->count;
+}
+
+int pp_split_begin(pp_split *s, const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu)
+{
+    uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+    extent d = { 0 };
+    *s = (pp_split){ .frame = frame };
+    if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6 && type != VIRTIO_NET_HDR_GSO_UDP_L4)
+        return -EOPNOTSUPP;
+    if (v->gso_size == 0 || l3 > length || length - l3 < IP4_LEN)
+        return -EINVAL;
+    int found = find_around(&s->encap, frame, length, v, l3);
+    if (found < 0)
+        return found;
+    s->l3 = (uint32_t)found;
+    s->version = frame[s->l3] >> 4;
+    int rc = s->version == 4 ? read_ip4(s, length, &d) : s->version == 6 ? read_ip6(s, length, &d) : -EINVAL;
+    if (rc < 0)
+        return rc;
+    s->is_udp = d.protocol == IPPROTO_UDP;
+    if (!is_transport_right(s, &d, type) || !are_framings_right(&s->encap, frame, length, d.end))
+        return -EINVAL;
+    return set_up(s, &d, v, l3, pp_after_tags(frame, l3), mtu);
 }
 
 int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
@@ -224,19 +244,18 @@ int pp_split_next(pp_split *s, uint8_t *head, pp_segment *segment)
     if (s->version == 4)
         pp_ip4_write(head + s->l3, s->head_length - s->l3 + size, s->index, s->difference);
     else
-        pp_put16(head + s->l3 + 4, (uint16_t)(s->head_length - s->l3 - 40 + size));
-    uint32_t field = 16;
+        pp_put16(head + s->l3 + IP6_PAYLOAD, (uint16_t)(s->head_length - s->l3 - IP6_LEN + size));
+    uint32_t field = TCP_SUM;
     if (s->is_udp) {
-        pp_put16(transport + 4, (uint16_t)datagram);
-        field = 6;
+        pp_put16(transport + UDP_LENGTH, (uint16_t)datagram);
+        field = UDP_SUM;
     } else {
-        uint32_t sequence = pp_get32(transport + 4) + s->next;
-        pp_put16(transport + 4, (uint16_t)(sequence >> 16));
-        pp_put16(transport + 6, (uint16_t)sequence);
+        uint32_t sequence = pp_get32(transport + TCP_SEQUENCE) + s->next;
+        pp_put32(transport + TCP_SEQUENCE, sequence);
         if (!last)
-            transport[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+            transport[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
         if (s->index)
-            transport[13] &= (uint8_t)~TCP_CWR;
+            transport[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
     }
     uint16_t payload_sum = 0;
     if (!s->no_sum || s->encap.count)

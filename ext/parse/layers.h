@@ -4,7 +4,7 @@
 #ifndef PP_LAYERS_H
 #define PP_LAYERS_H
 
-#include "parse/parse.h"
+#include <pktmend/parse.h>
 
 /* Write them to layers (room for PP_MAX_DEPTH); returns how many.  Those quoted in an ICMP error are left out. */
 static inline unsigned pp_layers_of(const pp_batch *b, uint32_t i, pp_layer *layers)

@@ -3,11 +3,13 @@
 #define PP_PARSE_INTERNAL_H
 
 #include "sum/bytes.h"
-#include "parse/parse.h"
-#include "sum/sum.h"
+#include "parse/headers.h"
+#include <pktmend/parse.h>
+#include <pktmend/sum.h>
 
-#define ETHERTYPE_IP4 0x0800
-#define ETHERTYPE_IP6 0x86dd
+#define PP_MAX_VLAN 8u        /* tags of one frame */
+#define PP_MAX_LABELS 16u     /* MPLS */
+#define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {
@@ -63,6 +65,14 @@ static inline void pp_fragment(pp_packet *p, const pp_cursor *c)
 {
     if (!c->quoted)
         p->flags |= PP_PKT_FRAGMENT;
+}
+
+/* May a length field of 0 mean "as long as the frame"?  Beyond 64 KiB the field cannot hold the length (BIG TCP); captures
+ * of segmentation offload have it too, and no frame of a network carries 0. */
+static inline int pp_is_super_frame(const pp_packet *p, uint32_t span)
+{
+    return (p->flags & PP_PKT_SUPER_FRAME) || span > UINT16_MAX ||
+           (!(p->flags & PP_PKT_METADATA) && span > ETH_DATA_LEN);
 }
 
 /* Narrow the cursor to end (never widens it). */
@@ -151,26 +161,55 @@ static inline void pp_contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
 static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
 {
     uint32_t length = c->end - c->at;
-    if (length < 20) {
+    if (length < TCP_LEN) {
         pp_malformed(p, c);
-        if (length < 18)
+        if (length < TCP_SUM + 2)
             return;
     }
-    pp_check *k = pp_cover(p, c, PP_PROTO_TCP, c->at + 16, c->at, length, 6, length);
-    if (pp_within(c, 13)) {
-        uint32_t header = (p->data[c->at + 12] >> 4) * 4u;
-        if (header < 20 || header > length)
+    pp_check *k = pp_cover(p, c, PP_PROTO_TCP, c->at + TCP_SUM, c->at, length, IPPROTO_TCP, length);
+    if (pp_within(c, TCP_OFFSET + 1)) {
+        uint32_t header = (p->data[c->at + TCP_OFFSET] >> 4) * 4u;
+        if (header < TCP_LEN || header > length)
             pp_contradict(p, c, k);
     }
 }
 
 /* What follows at the cursor, which is theirs to move. */
+/* The first byte of a frame, by its link type. */
+void pp_parse_link(pp_packet *p, pp_cursor *c);
 void pp_parse_ethernet(pp_packet *p, pp_cursor *c);
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type);
 void pp_parse_mpls(pp_packet *p, pp_cursor *c);
 void pp_parse_ppp(pp_packet *p, pp_cursor *c);
 void pp_parse_ip4(pp_packet *p, pp_cursor *c);
 void pp_parse_ip6(pp_packet *p, pp_cursor *c);
+/* An IP packet whose version is all that says so: 1, or 0 if there is none at the cursor. */
+static inline int pp_parse_by_version(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_within(c, 1))
+        return 0;
+    if (p->data[c->at] >> 4 == 4)
+        pp_parse_ip4(p, c);
+    else if (p->data[c->at] >> 4 == 6)
+        pp_parse_ip6(p, c);
+    else
+        return 0;
+    return 1;
+}
+/* Step into a tunnel: everything found from here on is one deeper. */
+static inline int pp_descend(pp_cursor *c, uint32_t header)
+{
+    if (c->depth + 1u >= PP_MAX_DEPTH || c->at + header > c->end)
+        return 0;
+    c->at += header;
+    c->depth++;
+    c->cut |= c->fragment;
+    return 1;
+}
+
+/* What UDP between these ports carries, if that is a tunnel. */
+void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
+void pp_parse_gre(pp_packet *p, pp_cursor *c);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "offload/partial_csum.h"
 #include "run/clock.h"
 
 int pp_guard_init(pp_guard *g, uint32_t capacity)
@@ -20,14 +21,18 @@ void pp_guard_free(pp_guard *g)
     g->saved = NULL;
 }
 
-static void add(uint64_t *counter, uint64_t n) { __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED); }
+/* Of the only writer: no locked instruction. */
+static void add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 void pp_guard_read(const pp_guard *g, uint64_t *calls, uint64_t *errors, uint64_t *ns, int *fault)
 {
-    *calls = __atomic_load_n(&g->calls, __ATOMIC_RELAXED);
-    *errors = __atomic_load_n(&g->errors, __ATOMIC_RELAXED);
-    *ns = __atomic_load_n(&g->ns, __ATOMIC_RELAXED);
-    *fault = __atomic_load_n(&g->fault, __ATOMIC_RELAXED);
+    *calls = atomic_load_explicit(&g->calls, memory_order_relaxed);
+    *errors = atomic_load_explicit(&g->errors, memory_order_relaxed);
+    *ns = atomic_load_explicit(&g->ns, memory_order_relaxed);
+    *fault = atomic_load_explicit(&g->fault, memory_order_relaxed);
 }
 
 static uint8_t highest(const uint8_t *column, uint32_t count)
@@ -58,24 +63,20 @@ static int take_edited(pp_batch *b)
 }
 
 /* A stage may write the virtio-net header as well: what the source said with it is what it says now. */
-static void note_headers(pp_batch *b)
+static void read_headers(pp_batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
         if (!(b->flags[i] & PP_PKT_VNET))
             continue;
-        pp_vnet v;
-        memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
+        pp_vnet v = pp_vnet_get(b->data[i]);
         b->flags[i] &= (uint16_t)~(PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME);
-        if (v.flags & 1) /* VIRTIO_NET_HDR_F_NEEDS_CSUM */
-            b->flags[i] |= PP_PKT_NOT_READY;
-        if (v.gso_type)
-            b->flags[i] |= PP_PKT_SUPER_FRAME;
+        b->flags[i] |= pp_vnet_flags(&v);
     }
 }
 
 static void judge(const pp_guard *g, pp_batch *b)
 {
-    note_headers(b);
+    read_headers(b);
     if (g->judge && g->judge(b, g->judge_context) >= 0)
         return;
     memset(b->status, PP_STATUS_NONE, b->count);
@@ -119,8 +120,8 @@ int pp_guard_run(pp_batch *b, void *context)
         return 0;
     }
     add(&g->errors, 1);
-    if (!g->fault)
-        __atomic_store_n(&g->fault, rc, __ATOMIC_RELAXED);
+    if (!atomic_load_explicit(&g->fault, memory_order_relaxed))
+        atomic_store_explicit(&g->fault, rc, memory_order_relaxed);
     if (g->on_error == PP_ON_ERROR_END)
         return rc;
     if (g->undo)

@@ -11,7 +11,11 @@
 #ifndef PP_GUARD_H
 #define PP_GUARD_H
 
+#include <stdatomic.h>
+
 #include <pktmend/stage.h>
+
+#pragma GCC visibility push(default)
 
 enum pp_on_error {
     PP_ON_ERROR_END = 0, /* the pipeline ends with the stage's error */
@@ -29,9 +33,9 @@ typedef struct pp_guard {
     int on_error;
     int edited; /* run sets it when it may have written octets; PP_PKT_EDITED of any packet says the same */
     /* private */
-    uint8_t *saved;             /* verdict and drop, two octets for each packet of the capacity */
-    uint64_t calls, errors, ns; /* atomic: written by the worker alone */
-    int fault;                  /* atomic: of the first failure */
+    uint8_t *saved;                     /* verdict and drop, two octets for each packet of the capacity */
+    _Atomic uint64_t calls, errors, ns; /* written by the worker alone */
+    _Atomic int fault;                  /* of the first failure */
 } pp_guard;
 
 int pp_guard_init(pp_guard *guard,
@@ -41,4 +45,5 @@ int pp_guard_run(pp_batch *batch, void *guard);
 /* Copy the counters; from any thread.  fault: -errno of the first failure, or 0. */
 void pp_guard_read(const pp_guard *guard, uint64_t *calls, uint64_t *errors, uint64_t *ns, int *fault);
 
+#pragma GCC visibility pop
 #endif

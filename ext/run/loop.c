@@ -44,7 +44,7 @@ void pp_loop_destroy(pp_loop *l)
 void pp_loop_stop(pp_loop *l)
 {
     uint64_t one = 1;
-    __atomic_store_n(&l->stopping, 1, __ATOMIC_RELEASE);
+    atomic_store_explicit(&l->stopping, 1, memory_order_release);
     if (write(l->wake_fd, &one, sizeof one) < 0) {
         /* full means it is awake already */
     }
@@ -83,7 +83,7 @@ static int rebuild_if_wedged(pp_loop *l)
     int rc = l->source.rebuild(l->source.context);
     if (rc < 0)
         return rc;
-    l->rebuilds++;
+    l->ledger.rebuilds++;
     read_statistics(l);
     write_off(l);
     l->idle_drops = l->ledger.kernel_drops;
@@ -108,6 +108,16 @@ void pp_loop_snapshot(pp_loop *l, pp_ledger *ledger, pp_tally *tally)
     pthread_mutex_unlock(&l->lock);
 }
 
+int pp_loop_has_ended(const pp_loop *l) { return atomic_load_explicit(&l->has_ended, memory_order_acquire); }
+
+uint64_t pp_loop_published_ns(pp_loop *l)
+{
+    pthread_mutex_lock(&l->lock);
+    uint64_t ns = l->published_ns;
+    pthread_mutex_unlock(&l->lock);
+    return ns;
+}
+
 int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
 {
     if (b->verdict[i] != PP_VERDICT_PASS) {
@@ -121,7 +131,7 @@ int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
     return 0;
 }
 
-int pp_null_take(void *context, pp_batch *b, pp_ledger *ledger)
+int pp_null_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     (void)context;
     for (uint32_t i = 0; i < b->count; i++)
@@ -148,7 +158,7 @@ static int work(pp_loop *l, int n)
     if (l->limit && l->ledger.read + (uint64_t)n >= l->limit) {
         n = (int)(l->limit - l->ledger.read);
         b->count = (uint32_t)n;
-        l->stopping = 1;
+        atomic_store_explicit(&l->stopping, 1, memory_order_release);
     }
     l->ledger.read += (uint64_t)n;
     l->ledger.held = (uint64_t)n;
@@ -164,7 +174,7 @@ static int work(pp_loop *l, int n)
             return rc;
         }
     }
-    int rc = l->sink.take(l->sink.context, b, &l->ledger);
+    int rc = l->sink.take(b, &l->ledger, l->sink.context);
     if (rc < 0) {
         l->sink_failed = 1;
         return rc;
@@ -187,7 +197,7 @@ static int drain(pp_loop *l)
     uint64_t end = pp_now_ns() + DRAIN_NS;
     shut(l->source.fd);
     for (;;) {
-        int n = l->source.next(l->source.context, l->batch);
+        int n = l->source.next(l->batch, l->source.context);
         if (n < 0)
             return n == -ENODATA ? 0 : n;
         if (n > 0) {
@@ -216,8 +226,8 @@ static void wait_for_input(pp_loop *const *loops, unsigned count)
 {
     struct pollfd p[2 * PP_MAX_LOOPS];
     for (unsigned i = 0; i < count; i++) {
-        p[2 * i] = (struct pollfd){ .fd = loops[i]->has_ended ? -1 : loops[i]->source.fd, .events = POLLIN };
-        p[2 * i + 1] = (struct pollfd){ .fd = loops[i]->has_ended ? -1 : loops[i]->wake_fd, .events = POLLIN };
+        p[2 * i] = (struct pollfd){ .fd = pp_loop_has_ended(loops[i]) ? -1 : loops[i]->source.fd, .events = POLLIN };
+        p[2 * i + 1] = (struct pollfd){ .fd = pp_loop_has_ended(loops[i]) ? -1 : loops[i]->wake_fd, .events = POLLIN };
     }
     if (poll(p, 2 * count, PUBLISH_NS / 1000000) <= 0)
         return;
@@ -227,7 +237,7 @@ static void wait_for_input(pp_loop *const *loops, unsigned count)
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(loops[i]->source.fd, SOL_SOCKET, SO_ERROR, &error, &size); /* reading it clears it */
-        loops[i]->link_events++;
+        loops[i]->ledger.link_events++;
         if (!error && !(p[2 * i].revents & POLLIN))
             poll(&p[2 * i + 1], 1, 10); /* a socket that stays in error must not spin */
     }
@@ -262,7 +272,7 @@ static int rest(pp_loop *const *loops, unsigned count, int worked)
     uint8_t load = PP_LOAD_NONE;
     for (unsigned i = 0; i < count; i++) {
         uint8_t its = load_now(loops[i], now);
-        if (loops[i]->has_ended || !its)
+        if (pp_loop_has_ended(loops[i]) || !its)
             continue;
         load = its > load ? its : load;
         ns = loops[i]->rest_ns > ns ? loops[i]->rest_ns : ns;
@@ -284,16 +294,16 @@ static int end_loop(pp_loop *l, int rc)
         rc = drain(l);
     publish(l, pp_now_ns());
     l->rc = rc;
-    l->has_ended = 1;
+    atomic_store_explicit(&l->has_ended, 1, memory_order_release);
     return STEP_ENDED;
 }
 
 /* One batch, if there is one. */
 static int step(pp_loop *l)
 {
-    if (__atomic_load_n(&l->stopping, __ATOMIC_ACQUIRE))
+    if (atomic_load_explicit(&l->stopping, memory_order_acquire))
         return end_loop(l, 0);
-    int rc, n = l->source.next(l->source.context, l->batch);
+    int rc, n = l->source.next(l->batch, l->source.context);
     if (n < 0)
         return end_loop(l, n == -ENODATA ? 0 : n);
     if (n > 0 && (rc = work(l, n)) < 0)
@@ -323,7 +333,7 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
     for (unsigned left = count; left;) {
         int worked = 0, busy = 0, full = 0;
         for (unsigned i = 0; i < count; i++) {
-            if (loops[i]->has_ended)
+            if (pp_loop_has_ended(loops[i]))
                 continue;
             int what = step(loops[i]);
             worked |= what == STEP_WORKED;

@@ -15,6 +15,11 @@ static inline void pp_put16(uint8_t *p, uint16_t v)
     p[0] = (uint8_t)(v >> 8);
     p[1] = (uint8_t)v;
 }
+static inline void pp_put32(uint8_t *p, uint32_t v)
+{
+    pp_put16(p, (uint16_t)(v >> 16));
+    pp_put16(p + 2, (uint16_t)v);
+}
 
 /* As the machine loads it: sums are kept that way (RFC 1071 section 2(B)). */
 static inline uint16_t pp_load16(const void *p)
@@ -37,6 +42,11 @@ static inline uint64_t pp_load64(const void *p)
     return v;
 }
 
+static inline void pp_store16(void *p, uint16_t v) { memcpy(p, &v, sizeof v); }
+static inline void pp_store32(void *p, uint32_t v) { memcpy(p, &v, sizeof v); }
+
+static inline int pp_is_power_of_two(uint64_t v) { return v != 0 && (v & (v - 1)) == 0; }
+
 /* A hash of two numbers: upper bits choose a slot, lower ones tell its tenants apart. */
 static inline uint64_t pp_mix(uint64_t a, uint64_t b)
 {
@@ -55,6 +65,12 @@ static inline uint16_t pp_wire16(uint16_t v)
 #else
     return v;
 #endif
+}
+
+/* The sum of an IPv6 address, host order. */
+static inline uint64_t pp_sum_ip6(const uint8_t *a)
+{
+    return (uint64_t)pp_load32(a) + pp_load32(a + 4) + pp_load32(a + 8) + pp_load32(a + 12);
 }
 
 #endif

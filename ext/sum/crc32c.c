@@ -7,9 +7,8 @@
  *         Instruction", Intel 2011; tables: Kounavis and Berry, "A Systematic Approach to Building High Performance
  *         Software-based CRC Generators", 2005.
  */
-#include <string.h>
-
-#include "sum/sum.h"
+#include "sum/bytes.h"
+#include <pktmend/sum.h>
 
 #define POLYNOMIAL 0x82f63b78u
 #define STRETCH 128u /* 64-bit words at most that one of the three streams takes at a time */
@@ -73,13 +72,6 @@ uint32_t pp_crc32c_portable(uint32_t crc, const void *data, size_t length)
 #define FEW 12u /* words for which putting streams together costs more than it saves */
 #define TARGET __attribute__((target("sse4.2,pclmul")))
 
-static inline uint64_t load64(const uint8_t *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
-
 /* The product of two polynomials of 32 bits, times x: their bits are in reverse. */
 static inline TARGET uint64_t product(uint64_t a, uint32_t b)
 {
@@ -97,20 +89,18 @@ static TARGET uint32_t crc32c_streams(uint32_t crc, const uint8_t *p, size_t len
         const uint8_t *second = p + words * 8, *third = second + words * 8;
         uint64_t b = 0, c = 0;
         for (size_t i = 0; i < words * 8; i += 8) {
-            a = _mm_crc32_u64(a, load64(p + i));
-            b = _mm_crc32_u64(b, load64(second + i));
-            c = _mm_crc32_u64(c, load64(third + i));
+            a = _mm_crc32_u64(a, pp_load64(p + i));
+            b = _mm_crc32_u64(b, pp_load64(second + i));
+            c = _mm_crc32_u64(c, pp_load64(third + i));
         }
         a = c ^ _mm_crc32_u64(0, product(a, move[2 * words]) ^ product(b, move[words]));
         p = third + words * 8;
         length -= words * 24;
     }
     for (; length >= 8; p += 8, length -= 8)
-        a = _mm_crc32_u64(a, load64(p));
+        a = _mm_crc32_u64(a, pp_load64(p));
     if (length & 4) {
-        uint32_t w;
-        memcpy(&w, p, sizeof w);
-        a = _mm_crc32_u32((uint32_t)a, w);
+        a = _mm_crc32_u32((uint32_t)a, pp_load32(p));
         p += 4;
     }
     for (length &= 3; length; length--)

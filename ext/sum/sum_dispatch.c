@@ -1,8 +1,9 @@
 /* sum_dispatch.c - which kernel?  Chosen once at run time, or forced by name. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 #include "sum/sum_impl.h"
 
 static int always(void) { return 1; }
@@ -20,7 +21,7 @@ static const pp_kernel kernels[] = {
 
 #define KERNELS (sizeof kernels / sizeof kernels[0])
 
-static const pp_kernel *active;
+static const pp_kernel *_Atomic active;
 
 static const pp_kernel *best(void)
 {
@@ -38,10 +39,10 @@ const pp_kernel *pp_kernels(size_t *count)
 
 const pp_kernel *pp_kernel_active(void)
 {
-    const pp_kernel *k = __atomic_load_n(&active, __ATOMIC_ACQUIRE);
+    const pp_kernel *k = atomic_load_explicit(&active, memory_order_acquire);
     if (!k) { /* two threads that come here first find the same */
         k = best();
-        __atomic_store_n(&active, k, __ATOMIC_RELEASE);
+        atomic_store_explicit(&active, k, memory_order_release);
     }
     return k;
 }
@@ -60,7 +61,7 @@ int pp_kernel_use(const char *name)
         if (!k->supported())
             return -ENOTSUP;
     }
-    __atomic_store_n(&active, k, __ATOMIC_RELEASE);
+    atomic_store_explicit(&active, k, memory_order_release);
     return 0;
 }
 

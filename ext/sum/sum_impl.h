@@ -2,7 +2,7 @@
 #ifndef PP_SUM_IMPL_H
 #define PP_SUM_IMPL_H
 
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 /* Octets that a kernel with 32-bit lanes sums in one go.  65,536 words of 65,535 are less than 2^32: lanes may wrap, and
  * so may the sum of the lanes, for what is known modulo 2^32 and less than 2^32 is known. */

@@ -1,20 +1,7 @@
 /* sum_portable.c - the reference kernel: any machine, any byte order; the one that judges the others. */
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
-#include <string.h>
-
-static inline uint64_t load64(const uint8_t *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
-static inline uint32_t load32(const uint8_t *p)
-{
-    uint32_t w;
-    memcpy(&w, p, sizeof w);
-    return w;
-}
+#include "sum/bytes.h"
 
 /* Of a word that ends a slice: drop what others have added, keep its last n octets where a word of them and zeros
  * would have them.  0 < n < its size. */
@@ -29,8 +16,8 @@ static inline uint64_t sum_few(const uint8_t *p, size_t length)
 {
     uint64_t sum = 0;
     if (length >= 4) {
-        uint32_t last = load32(p + length - 4);
-        return (uint64_t)load32(p) + (length > 4 ? KEEP_LAST(last, length - 4) : 0);
+        uint32_t last = pp_load32(p + length - 4);
+        return (uint64_t)pp_load32(p) + (length > 4 ? KEEP_LAST(last, length - 4) : 0);
     }
     if (length & 1) {
         uint8_t word[2] = { p[length - 1], 0 }; /* the odd octet is the first of its word */
@@ -55,25 +42,25 @@ uint64_t pp_sum_portable(const void *data, size_t length)
     if (length < 8)
         return sum_few(p, length);
     if (length & 7) {
-        w = load64(p + length - 8);
+        w = pp_load64(p + length - 8);
         a = KEEP_LAST(w, length & 7);
     }
     for (; length >= 32; p += 32, length -= 32) {
-        w = load64(p);
+        w = pp_load64(p);
         a += w;
         carries += a < w;
-        w = load64(p + 8);
+        w = pp_load64(p + 8);
         b += w;
         more += b < w;
-        w = load64(p + 16);
+        w = pp_load64(p + 16);
         a += w;
         carries += a < w;
-        w = load64(p + 24);
+        w = pp_load64(p + 24);
         b += w;
         more += b < w;
     }
     for (; length >= 8; p += 8, length -= 8) {
-        w = load64(p);
+        w = pp_load64(p);
         a += w;
         carries += a < w;
     }

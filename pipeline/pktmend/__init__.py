@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StageError,
         ViewError,
     )
+    from pktmend.include import include_dir
     from pktmend.packetio.afpacket import Emit, Ring
     from pktmend.packetio.capture import Capture, Copy, Writer
     from pktmend.runtime.counters import Counters
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
         classify,
         count,
         drop_corrupt,
-        include_dir,
         native,
         repair,
         repair_with,
@@ -50,15 +50,14 @@ __version__ = VERSION
 # Where each public name comes from: imported when it is first used, so that `pktmend --version` starts at once.
 _HOME = {
     "pktmend._core": "Batch Check NativeStage batch_of checksum crc32c kernels use_kernel",
+    "pktmend.include": "include_dir",
     "pktmend.packetio.afpacket": "Emit Ring",
     "pktmend.runtime.counters": "Counters",
     "pktmend.errors": "OSFailure ConfigError FormatError PktmendError PrivilegeError StageError ViewError",
     "pktmend.runtime.pipeline": "Null Pipeline",
     "pktmend.enums": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
     "pktmend.packetio.capture": "Capture Copy Writer",
-    "pktmend.runtime.stages": (
-        "build_native classify count drop_corrupt include_dir native repair repair_with verify verify_with"
-    ),
+    "pktmend.runtime.stages": ("build_native classify count drop_corrupt native repair repair_with verify verify_with"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -20,7 +20,7 @@ class PktmendError(Exception):
 
     detail:    one sentence, what and where.
     hint:      what to do about it; may be empty.
-    exit_code: of the command line when this ends it (see DESIGN: 2 usage, 3 privilege, 4 missing, 5 data).
+    exit_code: of the command line when this ends it: 1 problems, 2 usage, 3 privilege, 4 missing, 5 data.
     """
 
     exit_code: int = EXIT_PROBLEMS

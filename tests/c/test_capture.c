@@ -304,11 +304,117 @@ static void test_note_is_cleared_within_the_block_alone(void)
     }
 }
 
+/* One block of pcapng whose body is at `from`, its two lengths put in. */
+static void close_block(file *f, uint32_t from)
+{
+    uint32_t total = f->length + 4 - from, end = f->length;
+    f->length = from + 4;
+    put(f, total, 4);
+    f->length = end;
+    put(f, total, 4);
+}
+
+static void option(file *f, uint16_t code, uint16_t length, uint32_t value)
+{
+    put(f, code, 2);
+    put(f, length, 2);
+    if (length == 1) {
+        put(f, value, 1);
+        put(f, 0, 3);
+    } else {
+        put(f, value, 4);
+    }
+}
+
+/* A section with one interface (its resolution and FCS length) and one packet of 64 bytes (its epb_flags). */
+static file pcapng(int big_endian, uint8_t tsresol, uint8_t fcs, uint64_t stamp, uint32_t epb_flags)
+{
+    file f = { .big_endian = big_endian };
+    put(&f, 0x0a0d0d0a, 4), put(&f, 0, 4), put(&f, 0x1a2b3c4d, 4);
+    put(&f, 1, 2), put(&f, 0, 2), put(&f, UINT32_MAX, 4), put(&f, UINT32_MAX, 4);
+    close_block(&f, 0);
+    uint32_t from = f.length;
+    put(&f, 1, 4), put(&f, 0, 4), put(&f, 1, 2), put(&f, 0, 2), put(&f, 0, 4);
+    option(&f, 9, 1, tsresol); /* if_tsresol */
+    if (fcs)
+        option(&f, 13, 1, fcs); /* if_fcslen */
+    put(&f, 0, 4);
+    close_block(&f, from);
+    from = f.length;
+    put(&f, 6, 4), put(&f, 0, 4), put(&f, 0, 4), put(&f, (uint32_t)(stamp >> 32), 4), put(&f, (uint32_t)stamp, 4);
+    put(&f, 64, 4), put(&f, 64, 4);
+    f.length += 64;
+    option(&f, 2, 4, epb_flags);
+    put(&f, 0, 4);
+    close_block(&f, from);
+    return f;
+}
+
+static pp_batch one_packet(const file *f)
+{
+    static uint8_t window[FILE_MAX];
+    pp_batch b = batch(ROOM);
+    pp_capture c;
+    size_t consumed;
+    memcpy(window, f->octets, f->length);
+    pp_capture_init(&c);
+    int rc = pp_capture_next(&c, window, f->length, 1, &b, &consumed);
+    CHECK_EQ(rc, 1);
+    CHECK_EQ(consumed, f->length);
+    pp_capture_free(&c);
+    return b;
+}
+
+/* Bits 5 to 8 of epb_flags are the packet's own FCS length; 0 leaves it to the interface. */
+static void test_fcs_length_of_a_packet_goes_before_the_interface(void)
+{
+    static const struct {
+        uint8_t interface;
+        uint32_t own, want;
+    } cases[] = { { 0, 0, 64 }, { 4, 0, 60 }, { 0, 4, 60 }, { 4, 2, 62 }, { 2, 15, 49 } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int big_endian = 0; big_endian < 2; big_endian++) {
+            file f = pcapng(big_endian, 9, cases[i].interface, 1, cases[i].own << 5 | 1);
+            pp_batch b = one_packet(&f);
+            CHECK_EQ(b.caplen[0], cases[i].want);
+            CHECK_EQ(b.wirelen[0], cases[i].want);
+        }
+}
+
+/* 10^-n, or 2^-n with the top bit set; what is finer than nanoseconds is cut off. */
+static void test_time_stamp_resolutions(void)
+{
+    static const struct {
+        uint8_t tsresol;
+        uint64_t stamp, want_ns;
+    } cases[] = { { 0, 7, 7000000000u },
+                  { 6, 1234567, 1234567000u },
+                  { 9, 1234567891, 1234567891 },
+                  { 10, 98765432109, 9876543210 },
+                  { 12, 1234567890123, 1234567890 },
+                  { 13, 12345678901234, 1234567890 },
+                  { 19, 12345678901234567890u, 1234567890 },
+                  { 27, 18446744073709551615u, 18 },
+                  { 28, 18446744073709551615u, 1 },
+                  { 29, 18446744073709551615u, 0 },
+                  { 0x80 | 1, 3, 1500000000 },
+                  { 0x80 | 32, 0x180000000, 1500000000 },
+                  { 0x80 | 63, 0xc000000000000000, 1500000000 },
+                  { 0x80 | 64, 0xc000000000000000, 0 } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int big_endian = 0; big_endian < 2; big_endian++) {
+            file f = pcapng(big_endian, cases[i].tsresol, 0, cases[i].stamp, 1);
+            CHECK_THAT(one_packet(&f).time_ns[0] == cases[i].want_ns, "if_tsresol %u", cases[i].tsresol);
+        }
+}
+
 int main(void)
 {
     test_byte_orders_and_resolutions();
     test_header_alone_is_an_empty_capture();
     test_link_type_with_upper_bits();
+    test_fcs_length_of_a_packet_goes_before_the_interface();
+    test_time_stamp_resolutions();
     test_truncated_anywhere();
     test_absurd_caplen();
     test_garbage();

@@ -5,7 +5,7 @@
 #include "columns.h"
 
 #include "offload/coalesce.h"
-#include "offload/split.h"
+#include <pktmend/split.h>
 #include "check/verify.h"
 
 enum { PACKETS = 200, ROOM = 1700, FLOWS = 5 };

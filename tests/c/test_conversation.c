@@ -136,6 +136,19 @@ static void test_bad_packets_prove_nothing(void)
     CHECK_EQ(way(9, 10)->kind[PP_WAY_BLANK], 1);
 }
 
+/* Ethernet pads to 60 bytes what it carries: a shorter frame was taken at its sender. */
+static void test_frames_below_the_least_of_ethernet_are_counted(void)
+{
+    static const uint32_t payloads[] = { 0, 5, 6, 7 }; /* 54, 59, 60 and 61 bytes */
+    for (unsigned i = 0; i < 4; i++)
+        send(15, 16, 1 + i, 0, ACK, payloads[i], PP_STATUS_GOOD, 0, i);
+    CHECK_EQ(way(15, 16)->short_frames, 2);
+    batch.link[0] = 101; /* raw IP: nothing pads it */
+    batch.caplen[0] = batch.wirelen[0] = 54;
+    CHECK_EQ(pp_stage_converse(&batch, table), 0);
+    CHECK_EQ(way(15, 16)->short_frames, 2);
+}
+
 static void test_full_table_keeps_what_is_unfinished(void)
 {
     unfinished(11, 12, 1, 20, ACK, 0);
@@ -173,6 +186,7 @@ int main(void)
     test_finished_copy_is_what_was_acknowledged();
     test_bad_packets_prove_nothing();
     test_cut_frames_are_left_out();
+    test_frames_below_the_least_of_ethernet_are_counted();
     test_full_table_keeps_what_is_unfinished();
     pp_conversations_free(table);
     return DONE;

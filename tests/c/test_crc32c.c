@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 
 enum { LENGTHS = 300, ALIGNMENTS = 16, LONGEST = 3 * 3072 + 500 };
 

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "columns.h"
 #include "check/witness.h"
+#include "check/classify.h"
 #include "check/verify.h"
 
 enum { ROOM = 4096, FRAME = 128, TCP = 6, UDP = 17 };

@@ -5,6 +5,7 @@
 
 #include "offload/coalesce.h"
 #include "run/loop.h"
+#include "check/tally.h"
 #include "check/verify.h"
 #include "check.h"
 #include "columns.h"
@@ -57,6 +58,16 @@ static int raises(pp_batch *b, void *context)
 {
     (void)context;
     b->verdict[2] = PP_VERDICT_DROP;
+    return -EPERM;
+}
+
+/* Gives another reason to what an earlier stage has dropped, drops one more, and fails. */
+static int rewrites_reasons(pp_batch *b, void *context)
+{
+    (void)context;
+    b->drop[5] = PP_DROP_UNSPLITTABLE;
+    b->verdict[6] = PP_VERDICT_DROP;
+    b->drop[6] = PP_DROP_UNSPLITTABLE;
     return -EPERM;
 }
 
@@ -137,7 +148,7 @@ static void account(uint64_t want_drops, uint64_t want_reason, unsigned reason)
     pp_tally tally = { 0 };
     batch.tally = &tally;
     CHECK_EQ(pp_stage_count(&batch, NULL), 0);
-    CHECK_EQ(pp_null_take(NULL, &batch, &ledger), 0);
+    CHECK_EQ(pp_null_take(&batch, &ledger, NULL), 0);
     uint64_t drops = 0;
     for (unsigned i = 0; i < PP_DROPS; i++)
         drops += ledger.dropped[i];
@@ -186,6 +197,14 @@ int main(void)
     CHECK_EQ(pp_guard_run(&batch, &guard), 0);
     CHECK_EQ(batch.drop[5], PP_DROP_CORRUPT);
     account(PACKETS, PACKETS - 1, PP_DROP_STAGE_ERROR);
+
+    use(rewrites_reasons, NULL, PP_ON_ERROR_PASS);
+    batch.verdict[5] = PP_VERDICT_DROP;
+    batch.drop[5] = PP_DROP_CORRUPT;
+    CHECK_EQ(pp_guard_run(&batch, &guard), 0);
+    CHECK_EQ(batch.drop[5], PP_DROP_CORRUPT);
+    CHECK_EQ(batch.drop[6], PP_DROP_NONE);
+    account(1, 1, PP_DROP_CORRUPT);
 
     for (int column = 0; column < 4; column++) {
         use(shouts, &column, PP_ON_ERROR_END);

@@ -9,7 +9,7 @@
 #include <linux/virtio_net.h>
 
 #include "check.h"
-#include "offload/split.h"
+#include <pktmend/split.h>
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5

@@ -9,7 +9,7 @@
 #include <linux/virtio_net.h>
 
 #include "check.h"
-#include "offload/split.h"
+#include <pktmend/split.h>
 
 enum { TCPV4 = 1, TCPV6 = 4, UDP_L4 = 5, SIZE = 4, SEGMENTS = 3, MTU = 1500, ROOM = 4096 };
 

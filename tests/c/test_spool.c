@@ -1,5 +1,5 @@
 /* test_spool.c - blocks through a small ring to a file: all of them or counted, whole ones only, a failing write included. */
-#define _GNU_SOURCE 1 /* F_SETPIPE_SZ */
+#define _GNU_SOURCE /* F_SETPIPE_SZ */
 #include "io/spool.h"
 
 #include <errno.h>
@@ -12,7 +12,16 @@
 #include "check.h"
 #include "columns.h"
 
+enum { PUT, FULL, STOPPED };
+
 static uint8_t frame[2048];
+
+static uint64_t count_of(const pp_spool *s, unsigned which)
+{
+    uint64_t n[3];
+    pp_spool_counts(s, &n[PUT], &n[FULL], &n[STOPPED]);
+    return n[which];
+}
 
 static pp_batch batch_of(uint32_t count, uint32_t caplen)
 {
@@ -59,8 +68,8 @@ static void test_wraps_and_counts(const char *path)
         packets += done.packets;
         CHECK_EQ(done.octets, done.packets * 108);
     }
-    CHECK_EQ(packets + s.full + pp_spool_discard(&s), 7000);
-    CHECK_EQ(s.put + s.full, 7000);
+    CHECK_EQ(packets + count_of(&s, FULL) + pp_spool_discard(&s), 7000);
+    CHECK_EQ(count_of(&s, PUT) + count_of(&s, FULL), 7000);
     CHECK_EQ(blocks_in(path, 108), (long)packets);
     close(fd);
     pp_spool_free(&s);
@@ -91,15 +100,15 @@ static void test_full_refuses_and_only_bad_selects(void)
     pp_spool_init(&s, 4096);
     s.only_bad = 1;
     pp_stage_spool(&b, &s); /* 100 are bad, 37 fit */
-    CHECK_EQ(s.put, 37);
-    CHECK_EQ(s.full, 63);
+    CHECK_EQ(count_of(&s, PUT), 37);
+    CHECK_EQ(count_of(&s, FULL), 63);
     pp_spool_stop(&s, 1);
     pp_stage_spool(&b, &s);
-    CHECK_EQ(s.stopped, 100);
+    CHECK_EQ(count_of(&s, STOPPED), 100);
     CHECK_EQ(pp_spool_discard(&s), 37);
     pp_spool_stop(&s, 0);
     pp_stage_spool(&b, &s);
-    CHECK_EQ(s.put, 74);
+    CHECK_EQ(count_of(&s, PUT), 74);
     pp_spool_free(&s);
     columns_free(&b);
 }
@@ -203,8 +212,8 @@ static void test_producer_and_consumer_at_once(const char *path)
     }
     pthread_join(thread, NULL);
     packets += pp_spool_discard(&s);
-    CHECK_EQ(packets, s.put);
-    CHECK_EQ(s.put + s.full, 32000);
+    CHECK_EQ(packets, count_of(&s, PUT));
+    CHECK_EQ(count_of(&s, PUT) + count_of(&s, FULL), 32000);
     CHECK(blocks_in(path, 28 + 1000 + 12 + 4) >= 0);
     close(fd);
     pp_spool_free(&s);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "sum/sum.h"
+#include <pktmend/sum.h>
 #include "sum/sum_impl.h"
 
 enum { LENGTHS = 2048, ALIGNMENTS = 64, LANES = 70000, TURNS = (3 << 20) + 77 };
@@ -59,9 +59,9 @@ static void test_published_values(const pp_kernel *k)
         uint8_t length;
         uint8_t octets[24];
     } vectors[] = {
-        /* FACTS 3: TCP, 10.18.100.6 -> 10.18.100.7, 40 octets: 0a12+6406+0a12+6407+0006+0028 */
+        /* from a public report: TCP, 10.18.100.6 -> 10.18.100.7, 40 octets: 0a12+6406+0a12+6407+0006+0028 */
         { 0xdc5f, 12, { 10, 18, 100, 6, 10, 18, 100, 7, 0, 6, 0, 40 } },
-        /* FACTS 3, weaveworks/weave issue 2354: TCP, 192.168.128.0 -> 192.168.0.1, total length 60:
+        /* weaveworks/weave issue 2354: TCP, 192.168.128.0 -> 192.168.0.1, total length 60:
          * c0a8+8000+c0a8+0001+0006+0028 = 2017f */
         { 0x0181, 12, { 192, 168, 128, 0, 192, 168, 0, 1, 0, 6, 0, 40 } },
         /* DHCP, krolaw/dhcp4 issue 52: 10.226.137.197 -> 255.255.255.255, total length 302: 0ae2+89c5+0011+011a */

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "columns.h"
 #include "check/verify.h"
+#include <pktmend/parse.h>
 
 enum { ROUNDS = 300000, ROOM = PP_VNET_LEN, LONGEST = 300, IP = 14 };
 
@@ -173,8 +174,44 @@ static void test_short_way_equals_the_long_way(void)
                "not all statuses came up");
 }
 
+/* "Not ready", and not where, of a packet with two fields that hold their seed: the one within an ICMP error is another
+ * host's, whose note it was not. */
+static void test_a_mark_without_a_place_is_not_for_what_is_quoted(void)
+{
+    enum { L4 = IP + 40, QUOTED = L4 + 8, UDP = QUOTED + 40, LENGTH = UDP + 8 };
+    uint8_t f[LENGTH] = { 0 };
+    pp_batch b = columns(1);
+    pp_put16(f + 12, 0x86dd);
+    pp_put16(f + IP, 0x6000);
+    pp_put16(f + IP + 4, LENGTH - L4);
+    f[IP + 6] = 58, f[IP + 7] = 64;
+    f[IP + 23] = 1, f[IP + 39] = 2; /* ::1 to ::2 */
+    f[L4] = 1;                      /* destination unreachable */
+    memcpy(f + QUOTED, f + IP, 40);
+    pp_put16(f + QUOTED + 4, 8);
+    f[QUOTED + 6] = 17;
+    pp_put16(f + UDP, 1000), pp_put16(f + UDP + 2, 5000), pp_put16(f + UDP + 4, 8);
+    pp_put16(f + UDP + 6, 1 + 2 + 17 + 8);                      /* addresses, protocol, length: S */
+    pp_put16(f + L4 + 2, (uint16_t)(1 + 2 + 58 + LENGTH - L4)); /* the same of the error itself */
+    b.count = 1;
+    b.data[0] = f;
+    b.caplen[0] = b.wirelen[0] = LENGTH;
+    b.link[0] = 1;
+    b.flags[0] = PP_PKT_METADATA | PP_PKT_NOT_READY;
+    CHECK_EQ(pp_stage_verify(&b, NULL), 0);
+    CHECK_EQ(b.check_count[0], 2);
+    CHECK_EQ(b.checks[0].offset, L4 + 2);
+    CHECK_EQ(b.checks[0].flags & (PP_CHECK_FLAGGED | PP_CHECK_QUOTED), PP_CHECK_FLAGGED);
+    CHECK_EQ(b.checks[1].offset, UDP + 6);
+    CHECK_EQ(b.checks[1].flags & (PP_CHECK_FLAGGED | PP_CHECK_QUOTED), PP_CHECK_QUOTED);
+    CHECK_EQ(b.checks[1].status, PP_STATUS_UNCHECKED);
+    CHECK_EQ(b.status[0], PP_STATUS_PENDING);
+    columns_free(&b);
+}
+
 int main(void)
 {
+    test_a_mark_without_a_place_is_not_for_what_is_quoted();
     size_t count;
     const pp_kernel *kernels = pp_kernels(&count);
     for (size_t i = 0; i < count; i++)

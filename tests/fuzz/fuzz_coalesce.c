@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "io/emit.h"
+#include "check/classify.h"
 #include "check/verify.h"
 #include "../c/columns.h"
 #include "frames.h"
@@ -442,7 +443,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     arena_used = messages = calls = 0;
     fault_period = faults & 7, fault = faults >> 3;
     pp_ledger ledger = { 0 };
-    if (pp_emit_take(sink(finish, options & 32 ? 600 : 1500, ~options & 3u), &batch, &ledger))
+    if (pp_emit_take(&batch, &ledger, sink(finish, options & 32 ? 600 : 1500, ~options & 3u)))
         abort();
     for (uint32_t m = 0; m < messages; m++) {
         for (uint32_t i = 0; i < sent[m].count; i++)

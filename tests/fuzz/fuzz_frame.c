@@ -8,49 +8,27 @@
 
 #include "observe/conversation.h"
 #include "check/witness.h"
+#include "check/classify.h"
+#include "check/repair.h"
+#include "check/tally.h"
 #include "check/verify.h"
 
-static pp_check checks[2][PP_CHECKS_PER_PACKET];
+#include "../c/columns.h"
 
+/* Run all stages over one frame; *out is the batch that slot keeps, until its next run. */
 static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint16_t flags, uint32_t policy,
                 pp_batch *out, int slot)
 {
-    static uint8_t *data[2];
-    static uint32_t caplen[2], wirelen[2], first[2], interface[2];
-    static uint64_t time_ns[2], number[2];
-    static uint16_t flag[2], links[2], tpid[2], tci[2], l3[2], l4[2];
-    static uint8_t version[2], protocol[2], status[2], cause[2], count[2], verdict[2], drop[2];
+    static pp_batch batches[2];
     static pp_tally tally;
-    *out = (pp_batch){ .abi = PP_ABI,
-                       .count = 1,
-                       .capacity = 1,
-                       .data = data + slot,
-                       .caplen = caplen + slot,
-                       .wirelen = wirelen + slot,
-                       .time_ns = time_ns + slot,
-                       .flags = flag + slot,
-                       .link = links + slot,
-                       .vlan_tpid = tpid + slot,
-                       .vlan_tci = tci + slot,
-                       .interface = interface + slot,
-                       .l3 = l3 + slot,
-                       .l4 = l4 + slot,
-                       .version = version + slot,
-                       .protocol = protocol + slot,
-                       .status = status + slot,
-                       .cause = cause + slot,
-                       .check_first = first + slot,
-                       .check_count = count + slot,
-                       .checks = checks[slot],
-                       .verdict = verdict + slot,
-                       .drop = drop + slot,
-                       .number = number + slot,
-                       .tally = &tally };
-    data[slot] = frame;
-    caplen[slot] = cap;
-    wirelen[slot] = wire;
-    links[slot] = link;
-    flag[slot] = flags;
+    pp_batch *b = &batches[slot];
+    if (!b->capacity)
+        *b = columns(1);
+    b->tally = &tally;
+    b->count = b->checks_used = 0;
+    pp_batch_append(b, &(pp_arrival){ .data = frame, .caplen = cap, .wirelen = wire, .link = link, .flags = flags });
+    pp_batch_fresh(b);
+    *out = *b;
     uint32_t options = PP_VERIFY_EXPECTED;
     static pp_flow *flow;
     static pp_conversations *conversations;

@@ -15,6 +15,9 @@
 #include "check/witness.h"
 #include "run/guard.h"
 #include "observe/sample.h"
+#include "check/classify.h"
+#include "check/repair.h"
+#include "check/tally.h"
 #include "check/verify.h"
 #include "../c/columns.h"
 

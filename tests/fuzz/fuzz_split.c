@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "offload/split.h"
+#include <pktmend/split.h>
 
 enum { PARAMETERS = 5, NEEDS_CSUM = 1, TCPV4 = 1, TCPV6 = 4, UDP_L4 = 5 };
 

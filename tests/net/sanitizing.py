@@ -30,7 +30,7 @@ class Build:
                 str(self._folder / "temp"),
             ],
             cwd=ROOT,
-            env={**os.environ, "PKTMEND_SANITIZE": "1"},
+            env={**os.environ, "PKTMEND_SANITIZE": "1", "PKTMEND_WERROR": "1"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one clear line of error, NDJSON as it is documented."""
+"""The command line as a user meets it: exit codes, one clear line of error, NDJSON (docs/compatibility.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single captures behind a hop that lost the note.  Every checksum is scapy's, or damaged by hand from scapy's."""
+"""Single captures behind a hop that lost the kernel's mark.  Every checksum is scapy's, or damaged by hand from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_metadata_lost_when_sent_again_in_vain_while_icmp_passes(tmp_path: Path)
 
 
 def test_metadata_lost_on_the_way_back(tmp_path: Path) -> None:
-    """tx off at A only (FACTS 5): SYN good, SYN/ACK leaked; A sends its SYN again although the SYN/ACK went by."""
+    """tx off at A only: SYN good, SYN/ACK leaked; A sends its SYN again although the SYN/ACK went by."""
     answer = t.tcp(B, A, 80, 40000, 5000, 1001, "SA")
     packets = t.syns(A, B, 1, 4, good=True) + [(time + 0.01, f.leaked(answer)) for time, _ in t.syns(A, B, 1, 4)]
     found = diagnose(t.pcap(tmp_path / "x", sorted(packets)))
@@ -39,16 +39,16 @@ def test_metadata_lost_is_only_possible_without_anything_that_passes(tmp_path: P
     assert named(diagnose(t.pcap(tmp_path / "y", t.syns(A, B, 1, 1)))) == [("offload-pending", "possible")]
 
 
-PUBLISHED = [  # field, source, target, octets of TCP (FACTS 3)
+PUBLISHED = [  # field, source, target, bytes of TCP; from public reports
     ("dc5f", "10.18.100.6", "10.18.100.7", 40),
     ("0181", "192.168.128.0", "192.168.0.1", 40),
     ("da2f", "10.86.247.137", "10.86.205.211", 32),
 ]
 
 
-@pytest.mark.parametrize(("field", "source", "target", "octets"), PUBLISHED)
-def test_metadata_lost_published_values(tmp_path: Path, field: str, source: str, target: str, octets: int) -> None:
-    packets = [t.tcp(source, target, 4000 + n, 80, n << 16, 0, "PA", bytes(octets - 20)) for n in range(3)]
+@pytest.mark.parametrize(("field", "source", "target", "size"), PUBLISHED)
+def test_metadata_lost_published_values(tmp_path: Path, field: str, source: str, target: str, size: int) -> None:
+    packets = [t.tcp(source, target, 4000 + n, 80, n << 16, 0, "PA", bytes(size - 20)) for n in range(3)]
     frames = [(n, f.put16(f.raw(packet), 50, int(field, 16))) for n, packet in enumerate(packets)]
     found = diagnose(t.pcap(tmp_path / "x", frames), at_wire=True)
     assert named(found) == [("metadata-lost", "likely")]

@@ -7,19 +7,24 @@ all are read, also those that need another machine.
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+import yaml
 
 from pktmend.cli import COMMANDS, pktmend
-from tools import ROOT
+from pktmend.host.snmp import read_counters
+from tools import ROOT, need
 
 PAGES = [
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
-    *(page for folder in ("docs", "bench") for page in sorted((ROOT / folder).glob("*.md"))),
+    *sorted(ROOT.glob("*.md")),
+    *(page for folder in ("docs", "bench", ".github") for page in sorted((ROOT / folder).rglob("*.md"))),
 ]
 DEPLOYED = [
     path
@@ -34,8 +39,12 @@ INLINE = re.compile(r"`pktmend ([-a-z][^`\n]*)`")
 MADE_BY = re.compile(r"^<!-- .*? of:? .*?pktmend ([-a-z].*) -->", re.MULTILINE)
 ANYWHERE = re.compile(rf"\bpktmend ((?:{'|'.join(COMMANDS)}) .*)")
 END = re.compile(r"\s#|[|;&>)`]| {2,}")  # of a command: for the shell, or where a remark stands in another column
+NOT_HERE = re.compile(
+    r"\b(?:DESIGN|FACTS)\b(?!_)|\b(?:HOUSE|STYLE)\.md\b|(?<!\[)\bdecision \d+|\bsection \d+ of (?!RFC)"
+)
 FOREIGN = {  # options of other programs that a page names alone
     "iptables": ["--checksum-fill"],
+    "tcpdump": ["--dont-verify-checksums"],
     "tcprewrite": ["--fixcsum"],
 }
 PATH = re.compile(r"(?<![\w/.-])(?:ext|pipeline|tests|docs|examples|deploy|bench)/[\w./*-]*\w(?:\.\w+)?")
@@ -143,3 +152,134 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_files_that_are_named_are_there(path: Path) -> None:
     missing = [found for found in PATH.findall(path.read_text()) if not any(ROOT.glob(found))]
     assert not missing
+
+
+SOURCES = [
+    path
+    for folder in ("ext", "pipeline", "tests", "docs", "bench", "examples", "deploy")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".c", ".h", ".py", ".pyi", ".pyx", ".pxd", ".pxi", ".md", ".toml") and path != Path(__file__)
+]
+
+
+def test_no_file_refers_to_a_document_that_is_not_here() -> None:
+    found = {name(path): hit[0] for path in SOURCES if (hit := NOT_HERE.search(path.read_text()))}
+    assert len(SOURCES) > 300 and not found
+
+
+def test_architecture_has_a_row_for_each_folder() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    python = {path.parent.name for path in (ROOT / "pipeline" / "pktmend").glob("*/*.py")} - {"include", "_core"}
+    engine = {path.name for path in (ROOT / "ext").iterdir() if path.is_dir()} - {"include"}
+    assert len(python) > 6 and len(engine) > 6
+    assert {name for name in python | engine if not re.search(rf"^\| \d \| .*`{name}/`", text, re.MULTILINE)} == set()
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    linked = re.findall(r"\]\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text())
+    assert linked == sorted(path.name for path in folder.glob("0*.md"))
+    for number, file in enumerate(linked, 1):
+        text = (folder / file).read_text()
+        assert file.startswith(f"{number:04d}-") and text.startswith(f"# {number}. ")
+        assert all(f"\n## {heading}\n" in text for heading in ("Context", "Decision", "Consequences"))
+
+
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
+LEAKED = str(ROOT / "examples" / "leaked.pcap")
+
+
+def printed(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"0x[0-9a-f]{4}", "0xNNNN", text)
+
+
+def test_glossary_has_what_tcpdump_prints() -> None:
+    need("tcpdump")
+    shown = set(re.findall(r"cksum 0x\w+ \(incorrect.*?\)", printed("tcpdump", "-nvv", "-r", LEAKED)))
+    assert shown
+    assert {without_numbers(each) for each in shown} <= set(re.findall(r"`(.*?)`", without_numbers(GLOSSARY)))
+
+
+def test_glossary_has_what_tshark_prints() -> None:
+    need("tshark")
+    argv = ("tshark", "-o", "tcp.check_checksum:TRUE", "-r", LEAKED)
+    lines = re.findall(r"^ +Checksum: (0x.*)$", printed(*argv, "-V", "tcp"), re.MULTILINE)
+    assert lines
+    for line in lines:
+        assert without_numbers(line.partition(" ")[2]) in without_numbers(GLOSSARY)
+    if "matches partial" not in lines[0]:
+        assert "[TCP CHECKSUM INCORRECT]" in printed(*argv, "tcp") and "`[TCP CHECKSUM INCORRECT]`" in GLOSSARY
+
+
+def test_glossary_has_the_kernels_counters() -> None:
+    counters = {word for word in read_counters() if word.endswith("InCsumErrors") and not word.startswith("UdpLite6")}
+    assert "TcpInCsumErrors" in counters
+    assert {word for word in counters if f"`{word}`" not in GLOSSARY} == set()
+
+
+def test_glossary_names_every_root_cause_that_it_sends_to() -> None:
+    from pktmend.commands.diagnose.causes import CAUSES
+
+    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", GLOSSARY))
+    others = {"userspace-tso-enable", "checksum-checks", "no-metadata", "bit-flip"}
+    assert {"metadata-lost", "offload-pending", "bad-seed"} <= named
+    assert named - others <= set(CAUSES)
+
+
+def workflow() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    return loaded
+
+
+def test_workflow_calls_what_is_here() -> None:
+    """Each step uses an action with a version, or runs a command whose target or program exists."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for job in workflow()["jobs"].values():
+        assert job["timeout-minutes"] and job["runs-on"]
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            if "uses" in step:
+                assert re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"])
+            for target in re.findall(r"^make ([a-z-]+)$", step.get("run", ""), re.MULTILINE):
+                assert target in targets
+            for path in re.findall(r"\.ci/\w+", step.get("run", "")):
+                assert (ROOT / path).exists()
+
+
+def test_workflow_runs_every_python_that_is_promised() -> None:
+    said = re.search(r"^\| Python \| ([\d., ]+);", (ROOT / "docs" / "compatibility.md").read_text(), re.MULTILINE)
+    assert said and said[1].split(", ") == workflow()["jobs"]["test"]["strategy"]["matrix"]["python"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={said[1].split(', ')[0]}"
+
+
+def test_workflow_has_no_fault_that_actionlint_knows() -> None:
+    program = shutil.which("actionlint")
+    if program is None:
+        pytest.skip("not installed: actionlint")
+    done = subprocess.run([program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_issue_forms_have_what_github_asks_for() -> None:
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert forms
+    for path in forms:
+        form = yaml.safe_load(path.read_text())
+        assert form["name"] and form["description"]
+        fields = [field for field in form["body"] if field["type"] != "markdown"]
+        assert len({field["id"] for field in fields}) == len(fields)
+        assert all(
+            field["type"] in ("input", "textarea", "dropdown") and field["attributes"]["label"] for field in fields
+        )
+
+
+def test_hooks_have_the_versions_of_the_lint_extra() -> None:
+    lint = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["lint"]
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    asked = {each for hook in repo["hooks"] for each in hook["additional_dependencies"]}
+    assert asked <= set(lint) and len(repo["hooks"]) == 4

@@ -19,10 +19,12 @@ EXT = ROOT / "ext"
 # Python: from the ground.  Folders of one floor do not know each other.
 FLOORS = (
     {"_version", "enums", "errors"},
+    {"records"},
     {"_core", "_kernel", "_kernel_build", "include"},
     {"host"},
     {"packetio", "runtime", "testbed"},
     {"console"},
+    {"advice"},  # one Finding and one Remedy for diagnose and doctor, who must not import each other
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -34,13 +36,27 @@ COMMANDS_THAT_KNOW_OTHERS = {("bench", "bridge")}  # bench measures the bridge
 # C: from the ground.
 C_FLOORS = (
     {"include"},
-    {"sum", "run"},
+    {"sum"},
     {"parse"},
     {"offload"},
-    {"check", "observe", "io"},
+    {"check", "observe"},
+    {"run"},
+    {"io"},
     {"bench"},
 )
 C_LEVEL = {name: level for level, floor in enumerate(C_FLOORS) for name in floor}
+
+# Cython: from the ground.
+CORE = PACKAGE / "_core"
+CORE_FLOORS = (
+    {"engine"},
+    {"sums", "views"},
+    {"batch"},
+    {"frames", "python_stage", "sources", "stages"},
+    {"conversations", "samples", "sinks"},
+    {"loop"},
+)
+CORE_LEVEL = {name: level for level, floor in enumerate(CORE_FLOORS) for name in floor}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 C_FILES = sorted(path for path in EXT.rglob("*.[ch]"))
@@ -76,7 +92,7 @@ def test_every_module_has_a_floor() -> None:
         for path in PACKAGE.iterdir()
         if path.is_dir() and path.name != "__pycache__" and any(path.rglob("*.p*"))
     } | {path.stem for path in PACKAGE.glob("*.py")}
-    assert there - {LAZY, "core"} <= set(LEVEL)
+    assert there - {LAZY} <= set(LEVEL)
     assert {name for floor in FLOORS for name in floor if not name.startswith("_")} <= there, "a floor without a room"
 
 
@@ -108,7 +124,7 @@ def test_sources_do_not_know_each_other() -> None:
 
 
 def test_every_folder_of_the_engine_has_a_floor() -> None:
-    assert {path.name for path in EXT.iterdir()} == set(C_LEVEL)
+    assert {path.name for path in EXT.iterdir() if path.is_dir()} == set(C_LEVEL)
 
 
 @pytest.mark.parametrize("path", C_FILES, ids=lambda p: str(p.relative_to(EXT)))
@@ -125,6 +141,17 @@ def test_engine_includes_only_from_floors_below(path: Path) -> None:
         assert folder == own or C_LEVEL[folder] < C_LEVEL[own], f"{own} includes {included}"
 
 
-def test_every_part_of_the_core_is_in_its_table_of_contents() -> None:
-    contents = re.findall(r'^include "(core/.*)"', (PACKAGE / "_core.pyx").read_text(), re.M)
-    assert sorted(contents) == sorted(f"core/{path.name}" for path in (PACKAGE / "core").iterdir())
+def test_every_part_of_the_core_has_a_floor_and_a_stub() -> None:
+    parts = {path.stem for path in CORE.glob("*.pyx")}
+    assert parts == set(CORE_LEVEL)
+    assert {path.stem for path in CORE.glob("*.pyi")} == parts
+    assert {path.stem for path in CORE.glob("*.pxd")} <= parts
+
+
+@pytest.mark.parametrize("path", sorted(CORE.glob("*.p[yx][xdi]")), ids=lambda p: p.name)
+def test_core_takes_only_from_parts_below(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"^include\b", text, re.M), "a part is compiled on its own"
+    taken = re.findall(r"^from pktmend\._core(?:\.(\w+))? c?import (\w+)", text, re.M)
+    for name in {part or first for part, first in taken} - {path.stem}:
+        assert CORE_LEVEL[name] < CORE_LEVEL[path.stem], f"{path.name} takes from {name}"

@@ -1,8 +1,9 @@
-"""The other languages' tests and the linters: C under sanitizers, fuzz targets, ruff, mypy, stubtest."""
+"""The linters, and the tests of other languages: sanitizers, fuzzing, ruff, clang-format, mypy, stubs, spelling."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import pktmend
 from pktmend import Batch, Capture, Pipeline, verify
 from pktmend.enums import Proto
 from tools import CAPTURES, ROOT, need
@@ -35,6 +37,20 @@ def test_c_tests_pass_under_asan_and_ubsan(tmp_path: Path) -> None:
     need("make", "cc")
     out = run("make", "-s", "-j2", "-C", "tests/c", f"OUT={tmp_path}", "run")
     assert out.count(" 0 failed") == len(list((ROOT / "tests" / "c").glob("test_*.c")))
+
+
+def test_c_tests_pass_against_the_library_that_ships(tmp_path: Path) -> None:
+    """All but those that call what the library does not show, which the Makefile names."""
+    need("make", "cc")
+    library = Path(pktmend.__file__).parent / "libpktmend.so"
+    out = run("make", "-s", "-j2", "-C", "tests/c", f"OUT={tmp_path}", f"LIBRARY={library}", "shipped")
+    assert out.count(" 0 failed") >= len(list((ROOT / "tests" / "c").glob("test_*.c"))) - 3
+
+
+def test_threads_share_nothing_without_order(tmp_path: Path) -> None:
+    """Workers, snapshots, samples and a spool on six threads, under ThreadSanitizer."""
+    need("make", "cc")
+    assert " 0 failed" in run("make", "-s", "-C", "tests/c", f"OUT={tmp_path}", "tsan")
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +149,28 @@ def test_ruff() -> None:
     run(sys.executable, "-m", "ruff", "check", ".")
 
 
+def test_formatters_have_nothing_to_change() -> None:
+    run(sys.executable, "-m", "ruff", "format", "--check", ".")
+    program = shutil.which("clang-format", path=str(Path(sys.executable).parent)) or shutil.which("clang-format")
+    if program is None:
+        pytest.skip("not installed: clang-format (the extra `lint`)")
+    folders = (ROOT / "ext", ROOT / "tests" / "c", ROOT / "tests" / "fuzz", ROOT / "examples")
+    files = [str(path) for folder in folders for path in folder.rglob("*.[ch]") if "build" not in path.parts]
+    assert files
+    run(program, "--dry-run", "-Werror", *files)
+
+
+def test_codespell() -> None:
+    pytest.importorskip("codespell_lib")
+    run(sys.executable, "-m", "codespell_lib")
+
+
 def test_mypy_strict() -> None:
     run(sys.executable, "-m", "mypy")
 
 
-def test_stubs_describe_the_extension() -> None:
+def test_stubs_describe_the_extension_modules() -> None:
+    """Those in the package that is named are checked too, each with a stub or the failure."""
     run(
         sys.executable,
         "-m",

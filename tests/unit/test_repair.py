@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from scapy.all import GRE, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChunkData, fragment, in4_chksum
+from scapy.all import GRE, ICMP, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChunkData, fragment, in4_chksum
 
 import frames as f
 from judging import PENDING, judged
@@ -185,3 +185,14 @@ def test_repair_is_idempotent(policy: str) -> None:
         again = judged(once)
         repair_with(policy)(again)
         assert bytes(again.frame(0)) == once
+
+
+@pytest.mark.parametrize("field", [0x3D00, 0x0001, 0x0000])
+def test_sum_over_nothing_but_zeros_is_written_as_all_ones(field: int) -> None:
+    """An echo reply of zeros: +0 complemented; a field of zero would not verify."""
+    right = f.raw(OUTER / ICMP(type=0, code=0, id=0, seq=0) / Raw(bytes(8)))
+    assert right[36:38] == b"\xff\xff"  # by scapy
+    batch = judged(f.put16(right, 36, field))
+    assert batch.status[0] == Status.BAD
+    repair_with("all")(batch)
+    assert bytes(batch.frame(0)) == right

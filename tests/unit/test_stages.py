@@ -58,8 +58,10 @@ def test_where_and_mark_look_only_at_what_still_passes(capture: str) -> None:
         seen.append(batch.mark(Verdict.PASS))
 
     with Capture(capture) as source:
-        Pipeline(source, [verify, classify, look], limit=100).run()
-    assert seen[:3] == [25, 50, 0]
+        p = Pipeline(source, [verify, classify, look], Collect(), limit=100)
+        p.run()
+    assert seen == [25, 50, 0, 50]  # half of 100 still pass, and go on passing
+    assert p.counters().dropped == {"stage": 50}
 
 
 def test_limit_reads_exactly_that_many(capture: str) -> None:

@@ -18,8 +18,9 @@ from pktmend.console.plural import quantity
 
 # "1 packets", "1 ip checksums"; "1 ip, 1 tcp checksums" are two
 WRONG = re.compile(
-    r"(?<!, )(?<![\d.])1 (?:\w+ )?(?:packet|checksum|frame|field|header|conversation|sender|time|octet|bit|interface|"
-    r"namespace|problem|warning|note|connection|segment|error)s\b|\b1 \w+ (?:are|have)\b|\b1 of 1 (?:differ|are) "
+    r"(?<!, )(?<![\d.])1 (?:\w+ )?(?:packet|checksum|frame|field|header|conversation|sender|time|octet|byte|bit|"
+    r"interface|namespace|problem|warning|note|connection|segment|error)s\b"
+    r"|\b1 \w+ (?:are|have)\b|\b1 of 1 (?:differ|are) "
 )
 
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""A stage in Cython that writes octets: the DSCP of IPv4 packets becomes 0, the header checksum follows (RFC 1624).
+"""A stage in Cython that writes bytes: the DSCP of IPv4 packets becomes 0, the header checksum follows (RFC 1624).
 
     python setup.py build_ext --inplace
     pktmend bridge -i A -I B --stage "$(echo ./wash.*.so):wash_dscp"
@@ -7,25 +7,36 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from pktmend.stage cimport PP_PKT_EDITED, pp_batch
+from pktmend.stage cimport pktmend_edited, pktmend_get16, pktmend_network, pktmend_put16, pp_batch, stage_capsule
+
+cdef enum:  # of the IPv4 header (RFC 791): its length, where two fields lie, and what of the second is not DSCP
+    IPV4_HEADER = 20
+    TOS = 1
+    SUM = 10
+    ECN = 0x03
 
 
-cdef api int wash_dscp(pp_batch *b, void *context) noexcept nogil:
+cdef uint16_t folded(uint32_t total) noexcept nogil:
+    total = (total & 0xffff) + (total >> 16)
+    return <uint16_t>((total & 0xffff) + (total >> 16))
+
+
+cdef int wash(pp_batch *batch, void *context) noexcept nogil:
     """Reads: version, l3, caplen, frames.  Writes: frames, flags."""
-    cdef uint32_t i, total
+    cdef uint32_t i
+    cdef uint16_t before
     cdef uint8_t *ip
-    for i in range(b.count):
-        if b.version[i] != 4 or b.caplen[i] < 20 + <uint32_t>b.l3[i]:
+    for i in range(batch.count):
+        ip = pktmend_network(batch, i, IPV4_HEADER)
+        if ip == NULL or batch.version[i] != 4 or ip[TOS] & ~ECN == 0:
             continue
-        ip = b.data[i] + b.l3[i]
-        if ip[1] & 0xfc == 0:
-            continue
-        # HC' = ~(~HC + ~m + m'), m the first word of the header; a header that was wrong stays wrong
-        total = (~(<uint32_t>ip[10] << 8 | ip[11]) & 0xffff) + (~(<uint32_t>ip[0] << 8 | ip[1]) & 0xffff)
-        ip[1] &= 0x03  # ECN stays
-        total += <uint32_t>ip[0] << 8 | ip[1]
-        total = (total & 0xffff) + (total >> 16)
-        total = ~((total & 0xffff) + (total >> 16)) & 0xffff
-        ip[10], ip[11] = <uint8_t>(total >> 8), <uint8_t>total
-        b.flags[i] |= PP_PKT_EDITED  # judge this packet again
+        before = pktmend_get16(ip)  # the 16-bit word that the byte is a part of
+        ip[TOS] &= ECN
+        # HC' = ~(~HC + ~m + m'); a header that was wrong stays wrong
+        pktmend_put16(ip + SUM, <uint16_t>~folded(<uint16_t>~pktmend_get16(ip + SUM)
+                                                  + <uint32_t><uint16_t>~before + pktmend_get16(ip)))
+        pktmend_edited(batch, i)
     return 0
+
+
+wash_dscp = stage_capsule(wash)

@@ -1,20 +1,26 @@
-/* A stage in a C extension of one's own: the module's `stage` is a PyCapsule around the function.
- *
- * The capsule's name says what is in it: `pktmend.stage/1` is int (*)(pp_batch *, void *). */
+/* A stage in a C extension of one's own: the module's `stage` is a PyCapsule around what PKTMEND_STAGE exports, which
+ * says for which <pktmend/stage.h> it was built. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <net/ethernet.h>
+#include <string.h>
+
 #include <pktmend/stage.h>
 
+#define LINK_ETHERNET 1 /* LINKTYPE_ETHERNET */
+#define GROUP_BIT 0x01  /* of the first byte of an address (IEEE 802) */
+
 /* Drop Ethernet frames to a group address, broadcast excepted.  Reads: link, caplen, frames.  Writes: verdict. */
-static int drop_multicast(pp_batch *b, void *context)
+PKTMEND_STAGE(drop_multicast)
 {
-    static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-    (void)context;
-    for (uint32_t i = 0; i < b->count; i++) {
-        const uint8_t *to = b->data[i];
-        if (b->link[i] == 1 && b->caplen[i] >= 6 && (to[0] & 1) && memcmp(to, broadcast, 6) != 0)
-            b->verdict[i] = PP_VERDICT_DROP;
+    static const uint8_t broadcast[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint32_t length;
+        const uint8_t *to = pktmend_packet(batch, i, &length);
+        if (batch->link[i] == LINK_ETHERNET && length >= ETH_ALEN && (to[0] & GROUP_BIT) &&
+            memcmp(to, broadcast, ETH_ALEN) != 0)
+            pktmend_drop(batch, i);
     }
     return 0;
 }
@@ -29,7 +35,7 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit_pktmend_drop_multicast(void)
 {
     PyObject *m = PyModule_Create(&module);
-    PyObject *stage = m ? PyCapsule_New((void *)(uintptr_t)drop_multicast, "pktmend.stage/1", NULL) : NULL;
+    PyObject *stage = m ? PyCapsule_New((void *)&pktmend_stage_of_drop_multicast, PKTMEND_CAPSULE, NULL) : NULL;
     if (!stage || PyModule_AddObject(m, "stage", stage) < 0) {
         Py_XDECREF(stage);
         Py_XDECREF(m);

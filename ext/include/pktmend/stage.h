@@ -1,119 +1,151 @@
-/* <pktmend/stage.h> - the public data of pktmend's engine: a batch of packets, their checks, and the words for both.
+/* <pktmend/stage.h> - what a stage sees of a batch of packets, and how it says which layout it was built for.
  *
- * Purpose: everything a source, a stage or a sink may see.  A native stage needs this header and nothing else.
+ * Purpose: everything a source, a stage or a sink may see.  A native stage needs this header and nothing else, from C or C++.
  * Rules:
- *   1. Plain data.  No Python, no system header beyond stdint and stddef.
+ *   1. Plain data.  No Python, no header beyond the standard library's.
  *   2. Columns run in parallel: element i of every column belongs to packet i, for i < count.
  *   3. Frame bytes belong to the source until the batch is released; a stage may write them in place,
  *      never move or keep them.
- *   4. A change of layout or of a number here raises PP_ABI.
+ *   4. A new column goes to the end of PP_COLUMNS, a new word to the end of its list: sizes grow, places stay, and what was
+ *      built with an older header goes on working.  Any other change of layout or of a number raises PP_ABI.
+ *   5. A stage carries the PP_ABI and the size of pp_batch that it was built with (PKTMEND_STAGE, below).  One of another
+ *      ABI, or built with a larger pp_batch than the program that loads it, is refused and never called.
+ *
+ *     #include <netinet/in.h>
+ *     #include <pktmend/stage.h>
+ *
+ *     PKTMEND_STAGE(drop_dns)
+ *     {
+ *         for (uint32_t i = 0; i < batch->count; i++) {
+ *             const uint8_t *udp = pktmend_transport(batch, i, IPPROTO_UDP, 8);
+ *             if (udp && pktmend_get16(udp + 2) == 53)
+ *                 pktmend_drop(batch, i);
+ *         }
+ *         return 0;
+ *     }
  */
-#ifndef PP_H
-#define PP_H
+#ifndef PKTMEND_STAGE_H
+#define PKTMEND_STAGE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define PP_ABI 1
+#define PP_ABI 2
+
+/* The words.  Each list makes an enum, and the names that Python has for its numbers. */
+#define PP_ENUMERATOR(kind, word, value) PP_##kind##_##word = value,
 
 /* Status of one check, and of a packet (the highest of its checks, which is why the order matters). */
-enum pp_status {
-    PP_STATUS_NONE = 0,      /* no check found */
-    PP_STATUS_GOOD = 1,      /* the arithmetic is right */
-    PP_STATUS_ABSENT = 2,    /* the sender computed none, and may */
-    PP_STATUS_UNCHECKED = 3, /* cannot be judged; see reason */
-    PP_STATUS_PENDING = 4,   /* unfinished and known to be: the field holds S */
-    PP_STATUS_BAD = 5,       /* wrong; see cause */
-    PP_STATUSES = 6
-};
+#define PP_STATUS_WORDS(X)                                                                                             \
+    X(STATUS, NONE, 0)      /* no check found */                                                                       \
+    X(STATUS, GOOD, 1)      /* the arithmetic is right */                                                              \
+    X(STATUS, ABSENT, 2)    /* the sender computed none, and may */                                                    \
+    X(STATUS, UNCHECKED, 3) /* cannot be judged; see reason */                                                         \
+    X(STATUS, PENDING, 4)   /* partial and known to be: the field holds S */                                           \
+    X(STATUS, BAD, 5)       /* wrong; see cause */
+enum pp_status { PP_STATUS_WORDS(PP_ENUMERATOR) PP_STATUSES };
 
 /* Why a check is bad, first that fits. */
-enum pp_cause {
-    PP_CAUSE_NONE = 0,
-    PP_CAUSE_LEAKED,           /* F == S, the source has metadata and no flag is set */
-    PP_CAUSE_NEVER_FILLED,     /* 0 where a sum is mandatory */
-    PP_CAUSE_ILLEGAL_ZERO,     /* UDP over IPv6 with 0 outside a tunnel (RFC 8200 section 8.1, RFC 6935) */
-    PP_CAUSE_BAD_SEED,         /* flagged unfinished, but F != S */
-    PP_CAUSE_INNER_PENDING,    /* right once the inner one is finished */
-    PP_CAUSE_NOT_COMPLEMENTED, /* F == S + P */
-    PP_CAUSE_BYTE_SWAPPED,
-    PP_CAUSE_LENGTH,       /* right over another length, or with the length left out of S */
-    PP_CAUSE_HEADER_DELTA, /* differs by a small header change: TTL, ToS */
-    PP_CAUSE_NAT_DELTA,    /* differs by an address or port change seen in the flow */
-    PP_CAUSE_NAT_ON_ZERO,  /* an incremental update applied to 0 */
-    PP_CAUSE_BIT_FLIP,     /* differs by one bit */
-    PP_CAUSE_CORRUPT,      /* none of the above */
-    PP_CAUSES
-};
+#define PP_CAUSE_WORDS(X)                                                                                              \
+    X(CAUSE, NONE, 0)                                                                                                  \
+    X(CAUSE, LEAKED, 1)           /* F == S, the source has metadata and no flag is set */                             \
+    X(CAUSE, NEVER_FILLED, 2)     /* 0 where a sum is mandatory */                                                     \
+    X(CAUSE, ILLEGAL_ZERO, 3)     /* UDP over IPv6 with 0 outside a tunnel (RFC 8200 section 8.1, RFC 6935) */         \
+    X(CAUSE, BAD_SEED, 4)         /* flagged as partial, but F != S */                                                 \
+    X(CAUSE, INNER_PENDING, 5)    /* right once the inner one is complete */                                           \
+    X(CAUSE, NOT_COMPLEMENTED, 6) /* F == S + P */                                                                     \
+    X(CAUSE, BYTE_SWAPPED, 7)                                                                                          \
+    X(CAUSE, LENGTH, 8)       /* right over another length, or with the length left out of S */                        \
+    X(CAUSE, HEADER_DELTA, 9) /* differs by a small header change: TTL, ToS */                                         \
+    X(CAUSE, NAT_DELTA, 10)   /* differs by an address or port change seen in the flow */                              \
+    X(CAUSE, NAT_ON_ZERO, 11) /* an incremental update applied to 0 */                                                 \
+    X(CAUSE, BIT_FLIP, 12)    /* differs by one bit */                                                                 \
+    X(CAUSE, CORRUPT, 13)     /* none of the above */
+enum pp_cause { PP_CAUSE_WORDS(PP_ENUMERATOR) PP_CAUSES };
 
-/* Why a check is unchecked; PP_REASON_NO_METADATA goes with pending. */
-enum pp_reason {
-    PP_REASON_NONE = 0,
-    PP_REASON_TRUNCATED,        /* the capture holds less than the headers promise */
-    PP_REASON_FRAGMENT,         /* the sum covers a datagram of which this is a part */
-    PP_REASON_QUOTED,           /* inside an ICMP error: not this packet's own */
-    PP_REASON_UNKNOWN_PROTOCOL, /* reserved: what is not known has no field that could be named */
-    PP_REASON_LENGTH,           /* the lengths in the headers contradict each other */
-    PP_REASON_NO_METADATA,      /* F == S, and the source cannot say whether that is known to the sender */
-    PP_REASONS
-};
+/* Why a check is unchecked; NO_METADATA goes with pending. */
+#define PP_REASON_WORDS(X)                                                                                             \
+    X(REASON, NONE, 0)                                                                                                 \
+    X(REASON, TRUNCATED, 1)        /* the capture holds less than the headers promise */                               \
+    X(REASON, FRAGMENT, 2)         /* the sum covers a datagram of which this is a part */                             \
+    X(REASON, QUOTED, 3)           /* inside an ICMP error: not this packet's own */                                   \
+    X(REASON, UNKNOWN_PROTOCOL, 4) /* reserved: what is not known has no field that could be named */                  \
+    X(REASON, LENGTH, 5)           /* the lengths in the headers contradict each other */                              \
+    X(REASON, NO_METADATA, 6)      /* F == S, and the source cannot say whether the sender knows */
+enum pp_reason { PP_REASON_WORDS(PP_ENUMERATOR) PP_REASONS };
 
-enum pp_proto {
-    PP_PROTO_IP = 0,
-    PP_PROTO_TCP,
-    PP_PROTO_UDP,
-    PP_PROTO_UDPLITE,
-    PP_PROTO_ICMP,
-    PP_PROTO_ICMPV6,
-    PP_PROTO_IGMP,
-    PP_PROTO_SCTP,
-    PP_PROTO_DCCP,
-    PP_PROTO_GRE,
-    PP_PROTOS
-};
+/* The protocols that carry a checksum. */
+#define PP_PROTO_WORDS(X)                                                                                              \
+    X(PROTO, IP, 0)                                                                                                    \
+    X(PROTO, TCP, 1)                                                                                                   \
+    X(PROTO, UDP, 2)                                                                                                   \
+    X(PROTO, UDPLITE, 3)                                                                                               \
+    X(PROTO, ICMP, 4)                                                                                                  \
+    X(PROTO, ICMPV6, 5)                                                                                                \
+    X(PROTO, IGMP, 6)                                                                                                  \
+    X(PROTO, SCTP, 7)                                                                                                  \
+    X(PROTO, DCCP, 8)                                                                                                  \
+    X(PROTO, GRE, 9)
+enum pp_proto { PP_PROTO_WORDS(PP_ENUMERATOR) PP_PROTOS };
 
-enum pp_verdict { PP_VERDICT_PASS = 0, PP_VERDICT_DROP = 1 };
+/* What becomes of a packet. */
+#define PP_VERDICT_WORDS(X)                                                                                            \
+    X(VERDICT, PASS, 0)                                                                                                \
+    X(VERDICT, DROP, 1)
+enum pp_verdict { PP_VERDICT_WORDS(PP_ENUMERATOR) PP_VERDICTS };
 
 /* Why a packet was dropped here; each has its counter. */
-enum pp_drop {
-    PP_DROP_NONE = 0,
-    PP_DROP_STAGE,        /* a user's stage said so */
-    PP_DROP_CORRUPT,      /* bad and not repaired, by choice (--corrupt drop) */
-    PP_DROP_UNSPLITTABLE, /* a super-frame that has to be split and cannot be */
-    PP_DROP_NO_SINK,      /* the pipeline ends in a sink that keeps nothing */
-    PP_DROP_STAGE_ERROR,  /* a user's stage failed on its batch, by choice (--on-error drop) */
-    PP_DROPS
-};
+#define PP_DROP_WORDS(X)                                                                                               \
+    X(DROP, NONE, 0)                                                                                                   \
+    X(DROP, STAGE, 1)        /* a user's stage said so */                                                              \
+    X(DROP, CORRUPT, 2)      /* bad and not repaired, by choice (--corrupt drop) */                                    \
+    X(DROP, UNSPLITTABLE, 3) /* a super-frame that has to be split and cannot be */                                    \
+    X(DROP, NO_SINK, 4)      /* the pipeline ends in a sink that keeps nothing */                                      \
+    X(DROP, STAGE_ERROR, 5)  /* a user's stage failed on its batch, by choice (--on-error drop) */
+enum pp_drop { PP_DROP_WORDS(PP_ENUMERATOR) PP_DROPS };
 
 /* What the source and the parser say of a packet. */
-enum pp_packet_flag {
-    PP_PKT_METADATA = 0x0001,      /* the source can tell pending from leaked */
-    PP_PKT_NOT_READY = 0x0002,     /* it says: checksum unfinished */
-    PP_PKT_CLAIMED_VALID = 0x0004, /* it says: checksum verified; a claim (kernels before Nov 2022 were too generous) */
-    PP_PKT_SUPER_FRAME = 0x0008,   /* a GSO/GRO stack hands it over whole */
-    PP_PKT_OUTGOING = 0x0010,      /* sent by this host, seen by a tap */
-    PP_PKT_VLAN = 0x0020,          /* a tag was stripped into vlan_tpid and vlan_tci */
-    PP_PKT_VNET = 0x0040,          /* struct pp_vnet lies directly before data */
-    PP_PKT_TRUNCATED = 0x0080,     /* caplen < wirelen */
-    PP_PKT_MALFORMED = 0x0100,     /* headers contradict each other or end too early */
-    PP_PKT_FRAGMENT = 0x0200,
-    PP_PKT_REPAIRED = 0x0400, /* at least one field was rewritten here */
-    PP_PKT_EDITED = 0x0800    /* a native stage sets it where it wrote octets: the packet is verified again */
-};
+#define PP_PACKET_FLAG_WORDS(X)                                                                                        \
+    X(PKT, METADATA, 0x0001)  /* the source can tell pending from leaked */                                            \
+    X(PKT, NOT_READY, 0x0002) /* it says: checksum partial */                                                          \
+    X(PKT, CLAIMED_VALID,                                                                                              \
+      0x0004)                   /* it says: checksum verified; a claim (kernels before Nov 2022 were too generous) */  \
+    X(PKT, SUPER_FRAME, 0x0008) /* a GSO/GRO stack hands it over whole */                                              \
+    X(PKT, OUTGOING, 0x0010)    /* sent by this host, seen by a tap */                                                 \
+    X(PKT, VLAN, 0x0020)        /* a tag was stripped into vlan_tpid and vlan_tci */                                   \
+    X(PKT, VNET, 0x0040)        /* struct pp_vnet lies directly before data */                                         \
+    X(PKT, TRUNCATED, 0x0080)   /* caplen < wirelen */                                                                 \
+    X(PKT, MALFORMED, 0x0100)   /* headers contradict each other or end too early */                                   \
+    X(PKT, FRAGMENT, 0x0200)                                                                                           \
+    X(PKT, REPAIRED, 0x0400) /* at least one field was rewritten here */                                               \
+    X(PKT, EDITED, 0x0800)   /* a native stage sets it where it wrote bytes: the packet is verified again */
+enum pp_packet_flag { PP_PACKET_FLAG_WORDS(PP_ENUMERATOR) };
 
-enum pp_check_flag {
-    PP_CHECK_QUOTED = 0x01,        /* inside an ICMP error */
-    PP_CHECK_CLAIMED_VALID = 0x02, /* bad although the source vouched for it */
-    PP_CHECK_HAS_EXPECTED = 0x04,  /* expected was computed */
-    PP_CHECK_HAS_PSEUDO = 0x08,    /* the sum includes a pseudo header; seed is S */
-    PP_CHECK_CRC32C = 0x10,        /* stored and expected are 32 bits */
-    PP_CHECK_NO_FIELD = 0x20,      /* the header carries no such field (GRE without the bit) */
-    PP_CHECK_FLAGGED = 0x40,       /* the source named this very field as unfinished */
-    PP_CHECK_REPAIRED = 0x80
-};
+/* What is known of a check beside its status. */
+#define PP_CHECK_FLAG_WORDS(X)                                                                                         \
+    X(CHECK, QUOTED, 0x01)        /* inside an ICMP error */                                                           \
+    X(CHECK, CLAIMED_VALID, 0x02) /* bad although the source said that it was verified */                              \
+    X(CHECK, HAS_EXPECTED, 0x04)  /* expected was computed */                                                          \
+    X(CHECK, HAS_PSEUDO, 0x08)    /* the sum includes a pseudo header; seed is S */                                    \
+    X(CHECK, CRC32C, 0x10)        /* stored and expected are 32 bits */                                                \
+    X(CHECK, NO_FIELD, 0x20)      /* the header carries no such field (GRE without the bit) */                         \
+    X(CHECK, FLAGGED, 0x40)       /* the source named this very field as partial */                                    \
+    X(CHECK, REPAIRED, 0x80)
+enum pp_check_flag { PP_CHECK_FLAG_WORDS(PP_ENUMERATOR) };
 
-/* One checksum of one packet.  Offsets and lengths are octets from the start of the captured frame.
- * stored, expected and seed are numbers whose hex digits are the octets in wire order. */
+/* Every list of words. */
+#define PP_ALL_WORDS(X)                                                                                                \
+    PP_STATUS_WORDS(X)                                                                                                 \
+    PP_CAUSE_WORDS(X)                                                                                                  \
+    PP_REASON_WORDS(X)                                                                                                 \
+    PP_PROTO_WORDS(X)                                                                                                  \
+    PP_VERDICT_WORDS(X)                                                                                                \
+    PP_DROP_WORDS(X)                                                                                                   \
+    PP_PACKET_FLAG_WORDS(X)                                                                                            \
+    PP_CHECK_FLAG_WORDS(X)
+
+/* One checksum of one packet.  Offsets and lengths are bytes from the start of the captured frame.
+ * stored, expected and seed are numbers whose hex digits are the bytes in wire order. */
 typedef struct pp_check {
     uint32_t offset;   /* of the checksum field */
     uint32_t start;    /* of the summed bytes */
@@ -143,57 +175,142 @@ typedef struct pp_vnet {
 #define PP_CHECKS_PER_PACKET 24u /* bound of the parser; later checks of one packet are not listed */
 #define PP_MAX_LINK 4096u
 
-/* Tallies of what was found and done; one per worker, 64-bit, only ever rising.
- * outcome: a status below PP_STATUS_BAD as is, a bad check as PP_STATUS_BAD + its cause. */
-#define PP_OUTCOMES ((size_t)PP_STATUSES + (size_t)PP_CAUSES)
-typedef struct pp_tally {
-    uint64_t packets;
-    uint64_t octets; /* of wirelen */
-    uint64_t truncated;
-    uint64_t malformed;
-    uint64_t super_frames;
-    uint64_t status[PP_STATUSES]; /* packets by status */
-    uint64_t checks[PP_PROTOS][PP_OUTCOMES];
-    uint64_t repaired[PP_CAUSES]; /* checks rewritten, by cause */
-    uint64_t claimed_valid;       /* bad checks the source had vouched for */
-    uint64_t finished;            /* packets whose pending checksum was completed in user space */
-    uint64_t split;               /* super-frames split in user space */
-} pp_tally;
+/* Every column, once: X(type, name, who sets it, value in a fresh batch, what Python may do with it).
+ * The members of pp_batch, their memory and the properties of Python's Batch are made of this list. */
+#define PP_COLUMNS(X)                                                                                                  \
+    X(uint8_t *, data, SOURCE, 0, HIDDEN) /* the frame's bytes, caplen of them */                                      \
+    X(uint32_t, caplen, SOURCE, 0, READ)  /* bytes at data */                                                          \
+    X(uint32_t, wirelen, SOURCE, 0, READ) /* bytes the frame had; >= caplen but for malformed captures */              \
+    X(uint64_t, time_ns, SOURCE, 0, READ) /* since the epoch */                                                        \
+    X(uint64_t, number, SOURCE, 0, READ)  /* from 1; in a file Wireshark's, whatever a filter leaves out */            \
+    X(uint16_t, flags, SOURCE, 0, READ)   /* enum pp_packet_flag; verify adds to them */                               \
+    X(uint16_t, link, SOURCE, 0, READ)    /* LINKTYPE_* of the frame (1 Ethernet) */                                   \
+    X(uint16_t, vlan_tpid, SOURCE, 0, READ)                                                                            \
+    X(uint16_t, vlan_tci, SOURCE, 0, WRITE)                                                                            \
+    X(uint32_t, interface, SOURCE, 0, READ)          /* index of the interface in the source; 0 for a ring */          \
+    X(uint16_t, l3, VERIFY, 0, READ)                 /* offset of the outermost IP header, 0 none */                   \
+    X(uint16_t, l4, VERIFY, 0, READ)                 /* offset of the outermost transport header, 0 none */            \
+    X(uint8_t, version, VERIFY, 0, READ)             /* 4, 6, or 0 */                                                  \
+    X(uint8_t, protocol, VERIFY, 0, READ)            /* transport protocol number of the outermost IP header */        \
+    X(uint8_t, status, VERIFY, PP_STATUS_NONE, READ) /* highest of the packet's own checks (not quoted) */             \
+    X(uint8_t, cause, VERIFY, PP_CAUSE_NONE, READ)   /* of its first bad check, outermost first */                     \
+    X(uint32_t, check_first, VERIFY, 0, READ)        /* index into checks */                                           \
+    X(uint8_t, check_count, VERIFY, 0, READ)                                                                           \
+    X(uint8_t, verdict, STAGE, PP_VERDICT_PASS, WRITE) /* enum pp_verdict */                                           \
+    X(uint8_t, drop, STAGE, PP_DROP_NONE, HIDDEN)      /* enum pp_drop, set with PP_VERDICT_DROP */
+
+#define PP_BATCH_MEMBER(type, name, setter, fresh, python) type *name;
 
 typedef struct pp_batch {
-    uint32_t abi;      /* PP_ABI */
+    uint32_t size;     /* sizeof(pp_batch) of the program that made it */
+    uint32_t abi;      /* PP_ABI of the same */
     uint32_t count;    /* packets in this batch */
     uint32_t capacity; /* of every column */
     uint32_t checks_used;
-    /* columns, set by the source */
-    uint8_t **data;
-    uint32_t *caplen;  /* octets at data */
-    uint32_t *wirelen; /* octets the frame had; >= caplen but for malformed captures */
-    uint64_t *time_ns; /* since the epoch */
-    uint64_t *number;  /* from 1; in a file Wireshark's frame number, whatever a filter leaves out */
-    uint16_t *flags;   /* enum pp_packet_flag */
-    uint16_t *link;    /* LINKTYPE_* of the frame (1 Ethernet) */
-    uint16_t *vlan_tpid;
-    uint16_t *vlan_tci;
-    uint32_t *interface; /* index of the interface in the source; 0 for a ring */
-    /* columns, set by verify */
-    uint16_t *l3;          /* offset of the outermost IP header, 0 none */
-    uint16_t *l4;          /* offset of the outermost transport header, 0 none */
-    uint8_t *version;      /* 4, 6, or 0 */
-    uint8_t *protocol;     /* transport protocol number of the outermost IP header */
-    uint8_t *status;       /* highest of the checks that are the packet's own (not quoted) */
-    uint8_t *cause;        /* of its first bad check, outermost first */
-    uint32_t *check_first; /* index into checks */
-    uint8_t *check_count;
-    pp_check *checks; /* all packets', outer first within a packet */
-    /* columns, set by stages */
-    uint8_t *verdict; /* enum pp_verdict */
-    uint8_t *drop;    /* enum pp_drop, set with PP_VERDICT_DROP */
-    pp_tally *tally;  /* of the worker that runs this batch; may be null */
+    uint32_t fills;         /* rises whenever the source fills it */
+    struct pp_tally *tally; /* the engine's own */
+    pp_check *checks;       /* all packets', outer first within a packet */
+    PP_COLUMNS(PP_BATCH_MEMBER)
 } pp_batch;
+
+#undef PP_BATCH_MEMBER
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* A stage: reads columns, writes columns.  Returns 0, or -errno, which ends the pipeline.
  * Runs without the GIL on the worker's thread; context is what was registered with it. */
 typedef int pp_stage_fn(pp_batch *batch, void *context);
+
+#ifdef __cplusplus
+}
+#define PKTMEND_EXTERN extern "C"
+#else
+#define PKTMEND_EXTERN extern
+#endif
+
+/* A stage as it is handed to pktmend: the function, and what it was built for. */
+typedef struct pktmend_stage {
+    uint32_t size; /* sizeof(pp_batch) */
+    uint32_t abi;  /* PP_ABI */
+    pp_stage_fn *run;
+} pktmend_stage;
+
+/* Export `function`, which is there already, as pktmend_stage_of_<function>. */
+#define PKTMEND_EXPORT_STAGE(function)                                                                                 \
+    PKTMEND_EXTERN __attribute__((visibility("default"))) const pktmend_stage pktmend_stage_of_##function;             \
+    const pktmend_stage pktmend_stage_of_##function = { sizeof(pp_batch), PP_ABI, function }
+
+/* Define and export a stage; what follows is its body, which sees `batch` and `context`. */
+#define PKTMEND_STAGE(function)                                                                                        \
+    static int function(pp_batch *batch, void *context);                                                               \
+    PKTMEND_EXPORT_STAGE(function);                                                                                    \
+    static int function(pp_batch *batch, void *context __attribute__((unused)))
+
+/* The name of a PyCapsule around a pktmend_stage: "pktmend.stage/" and the ABI. */
+#define PKTMEND_CAPSULE_PREFIX "pktmend.stage/"
+#define PKTMEND_QUOTE(text) #text
+#define PKTMEND_CAPSULE_OF(abi) PKTMEND_CAPSULE_PREFIX PKTMEND_QUOTE(abi)
+#define PKTMEND_CAPSULE PKTMEND_CAPSULE_OF(PP_ABI)
+
+/* Numbers of the wire, at any alignment. */
+static inline uint16_t pktmend_get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+static inline uint32_t pktmend_get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+static inline void pktmend_put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+/* The captured bytes of packet i, and how many there are; null and 0 if there is no such packet. */
+static inline uint8_t *pktmend_packet(const pp_batch *batch, uint32_t i, uint32_t *length)
+{
+    *length = i < batch->count ? batch->caplen[i] : 0;
+    return i < batch->count ? batch->data[i] : NULL;
+}
+
+/* The outermost IP header of packet i; null unless there is one and `length` bytes from its start were captured. */
+static inline uint8_t *pktmend_network(const pp_batch *batch, uint32_t i, uint32_t length)
+{
+    if (i >= batch->count || !batch->version[i] || (uint64_t)batch->l3[i] + length > batch->caplen[i])
+        return NULL;
+    return batch->data[i] + batch->l3[i];
+}
+
+/* The outermost transport header of packet i; null unless it is of `protocol` (IPPROTO_*) and `length` bytes from its start
+ * were captured.  A later fragment has none. */
+static inline uint8_t *pktmend_transport(const pp_batch *batch, uint32_t i, int protocol, uint32_t length)
+{
+    if (i >= batch->count || !batch->l4[i] || batch->protocol[i] != protocol ||
+        (uint64_t)batch->l4[i] + length > batch->caplen[i])
+        return NULL;
+    return batch->data[i] + batch->l4[i];
+}
+
+/* Does packet i still pass? */
+static inline int pktmend_passes(const pp_batch *batch, uint32_t i)
+{
+    return i < batch->count && batch->verdict[i] == PP_VERDICT_PASS;
+}
+
+/* Drop packet i, unless it is dropped already: the first verdict wins. */
+static inline void pktmend_drop(pp_batch *batch, uint32_t i)
+{
+    if (!pktmend_passes(batch, i))
+        return;
+    batch->verdict[i] = PP_VERDICT_DROP;
+    batch->drop[i] = PP_DROP_STAGE;
+}
+
+/* Say that bytes of packet i were written: it is verified again. */
+static inline void pktmend_edited(pp_batch *batch, uint32_t i)
+{
+    if (i < batch->count)
+        batch->flags[i] |= PP_PKT_EDITED;
+}
 
 #endif

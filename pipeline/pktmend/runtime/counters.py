@@ -1,4 +1,4 @@
-"""Frozen snapshots of what a worker counted, in the words of DESIGN decision 9.
+"""Frozen snapshots of what a worker counted: every frame ends in exactly one counter.
 
 kernel_seen = read + kernel_drops once the ring is drained (before that, the rest waits in the ring);
 read = sent + dropped + truncated + tx_error + held, always.

@@ -13,43 +13,51 @@
 
 `batch` points at the pp_batch of <pktmend/stage.h>, whose columns are addresses; `column` makes an array of one.
 Nothing here checks bounds: that is the price of compiled code.  Needs numba.
+
+The record is that of the engine which is loaded, and says so: a member `abi_2` lies where `abi` does.
 """
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
-import cffi
 from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pktmend.runtime.stages import include_dir
+from pktmend._core import ABI, batch_layout
 
-__all__ = ["BATCH", "SIGNATURE", "carray", "column"]
+__all__ = ["BATCH", "SIGNATURE", "built_for", "carray", "column"]
+
+_UNSIGNED = {2: types.uint16, 4: types.uint32, 8: types.uint64}
+_POINTERS = {"tally", "checks"}  # beside the columns
+_ABI = "abi_"
 
 
 def _record() -> Any:
-    """<pktmend/stage.h>, read by cffi, as the record that Numba sees; pointers are integers there."""
-    header = re.sub(r"/\*.*?\*/", "", (Path(include_dir()) / "pktmend" / "stage.h").read_text(), flags=re.DOTALL)
-    struct = re.search(r"typedef struct pp_batch {.*?} pp_batch;", header, re.DOTALL)
-    if struct is None:
-        raise RuntimeError(f"no pp_batch in {include_dir()}/pktmend/stage.h")
-    ffi = cffi.FFI()
-    ffi.cdef(f"typedef struct pp_check pp_check; typedef struct pp_tally pp_tally; {struct[0]}")
-    sizes = {2: types.uint16, 4: types.uint32, 8: types.uint64}
-    return types.Record.make_c_struct(
-        [
-            (name, types.uintp if field.type.kind == "pointer" else sizes[ffi.sizeof(field.type)])
-            for name, field in ffi.typeof("pp_batch").fields
-        ]
-    )
+    """pp_batch as Numba sees it; pointers are integers there."""
+    size, members = batch_layout()
+    fields = [
+        (name, {"type": types.uintp if is_column or name in _POINTERS else _UNSIGNED[width], "offset": offset})
+        for name, offset, width, is_column in members
+    ]
+    at = {name: offset for name, offset, _, _ in members}["abi"]
+    return types.Record([*fields, (f"{_ABI}{ABI}", {"type": types.uint32, "offset": at})], size, aligned=True)
 
 
 BATCH = _record()
 SIGNATURE = types.int32(types.CPointer(BATCH), types.voidptr)
+
+
+def built_for(signature: Any) -> tuple[int, int] | None:
+    """Return the ABI and the size of pp_batch that a cfunc's *signature* was made with; None if it is no stage's."""
+    if signature is None or signature.return_type != types.int32 or len(signature.args) != 2:
+        return None
+    batch, context = signature.args
+    if context != types.voidptr or not isinstance(batch, types.CPointer) or not isinstance(batch.dtype, types.Record):
+        return None
+    abis = [name.removeprefix(_ABI) for name in batch.dtype.fields if name.startswith(_ABI)]
+    return (int(abis[0]), batch.dtype.size) if len(abis) == 1 and abis[0].isdecimal() else None
 
 
 @intrinsic

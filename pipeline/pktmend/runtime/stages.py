@@ -21,6 +21,7 @@ from typing import Any
 from pktmend import _core
 from pktmend.enums import RepairPolicy
 from pktmend.errors import ConfigError, StageError
+from pktmend.include import include_dir
 
 verify = _core.verify_stage()
 classify = _core.classify_stage()
@@ -29,7 +30,7 @@ drop_corrupt = _core.drop_corrupt_stage()
 
 # stage: (reads, writes, what its cost grows with)
 BUILTIN: dict[_core.NativeStage, tuple[str, str, str]] = {
-    verify: ("frames, flags", "status, checks, l3, l4, version, protocol", "every octet that a sum covers"),
+    verify: ("frames, flags", "status, checks, l3, l4, version, protocol", "every byte that a sum covers"),
     classify: ("checks, frames", "cause; status of outer checks", "packets, and bad checks"),
     count: ("status, checks, flags", "the worker's counters", "checks"),
     drop_corrupt: ("status", "verdict", "packets"),
@@ -37,6 +38,12 @@ BUILTIN: dict[_core.NativeStage, tuple[str, str, str]] = {
 _EXPECTED, _AT_WIRE = 1, 2
 _SIGNATURE = ("int", ("pp_batch *", "void *"))
 _WANTED = "int (*)(pp_batch *, void *)"
+_SAY_ABI = "PKTMEND_STAGE(NAME) in C, native(lib.pktmend_stage_of_NAME) in Python; see docs/stages.md"
+
+STAGE_CDEF = """
+typedef struct pp_batch pp_batch;
+typedef struct { uint32_t size; uint32_t abi; int (*run)(pp_batch *, void *); } pktmend_stage;
+"""  # for cffi: behind it, `extern const pktmend_stage pktmend_stage_of_NAME;` for each stage
 
 
 def verify_with(*, expected: bool = False, at_wire: bool = False) -> _core.NativeStage:
@@ -62,85 +69,89 @@ repair = repair_with(RepairPolicy.LEAKED)
 BUILTIN[repair] = ("checks, verdict", "checksum fields, status", "packets, and fields that are written")
 
 
-def include_dir() -> str:
-    """Return the folder that holds pktmend/stage.h, the C header of a native stage."""
-    package = Path(__file__).parent.parent
-    packaged = package / "include"
-    if (packaged / "pktmend" / "stage.h").exists():
-        return str(packaged)
-    return str(package.parents[1] / "ext" / "include")  # an editable install
-
-
 def native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeStage:
-    """Make a stage of a C function `int f(pp_batch *, void *)`.
+    """Make a stage of a C function that says which <pktmend/stage.h> it was built with.
 
-    function: its type is checked: a cffi function pointer; a Numba @cfunc; a PyCapsule named `pktmend.stage/1`, or one
-              by which Cython exports a function (module.__pyx_capi__[name]).
+    function: what PKTMEND_STAGE(NAME) exports, through cffi: `lib.pktmend_stage_of_NAME`; a PyCapsule named
+              PKTMEND_CAPSULE around it, which Cython's stage_capsule() makes; a Numba cfunc of numba_stage.SIGNATURE.
     context:  address handed to each call; what it points at is the caller's to keep alive.
-    Raises:   ConfigError if the type is another.
+    Raises:   ConfigError if it is of another type, or was built for another ABI: then it is never called.
     """
     if type(function).__name__ == "PyCapsule":
-        return _core.native_stage(function, name or "native", context, keep=function)
+        return _core.capsule_stage(function, name or "native", context=context)
     if type(function).__module__.startswith("numba."):
-        return _core.native_stage(_numba_address(function), name or function.__name__, context, keep=function)
-    try:
-        import _cffi_backend
+        return _numba_stage(function, name or function.__name__, context)
+    return _cffi_stage(function, name or "native", context)
 
-        kind = _cffi_backend.typeof(function)
+
+def _cffi_stage(found: Any, name: str, context: int) -> _core.NativeStage:
+    """A pktmend_stage, or a pointer at one, as cffi shows it."""
+    import _cffi_backend
+
+    try:
+        kind = _cffi_backend.typeof(found)
     except TypeError:
         raise ConfigError(
-            f"{function!r} is neither a cffi function, a Numba cfunc nor a PyCapsule", "see docs/stages.md"
+            f"{found!r} is neither a cffi pktmend_stage, a Numba cfunc nor a PyCapsule", _SAY_ABI
         ) from None
-    if kind.kind == "pointer" and kind.item.kind == "function":
-        kind = kind.item
-    if kind.kind != "function":
-        raise ConfigError(f"{function!r} is a {kind.cname}, not a function")
-    signature = (kind.result.cname, tuple(_plain(argument.cname) for argument in kind.args))
-    if signature != _SIGNATURE or kind.ellipsis:
-        raise ConfigError(f"a native stage is {_WANTED}, not {kind.cname}")
-    pointer = function
-    if not isinstance(function, _cffi_backend._CDataBase):
-        raise ConfigError("hand over ffi.addressof(lib, name), the function's address, not lib.name")
-    address = int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), pointer))
-    return _core.native_stage(address, name or "native", context, keep=function)
-
-
-def _numba_address(function: Any) -> int:
-    """The address of a Numba cfunc of the right type: two pointers in, an int out."""
-    signature = getattr(function, "_sig", None)
-    if signature is None:
-        raise ConfigError(f"{function!r} is not a cfunc", "@numba.cfunc(pktmend.runtime.numba_stage.SIGNATURE)")
-    arguments = [str(each) for each in signature.args]
-    if str(signature.return_type) != "int32" or len(arguments) != 2 or not all(a.endswith("*") for a in arguments):
+    kind = kind.item if kind.kind == "pointer" else kind
+    if kind.kind == "function":
+        _require_signature(kind)
         raise ConfigError(
-            f"a native stage is {_WANTED}, not {signature}", "pktmend.runtime.numba_stage.SIGNATURE is its type"
+            f"stage {name}: a bare function does not say for which ABI it was built",
+            _SAY_ABI,
         )
-    return int(function.address)
+    if kind.kind != "struct" or [field for field, _ in kind.fields or ()] != ["size", "abi", "run"]:
+        raise ConfigError(f"{found!r} is a {kind.cname}, not a pktmend_stage", _SAY_ABI)
+    _require_signature(dict(kind.fields)["run"].type)
+    address = int(_cffi_backend.cast(_cffi_backend.new_primitive_type("uintptr_t"), found.run))
+    return _core.native_stage(address, name, abi=found.abi, size=found.size, context=context, keep=found)
 
 
-def _plain(cname: str) -> str:
-    """struct pp_batch and its typedef are the same thing."""
-    return cname.replace("struct ", "")
+def _require_signature(function: Any) -> None:
+    """Raise ConfigError unless a cffi function type is a stage's."""
+    if function.kind != "function":
+        raise ConfigError(f"a native stage is {_WANTED}, not {function.cname}")
+    arguments = tuple(argument.cname.replace("struct ", "") for argument in function.args)  # a struct or its typedef
+    if (function.result.cname, arguments) != _SIGNATURE or function.ellipsis:
+        raise ConfigError(f"a native stage is {_WANTED}, not {function.cname}")
+
+
+def _numba_stage(function: Any, name: str, context: int) -> _core.NativeStage:
+    """A Numba cfunc; the record that its first argument points at says for which ABI it was compiled."""
+    from pktmend.runtime.numba_stage import built_for
+
+    built = built_for(getattr(function, "_sig", None))
+    if built is None:
+        raise ConfigError(
+            f"a native stage is {_WANTED}, not {getattr(function, '_sig', function)}",
+            "@numba.cfunc(pktmend.runtime.numba_stage.SIGNATURE)",
+        )
+    abi, size = built
+    return _core.native_stage(function.address, name, abi=abi, size=size, context=context, keep=function)
 
 
 def build_native(source: str, function: str, *, name: str = "") -> _core.NativeStage:
     """Compile C *source* with cffi against <pktmend/stage.h> and return its *function* as a stage.
 
-    source:  C text; `<pktmend/stage.h>` is included for it.  Needs a C compiler.
-    Returns: a type-checked stage.  The compiled module is kept in the user's cache, by content.
-    Raises:  StageError with the compiler's words; ConfigError for a function of another type or a missing one.
+    source:   C text; `<pktmend/stage.h>` is included for it.  Needs a C compiler.
+    function: defined by PKTMEND_STAGE(function), or as `int function(pp_batch *, void *)`: it is compiled against this
+              very header.
+    Returns:  the stage.  The compiled module is kept in the user's cache, by content.
+    Raises:   StageError with the compiler's words; ConfigError if the source was made for another ABI.
     """
     import cffi
 
     header = (Path(include_dir()) / "pktmend" / "stage.h").read_text()  # another layout is another module
-    digest = hashlib.sha256(f"{header}\0{source}\0{function}\0{sys.implementation.cache_tag}".encode()).hexdigest()
+    text = f"#include <pktmend/stage.h>\n{source}\n{_FOUND.format(function=function)}"
+    digest = hashlib.sha256(f"{header}\0{text}\0{sys.implementation.cache_tag}".encode()).hexdigest()
     module = f"_pktmend_stage_{digest[:16]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pktmend" / "stages"
     built = next(iter(cache.glob(f"{module}.*so")), None)
     if built is None:
         ffi = cffi.FFI()
-        ffi.cdef(f"typedef struct pp_batch pp_batch; int {function}(pp_batch *, void *);")
-        ffi.set_source(module, "#include <pktmend/stage.h>\n" + source, include_dirs=[include_dir()])
+        ffi.cdef(f"{STAGE_CDEF} int {function}(pp_batch *, void *); const pktmend_stage *pktmend_found(void);")
+        ffi.set_source(module, text, include_dirs=[include_dir()])
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             built = Path(ffi.compile(tmpdir=str(cache)))
@@ -151,4 +162,16 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
         raise StageError(f"cannot load {built}", stage=function)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
-    return native(loaded.ffi.addressof(loaded.lib, function), name=name or function)
+    return native(loaded.lib.pktmend_found(), name=name or function)
+
+
+# Behind a source: what PKTMEND_STAGE exported, or else the function.  The second declaration is a tentative definition
+# (C11 6.9.2): it is that of PKTMEND_STAGE if there is one, and all zero if there is none.
+_FOUND = """
+const pktmend_stage pktmend_stage_of_{function};
+static const pktmend_stage *pktmend_found(void)
+{{
+    static const pktmend_stage plain = {{ sizeof(pp_batch), PP_ABI, {function} }};
+    return pktmend_stage_of_{function}.run ? &pktmend_stage_of_{function} : &plain;
+}}
+"""

@@ -9,8 +9,8 @@ class Lib:
     TRAFFIC_HEAD: int
     TRAFFIC_DAMAGES: int
     TRAFFIC_OUTCOMES: int
-    traffic_note: FFI.CData
-    traffic_nothing: FFI.CData
+    pktmend_stage_of_traffic_note: FFI.CData
+    pktmend_stage_of_traffic_nothing: FFI.CData
     def traffic_new(
         self,
         templates: FFI.CData,

@@ -1,0 +1,187 @@
+/* parse_ip6.c - IPv6: its extension headers, and the addresses that the transport checksum covers.
+ *
+ * Source: RFC 8200, 2675, 6275, 8754, 6554, 4302.
+ */
+#include "parse/parse_internal.h"
+
+/* On the way from the IPv6 header to the transport header. */
+typedef struct ip6 {
+    const uint8_t *source, *destination; /* as the pseudo header has them */
+    uint8_t room[IP6_ADDRESS_LEN];       /* for a destination that has to be put together */
+    uint8_t next;                        /* what comes at the cursor */
+    uint8_t is_outermost, is_destination_unknown;
+} ip6;
+
+/* The destination at the end of a routing header that is not used up; null if it cannot be told.
+ * Types 0 and 2 list addresses in order, 4 (SRv6, RFC 8754) in reverse, 3 (RPL, RFC 6554) compressed: room for one. */
+static const uint8_t *routing_destination(const uint8_t *h, uint32_t length, const uint8_t *now,
+                                          uint8_t room[IP6_ADDRESS_LEN])
+{
+    uint8_t type = h[ROUTING_TYPE], left = h[ROUTING_LEFT];
+    if (left == 0)
+        return now;
+    if (type == ROUTING_SOURCE || type == ROUTING_MOBILE) {
+        if (length < ROUTING_ADDRESSES + IP6_ADDRESS_LEN)
+            return NULL;
+        return h + ROUTING_ADDRESSES +
+               (length - ROUTING_ADDRESSES - IP6_ADDRESS_LEN) / IP6_ADDRESS_LEN * IP6_ADDRESS_LEN;
+    }
+    if (type == ROUTING_SEGMENTS)
+        return length >= ROUTING_ADDRESSES + IP6_ADDRESS_LEN ? h + ROUTING_ADDRESSES : NULL;
+    if (type == ROUTING_RPL) {
+        uint32_t last = IP6_ADDRESS_LEN - (h[4] & 15u), pad = h[5] >> 4; /* CmprE and Pad: RFC 6554 section 3 */
+        if (length < ROUTING_ADDRESSES + pad + last)
+            return NULL;
+        memmove(room, now, IP6_ADDRESS_LEN); /* now may be room already: a second such header */
+        memcpy(room + IP6_ADDRESS_LEN - last, h + length - pad - last, last);
+        return room;
+    }
+    return NULL;
+}
+
+const uint8_t *pp_ip6_option(const uint8_t *h, uint32_t length, uint8_t type, uint8_t size)
+{
+    for (uint32_t i = EXT_OPTIONS; i < length;) {
+        if (h[i] == IP6OPT_PAD1) {
+            i++;
+            continue;
+        }
+        if (i + 2 > length || i + 2 + h[i + 1] > length)
+            break;
+        if (h[i] == type && h[i + 1] == size)
+            return h + i + 2;
+        i += 2u + h[i + 1];
+    }
+    return NULL;
+}
+
+/* What a routing header and a destination options header say of the addresses. */
+static void take_addresses(ip6 *w, const uint8_t *h, uint32_t length)
+{
+    if (w->next == IPPROTO_ROUTING) {
+        const uint8_t *last = routing_destination(h, length, w->destination, w->room);
+        if (last)
+            w->destination = last;
+        else
+            w->is_destination_unknown = 1;
+    } else if (w->next == IPPROTO_DSTOPTS) {
+        const uint8_t *home = pp_ip6_option(h, length, IP6OPT_HOME_ADDRESS, IP6_ADDRESS_LEN);
+        if (home)
+            w->source = home;
+    }
+}
+
+/* Step over an extension header: 1, 0 if there is none at the cursor, -1 if what follows cannot be read. */
+static inline int extension(pp_packet *p, pp_cursor *c, ip6 *w)
+{
+    const uint8_t *h = p->data + c->at;
+    uint32_t length;
+    switch (w->next) {
+    case IPPROTO_HOPOPTS:
+    case IPPROTO_ROUTING:
+    case IPPROTO_DSTOPTS:
+    case IPPROTO_MH:
+    case IPPROTO_HIP:
+    case IPPROTO_SHIM6:
+        if (!pp_need(p, c, EXT_UNIT))
+            return -1;
+        length = EXT_UNIT + h[EXT_LENGTH] * (uint32_t)EXT_UNIT;
+        if (!pp_need(p, c, length))
+            return -1;
+        take_addresses(w, h, length);
+        break;
+    case IPPROTO_FRAGMENT:
+        if (!pp_need(p, c, FRAGMENT_LEN))
+            return -1;
+        length = FRAGMENT_LEN;
+        if (pp_get16(h + FRAGMENT_OFFSET) & IP6_IS_FRAGMENT) {
+            pp_fragment(p, c);
+            if (w->is_outermost)
+                p->protocol = h[EXT_NEXT];
+            if (pp_get16(h + FRAGMENT_OFFSET) & IP6_FRAGMENT_OFFSET)
+                return -1;
+            c->fragment = 1;
+        }
+        break;
+    case IPPROTO_AH:
+        if (!pp_need(p, c, AH_LEAST))
+            return -1;
+        length = (h[AH_LENGTH] + 2u) * 4;
+        if (!pp_need(p, c, length))
+            return -1;
+        break;
+    default:
+        return 0;
+    }
+    w->next = h[EXT_NEXT];
+    c->at += length;
+    return 1;
+}
+
+/* Narrow the cursor, which stands behind the header, to the payload: by its length field, a jumbo option, or the frame. */
+static void bound_payload(pp_packet *p, pp_cursor *c, uint8_t next, uint32_t payload)
+{
+    uint32_t span = c->end - c->at;
+    if (payload == 0 && next == IPPROTO_HOPOPTS && pp_within(c, EXT_UNIT)) { /* RFC 2675 */
+        uint32_t length = EXT_UNIT + p->data[c->at + EXT_LENGTH] * (uint32_t)EXT_UNIT;
+        const uint8_t *jumbo = pp_within(c, length) ? pp_ip6_option(p->data + c->at, length, IP6OPT_JUMBO, 4) : NULL;
+        if (jumbo)
+            payload = pp_get32(jumbo);
+    }
+    if (payload == 0 && next != IPPROTO_NONE && pp_is_super_frame(p, span))
+        payload = span;
+    if (payload > span) {
+        c->contradiction = 1;
+        pp_malformed(p, c);
+    } else {
+        pp_bound(p, c, c->at + payload);
+    }
+}
+
+/* The cursor stands at the transport header. */
+static void transport(pp_packet *p, pp_cursor *c, uint32_t l3, const ip6 *w)
+{
+    c->pseudo = pp_sum_ip6(w->source) + pp_sum_ip6(w->destination);
+    c->version = 6;
+    c->contradiction |= w->is_destination_unknown;
+    pp_add_layer(p, c, l3, w->next);
+    if (w->is_outermost) {
+        p->protocol = w->next;
+        p->l4 = (uint16_t)c->at;
+    }
+    pp_parse_transport(p, c, w->next);
+}
+
+void pp_parse_ip6(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_need(p, c, IP6_LEN))
+        return;
+    const uint8_t *h = p->data + c->at;
+    uint32_t l3 = c->at;
+    if (h[0] >> 4 != 6) {
+        pp_malformed(p, c);
+        return;
+    }
+    ip6 w;
+    w.source = h + IP6_SOURCE;
+    w.destination = h + IP6_TARGET;
+    w.next = h[IP6_NEXT];
+    w.is_outermost = p->version == 0;
+    w.is_destination_unknown = 0;
+    if (w.is_outermost) {
+        p->version = 6;
+        p->l3 = (uint16_t)c->at;
+        p->protocol = w.next;
+    }
+    c->at += IP6_LEN;
+    bound_payload(p, c, w.next, pp_get16(h + IP6_PAYLOAD));
+    for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
+        int rc = extension(p, c, &w);
+        if (rc > 0)
+            continue;
+        if (rc == 0)
+            transport(p, c, l3, &w);
+        return;
+    }
+    pp_malformed(p, c);
+}

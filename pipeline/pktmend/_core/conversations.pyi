@@ -1,0 +1,17 @@
+"""Who talks with whom."""
+
+from typing import Any, Final
+
+from pktmend._core.stages import NativeStage
+
+WAY_KINDS: Final[tuple[str, ...]]
+WAY_FIELDS: Final[tuple[str, ...]]
+
+_End = tuple[bytes, int]
+
+class Conversations:
+    def __new__(cls) -> Conversations: ...
+    def stage(self) -> NativeStage: ...
+    @property
+    def lost(self) -> int: ...
+    def rows(self) -> list[tuple[int, int, tuple[_End, _End], tuple[tuple[Any, ...], tuple[Any, ...]]]]: ...

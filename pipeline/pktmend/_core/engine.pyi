@@ -1,0 +1,7 @@
+"""Numbers of the engine."""
+
+from typing import Final
+
+ABI: Final[int]
+
+def words() -> dict[str, dict[str, int]]: ...

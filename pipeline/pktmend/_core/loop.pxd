@@ -1,0 +1,21 @@
+from pktmend._core.batch cimport Batch
+from pktmend._core.engine cimport PP_MAX_STAGES, pp_guard, pp_loop
+from pktmend._core.sinks cimport Sink
+from pktmend._core.sources cimport Source
+from pktmend._core.stages cimport NativeStage, _Flow
+
+
+cdef class Loop:
+    cdef pp_loop c
+    cdef bint ready
+    cdef Source source
+    cdef Sink sink
+    cdef Batch batch
+    cdef list stages
+    cdef _Flow flow
+    cdef pp_guard guards[PP_MAX_STAGES]  # of users' stages; run is null for the engine's own
+
+    cdef int guard(self, Py_ssize_t i, NativeStage judge, int on_error) except -1
+    cdef int begin(self) except -1
+    cdef int end(self) except -1
+    cdef list stage_counts(self)

@@ -1,0 +1,116 @@
+"""What a monitor takes along: a few bad packets, and packets on their way to a file.
+
+A worker puts in and another thread takes out; the worker never waits for longer than a copy takes.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+
+from pktmend._core.engine cimport *
+from pktmend._core.stages cimport stage_on
+from pktmend._core.views cimport make_check
+
+from pktmend.enums import Cause, PacketFlag
+from pktmend.records import BadFlow, Flow, SampledPacket
+
+
+cdef object flow_of(const pp_talk *t):
+    cdef Py_ssize_t size = 16 if t.version == 6 else 4
+    return Flow(t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
+                t.source_port, t.target_port)
+
+
+cdef class Sampler:
+    """Keeps a few bad packets of each cause and counts bad packets by flow; one for each worker, as its `stage`."""
+
+    def __cinit__(self):
+        self.c = pp_sample_new()
+        if self.c == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        pp_sample_free(self.c)
+
+    @property
+    def stage(self):
+        """The native stage, for a pipeline after classify."""
+        return stage_on(pp_stage_sample, "sample", self.c, self)
+
+    def take(self):
+        """Return each packet kept since the last call."""
+        cdef pp_sampled *kept = <pp_sampled *>calloc(PP_SAMPLE_MOST, sizeof(pp_sampled))
+        cdef uint32_t i, n
+        if kept == NULL:
+            raise MemoryError
+        try:
+            with nogil:
+                n = pp_sample_take(self.c, kept)
+            return [SampledPacket(flow_of(&kept[i].talk), kept[i].time_ns, kept[i].caplen, kept[i].wirelen,
+                                  PacketFlag(kept[i].flags), Cause(kept[i].cause),
+                                  [make_check(&kept[i].checks[j]) for j in range(kept[i].check_count)])
+                    for i in range(n)]
+        finally:
+            free(kept)
+
+    def flows(self, uint32_t most):
+        """Return the *most* flows with most bad packets, the heaviest first."""
+        cdef pp_bad_flow *found = <pp_bad_flow *>calloc(most + 1, sizeof(pp_bad_flow))
+        cdef uint32_t i, n
+        if found == NULL:
+            raise MemoryError
+        try:
+            with nogil:
+                n = pp_sample_flows(self.c, found, most)
+            return [BadFlow(flow_of(&found[i].talk), found[i].packets, found[i].over, found[i].last_ns,
+                            Cause(found[i].cause)) for i in range(n)]
+        finally:
+            free(found)
+
+
+cdef class Spool:
+    """Takes packets of one worker, as its `stage`, towards a file that another thread writes by drain()."""
+
+    def __cinit__(self, uint64_t size, *, uint32_t interface=0, bint only_bad=False, uint32_t snaplen=0):
+        raise_for_errno(pp_spool_init(&self.c, size), f"a spool of {size} octets")
+        self.c.interface, self.c.only_bad, self.c.snaplen = interface, only_bad, snaplen
+
+    def __dealloc__(self):
+        pp_spool_free(&self.c)
+
+    @property
+    def stage(self):
+        """The native stage."""
+        return stage_on(pp_stage_spool, "spool", &self.c, self)
+
+    def drain(self, int fd, uint64_t limit):
+        """Write blocks to *fd* until none is left or *limit* octets are reached or passed.
+
+        Returns (octets, packets, errno), of whole blocks: a failed write may leave part of another behind them.
+        """
+        cdef pp_spooled done
+        cdef int rc
+        with nogil:
+            rc = pp_spool_drain(&self.c, fd, limit, &done)
+        return done.octets, done.packets, -rc
+
+    def pending(self):
+        """Return the octets that wait to be written."""
+        return pp_spool_pending(&self.c)
+
+    def discard(self):
+        """Throw away what is in; return the packets."""
+        return pp_spool_discard(&self.c)
+
+    def stop(self, bint stopped=True):
+        """Take nothing more, or go on."""
+        pp_spool_stop(&self.c, stopped)
+
+    def give_up(self):
+        """Wait for no reader any more: a drain that does ends with ETIMEDOUT."""
+        pp_spool_give_up(&self.c)
+
+    def counts(self):
+        """Return the packets (put in, refused because it was full, refused because it was stopped)."""
+        cdef uint64_t put, full, stopped
+        pp_spool_counts(&self.c, &put, &full, &stopped)
+        return put, full, stopped

@@ -1,0 +1,28 @@
+from pktmend._core.engine cimport pp_copy, pp_emit, pp_sink, pp_writer
+from pktmend._core.python_stage cimport _PythonStage
+from pktmend._core.sources cimport CaptureSource
+
+
+cdef class Sink:
+    cdef pp_sink c
+
+
+cdef class NullSink(Sink):
+    pass
+
+
+cdef class EmitSink(Sink):
+    cdef pp_emit *emit
+
+
+cdef class CopySink(Sink):
+    cdef pp_copy copy
+    cdef CaptureSource source
+
+
+cdef class WriterSink(Sink):
+    cdef pp_writer writer
+
+
+cdef class PythonSink(Sink):
+    cdef _PythonStage stage
