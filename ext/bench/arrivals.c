@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "offload/partial_csum.h"
+#include "parse/headers.h"
+
 static uint32_t get32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -20,7 +23,7 @@ static traffic_run *run_of(traffic_arrivals *a, uint32_t id)
     return r;
 }
 
-/* Numbers from..to are new to the window: forget who had their places. */
+/* Numbers from..to are new to the window: forget the numbers that had their places. */
 static void forget(traffic_run *r, uint32_t from, uint32_t to)
 {
     if (to - from >= TRAFFIC_WINDOW - 1) {
@@ -31,7 +34,7 @@ static void forget(traffic_run *r, uint32_t from, uint32_t to)
         r->seen[n % TRAFFIC_WINDOW / 64] &= ~((uint64_t)1 << n % 64);
 }
 
-static void note(traffic_run *r, uint32_t number)
+static void enter(traffic_run *r, uint32_t number)
 {
     uint64_t bit = (uint64_t)1 << number % 64, *word = &r->seen[number % TRAFFIC_WINDOW / 64];
     if (!r->used) {
@@ -59,10 +62,10 @@ static void note(traffic_run *r, uint32_t number)
 static uint32_t payload_of(const pp_batch *b, uint32_t i)
 {
     uint32_t l4 = b->l4[i], at = 0;
-    if (l4 && b->protocol[i] == 17)
-        at = l4 + 8;
-    else if (l4 && b->protocol[i] == 6 && l4 + 20 <= b->caplen[i])
-        at = l4 + (b->data[i][l4 + 12] >> 4) * 4u;
+    if (l4 && b->protocol[i] == IPPROTO_UDP)
+        at = l4 + UDP_LEN;
+    else if (l4 && b->protocol[i] == IPPROTO_TCP && l4 + TCP_LEN <= b->caplen[i])
+        at = l4 + (b->data[i][l4 + TCP_OFFSET] >> 4) * 4u;
     return at + 8 <= b->caplen[i] ? at : 0;
 }
 
@@ -72,8 +75,7 @@ int traffic_note(pp_batch *b, void *context)
     for (uint32_t i = 0; i < b->count; i++) {
         uint32_t at = payload_of(b, i), stride = b->caplen[i];
         if ((b->flags[i] & PP_PKT_VNET) && (b->flags[i] & PP_PKT_SUPER_FRAME)) {
-            pp_vnet v;
-            memcpy(&v, b->data[i] - PP_VNET_LEN, sizeof v);
+            pp_vnet v = pp_vnet_get(b->data[i]);
             stride = v.gso_size ? v.gso_size : stride;
         }
         int known = 0;
@@ -83,7 +85,7 @@ int traffic_note(pp_batch *b, void *context)
                 (uint32_t)(p[0] << 8 | p[1]) == TRAFFIC_MARK ? run_of(a, (uint32_t)(p[2] << 8 | p[3])) : NULL;
             if (!r)
                 break;
-            note(r, get32(p + 4));
+            enter(r, get32(p + 4));
             if (!known)
                 r->octets += b->wirelen[i];
             known = 1;

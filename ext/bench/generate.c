@@ -10,9 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define NEEDS_CSUM 1u
-#define UDP 17u
-enum { GSO_TCPV4 = 1, GSO_TCPV6 = 4 }; /* VIRTIO_NET_HDR_GSO_* */
+#include "damage.h"
 
 struct traffic {
     const traffic_template *templates;
@@ -32,163 +30,11 @@ struct traffic {
     uint8_t head[TRAFFIC_BATCH][PP_VNET_LEN + TRAFFIC_HEAD];
 };
 
-static const char *const outcomes[TRAFFIC_OUTCOMES] = {
-    "good",         "absent",   "pending",          "leaked",       "never-filled",
-    "illegal-zero", "bad-seed", "not-complemented", "byte-swapped", "length",
-    "header-delta", "bit-flip", "corrupt",
-};
-static const char *const damages[TRAFFIC_DAMAGES] = {
-    "leaked", "zero", "not-complemented", "byte-swapped", "length", "header-delta", "bit-flip", "corrupt", "bad-seed",
-};
-
-const char *traffic_outcome_name(uint32_t i) { return i < TRAFFIC_OUTCOMES ? outcomes[i] : ""; }
-const char *traffic_damage_name(uint32_t i) { return i < TRAFFIC_DAMAGES ? damages[i] : ""; }
-
 static uint64_t now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint16_t fold(uint64_t sum)
-{
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
-}
-
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-
-static void put16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, (uint16_t)(v >> 16));
-    put16(p + 2, (uint16_t)v);
-}
-
-static uint16_t swap(uint16_t v) { return (uint16_t)(v << 8 | v >> 8); }
-
-/* Equal as one's complement numbers. */
-static int same(uint16_t a, uint16_t b) { return a % 0xffff == b % 0xffff; }
-
-/* What belongs into the field. */
-static uint16_t right_for(uint64_t sum, uint8_t protocol)
-{
-    uint16_t v = (uint16_t)~fold(sum);
-    return v == 0 && protocol == UDP ? 0xffff : v;
-}
-
-static int is_one_bit(uint16_t stored, uint16_t right)
-{
-    uint16_t d = fold((uint64_t)stored + (uint16_t)~right), e = (uint16_t)~d;
-    return (d && !(d & (d - 1))) || (e && !(e & (e - 1)));
-}
-
-/* How the definitions name a field without the kernel's note, first that fits. */
-static unsigned name_of(const traffic_template *t, uint16_t stored, uint64_t sum)
-{
-    uint16_t right = right_for(sum, t->protocol);
-    if (same(stored, right) && !(stored == 0 && t->protocol == UDP))
-        return TRAFFIC_IS_GOOD;
-    if (stored == 0 && t->protocol == UDP && t->version == 4)
-        return TRAFFIC_IS_ABSENT;
-    if (stored == t->seed)
-        return TRAFFIC_IS_LEAKED;
-    if (stored == 0)
-        return t->protocol == UDP ? TRAFFIC_IS_ILLEGAL_ZERO : TRAFFIC_IS_NEVER_FILLED;
-    if (same(stored, (uint16_t)~right))
-        return TRAFFIC_IS_NOT_COMPLEMENTED;
-    if (stored == swap(right))
-        return TRAFFIC_IS_BYTE_SWAPPED;
-    if (stored == right_for(sum + (uint16_t)~(t->length - t->l4), t->protocol))
-        return TRAFFIC_IS_LENGTH;
-    return is_one_bit(stored, right) ? TRAFFIC_IS_BIT_FLIP : TRAFFIC_IS_CORRUPT;
-}
-
-/* Change the word for damage so that the sum that was right now means `wanted`; 0 if no try does. */
-static int damage_payload(const traffic_template *t, uint8_t *head, uint64_t sum, uint32_t number, unsigned wanted)
-{
-    uint8_t *word = head + t->number_at + 4;
-    uint16_t was = get16(word), stored = right_for(sum, t->protocol);
-    for (uint32_t i = 0; i < 16; i++) {
-        uint16_t change = wanted == TRAFFIC_IS_BIT_FLIP ? (uint16_t)(1u << (number * 7 + i) % 16)
-                                                        : (uint16_t)((number * 40503u + i * 9973u) >> 3);
-        uint16_t is = was ^ change;
-        if (name_of(t, stored, sum + is + (uint16_t)~was) == wanted) {
-            put16(word, is);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Leave the TTL one lower than the header's sum knows. */
-static int damage_header(const traffic_template *t, uint8_t *head)
-{
-    if (t->version != 4)
-        return 0;
-    uint8_t *ip = head + t->l3;
-    uint16_t stored = get16(ip + 10), right = fold((uint64_t)stored + 0x0100);
-    if (stored == 0 || same(stored, (uint16_t)~right) || stored == swap(right))
-        return 0;
-    ip[8]--;
-    return 1;
-}
-
-/* Damage the frame in head in one way; the outcome of its transport checksum, or -1: not this frame. */
-static int damage(const traffic_template *t, uint8_t *head, pp_vnet *vnet, uint64_t sum, uint32_t number, unsigned kind,
-                  uint8_t *ip_outcome)
-{
-    uint16_t right = right_for(sum, t->protocol), stored;
-    unsigned wanted;
-    switch (kind) {
-    case TRAFFIC_LEAKED:
-        stored = (uint16_t)t->seed, wanted = TRAFFIC_IS_LEAKED;
-        break;
-    case TRAFFIC_ZERO:
-        stored = 0;
-        wanted = t->protocol != UDP ? TRAFFIC_IS_NEVER_FILLED
-                 : t->version == 4  ? TRAFFIC_IS_ABSENT
-                                    : TRAFFIC_IS_ILLEGAL_ZERO;
-        break;
-    case TRAFFIC_NOT_COMPLEMENTED:
-        stored = (uint16_t)~right, wanted = TRAFFIC_IS_NOT_COMPLEMENTED;
-        break;
-    case TRAFFIC_BYTE_SWAPPED:
-        stored = swap(right), wanted = TRAFFIC_IS_BYTE_SWAPPED;
-        break;
-    case TRAFFIC_LENGTH:
-        stored = right_for(sum + (uint16_t)~(t->length - t->l4), t->protocol), wanted = TRAFFIC_IS_LENGTH;
-        break;
-    case TRAFFIC_BIT_FLIP:
-        return damage_payload(t, head, sum, number, TRAFFIC_IS_BIT_FLIP) ? TRAFFIC_IS_BIT_FLIP : -1;
-    case TRAFFIC_CORRUPT:
-        return damage_payload(t, head, sum, number, TRAFFIC_IS_CORRUPT) ? TRAFFIC_IS_CORRUPT : -1;
-    case TRAFFIC_HEADER_DELTA:
-        if (!damage_header(t, head))
-            return -1;
-        *ip_outcome = TRAFFIC_IS_HEADER_DELTA;
-        return TRAFFIC_IS_GOOD;
-    case TRAFFIC_BAD_SEED:
-        stored = fold((uint64_t)t->seed + 0x1234);
-        if (name_of(t, stored, sum) != TRAFFIC_IS_CORRUPT)
-            return -1;
-        put16(head + t->sum_at, stored);
-        vnet->flags = NEEDS_CSUM;
-        return TRAFFIC_IS_BAD_SEED;
-    default:
-        return -1;
-    }
-    if (name_of(t, stored, sum) != wanted)
-        return -1;
-    put16(head + t->sum_at, stored);
-    return (int)wanted;
 }
 
 /* The damage whose turn it is, or TRAFFIC_DAMAGES. */
@@ -224,23 +70,23 @@ static void fill(traffic *x, uint32_t slot)
     uint8_t ip = TRAFFIC_IS_GOOD;
     int outcome = TRAFFIC_IS_GOOD;
     if (x->offload || t->gso_size) {
-        vnet.flags = NEEDS_CSUM;
+        vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
         outcome = TRAFFIC_IS_PENDING;
         put16(head + t->sum_at, (uint16_t)t->seed);
     } else {
-        put16(head + t->sum_at, right_for(sum, t->protocol));
+        put16(head + t->sum_at, traffic_right_for(sum, t->protocol));
     }
     unsigned kind = t->gso_size ? (unsigned)TRAFFIC_DAMAGES : due(x);
     if (t->gso_size) {
-        vnet.gso_type = t->version == 4 ? GSO_TCPV4 : GSO_TCPV6;
+        vnet.gso_type = t->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
         vnet.gso_size = t->gso_size;
         vnet.hdr_len = (uint16_t)(t->length - t->payload);
     }
     if (kind < TRAFFIC_DAMAGES) {
         uint8_t flags = vnet.flags;
         vnet.flags = 0;
-        put16(head + t->sum_at, right_for(sum, t->protocol));
-        int done = damage(t, head, &vnet, sum, number, kind, &ip);
+        put16(head + t->sum_at, traffic_right_for(sum, t->protocol));
+        int done = traffic_damage(t, head, &vnet, sum, number, kind, &ip);
         if (done >= 0) {
             outcome = done;
             x->owed[kind] -= (uint64_t)1 << 32;
@@ -266,7 +112,7 @@ static void account(traffic *x, uint32_t slot)
 {
     x->sent++;
     x->octets += x->part[slot][0].iov_len - PP_VNET_LEN + x->part[slot][1].iov_len;
-    x->count[x->protocol[slot] == UDP ? 2 : 1][x->outcome[slot]]++;
+    x->count[x->protocol[slot] == IPPROTO_UDP ? 2 : 1][x->outcome[slot]]++;
     if (x->version[slot] == 4)
         x->count[0][x->ip_outcome[slot]]++;
 }

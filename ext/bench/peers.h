@@ -15,9 +15,9 @@ typedef uint64_t peer_sum_fn(const void *data, size_t length);
 
 /* A loop over 16-bit words into 32 bits, left to the compiler: DPDK's rte_raw_cksum(); length < 128 KiB. */
 peer_sum_fn peer_dpdk16;
-/* Two chains of add-with-carry over 40 octets each: Linux's csum_partial() on x86-64 (since 6.5). */
+/* Two chains of add-with-carry over 40 bytes each: Linux's csum_partial() on x86-64 (since 6.5). */
 peer_sum_fn peer_adc2;
-/* Every octet loaded once into vectors of 64, 32 or 16 octets, as it lies, and ORed: the result is the OR of all octets. */
+/* Every byte loaded once into vectors of 64, 32 or 16 bytes, as it lies, and ORed: the result is the OR of all bytes. */
 peer_sum_fn peer_load64, peer_load32, peer_load16;
 
 /* The address of a peer by name (dpdk16, adc2, load64, load32, load16); 0 if this machine has it not. */

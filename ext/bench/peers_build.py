@@ -30,7 +30,7 @@ ffi.set_source(
     sources=["ext/bench/peers.c", "ext/bench/walker.c"],
     include_dirs=["ext/bench"],
     depends=["ext/bench/peers.h"],
-    extra_compile_args=["-std=gnu11", "-O3", "-Wall", "-Wextra"],
+    extra_compile_args=["-std=c11", "-D_GNU_SOURCE=", "-O3", "-Wall", "-Wextra"],
 )
 
 if __name__ == "__main__":

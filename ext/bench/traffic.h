@@ -1,13 +1,13 @@
-/* traffic.h - numbered frames with right or chosen wrong checksums, sent in batches; and who counts them at the other end.
+/* traffic.h - numbered frames with right or chosen wrong checksums, sent in batches; and the count at the other end.
  *
  * Rules:
  *   1. Frames are made by Python once, as templates; here a number, a port, a sequence number and a checksum are put in.
  *   2. The arithmetic is this file's own: what sends does not share code with what judges.
  *   3. A damaged frame is damaged in exactly one way: where another cause would explain the stored value too, the frame
  *      goes out undamaged and the next one takes its place.  What is counted is what was done.
- *   4. Sums are of 16-bit words as they lie on the wire, most significant octet first.
+ *   4. Sums are of 16-bit words as they lie on the wire, most significant byte first.
  *
- * The payload of every frame begins with TRAFFIC_MARK (2 octets), the run (2), the frame's number in the run (4), and a
+ * The payload of every frame begins with TRAFFIC_MARK (2 bytes), the run (2), the frame's number in the run (4), and a
  * word that damage is done to (2).
  */
 #ifndef TRAFFIC_H
@@ -19,7 +19,7 @@
 
 #define TRAFFIC_MARK 0x706du /* "pm" */
 #define TRAFFIC_BATCH 64u
-#define TRAFFIC_HEAD 128u /* octets of a frame that are its own; the rest is sent from the template */
+#define TRAFFIC_HEAD 128u /* bytes of a frame that are its own; the rest is sent from the template */
 #define TRAFFIC_PROTOS 3u /* ip, tcp, udp */
 #define TRAFFIC_RUNS 8u
 #define TRAFFIC_WINDOW (1u << 20) /* numbers back within which a duplicate is known for one */
@@ -59,12 +59,12 @@ enum traffic_outcome {
 typedef struct traffic_template {
     const uint8_t *frame; /* checksum right for number, port and sequence number 0; UDP and TCP over IPv4 or IPv6 */
     uint32_t length;
-    uint32_t head; /* octets up to and with the word for damage; at most TRAFFIC_HEAD */
+    uint32_t head; /* bytes up to and with the word for damage; at most TRAFFIC_HEAD */
     uint16_t l3, l4, sum_at, port_at;
     uint16_t sequence_at; /* 0: none */
     uint16_t number_at;
     uint8_t version, protocol;
-    uint32_t payload;  /* octets */
+    uint32_t payload;  /* bytes */
     uint16_t gso_size; /* 0, or of the segments of a super-frame, which then leaves unfinished and whole */
     uint32_t seed;     /* S, folded */
     uint32_t rest;     /* P, folded, with number, port and sequence number 0 */
@@ -73,7 +73,7 @@ typedef struct traffic_template {
 typedef struct traffic traffic;
 
 /* Templates and order must outlive it.  order: which template each frame is of, over and over.  share: of each damage, in
- * 2^-32.  offload: what is not damaged leaves unfinished, with the note.  Null: no memory. */
+ * 2^-32.  offload: what is not damaged leaves unfinished, with the mark.  Null: no memory. */
 traffic *traffic_new(const traffic_template *templates, const uint32_t *order, uint32_t order_length, uint32_t flows,
                      uint16_t port, double rate, const uint64_t *share, int offload);
 void traffic_free(traffic *traffic);
@@ -104,7 +104,7 @@ typedef struct traffic_arrivals {
     traffic_run run[TRAFFIC_RUNS]; /* what comes after so many is foreign */
 } traffic_arrivals;
 
-/* A stage: note the numbers of a batch that verify has looked at; of a super-frame those of all its segments. */
+/* A stage: enter the numbers of a batch that verify has looked at; of a super-frame those of all its segments. */
 int traffic_note(pp_batch *batch, void *arrivals);
 /* A stage that does nothing: what a native stage costs. */
 int traffic_nothing(pp_batch *batch, void *context);

@@ -42,10 +42,10 @@ extern const pktmend_stage pktmend_stage_of_traffic_note, pktmend_stage_of_traff
 ffi.set_source(
     "pktmend.commands.bench._traffic",
     '#include "traffic.h"',
-    sources=["ext/bench/generate.c", "ext/bench/arrivals.c"],
+    sources=["ext/bench/generate.c", "ext/bench/damage.c", "ext/bench/arrivals.c"],
     include_dirs=["ext/bench", "ext", "ext/include"],
-    depends=["ext/bench/traffic.h", "ext/include/pktmend/stage.h"],
-    extra_compile_args=["-std=gnu11", "-O3", "-Wall", "-Wextra", "-Wshadow"],
+    depends=["ext/bench/traffic.h", "ext/bench/damage.h", "ext/include/pktmend/stage.h"],
+    extra_compile_args=["-std=c11", "-D_GNU_SOURCE=", "-O3", "-Wall", "-Wextra", "-Wshadow"],
 )
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 /* classify.c - why is a check bad?  First that fits, and nothing that would be a guess.
  *
- * Does: name the cause of each bad check from its own packet, or from what others have witnessed (flow.c).
+ * Does: name the cause of each bad check from its own packet, or from what others have witnessed (witness.c).
  * Does not: judge; write to frames.
  *
  * Each test asks whether one particular mistake explains the stored value exactly.  A random value passes a single
@@ -13,7 +13,7 @@
 #include "sum/bytes.h"
 #include <pktmend/sum.h>
 
-/* Flipping one bit of a covered octet or of the field changes the sum by +-2^k. */
+/* Flipping one bit of a covered byte or of the field changes the sum by +-2^k. */
 static int is_bit_flip(uint16_t stored, uint16_t expected)
 {
     uint16_t d = pp_difference(stored, expected);
@@ -37,7 +37,7 @@ static int is_header_delta(const uint8_t *data, const pp_check *k)
 
 static uint16_t right_for(uint64_t sum) { return pp_wire16((uint16_t)~pp_fold(sum)); }
 
-/* Right over another length: trailing octets of the frame included, or the length left out of the pseudo header. */
+/* Right over another length: trailing bytes of the frame included, or the length left out of the pseudo header. */
 static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
 {
     if (k->flags & PP_CHECK_CRC32C)
@@ -63,7 +63,7 @@ static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
     return to_end > k->length && right_for(sum(data + k->start, to_end) + without + seed) == k->stored;
 }
 
-/* Would this check be right if the unfinished checks inside it were finished? */
+/* Would this check be right if the unfinished checks inside it were complete? */
 static int is_inner_pending(const pp_check *checks, unsigned count, unsigned index)
 {
     const pp_check *k = &checks[index];
@@ -136,14 +136,14 @@ static int is_unexplained(const pp_check *k)
 }
 
 /* Ask the witnesses; 1 if a check stays unexplained. */
-static int ask(pp_flow *flow, pp_batch *b, uint32_t i, int is_first)
+static int ask(pp_witnesses *witnesses, pp_batch *b, uint32_t i, int is_first)
 {
     int open = 0;
     pp_check *checks = b->checks + b->check_first[i];
     for (unsigned j = b->check_count[i]; j-- > 0;) {
         pp_check *k = &checks[j];
         if (is_unexplained(k)) {
-            uint8_t cause = pp_flow_cause(flow, b, i, k, is_first);
+            uint8_t cause = pp_witness_cause(witnesses, b, i, k, is_first);
             if (cause != PP_CAUSE_NONE)
                 k->cause = cause;
             else
@@ -178,23 +178,23 @@ static void classify_packet(pp_batch *b, uint32_t i)
 
 int pp_stage_classify(pp_batch *b, void *context)
 {
-    pp_flow *flow = context;
-    uint32_t noted = 0;
+    pp_witnesses *witnesses = context;
+    uint32_t entered = 0;
     int open = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         if (b->status[i] != PP_STATUS_BAD)
             continue;
         classify_packet(b, i);
-        if (flow) {
-            pp_flow_note(flow, b, noted, i);
-            noted = i + 1;
-            open |= ask(flow, b, i, 1);
+        if (witnesses) {
+            pp_witnesses_add(witnesses, b, entered, i);
+            entered = i + 1;
+            open |= ask(witnesses, b, i, 1);
         }
     }
-    if (flow)
-        pp_flow_note(flow, b, noted, b->count);
+    if (witnesses)
+        pp_witnesses_add(witnesses, b, entered, b->count);
     for (uint32_t i = 0; open && i < b->count; i++) /* captures of two taps: the witness may come after */
         if (b->status[i] == PP_STATUS_BAD)
-            ask(flow, b, i, 0);
+            ask(witnesses, b, i, 0);
     return 0;
 }

@@ -9,7 +9,7 @@
 
 #pragma GCC visibility push(default)
 
-/* context: pp_flow * of this worker (witness.h), or null: no cause that needs a witness. */
+/* context: pp_witnesses * of this worker (witness.h), or null: no cause that needs a witness. */
 pp_stage_fn pp_stage_classify;
 
 /* Name the cause of a bad check from its own packet; index: of the check within checks[0..count). */

@@ -1,7 +1,7 @@
 /* repair.c - complete what is provably unfinished, in place, innermost first.
  *
  * Does: write checksum fields of packets that still pass.
- * Does not: touch a malformed, truncated, fragmented or quoted packet; change any octet but the field;
+ * Does not: touch a malformed, truncated, fragmented or quoted packet; change any byte but the field;
  *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
  */
 #include "check/repair.h"

@@ -21,11 +21,11 @@ int pp_stage_count(pp_batch *b, void *context)
     pp_tally *t = b->tally;
     if (!t)
         return 0;
-    uint64_t octets = 0;
+    uint64_t bytes = 0;
     uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         uint16_t flags = b->flags[i];
-        octets += b->wirelen[i];
+        bytes += b->wirelen[i];
         truncated += (flags & PP_PKT_TRUNCATED) != 0;
         malformed += (flags & PP_PKT_MALFORMED) != 0;
         super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
@@ -39,7 +39,7 @@ int pp_stage_count(pp_batch *b, void *context)
             claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
         }
     }
-    t->octets += octets;
+    t->octets += bytes;
     t->truncated += truncated;
     t->malformed += malformed;
     t->super_frames += super_frames;

@@ -1,4 +1,4 @@
-/* flow.c - see flow.h.
+/* witness.c - see witness.h.
  *
  * All sums are kept in host order, as memcpy loads 16-bit words, so that no packet pays for a swap (RFC 1071 section 2(B)).
  * An address is kept as its sum: two addresses of equal sum make no difference to a checksum.
@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "check/delta.h"
 #include "parse/headers.h"
 #include "parse/layers.h"
 #include "sum/bytes.h"
@@ -20,14 +21,13 @@
 /* Bytes of sequence space within which two segments are of one stream: fewer than conversation.c allows, for a witness. */
 #define STREAM_WINDOW (1u << 20)
 
-enum { SOURCE, TARGET, SOURCE_PORT, TARGET_PORT, WORDS };
 enum witness { NOBODY = 0, WITH_SUM, WITHOUT_SUM, WITH_ZERO };
 
 typedef struct twin {
     uint32_t tag;
     uint16_t rest; /* WITH_SUM: the sum of what translation leaves alone */
     uint16_t witness;
-    uint16_t word[WORDS];
+    uint16_t word[PP_WORDS];
 } twin;
 
 typedef struct stream { /* what one end sent */
@@ -44,11 +44,11 @@ typedef struct repeat { /* a bad sum of a UDP flow, and over how many distinct r
     uint8_t has_lengths; /* more than one */
 } repeat;
 
-struct pp_flow {
-    twin twins[PP_FLOW_TWINS];
-    stream streams[PP_FLOW_STREAMS];
-    repeat repeats[PP_FLOW_REPEATS];
-    uint32_t tunnels[PP_FLOW_TUNNELS];
+struct pp_witnesses {
+    twin twins[PP_WITNESS_TWINS];
+    stream streams[PP_WITNESS_STREAMS];
+    repeat repeats[PP_WITNESS_REPEATS];
+    uint32_t tunnels[PP_WITNESS_TUNNELS];
     uint32_t awake; /* packets left to look at */
 };
 
@@ -57,13 +57,13 @@ typedef struct segment {
     const uint8_t *transport;
     uint32_t length;
     int is_tcp;
-    int is_rewritten;        /* its IPv4 header's own sum is right: whoever changed an address updated that */
+    int is_rewritten;        /* its IPv4 header's own sum is right: what changed an address updated that */
     uint64_t source, target; /* equal for equal addresses */
-    uint16_t word[WORDS];
+    uint16_t word[PP_WORDS];
 } segment;
 
-pp_flow *pp_flow_new(void) { return calloc(1, sizeof(pp_flow)); }
-void pp_flow_free(pp_flow *f) { free(f); }
+pp_witnesses *pp_witnesses_new(void) { return calloc(1, sizeof(pp_witnesses)); }
+void pp_witnesses_free(pp_witnesses *w) { free(w); }
 
 static inline uint32_t tag_of(uint64_t h) { return (uint32_t)h | 1u; } /* 0 is an empty slot */
 static inline size_t slot_of(uint64_t h, size_t slots) { return (size_t)(h >> 40) & (slots - 1); }
@@ -84,14 +84,14 @@ static inline segment segment_of(const uint8_t *data, uint32_t l3, uint8_t versi
 {
     segment s = { .transport = data + k->start, .length = k->length, .is_tcp = k->proto == PP_PROTO_TCP };
     const uint8_t *source = data + l3 + (version == 4 ? IP4_SOURCE : IP6_SOURCE);
-    address(source, version, &s.source, &s.word[SOURCE]);
-    address(source + (version == 4 ? IP4_ADDRESS_LEN : IP6_ADDRESS_LEN), version, &s.target, &s.word[TARGET]);
-    s.word[SOURCE_PORT] = pp_load16(s.transport + PORT_SOURCE);
-    s.word[TARGET_PORT] = pp_load16(s.transport + PORT_TARGET);
+    address(source, version, &s.source, &s.word[PP_WORD_SOURCE]);
+    address(source + (version == 4 ? IP4_ADDRESS_LEN : IP6_ADDRESS_LEN), version, &s.target, &s.word[PP_WORD_TARGET]);
+    s.word[PP_WORD_SOURCE_PORT] = pp_load16(s.transport + PORT_SOURCE);
+    s.word[PP_WORD_TARGET_PORT] = pp_load16(s.transport + PORT_TARGET);
     return s;
 }
 
-/* What identifies a segment or datagram whoever it is from. */
+/* What identifies a segment or datagram from any address. */
 static inline uint64_t content(const segment *s)
 {
     if (s->is_tcp) /* sequence and acknowledgment numbers; header length and flags */
@@ -110,7 +110,7 @@ static inline uint64_t content(const segment *s)
 static inline uint16_t rest_of(const segment *s, uint16_t right)
 {
     uint64_t sum = (uint16_t)~right;
-    for (unsigned i = 0; i < WORDS; i++)
+    for (unsigned i = 0; i < PP_WORDS; i++)
         sum += (uint16_t)~s->word[i];
     uint16_t rest = pp_fold(sum);
     return rest == 0xffff ? 0 : rest;
@@ -125,29 +125,30 @@ static inline uint64_t stream_of(uint64_t end, uint16_t port, uint16_t peer_port
 
 static inline uint64_t tunnel_of(const segment *s)
 {
-    return pp_mix(s->source, pp_mix(s->target, s->word[TARGET_PORT]));
+    return pp_mix(s->source, pp_mix(s->target, s->word[PP_WORD_TARGET_PORT]));
 }
 
 static inline uint64_t flow_of(const segment *s)
 {
-    return pp_mix(s->source, pp_mix(s->target, (uint64_t)s->word[SOURCE_PORT] << 16 | s->word[TARGET_PORT]));
+    return pp_mix(s->source,
+                  pp_mix(s->target, (uint64_t)s->word[PP_WORD_SOURCE_PORT] << 16 | s->word[PP_WORD_TARGET_PORT]));
 }
 
-static inline void note_stream(pp_flow *f, const segment *s)
+static inline void remember_stream(pp_witnesses *w, const segment *s)
 {
-    uint64_t h = stream_of(s->source, s->word[SOURCE_PORT], s->word[TARGET_PORT]);
-    stream *e = &f->streams[slot_of(h, PP_FLOW_STREAMS)];
+    uint64_t h = stream_of(s->source, s->word[PP_WORD_SOURCE_PORT], s->word[PP_WORD_TARGET_PORT]);
+    stream *e = &w->streams[slot_of(h, PP_WITNESS_STREAMS)];
     uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE);
     if (e->tag != tag_of(h) || !is_near(sequence, e->sequence))
         *e = (stream){ .tag = tag_of(h) };
-    else if (e->peer != s->word[TARGET])
+    else if (e->peer != s->word[PP_WORD_TARGET])
         e->other = e->peer;
-    e->peer = s->word[TARGET];
+    e->peer = s->word[PP_WORD_TARGET];
     e->sequence = sequence;
     e->acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
 }
 
-static void note(pp_flow *f, const pp_batch *b, uint32_t i)
+static void remember(pp_witnesses *w, const pp_batch *b, uint32_t i)
 {
     unsigned at = b->version[i] == 4; /* an IPv4 header's own check is the first */
     const pp_check *k = b->checks + b->check_first[i] + at;
@@ -163,16 +164,16 @@ static void note(pp_flow *f, const pp_batch *b, uint32_t i)
         return;
     segment s = segment_of(b->data[i], b->l3[i], b->version[i], k);
     uint64_t h = content(&s);
-    twin *t = &f->twins[slot_of(h, PP_FLOW_TWINS)];
+    twin *t = &w->twins[slot_of(h, PP_WITNESS_TWINS)];
     t->tag = tag_of(h);
     t->rest = rest_of(&s, pp_wire16((uint16_t)k->stored));
     t->witness = witness;
     memcpy(t->word, s.word, sizeof t->word);
     if (s.is_tcp) {
-        note_stream(f, &s);
+        remember_stream(w, &s);
     } else if (witness == WITH_ZERO) {
         uint64_t tunnel = tunnel_of(&s);
-        f->tunnels[slot_of(tunnel, PP_FLOW_TUNNELS)] = tag_of(tunnel);
+        w->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] = tag_of(tunnel);
     }
 }
 
@@ -182,108 +183,46 @@ static inline int is_syn(const pp_batch *b, uint32_t i)
            (b->data[i][b->l4[i] + TCP_FLAGS] & TCP_SYN);
 }
 
-void pp_flow_note(pp_flow *f, const pp_batch *b, uint32_t from, uint32_t to)
+void pp_witnesses_add(pp_witnesses *w, const pp_batch *b, uint32_t from, uint32_t to)
 {
     for (uint32_t i = from; i < to; i++)
-        if (f->awake) {
-            f->awake--;
-            note(f, b, i);
+        if (w->awake) {
+            w->awake--;
+            remember(w, b, i);
         } else if (is_syn(b, i)) {
-            note(f, b, i);
+            remember(w, b, i);
         }
 }
 
-static void wake(pp_flow *f, const pp_batch *b, uint32_t before)
+static void wake(pp_witnesses *w, const pp_batch *b, uint32_t before)
 {
-    for (uint32_t i = 0; !f->awake && i < before; i++)
-        note(f, b, i);
-    f->awake = PP_FLOW_AWAKE;
-}
-
-/* pp_difference() with one zero only. */
-static inline uint16_t minus(uint16_t a, uint16_t b)
-{
-    uint16_t d = pp_difference(a, b);
-    return d == 0xffff ? 0 : d;
-}
-
-/* One word that differs by +-2^k may be an octet damaged on the way, unless the IPv4 header vouches for its addresses. */
-static int is_translated(const segment *s, const uint16_t then[WORDS])
-{
-    unsigned differ = 0;
-    uint16_t change = 0;
-    if (s->is_rewritten && (s->word[SOURCE] != then[SOURCE] || s->word[TARGET] != then[TARGET]))
-        return 1;
-    for (unsigned i = 0; i < WORDS; i++)
-        if (s->word[i] != then[i]) {
-            differ++;
-            change = minus(s->word[i], then[i]);
-        }
-    return differ > 1 || (differ == 1 && !pp_is_power_of_two(change) && !pp_is_power_of_two((uint16_t)~change));
-}
-
-/* Is stored what it was right for before some of the words changed, or after all of them were counted twice?
- * then: the words as the witness has them. */
-static int is_delta(uint16_t stored, uint16_t right, const segment *s, const uint16_t then[WORDS])
-{
-    const uint16_t *now = s->word;
-    uint16_t wanted = minus(stored, right);
-    if (!is_translated(s, then))
-        return 0;
-    for (unsigned some = 1; some < 1u << WORDS; some++) {
-        uint64_t change = 0;
-        int is_change = 1;
-        for (unsigned i = 0; i < WORDS; i++)
-            if (some >> i & 1) {
-                is_change &= minus(now[i], then[i]) != 0;
-                change += minus(now[i], then[i]);
-            }
-        /* a larger word makes a smaller checksum: right = before - change */
-        if (is_change && minus(pp_fold(change), 0) == wanted)
-            return 1;
-    }
-    uint64_t twice = 0;
-    for (unsigned i = 0; i < WORDS; i++)
-        twice += minus(then[i], now[i]);
-    return minus(pp_fold(twice), 0) == wanted;
-}
-
-/* Is stored what incremental updates by some of the changes make of 0?  By no net change it is ffff: never 0 (RFC 768). */
-static int is_on_zero(uint16_t stored, const uint16_t now[WORDS], const uint16_t then[WORDS])
-{
-    for (unsigned some = 0; some < 1u << WORDS; some++) {
-        uint64_t change = 0;
-        for (unsigned i = 0; i < WORDS; i++)
-            if (some >> i & 1)
-                change += minus(now[i], then[i]);
-        uint16_t once = minus(0, pp_fold(change));
-        if (minus(stored, 0) == once || minus(stored, 0) == minus(pp_fold(2u * once), 0))
-            return 1;
-    }
-    return 0;
+    for (uint32_t i = 0; !w->awake && i < before; i++)
+        remember(w, b, i);
+    w->awake = PP_WITNESS_AWAKE;
 }
 
 /* Translated in one address, the other end and both ports being the same, within the same sequence numbers. */
-static int is_stream_delta(const pp_flow *f, const segment *s, uint16_t stored, uint16_t right)
+static int is_stream_delta(const pp_witnesses *w, const segment *s, uint16_t stored, uint16_t right)
 {
     uint32_t sequence = pp_get32(s->transport + TCP_SEQUENCE), acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
     for (unsigned is_reverse = 0; is_reverse < 2; is_reverse++) {
-        unsigned end = is_reverse ? TARGET : SOURCE, peer = is_reverse ? SOURCE : TARGET;
+        unsigned end = is_reverse ? PP_WORD_TARGET : PP_WORD_SOURCE,
+                 peer = is_reverse ? PP_WORD_SOURCE : PP_WORD_TARGET;
         uint64_t h = stream_of(is_reverse ? s->target : s->source, s->word[end + 2], s->word[peer + 2]);
-        const stream *e = &f->streams[slot_of(h, PP_FLOW_STREAMS)];
+        const stream *e = &w->streams[slot_of(h, PP_WITNESS_STREAMS)];
         if (e->tag != tag_of(h))
             continue;
         uint32_t mine = is_reverse ? acknowledged : sequence, yours = is_reverse ? sequence : acknowledged;
         /* an acknowledgment number of 0 is a SYN's: there is none yet */
         if (!is_near(mine, e->sequence) || (yours && e->acknowledged && !is_near(yours, e->acknowledged)))
             continue;
-        uint16_t then[WORDS];
+        uint16_t then[PP_WORDS];
         memcpy(then, s->word, sizeof then);
         then[peer] = e->peer;
-        if (is_delta(stored, right, s, then))
+        if (pp_is_delta(stored, right, s->word, then, s->is_rewritten))
             return 1;
         then[peer] = e->other;
-        if (e->other && is_delta(stored, right, s, then))
+        if (e->other && pp_is_delta(stored, right, s->word, then, s->is_rewritten))
             return 1;
     }
     return 0;
@@ -302,11 +241,11 @@ static void count_distinct(uint8_t *count, uint16_t first, uint16_t *second, uin
 
 /* Does the flow's stored value not depend on what is summed?  A payload alone is no test of that in a tunnel: where the
  * inner sums are right it cancels out of the outer one. */
-static int is_repeat(pp_flow *f, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
+static int is_repeat(pp_witnesses *w, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
 {
     uint64_t h = flow_of(s);
     uint16_t content_now = (uint16_t)hash;
-    repeat *r = &f->repeats[slot_of(h, PP_FLOW_REPEATS)];
+    repeat *r = &w->repeats[slot_of(h, PP_WITNESS_REPEATS)];
     if (r->tag != tag_of(h) || r->stored != stored) {
         if (is_first)
             *r = (repeat){ .tag = tag_of(h),
@@ -324,7 +263,7 @@ static int is_repeat(pp_flow *f, const segment *s, uint64_t hash, uint16_t store
         count_distinct(&r->contents, r->content[0], &r->content[1], content_now);
     }
     uint64_t tunnel = tunnel_of(s);
-    int has_zero = f->tunnels[slot_of(tunnel, PP_FLOW_TUNNELS)] == tag_of(tunnel);
+    int has_zero = w->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] == tag_of(tunnel);
     return (r->rights >= 3 && r->has_lengths) || (r->contents >= 3 && stored == 0xffff) ||
            (r->contents >= 2 && has_zero);
 }
@@ -348,29 +287,29 @@ static int header_of(const pp_batch *b, uint32_t i, const pp_check *k, uint32_t 
     return 0;
 }
 
-uint8_t pp_flow_cause(pp_flow *f, const pp_batch *b, uint32_t i, const pp_check *k, int is_first)
+uint8_t pp_witness_cause(pp_witnesses *w, const pp_batch *b, uint32_t i, const pp_check *k, int is_first)
 {
     uint32_t l3;
     uint8_t version;
     if ((k->proto != PP_PROTO_TCP && k->proto != PP_PROTO_UDP) || !(k->flags & PP_CHECK_HAS_EXPECTED) ||
         k->length < (uint32_t)(k->proto == PP_PROTO_TCP ? TCP_LEN : UDP_LEN) || !header_of(b, i, k, &l3, &version))
         return PP_CAUSE_NONE;
-    wake(f, b, i);
+    wake(w, b, i);
     segment s = segment_of(b->data[i], l3, version, k);
     const pp_check *first = b->checks + b->check_first[i];
     for (unsigned j = 0; version == 4 && j < b->check_count[i]; j++)
         s.is_rewritten |= first[j].proto == PP_PROTO_IP && first[j].start == l3 && first[j].status == PP_STATUS_GOOD;
     uint16_t stored = pp_wire16((uint16_t)k->stored), right = pp_wire16((uint16_t)k->expected);
     uint64_t h = content(&s);
-    const twin *t = &f->twins[slot_of(h, PP_FLOW_TWINS)];
+    const twin *t = &w->twins[slot_of(h, PP_WITNESS_TWINS)];
     int is_twin = t->tag == tag_of(h);
     if (is_twin && t->witness != WITH_ZERO && (t->witness == WITHOUT_SUM || t->rest == rest_of(&s, right)) &&
-        is_delta(stored, right, &s, t->word))
+        pp_is_delta(stored, right, s.word, t->word, s.is_rewritten))
         return PP_CAUSE_NAT_DELTA;
     if (s.is_tcp)
-        return is_stream_delta(f, &s, stored, right) ? PP_CAUSE_NAT_DELTA : PP_CAUSE_NONE;
-    int repeats = is_repeat(f, &s, h, stored, right, is_first); /* counted even where the twin suffices */
-    if (repeats || (is_twin && t->witness == WITH_ZERO && is_on_zero(stored, s.word, t->word)))
+        return is_stream_delta(w, &s, stored, right) ? PP_CAUSE_NAT_DELTA : PP_CAUSE_NONE;
+    int repeats = is_repeat(w, &s, h, stored, right, is_first); /* counted even where the twin suffices */
+    if (repeats || (is_twin && t->witness == WITH_ZERO && pp_is_on_zero(stored, s.word, t->word)))
         return PP_CAUSE_NAT_ON_ZERO;
     return PP_CAUSE_NONE;
 }

@@ -93,7 +93,7 @@ int pp_capture_next(pp_capture *c, uint8_t *w, size_t length, int final, pp_batc
             break;
         at += (size_t)rc;
         rc = 0;
-        if (at >= PP_CAPTURE_STRETCH)
+        if (at >= PP_CAPTURE_CHUNK)
             break; /* what is skipped or filtered out must not hold up the caller */
     }
     *consumed = at;

@@ -24,7 +24,7 @@ static inline uint16_t pp_file16(const pp_capture *c, const uint8_t *p)
     return c->swapped ? __builtin_bswap16(v) : v;
 }
 
-/* Note what is wrong at octet at of the window; returns rc. */
+/* Record what is wrong at byte at of the window; returns rc. */
 static inline int pp_fault(pp_capture *c, size_t at, const char *what, int rc)
 {
     c->error = what;
@@ -32,7 +32,7 @@ static inline int pp_fault(pp_capture *c, size_t at, const char *what, int rc)
     return rc;
 }
 
-/* Add a packet that begins at data.  fcs: octets of frame check sequence at its end: not part of the frame we judge. */
+/* Add a packet that begins at data.  fcs: bytes of frame check sequence at its end: not part of the frame we judge. */
 static inline void pp_capture_add(pp_capture *c, pp_batch *b, uint8_t *data, uint32_t caplen, uint32_t wirelen,
                                   uint32_t fcs, uint64_t time_ns, uint16_t flags, uint32_t interface)
 {
@@ -58,8 +58,8 @@ static inline void pp_capture_add(pp_capture *c, pp_batch *b, uint8_t *data, uin
 /* Make room for one interface more: 0 or -ENOMEM. */
 int pp_capture_grow(pp_capture *capture);
 
-/* The next record or block at w[0..length), `at` octets into the window: octets it takes (packets are added to batch), 0 if it
- * is not all here yet, or a negative errno with the fault noted. */
+/* The next record or block at w[0..length), `at` bytes into the window: bytes it takes (packets are added to batch), 0 if it
+ * is not all here yet, or a negative errno with the fault recorded. */
 int64_t pp_pcap_record(pp_capture *c, uint8_t *w, size_t length, size_t at, int final, pp_batch *b);
 int64_t pp_pcapng_block(pp_capture *c, uint8_t *w, size_t length, size_t at, int final, pp_batch *b);
 

@@ -1,6 +1,6 @@
 /* capture_pcap.c - records of a classic capture file; its file header is read in capture.c.
  *
- * Source: draft-ietf-opsawg-pcap; the modified format (24-octet record headers) is Alexey Kuznetsov's of 1999.
+ * Source: draft-ietf-opsawg-pcap; the modified format (24-byte record headers) is Alexey Kuznetsov's of 1999.
  */
 #include "io/capture_internal.h"
 

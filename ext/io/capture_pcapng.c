@@ -31,7 +31,7 @@ static int is_numbered(uint32_t type)
     }
 }
 
-/* Walks options; each step consumes at least four octets. */
+/* Walks options; each step consumes at least four bytes. */
 typedef struct options {
     const uint8_t *at, *end;
     uint32_t count;
@@ -72,7 +72,7 @@ static int section(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
 {
     static const char ours[] = "pktmend";
     if (length < 28)
-        return pp_fault(c, at + 4, "a section header of less than 28 octets", -EBADMSG);
+        return pp_fault(c, at + 4, "a section header of less than 28 bytes", -EBADMSG);
     if (pp_file16(c, w + 12) != 1)
         return pp_fault(c, at + 12, "a pcapng version other than 1", -ENOTSUP);
     c->interface_base += c->interface_count;
@@ -82,14 +82,14 @@ static int section(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
     int rc;
     while ((rc = next_option(c, &o)) > 0)
         if (o.code == SHB_USERAPPL && o.length >= sizeof ours - 1 && memcmp(o.value, ours, sizeof ours - 1) == 0)
-            c->has_metadata = 1; /* our own writer notes what it knows, so no note means "finished" */
+            c->has_metadata = 1; /* our own writer records what it knows, so no mark means "complete" */
     return rc < 0 ? bad_option(c, &o, w, at) : 0;
 }
 
 static int interface(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
 {
     if (length < 20)
-        return pp_fault(c, at + 4, "an interface description of less than 20 octets", -EBADMSG);
+        return pp_fault(c, at + 4, "an interface description of less than 20 bytes", -EBADMSG);
     if (c->interface_base + c->interface_count >= MAX_INTERFACES)
         return pp_fault(c, at, "more than a million interfaces", -EBADMSG);
     if (pp_capture_grow(c) < 0)
@@ -167,7 +167,7 @@ static uint16_t packet_flags(pp_capture *c, uint32_t flags)
 static int packet(pp_capture *c, uint8_t *w, uint32_t length, uint32_t number, size_t at, pp_batch *b)
 {
     if (length < EPB_LEAST)
-        return pp_fault(c, at + 4, "a packet block of less than 32 octets", -EBADMSG);
+        return pp_fault(c, at + 4, "a packet block of less than 32 bytes", -EBADMSG);
     uint32_t caplen = pp_file32(c, w + 20), flags = 0;
     if (number >= c->interface_count)
         return pp_fault(c, at + 8, "a packet of an interface that is not described", -EBADMSG);
@@ -186,7 +186,7 @@ static int packet(pp_capture *c, uint8_t *w, uint32_t length, uint32_t number, s
 static int simple(pp_capture *c, uint8_t *w, uint32_t length, size_t at, pp_batch *b)
 {
     if (length < 16)
-        return pp_fault(c, at + 4, "a simple packet block of less than 16 octets", -EBADMSG);
+        return pp_fault(c, at + 4, "a simple packet block of less than 16 bytes", -EBADMSG);
     if (!c->interface_count)
         return pp_fault(c, at, "a packet of an interface that is not described", -EBADMSG);
     const pp_capture_interface *i = &c->interfaces[0];
@@ -202,7 +202,7 @@ static int simple(pp_capture *c, uint8_t *w, uint32_t length, size_t at, pp_batc
 static int statistics(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
 {
     if (length < 24)
-        return pp_fault(c, at + 4, "an interface statistics block of less than 24 octets", -EBADMSG);
+        return pp_fault(c, at + 4, "an interface statistics block of less than 24 bytes", -EBADMSG);
     uint32_t number = pp_file32(c, w + 8);
     options o = { .at = w + 20, .end = w + length - 4 };
     int rc;
@@ -272,7 +272,7 @@ void pp_pcapng_set_ready(uint8_t *data, const uint8_t *window, const uint8_t *en
         return;
     uint8_t *w =
         data -
-        EPB_HEAD; /* a simple packet block has 12 octets there, and the block before it, with its own end, the rest */
+        EPB_HEAD; /* a simple packet block has 12 bytes there, and the block before it, with its own end, the rest */
     if (pp_file32(&c, w) != PCAPNG_ENHANCED && pp_file32(&c, w) != PCAPNG_PACKET)
         c.swapped = 1;
     if (pp_file32(&c, w) != PCAPNG_ENHANCED && pp_file32(&c, w) != PCAPNG_PACKET)

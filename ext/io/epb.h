@@ -1,9 +1,9 @@
-/* epb.h - a packet as an Enhanced Packet Block of pcapng, in pieces: the frame itself is not copied.
+/* epb.h - a packet as an Enhanced Packet Block of pcapng, in parts: the frame itself is not copied.
  *
  * Rules:
  *   1. A stripped VLAN tag is put back.
  *   2. What the source knew is kept: epb_flags bits 9 (not ready), 10 (valid), 11 (TSO) and the direction.
- *   3. The pieces point into the batch and into the pp_epb itself: valid while both stay where they are.
+ *   3. The parts point into the batch and into the pp_epb itself: valid while both stay where they are.
  *
  * Source: draft-ietf-opsawg-pcapng section 4.3.
  */
@@ -26,7 +26,7 @@ typedef struct pp_epb {
 
 /* Octets of packet i that a file gets, its tag put back, snaplen (0: all) applied; *wirelen: what the frame had. */
 uint32_t pp_frame_length(const pp_batch *batch, uint32_t i, uint32_t snaplen, uint32_t *wirelen);
-/* Those octets, in up to three pieces; returns how many. */
+/* Those bytes, in up to three parts; returns how many. */
 unsigned pp_frame_parts(const pp_batch *batch, uint32_t i, uint32_t caplen, uint8_t tag[4], struct iovec *part);
 /* Describe packet i as a block of interface number `interface` of the file (this machine's byte order). */
 void pp_epb_make(pp_epb *epb, const pp_batch *batch, uint32_t i, uint32_t interface, uint32_t snaplen);

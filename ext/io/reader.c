@@ -8,14 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE (1u << 20)
+#define CHUNK (1u << 20)
 
 int pp_reader_init(pp_reader *r, int fd)
 {
     memset(r, 0, sizeof *r);
     pp_capture_init(&r->capture);
     r->fd = fd;
-    r->room = PIECE;
+    r->room = CHUNK;
+    r->copy_fd = -1;
     r->data = malloc(r->room);
     return r->data ? 0 : -ENOMEM;
 }
@@ -36,6 +37,12 @@ static int refill(pp_reader *r)
     if (n <= 0)
         return n == 0 || errno == EINTR ? 0 : -errno;
     size_t left = r->length - r->at;
+    if (r->copy_fd >= 0 && r->copied < r->at) { /* no packet was in it, so the sink was not asked */
+        int rc = pp_write_all(r->copy_fd, r->data + r->copied, r->at - r->copied);
+        if (rc < 0)
+            return rc;
+        r->copied = r->at;
+    }
     if (r->at) {
         memmove(r->data, r->data + r->at, left);
         r->copied -= r->copied < r->at ? r->copied : r->at;
@@ -85,7 +92,7 @@ int pp_reader_next(pp_batch *b, void *context)
         if (n != 0)
             return n;
         if (consumed)
-            return 0; /* a stretch without packets */
+            return 0; /* a chunk without packets */
         if (r->final)
             return -ENODATA;
         n = refill(r);
@@ -123,7 +130,7 @@ int pp_copy_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
     pp_copy *copy = context;
     if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)
-        for (uint32_t i = 0; i < b->count; i++) /* finished now: the note "not ready" goes */
+        for (uint32_t i = 0; i < b->count; i++) /* complete now: "not ready" goes */
             if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) &&
                 b->status[i] != PP_STATUS_PENDING)
                 pp_pcapng_set_ready(b->data[i], copy->reader->data, copy->reader->data + copy->reader->at);

@@ -17,7 +17,7 @@
 #define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 256u
 #define LINE 64u
-#define FETCH 2048u /* octets asked for before they are needed: about as many lines as can be on their way at once */
+#define FETCH 2048u /* bytes asked for before they are needed: about as many lines as can be on their way at once */
 #define FETCH_HEADERS                                                                                                  \
     256u /* of them where frames are longer than that: what verify reads of an unfinished super-frame */
 
@@ -25,7 +25,7 @@
 #define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))
 #define V3_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket3_hdr)))
 
-/* A word of the ring's memory: what was compared is what is used, whoever else has it mapped. */
+/* A word of the ring's memory: what was compared is what is used, even where others have it mapped. */
 static inline uint32_t once(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 static inline uint16_t once16(const uint16_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 

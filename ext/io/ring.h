@@ -15,25 +15,25 @@
 
 #pragma GCC visibility push(default)
 
-#define PP_RING_ARENA (1u << 20) /* octets for frames that did not fit their V2 slot, per batch */
+#define PP_RING_ARENA (1u << 20) /* bytes for frames that did not fit their V2 slot, per batch */
 
 typedef struct pp_ring {
     uint8_t *map;
     int fd;
     int version;         /* 2 or 3 */
-    uint32_t block_size; /* V3: of a block; V2: of the memory pieces behind the slots (tp_block_size) */
+    uint32_t block_size; /* V3: of a block; V2: of the memory blocks behind the slots (tp_block_size) */
     uint32_t block_count;
     uint32_t frame_size; /* V2: of a slot */
     uint32_t frame_count;
     int has_vnet;   /* PACKET_VNET_HDR is set */
-    uint8_t *arena; /* V2: PP_RING_ARENA octets */
+    uint8_t *arena; /* V2: PP_RING_ARENA bytes */
     /* private */
     uint32_t cursor;          /* next block or slot */
     uint32_t holding;         /* V2: slots given out; V3: 1 while a block is */
     uint64_t number;          /* packets given out so far */
     uint32_t packet, packets; /* V3: progress within the block */
     uint32_t packet_at;
-    uint32_t fetched_to; /* V3: octets of the block that were asked for ahead */
+    uint32_t fetched_to; /* V3: bytes of the block that were asked for ahead */
 } pp_ring;
 
 /* Fill batch with what is ready.  Returns the number of packets, 0 if nothing is; -EPROTO if the ring's memory contradicts

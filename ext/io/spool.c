@@ -12,7 +12,7 @@
 #include "io/epb.h"
 #include "sum/bytes.h"
 
-#define PIECE (4u << 20) /* octets a drain writes at most: between two the owner looks at clock and signals */
+#define CHUNK (4u << 20) /* bytes a drain writes at most: between two the owner looks at clock and signals */
 #define LOOK_MS 100      /* how long a writer that waits for a reader may go on when it is told not to */
 
 int pp_spool_init(pp_spool *s, uint64_t size)
@@ -78,17 +78,17 @@ int pp_stage_spool(pp_batch *b, void *context)
     return 0;
 }
 
-/* Walk whole blocks from the tail until `limit` octets are reached or passed, or, if `within`, before they would be. */
+/* Walk whole blocks from the tail until `limit` bytes are reached or passed, or, if `within`, before they would be. */
 static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int within)
 {
     pp_spooled found = { 0, 0 };
     uint64_t tail = mine(&s->tail);
-    while (tail + found.octets < head && found.octets < limit) {
+    while (tail + found.bytes < head && found.bytes < limit) {
         uint32_t length; /* blocks and ring are multiples of 4: this never lies across the end */
-        memcpy(&length, s->ring + ((tail + found.octets + 4) & (s->size - 1)), sizeof length);
-        if (within && found.octets + length > limit)
+        memcpy(&length, s->ring + ((tail + found.bytes + 4) & (s->size - 1)), sizeof length);
+        if (within && found.bytes + length > limit)
             break;
-        found.octets += length;
+        found.bytes += length;
         found.packets++;
     }
     return found;
@@ -104,7 +104,7 @@ static int wait_for_reader(const pp_spool *s, int fd)
     return 0;
 }
 
-/* A pipe that is ready takes PIPE_BUF octets at once (pipe(7)); more could wait for ever for a reader that hangs. */
+/* A pipe that is ready takes PIPE_BUF bytes at once (pipe(7)); more could wait for ever for a reader that hangs. */
 static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t length, int is_file)
 {
     if (!is_file && length > PIPE_BUF)
@@ -126,13 +126,13 @@ static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t lengt
 
 int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
 {
-    pp_spooled wanted = walk(s, atomic_load_explicit(&s->head, memory_order_acquire), limit < PIECE ? limit : PIECE, 0);
+    pp_spooled wanted = walk(s, atomic_load_explicit(&s->head, memory_order_acquire), limit < CHUNK ? limit : CHUNK, 0);
     struct stat status;
     int is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     uint64_t written = 0, tail = mine(&s->tail);
     int rc = 0;
-    while (written < wanted.octets && rc == 0) {
-        ssize_t n = write_from(s, fd, tail + written, wanted.octets - written, is_file);
+    while (written < wanted.bytes && rc == 0) {
+        ssize_t n = write_from(s, fd, tail + written, wanted.bytes - written, is_file);
         if (n < 0)
             rc = (int)n;
         else if (n == 0)
@@ -140,8 +140,8 @@ int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
         else
             written += (uint64_t)n;
     }
-    *done = rc == 0 ? wanted : walk(s, tail + wanted.octets, written, 1);
-    atomic_store_explicit(&s->tail, tail + done->octets, memory_order_release);
+    *done = rc == 0 ? wanted : walk(s, tail + wanted.bytes, written, 1);
+    atomic_store_explicit(&s->tail, tail + done->bytes, memory_order_release);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* spool.h - packets on their way to a file: a stage that copies them, as blocks of pcapng, into a bounded ring of octets, from
+/* spool.h - packets on their way to a file: a stage that copies them, as blocks of pcapng, into a bounded ring of bytes, from
  * which another thread writes.
  *
  * Rules:
@@ -18,7 +18,7 @@
 
 typedef struct pp_spool {
     uint8_t *ring;
-    uint64_t size;      /* octets, a power of two */
+    uint64_t size;      /* bytes, a power of two */
     uint32_t interface; /* number in the file */
     uint32_t snaplen;   /* 0: whole frames */
     int only_bad;
@@ -31,14 +31,14 @@ typedef struct pp_spool {
 } pp_spool;
 
 typedef struct pp_spooled {
-    uint64_t octets, packets; /* of whole blocks */
+    uint64_t bytes, packets; /* of whole blocks */
 } pp_spooled;
 
 int pp_spool_init(pp_spool *spool, uint64_t size); /* 0, -EINVAL or -ENOMEM */
 void pp_spool_free(pp_spool *spool);
 /* The stage; context is the pp_spool.  Reads: status, frames, flags.  Writes: nothing. */
 pp_stage_fn pp_stage_spool;
-/* Write blocks to fd until there are no more or `limit` octets are reached or passed.  0, or -errno of a write.
+/* Write blocks to fd until there are no more or `limit` bytes are reached or passed.  0, or -errno of a write.
  * Waits for the reader of a pipe until pp_spool_give_up(), and returns -ETIMEDOUT then. */
 int pp_spool_drain(pp_spool *spool, int fd, uint64_t limit, pp_spooled *done);
 /* Octets that wait to be written. */

@@ -36,7 +36,7 @@ int pp_writer_flush(pp_writer *w)
 
 static int put(pp_writer *w, const void *data, size_t length)
 {
-    w->octets += length;
+    w->bytes += length;
     if (length > ROOM - w->used) {
         int rc = pp_writer_flush(w);
         if (rc < 0)

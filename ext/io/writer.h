@@ -20,10 +20,10 @@
 
 typedef struct pp_writer {
     int fd;
-    int format;               /* enum pp_capture_format */
-    int only_bad;             /* write bad packets only; others count as sent all the same */
-    uint32_t snaplen;         /* 0: as captured */
-    uint64_t packets, octets; /* written, octets of the file */
+    int format;              /* enum pp_capture_format */
+    int only_bad;            /* write bad packets only; others count as sent all the same */
+    uint32_t snaplen;        /* 0: as captured */
+    uint64_t packets, bytes; /* written, bytes of the file */
     /* private */
     uint32_t interfaces;                   /* described so far */
     uint32_t number[PP_WRITER_INTERFACES]; /* batch->interface of each */
@@ -37,7 +37,7 @@ void pp_writer_free(pp_writer *writer);
 /* Describe an interface before its first packet (pcapng; name may be null).  Others are described when they turn up. */
 int pp_writer_interface(pp_writer *writer, uint32_t number, uint16_t link, const char *name);
 int pp_writer_take(pp_batch *batch, pp_ledger *ledger, void *writer);
-/* Note what the kernel saw and dropped (pcapng interface statistics), then write what is buffered. */
+/* Record what the kernel saw and dropped (pcapng interface statistics), then write what is buffered. */
 int pp_writer_statistics(pp_writer *writer, uint32_t number, uint64_t time_ns, uint64_t received, uint64_t dropped);
 int pp_writer_flush(pp_writer *writer);
 

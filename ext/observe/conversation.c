@@ -1,78 +1,26 @@
 /* conversation.c - see conversation.h.
  *
- * Does: find the conversation of each packet, count its kind, and follow unfinished octets until they are acknowledged.
+ * Does: find the conversation of each packet, count its kind, and follow unfinished bytes until they are acknowledged.
  * Does not: judge packets (verify.c), draw conclusions (Python does).
  */
 #include "observe/conversation.h"
 
 #include <stdlib.h>
 
+#include "observe/innermost.h"
 #include "parse/headers.h"
-#include "parse/layers.h"
+#include <pktmend/parse.h>
 #include "sum/bytes.h"
 
 #define PROBES 8u
-#define LEAST 8u                   /* bytes of transport that must be there */
-#define PAYLOAD_BYTES 64u          /* of a payload that identify it, with the last 8 */
 #define SEQUENCE_WINDOW (1u << 24) /* bytes of sequence space within which two segments are of one stream */
-
-/* The innermost IP packet. */
-typedef struct inner {
-    const uint8_t *transport;
-    uint32_t l3, l4;
-    uint32_t captured, length; /* octets from the transport header on: here, and by the headers */
-    uint8_t version, protocol, depth;
-    const pp_check *check; /* of the transport; null if it has none */
-} inner;
 
 pp_conversations *pp_conversations_new(void) { return calloc(1, sizeof(pp_conversations)); }
 void pp_conversations_free(pp_conversations *c) { free(c); }
 
-/* The length of the transport by its IP header, bounded by what the frame had. */
-static uint32_t length_of(const pp_batch *b, uint32_t i, const inner *p)
-{
-    const uint8_t *ip = b->data[i] + p->l3;
-    uint32_t frame = b->wirelen[i] - p->l4, header = p->l4 - p->l3, total;
-    if (p->check)
-        return p->check->length;
-    total = p->version == 4 ? pp_get16(ip + IP4_TOTAL) : pp_get16(ip + IP6_PAYLOAD) + (uint32_t)IP6_LEN;
-    return total > header && total - header < frame ? total - header : frame;
-}
-
-/* The innermost IP packet with eight octets of transport at least; 0 if there is none. */
-static int innermost(const pp_batch *b, uint32_t i, inner *p)
-{
-    const pp_check *checks = b->checks + b->check_first[i];
-    unsigned count = b->check_count[i];
-    *p = (inner){ .l3 = b->l3[i], .l4 = b->l4[i], .version = b->version[i], .protocol = b->protocol[i] };
-    while (count && (checks[count - 1].flags & PP_CHECK_QUOTED))
-        count--;
-    if (count && checks[count - 1].depth) {
-        pp_layer layers[PP_MAX_DEPTH];
-        unsigned found = pp_layers_of(b, i, layers);
-        if (found) {
-            const pp_layer *last = &layers[found - 1];
-            p->l3 = last->l3;
-            p->l4 = last->l4;
-            p->version = last->version;
-            p->protocol = last->protocol;
-            p->depth = (uint8_t)(found - 1);
-        }
-    }
-    if (!p->version || !p->l4 || p->l4 <= p->l3 || p->l4 + LEAST > b->caplen[i] || (b->flags[i] & PP_PKT_FRAGMENT))
-        return 0;
-    p->transport = b->data[i] + p->l4;
-    p->captured = b->caplen[i] - p->l4;
-    for (unsigned j = 0; j < count; j++)
-        if (checks[j].start == p->l4 && checks[j].proto != PP_PROTO_IP)
-            p->check = &checks[j];
-    p->length = length_of(b, i, p);
-    return p->protocol != IPPROTO_TCP || p->captured >= TCP_LEN;
-}
-
 /* --- the table ------------------------------------------------------------------------------------------------ */
 
-static void ports_of(const inner *p, uint16_t port[2])
+static void ports_of(const pp_inner *p, uint16_t port[2])
 {
     uint8_t type = p->transport[ICMP_TYPE];
     port[0] = port[1] = 0;
@@ -90,8 +38,8 @@ static void ports_of(const inner *p, uint16_t port[2])
 static int is_dispensable(const pp_conversation *c)
 {
     for (unsigned w = 0; w < 2; w++)
-        for (unsigned k = PP_WAY_NOTED; k < PP_WAY_KINDS; k++)
-            if (c->way[w].kind[k])
+        for (unsigned k = PP_DIRECTION_PENDING_FLAGGED; k < PP_DIRECTION_KINDS; k++)
+            if (c->direction[w].kind[k])
                 return 0;
     return 1;
 }
@@ -124,8 +72,8 @@ static pp_conversation *look_up(pp_conversations *t, const pp_conversation *key)
 }
 
 /* The conversation and direction of a packet.  The lower end comes first, so that both directions meet. */
-static pp_conversation *conversation_of(pp_conversations *t, const pp_batch *b, uint32_t i, const inner *p,
-                                        unsigned *way)
+static pp_conversation *conversation_of(pp_conversations *t, const pp_batch *b, uint32_t i, const pp_inner *p,
+                                        unsigned *direction)
 {
     pp_conversation key = { .version = p->version, .protocol = p->protocol };
     const uint8_t *source = b->data[i] + p->l3 + (p->version == 4 ? IP4_SOURCE : IP6_SOURCE);
@@ -138,205 +86,132 @@ static pp_conversation *conversation_of(pp_conversations *t, const pp_batch *b, 
     memcpy(key.address[!from], source + width, width);
     key.port[from] = port[0];
     key.port[!from] = port[1];
-    *way = from;
+    *direction = from;
     return look_up(t, &key);
 }
 
 /* --- what a packet carries ------------------------------------------------------------------------------------ */
 
-static unsigned kind_of(const pp_batch *b, uint32_t i, const inner *p)
+static unsigned kind_of(const pp_batch *b, uint32_t i, const pp_inner *p)
 {
     const pp_check *checks = b->checks + b->check_first[i];
-    unsigned kind = PP_WAY_GOOD;
+    unsigned kind = PP_DIRECTION_GOOD;
     for (unsigned j = 0; j < b->check_count[i]; j++) {
         const pp_check *k = &checks[j];
         if (k->flags & PP_CHECK_QUOTED)
             break;
-        unsigned mine = PP_WAY_GOOD;
+        unsigned mine = PP_DIRECTION_GOOD;
         if (k->status == PP_STATUS_BAD)
-            mine = k->cause == PP_CAUSE_LEAKED          ? PP_WAY_LEAKED
-                   : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_WAY_BLANK
-                   : k->cause == PP_CAUSE_INNER_PENDING ? PP_WAY_LEAKED
-                                                        : PP_WAY_BAD;
+            mine = k->cause == PP_CAUSE_LEAKED          ? PP_DIRECTION_LEAKED
+                   : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_DIRECTION_NEVER_FILLED
+                   : k->cause == PP_CAUSE_INNER_PENDING ? PP_DIRECTION_LEAKED
+                                                        : PP_DIRECTION_BAD;
         else if (k->status == PP_STATUS_PENDING)
-            mine = k->reason == PP_REASON_NO_METADATA ? PP_WAY_BARE : PP_WAY_NOTED;
+            mine = k->reason == PP_REASON_NO_METADATA ? PP_DIRECTION_PENDING_UNKNOWN : PP_DIRECTION_PENDING_FLAGGED;
         else if (k == p->check && k->status == PP_STATUS_ABSENT)
-            mine = PP_WAY_ABSENT;
+            mine = PP_DIRECTION_ABSENT;
         else if (k == p->check && k->status == PP_STATUS_UNCHECKED)
-            mine = PP_WAY_UNCHECKED;
+            mine = PP_DIRECTION_UNCHECKED;
         if (mine > kind)
             kind = mine;
     }
     return kind;
 }
 
-static inline int is_unfinished(unsigned kind) { return kind >= PP_WAY_NOTED && kind <= PP_WAY_BLANK; }
+static inline int is_unfinished(unsigned kind)
+{
+    return kind >= PP_DIRECTION_PENDING_FLAGGED && kind <= PP_DIRECTION_NEVER_FILLED;
+}
 static inline int32_t after(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
 
-/* A TCP segment of [from, to) on way w.  is_unfinished: its octets wait for proof; else a finished copy makes what waits
+/* A TCP segment of [from, to) in direction d.  is_unfinished: its bytes wait for proof; else a complete copy makes what waits
  * worthless as proof. */
-static void note_octets(pp_way *w, uint32_t from, uint32_t to, int unfinished, uint64_t now)
+static void track_bytes(pp_direction *d, uint32_t from, uint32_t to, int unfinished, uint64_t now)
 {
-    int is_near = w->is_open && after(from, w->open_from) > -(int32_t)SEQUENCE_WINDOW &&
-                  after(from, w->open_from) < (int32_t)SEQUENCE_WINDOW;
+    int is_near = d->is_in_flight && after(from, d->in_flight_from) > -(int32_t)SEQUENCE_WINDOW &&
+                  after(from, d->in_flight_from) < (int32_t)SEQUENCE_WINDOW;
     if (!unfinished) {
-        if (is_near && after(from, w->open_to) < 0 && after(to, w->open_from) > 0)
-            w->is_open = 0;
+        if (is_near && after(from, d->in_flight_to) < 0 && after(to, d->in_flight_from) > 0)
+            d->is_in_flight = 0;
     } else if (!is_near) {
-        w->is_open = 1;
-        w->open_from = from;
-        w->open_to = to;
-        w->open_ns = now;
-    } else if (after(to, w->open_to) > 0) {
-        w->open_to = to;
-    } else if (now - w->open_ns >= PP_AGAIN_NS && now >= w->open_ns) {
-        w->again++;
-        w->open_ns = now;
+        d->is_in_flight = 1;
+        d->in_flight_from = from;
+        d->in_flight_to = to;
+        d->in_flight_ns = now;
+    } else if (after(to, d->in_flight_to) > 0) {
+        d->in_flight_to = to;
+    } else if (now - d->in_flight_ns >= PP_RETRANSMISSION_NS && now >= d->in_flight_ns) {
+        d->retransmitted++;
+        d->in_flight_ns = now;
     }
 }
 
-static void note_acknowledgment(pp_way *w, uint32_t acknowledged, uint64_t now)
+static void track_acknowledgment(pp_direction *d, uint32_t acknowledged, uint64_t now)
 {
-    int32_t covers = after(acknowledged, w->open_from);
-    if (!w->is_open || covers <= 0 || covers > (int32_t)SEQUENCE_WINDOW)
+    int32_t covers = after(acknowledged, d->in_flight_from);
+    if (!d->is_in_flight || covers <= 0 || covers > (int32_t)SEQUENCE_WINDOW)
         return;
-    w->accepted++;
-    w->open_ns = now;
-    w->open_from = acknowledged;
-    w->is_open = after(acknowledged, w->open_to) < 0;
+    d->acked++;
+    d->in_flight_ns = now;
+    d->in_flight_from = acknowledged;
+    d->is_in_flight = after(acknowledged, d->in_flight_to) < 0;
 }
 
-static void follow_tcp(pp_conversation *c, unsigned way, const inner *p, unsigned kind, uint64_t now)
+static void follow_tcp(pp_conversation *c, unsigned direction, const pp_inner *p, unsigned kind, uint64_t now)
 {
     const uint8_t *t = p->transport;
     uint32_t header = (t[TCP_OFFSET] >> 4) * 4u, from = pp_get32(t + TCP_SEQUENCE);
-    uint32_t octets =
+    uint32_t bytes =
         (p->length > header ? p->length - header : 0) + !!(t[TCP_FLAGS] & TCP_SYN) + !!(t[TCP_FLAGS] & TCP_FIN);
-    if (octets && kind != PP_WAY_BAD)
-        note_octets(&c->way[way], from, from + octets, is_unfinished(kind), now);
-    if ((t[TCP_FLAGS] & TCP_ACK) && kind != PP_WAY_BAD)
-        note_acknowledgment(&c->way[!way], pp_get32(t + TCP_ACKNOWLEDGED), now);
+    if (bytes && kind != PP_DIRECTION_BAD)
+        track_bytes(&c->direction[direction], from, from + bytes, is_unfinished(kind), now);
+    if ((t[TCP_FLAGS] & TCP_ACK) && kind != PP_DIRECTION_BAD)
+        track_acknowledgment(&c->direction[!direction], pp_get32(t + TCP_ACKNOWLEDGED), now);
 }
 
-/* Without numbers an answer is what there is: a packet the other way after an unfinished one. */
-static void follow_others(pp_conversation *c, unsigned way, unsigned kind)
+/* Without numbers an answer is what there is: a packet back after an unfinished one. */
+static void follow_others(pp_conversation *c, unsigned direction, unsigned kind)
 {
-    pp_way *there = &c->way[way], *back = &c->way[!way];
+    pp_direction *there = &c->direction[direction], *back = &c->direction[!direction];
     if (is_unfinished(kind))
-        there->is_open = 1;
-    if (kind != PP_WAY_BAD && back->is_open) {
-        back->is_open = 0;
-        back->accepted++;
+        there->is_in_flight = 1;
+    if (kind != PP_DIRECTION_BAD && back->is_in_flight) {
+        back->is_in_flight = 0;
+        back->acked++;
     }
 }
 
-static void note_packet(pp_way *w, const pp_batch *b, uint32_t i, const inner *p, unsigned kind)
+static void count_packet(pp_direction *d, const pp_batch *b, uint32_t i, unsigned kind)
 {
-    const pp_check *checks = b->checks + b->check_first[i];
-    if (!w->packets) {
-        w->first = b->number[i];
-        w->interface = b->interface[i];
+    if (!d->packets) {
         if (b->link[i] == PP_LINK_ETHERNET && b->caplen[i] >= ETH_ADDRESSES)
-            memcpy(w->mac, b->data[i], ETH_ADDRESSES);
+            memcpy(d->mac, b->data[i], ETH_ADDRESSES);
         else if (b->link[i] == PP_LINK_SLL && b->caplen[i] >= SLL_ADDRESS + ETH_ALEN)
-            memcpy(w->mac + ETH_ALEN, b->data[i] + SLL_ADDRESS, ETH_ALEN);
+            memcpy(d->mac + ETH_ALEN, b->data[i] + SLL_ADDRESS, ETH_ALEN);
     }
-    w->packets++;
-    w->octets += b->wirelen[i];
-    w->last = b->number[i];
-    w->kind[kind]++;
-    if (is_unfinished(kind) && !w->first_unfinished)
-        w->first_unfinished = b->number[i];
-    w->outgoing += !!(b->flags[i] & PP_PKT_OUTGOING);
-    w->super_frames += !!(b->flags[i] & PP_PKT_SUPER_FRAME);
-    if (b->wirelen[i] > w->largest)
-        w->largest = b->wirelen[i];
-    w->short_frames += b->link[i] == PP_LINK_ETHERNET && b->wirelen[i] < ETH_ZLEN;
-    for (unsigned j = 0; j < b->check_count[i]; j++)
-        if (checks[j].flags & PP_CHECK_CLAIMED_VALID) {
-            w->vouched++;
-            break;
-        }
-    if (p->depth > w->largest_depth)
-        w->largest_depth = p->depth;
+    d->packets++;
+    d->kind[kind]++;
+    d->outgoing += !!(b->flags[i] & PP_PKT_OUTGOING);
+    if (b->wirelen[i] > d->largest)
+        d->largest = b->wirelen[i];
+    d->short_frames += b->link[i] == PP_LINK_ETHERNET && b->wirelen[i] < ETH_ZLEN;
 }
 
-int pp_stage_converse(pp_batch *batch, void *context)
+int pp_stage_track_conversations(pp_batch *batch, void *context)
 {
     pp_conversations *t = context;
     for (uint32_t i = 0; i < batch->count; i++) {
-        inner p;
-        if (!innermost(batch, i, &p))
+        pp_inner p;
+        if (!pp_innermost(batch, i, &p))
             continue;
-        unsigned way, kind = kind_of(batch, i, &p);
-        pp_conversation *c = conversation_of(t, batch, i, &p, &way);
+        unsigned direction, kind = kind_of(batch, i, &p);
+        pp_conversation *c = conversation_of(t, batch, i, &p, &direction);
         c->last = ++t->clock;
-        note_packet(&c->way[way], batch, i, &p, kind);
+        count_packet(&c->direction[direction], batch, i, kind);
         if (p.protocol == IPPROTO_TCP)
-            follow_tcp(c, way, &p, kind, batch->time_ns[i]);
+            follow_tcp(c, direction, &p, kind, batch->time_ns[i]);
         else
-            follow_others(c, way, kind);
+            follow_others(c, direction, kind);
     }
     return 0;
-}
-
-/* --- fingerprints --------------------------------------------------------------------------------------------- */
-
-/* The first octets of [from, from + count), the last ones, and how many there are. */
-static uint64_t sample(const uint8_t *from, uint32_t count, uint64_t h)
-{
-    uint32_t end = count < PAYLOAD_BYTES ? count : PAYLOAD_BYTES, i = 0;
-    for (; i + 8 <= end; i += 8)
-        h = pp_mix(pp_load64(from + i), h);
-    uint64_t last = 0;
-    if (count >= PAYLOAD_BYTES)
-        last = pp_load64(from + count - 8);
-    else
-        memcpy(&last, from + i, end - i);
-    return pp_mix(last, h ^ count);
-}
-
-static uint64_t fingerprint_of(const pp_batch *b, uint32_t i)
-{
-    inner p;
-    if (!innermost(b, i, &p))
-        return 0;
-    const uint8_t *t = p.transport;
-    uint32_t count = p.captured < p.length ? p.captured : p.length, from = UDP_LEN;
-    uint64_t h = pp_mix((uint64_t)p.version << 8 | p.protocol, p.length);
-    switch (p.protocol) {
-    case IPPROTO_TCP: {
-        uint32_t header = (t[TCP_OFFSET] >> 4) * 4u;
-        uint64_t rest = (uint64_t)(t[TCP_FLAGS] & (TCP_SYN | TCP_RST | TCP_ACK)) << 32 |
-                        (uint64_t)pp_get16(t + TCP_WINDOW) << 8 | (p.length > header);
-        return pp_mix(pp_load64(t + TCP_SEQUENCE), rest << 8 | IPPROTO_TCP) | 1;
-    }
-    case IPPROTO_ICMP:
-    case IPPROTO_ICMPV6: {
-        uint8_t type = t[ICMP_TYPE];
-        int is_error = p.protocol == IPPROTO_ICMPV6 ? !(type & ICMP6_INFOMSG_MASK) : pp_is_icmp_error(type);
-        h = pp_mix(h, (uint64_t)type << 8 | t[ICMP_CODE]);
-        if (is_error) /* what it quotes may be rewritten, but for the number of the packet */
-            return pp_mix(h, count >= ICMP_LEN + 6 ? pp_get32(t + ICMP_LEN + IP4_TOTAL) : 0) | 1;
-        h = pp_mix(h, pp_get16(t + ICMP_SEQUENCE));
-        break;
-    }
-    case IPPROTO_UDP:
-    case IPPROTO_UDPLITE:
-        break;
-    case IPPROTO_SCTP:
-    case IPPROTO_DCCP:
-        from = SCTP_LEN;
-        break;
-    default:
-        from = 0;
-        break;
-    }
-    return sample(t + (from < count ? from : count), from < count ? count - from : 0, h) | 1;
-}
-
-void pp_fingerprints(const pp_batch *b, uint64_t *out)
-{
-    for (uint32_t i = 0; i < b->count; i++)
-        out[i] = fingerprint_of(b, i);
 }

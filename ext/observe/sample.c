@@ -25,9 +25,9 @@ void pp_sample_free(pp_sample *s)
     free(s);
 }
 
-static pp_talk talk_of(const pp_batch *b, uint32_t i)
+static pp_flow flow_of(const pp_batch *b, uint32_t i)
 {
-    pp_talk t;
+    pp_flow t;
     memset(&t, 0, sizeof t);
     const uint8_t *l3 = b->data[i] + b->l3[i], *l4 = b->data[i] + b->l4[i];
     if (b->version[i] == 4 && b->l3[i] + (uint32_t)IP4_LEN <= b->caplen[i]) {
@@ -46,29 +46,29 @@ static pp_talk talk_of(const pp_batch *b, uint32_t i)
     return t;
 }
 
-static uint32_t set_of(const pp_talk *t)
+static uint32_t set_of(const pp_flow *t)
 {
     uint64_t words[sizeof *t / 8], h = 0;
     memcpy(words, t, sizeof words);
     for (unsigned i = 0; i < sizeof *t / 8; i++)
-        h = (h ^ words[i]) * 0x9e3779b97f4a7c15u, h ^= h >> 29;
+        h = pp_mix(words[i], h); /* which spreads the upper bits too: the ports, on a big-endian machine */
     return (uint32_t)(h >> 40) % PP_SAMPLE_SETS;
 }
 
-_Static_assert(sizeof(pp_talk) == 40, "a talk has no padding: it is compared and hashed as octets");
+_Static_assert(sizeof(pp_flow) == 40, "a flow has no padding: it is compared and hashed as bytes");
 
-static void count_flow(pp_sample *s, const pp_talk *t, uint8_t cause, uint64_t time_ns)
+static void count_flow(pp_sample *s, const pp_flow *t, uint8_t cause, uint64_t time_ns)
 {
-    pp_bad_flow *set = s->flow[set_of(t)], *least = set;
+    pp_bad_flow *set = s->bad_flows[set_of(t)], *least = set;
     for (unsigned w = 0; w < PP_SAMPLE_WAYS; w++) {
-        if (set[w].packets && !memcmp(&set[w].talk, t, sizeof *t)) {
+        if (set[w].packets && !memcmp(&set[w].flow, t, sizeof *t)) {
             least = &set[w];
             goto found;
         }
         if (set[w].packets < least->packets)
             least = &set[w];
     }
-    least->talk = *t;
+    least->flow = *t;
     least->over = least->packets; /* the newcomer inherits the count of whom it replaces */
 found:
     least->packets++;
@@ -76,10 +76,10 @@ found:
     least->last_ns = time_ns;
 }
 
-static void keep(pp_sample *s, const pp_batch *b, uint32_t i, const pp_talk *t, uint8_t cause)
+static void keep(pp_sample *s, const pp_batch *b, uint32_t i, const pp_flow *t, uint8_t cause)
 {
     pp_sampled *k = &s->sampled[cause][s->kept[cause]++];
-    k->talk = *t;
+    k->flow = *t;
     k->time_ns = b->time_ns[i];
     k->caplen = b->caplen[i];
     k->wirelen = b->wirelen[i];
@@ -99,7 +99,7 @@ int pp_stage_sample(pp_batch *b, void *context)
     for (; at; at = memchr(at + 1, PP_STATUS_BAD, (size_t)(end - at - 1))) {
         uint32_t i = (uint32_t)(at - b->status);
         uint8_t cause = b->cause[i] < PP_CAUSES ? b->cause[i] : PP_CAUSE_CORRUPT;
-        pp_talk t = talk_of(b, i);
+        pp_flow t = flow_of(b, i);
         count_flow(s, &t, cause, b->time_ns[i]);
         if (s->kept[cause] < PP_SAMPLE_PER_CAUSE)
             keep(s, b, i, &t, cause);
@@ -126,7 +126,7 @@ uint32_t pp_sample_flows(pp_sample *s, pp_bad_flow *out, uint32_t most)
     uint32_t n = 0;
     pthread_mutex_lock(&s->lock);
     for (unsigned f = 0; f < PP_SAMPLE_SETS * PP_SAMPLE_WAYS; f++) {
-        const pp_bad_flow *each = &s->flow[0][0] + f;
+        const pp_bad_flow *each = &s->bad_flows[0][0] + f;
         if (each->packets == 0 || most == 0 || (n == most && each->packets <= out[n - 1].packets))
             continue;
         uint32_t at = n < most ? n++ : n - 1;

@@ -24,16 +24,16 @@
 #define PP_SAMPLE_WAYS 8u
 #define PP_SAMPLE_MOST (PP_CAUSES * PP_SAMPLE_PER_CAUSE) /* what one take may return */
 
-/* Whose packet: the outermost IP header's addresses (IPv4 in the first four octets) and the ports behind it; 0 what it has not. */
-typedef struct pp_talk {
+/* Whose packet: the outermost IP header's addresses (IPv4 in the first four bytes) and the ports behind it; 0 what it has not. */
+typedef struct pp_flow {
     uint8_t source[16], target[16];
     uint16_t source_port, target_port;
     uint8_t version, protocol;
     uint16_t zero;
-} pp_talk;
+} pp_flow;
 
 typedef struct pp_sampled {
-    pp_talk talk;
+    pp_flow flow;
     uint64_t time_ns;
     uint32_t caplen, wirelen;
     uint16_t flags;
@@ -42,7 +42,7 @@ typedef struct pp_sampled {
 } pp_sampled;
 
 typedef struct pp_bad_flow {
-    pp_talk talk;
+    pp_flow flow;
     uint64_t packets, over, last_ns;
     uint8_t cause; /* of its last bad packet */
 } pp_bad_flow;
@@ -51,7 +51,7 @@ typedef struct pp_sample {
     pthread_mutex_t lock;
     uint8_t kept[PP_CAUSES];
     pp_sampled sampled[PP_CAUSES][PP_SAMPLE_PER_CAUSE];
-    pp_bad_flow flow[PP_SAMPLE_SETS][PP_SAMPLE_WAYS];
+    pp_bad_flow bad_flows[PP_SAMPLE_SETS][PP_SAMPLE_WAYS];
 } pp_sample;
 
 pp_sample *pp_sample_new(void); /* null: no memory */

@@ -43,11 +43,11 @@ static uint32_t hash_of(const uint8_t *d, uint32_t l3, uint32_t l4, uint8_t vers
         h ^= (pp_load32(d + l3 + IP6_SOURCE + 12) ^ pp_load32(d + l3 + IP6_SOURCE + 4)) * 40503u +
              (pp_load32(d + l3 + IP6_TARGET + 12) ^ pp_load32(d + l3 + IP6_TARGET + 4));
     h ^= h >> 15;
-    return (h ^ h >> 8) & (PP_SLOTS - 1);
+    return (h ^ h >> 8) & (PP_GRO_BUCKETS - 1);
 }
 
 /* Ethernet header, tag, addresses, protocol and ports as in the flow's first packet? */
-static int is_same_flow(const pp_batch *b, const pp_joint *f, uint32_t i)
+static int is_same_flow(const pp_batch *b, const pp_gro_slot *f, uint32_t i)
 {
     const uint8_t *x = b->data[f->first], *y = b->data[i];
     uint32_t l3 = f->l3;
@@ -86,13 +86,13 @@ static int is_sound(const pp_batch *b, uint32_t i)
     return b->check_count[i] != 0 && k[-1].depth == 0 && is_metadata_ours(b, i, is_pending);
 }
 
-static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part *p)
+static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_gro_segment *p)
 {
     const uint8_t *d = b->data[i];
     uint32_t l3 = b->l3[i], l4 = b->l4[i], end;
     if (b->flags[i] & PP_PKT_SUPER_FRAME)
         return 0;
-    *p = (pp_part){ .l3 = l3, .l4 = l4, .version = b->version[i], .is_udp = b->protocol[i] == IPPROTO_UDP };
+    *p = (pp_gro_segment){ .l3 = l3, .l4 = l4, .version = b->version[i], .is_udp = b->protocol[i] == IPPROTO_UDP };
     if (!(p->is_udp ? c->udp : c->tcp) || !is_sound(b, i) || !pp_is_plain(d, l3))
         return 0;
     if (p->version == 4) {
@@ -121,7 +121,7 @@ static int part_of(const pp_coalesce *c, const pp_batch *b, uint32_t i, pp_part 
     return 1;
 }
 
-static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_part *p)
+static int can_coalesce(const pp_batch *b, const pp_gro_slot *f, uint32_t i, const pp_gro_segment *p)
 {
     const uint8_t *x = b->data[f->first], *y = b->data[i];
     uint32_t l3 = f->l3, l4 = f->l4;
@@ -145,10 +145,10 @@ static int can_join(const pp_batch *b, const pp_joint *f, uint32_t i, const pp_p
 }
 
 /* Does the slot hold a flow of these messages that may still grow? */
-static int is_open(const pp_coalesce *c, uint32_t slot)
+static int is_open(const pp_coalesce *c, uint32_t bucket)
 {
-    uint32_t flow = c->slot[slot];
-    return c->slot_generation[slot] == c->generation && flow < c->used && flow >= c->barrier && c->flows[flow].open;
+    uint32_t flow = c->bucket[bucket];
+    return c->bucket_generation[bucket] == c->generation && flow < c->used && flow >= c->barrier && c->slots[flow].open;
 }
 
 void pp_coalesce_close(pp_coalesce *c, const pp_batch *b, uint32_t i)
@@ -158,24 +158,24 @@ void pp_coalesce_close(pp_coalesce *c, const pp_batch *b, uint32_t i)
             c->barrier = c->used;
         return;
     }
-    uint32_t slot = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
-    if (is_open(c, slot) && is_same_flow(b, &c->flows[c->slot[slot]], i))
-        c->flows[c->slot[slot]].open = 0;
+    uint32_t bucket = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
+    if (is_open(c, bucket) && is_same_flow(b, &c->slots[c->bucket[bucket]], i))
+        c->slots[c->bucket[bucket]].open = 0;
 }
 
-pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_joint **opened)
+pp_gro_slot *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_gro_slot **opened)
 {
-    pp_part p = { 0 };
+    pp_gro_segment p = { 0 };
     *opened = NULL;
     if (!has_ports(b, i)) {
         pp_coalesce_close(c, b, i);
         return NULL;
     }
-    uint32_t slot = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
-    pp_joint *f = &c->flows[c->slot[slot]];
+    uint32_t bucket = hash_of(b->data[i], b->l3[i], b->l4[i], b->version[i]);
+    pp_gro_slot *f = &c->slots[c->bucket[bucket]];
     int is_part = part_of(c, b, i, &p);
-    if (is_open(c, slot) && is_same_flow(b, f, i)) {
-        if (is_part && can_join(b, f, i, &p)) {
+    if (is_open(c, bucket) && is_same_flow(b, f, i)) {
+        if (is_part && can_coalesce(b, f, i, &p)) {
             f->last = i;
             f->count++;
             f->payload += p.payload;
@@ -186,28 +186,28 @@ pp_joint *pp_coalesce_add(pp_coalesce *c, const pp_batch *b, uint32_t i, pp_join
         }
         f->open = 0;
     }
-    if (!is_part || c->used == PP_FLOWS)
+    if (!is_part || c->used == PP_GRO_SLOTS)
         return NULL;
-    c->slot_generation[slot] = c->generation;
-    c->slot[slot] = (uint16_t)c->used;
-    f = &c->flows[c->used++];
-    *f = (pp_joint){ .first = i,
-                     .last = i,
-                     .count = 1,
-                     .payload = p.payload,
-                     .size = p.payload,
-                     .sequence = p.sequence + p.payload,
-                     .id = (uint16_t)(p.id + 1),
-                     .open = !p.is_last,
-                     .is_udp = p.is_udp,
-                     .l3 = (uint8_t)p.l3,
-                     .l4 = (uint8_t)p.l4,
-                     .payload_at = (uint8_t)p.payload_at };
+    c->bucket_generation[bucket] = c->generation;
+    c->bucket[bucket] = (uint16_t)c->used;
+    f = &c->slots[c->used++];
+    *f = (pp_gro_slot){ .first = i,
+                        .last = i,
+                        .count = 1,
+                        .payload = p.payload,
+                        .size = p.payload,
+                        .sequence = p.sequence + p.payload,
+                        .id = (uint16_t)(p.id + 1),
+                        .open = !p.is_last,
+                        .is_udp = p.is_udp,
+                        .l3 = (uint8_t)p.l3,
+                        .l4 = (uint8_t)p.l4,
+                        .payload_at = (uint8_t)p.payload_at };
     *opened = f;
     return NULL;
 }
 
-uint32_t pp_coalesce_head(const pp_joint *f, const pp_batch *b, uint8_t *head)
+uint32_t pp_coalesce_head(const pp_gro_slot *f, const pp_batch *b, uint8_t *head)
 {
     const uint8_t *d = b->data[f->first];
     uint32_t tag = b->flags[f->first] & PP_PKT_VLAN ? VLAN_LEN : 0, l3 = f->l3 + tag, l4 = f->l4 + tag,

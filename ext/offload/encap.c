@@ -53,7 +53,7 @@ int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4
     return -EINVAL;
 }
 
-/* What the sum of a tunnel's header is off by: 0 if it is the seed, right, or right once the inner field is finished.
+/* What the sum of a tunnel's header is off by: 0 if it is the seed, right, or right once the inner field is complete.
  * start, field: of the inner one. */
 static uint16_t sum_difference(const uint8_t *frame, const pp_check *k, uint32_t start, uint32_t field)
 {
@@ -164,7 +164,7 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
             return rc < 0 ? rc : (int)layers[i].l3;
         }
         if (layers[i].l4 > l4)
-            return -EINVAL; /* the note points before the tunnel's own header, into another one */
+            return -EINVAL; /* csum_start points before the tunnel's own header, into another one */
         if (e->count == PP_ENCAP_LAYERS)
             return -EOPNOTSUPP;
         int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p, l4, field);

@@ -13,15 +13,15 @@
 #include "sum/bytes.h"
 #include <pktmend/split.h>
 
-#define PP_JUMBO 8u /* octets of an IPv6 hop-by-hop header that holds the jumbo payload option alone */
+#define PP_JUMBO 8u /* bytes of an IPv6 hop-by-hop header that holds the jumbo payload option alone */
 
 /* Find the IP packet whose transport header begins at l4 in an Ethernet frame, and what lies around it.
  * field: offset of that transport's checksum, which holds its seed.
  * Returns the offset of its IP header, -EINVAL if there is none, -EOPNOTSUPP for a tunnel whose headers are not written again. */
 int pp_encap_find(pp_encap *encap, const uint8_t *frame, uint32_t length, uint32_t l4, uint32_t field);
 
-/* Write the outer headers of segment number index: head holds head_length octets of header, copied from the super-frame, and
- * behind them come payload octets whose sum is payload_sum (folded, host order). */
+/* Write the outer headers of segment number index: head holds head_length bytes of header, copied from the super-frame, and
+ * behind them come payload bytes whose sum is payload_sum (folded, host order). */
 void pp_encap_write(const pp_encap *encap, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum,
                     uint32_t index);
 
@@ -41,7 +41,7 @@ static inline int pp_is_plain(const uint8_t *frame, uint32_t l3)
            (pp_get16(frame + l3 - 2) == ETH_P_IP || pp_get16(frame + l3 - 2) == ETH_P_IPV6);
 }
 
-/* Walk from the IPv6 header at l3 (40 octets are there) past options and routing headers: 0 with where what follows begins,
+/* Walk from the IPv6 header at l3 (40 bytes are there) past options and routing headers: 0 with where what follows begins,
  * its protocol number, and whether the jumbo payload header lies between, as BIG TCP has it.  -EINVAL if they are cut off,
  * -EOPNOTSUPP for a jumbo payload option among others. */
 int pp_ip6_walk(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t *l4, uint8_t *protocol,

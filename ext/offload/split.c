@@ -66,7 +66,7 @@ static int are_framings_right(const pp_encap *e, const uint8_t *frame, uint32_t 
     return 1;
 }
 
-/* Where an octet of the frame's header lies in a segment's. */
+/* Where a byte of the frame's header lies in a segment's. */
 static uint32_t moved(const pp_split *s, uint32_t at)
 {
     uint32_t cuts = 0;
@@ -98,7 +98,7 @@ static void leave_jumbo_headers_out(pp_split *s, int has_jumbo)
     s->head_length = moved(s, s->head_length);
 }
 
-/* Could every length field say how long a segment with payload octets is? */
+/* Could every length field say how long a segment with payload bytes is? */
 static int is_sayable(const pp_split *s, uint32_t outermost, uint32_t payload)
 {
     uint32_t counted = s->head_length - outermost - (s->frame[outermost] >> 4 == 6 ? IP6_LEN : 0);

@@ -24,7 +24,7 @@ static const uint8_t *ip4_destination(const uint8_t *h, uint32_t header)
             break;
         uint32_t length = h[i + 1];
         if ((type == IPOPT_LSRR || type == IPOPT_SSRR) && length >= 7 && h[i + 2] <= length)
-            return h + i + (length - 3) / 4 * 4 - 1; /* 3 octets, then whole addresses */
+            return h + i + (length - 3) / 4 * 4 - 1; /* 3 bytes, then whole addresses */
         i += length;
     }
     return h + IP4_TARGET;

@@ -13,8 +13,8 @@
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {
-    uint32_t at;     /* next octet */
-    uint32_t limit;  /* octets that may be read: min(end, captured) */
+    uint32_t at;     /* next byte */
+    uint32_t limit;  /* bytes that may be read: min(end, captured) */
     uint32_t end;    /* where the innermost enclosing length says the packet ends */
     uint64_t pseudo; /* sum of the addresses, host order */
     uint8_t version; /* of the IP header just left */
@@ -25,7 +25,7 @@ typedef struct pp_cursor {
     uint8_t contradiction; /* an enclosing header claims more than there is */
 } pp_cursor;
 
-/* May n octets be read at the cursor? */
+/* May n bytes be read at the cursor? */
 static inline int pp_within(const pp_cursor *c, uint32_t n) { return c->at <= c->limit && n <= c->limit - c->at; }
 
 static inline void pp_malformed(pp_packet *p, const pp_cursor *c)
@@ -107,7 +107,7 @@ static inline void pp_set_check(pp_check *k, const pp_cursor *c, uint8_t proto, 
     k->depth = c->depth;
 }
 
-/* Append a check whose field lies within the captured octets; null if there is no room or the field is not captured. */
+/* Append a check whose field lies within the captured bytes; null if there is no room or the field is not captured. */
 static inline pp_check *pp_add_check(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
                                      uint32_t length)
 {

@@ -139,17 +139,45 @@ static void bound_payload(pp_packet *p, pp_cursor *c, uint8_t next, uint32_t pay
 }
 
 /* The cursor stands at the transport header. */
-static void transport(pp_packet *p, pp_cursor *c, uint32_t l3, const ip6 *w)
+static inline void transport(pp_packet *p, pp_cursor *c, uint32_t l3, uint8_t protocol, uint64_t addresses,
+                             int is_outermost)
 {
-    c->pseudo = pp_sum_ip6(w->source) + pp_sum_ip6(w->destination);
+    c->pseudo = addresses;
     c->version = 6;
-    c->contradiction |= w->is_destination_unknown;
-    pp_add_layer(p, c, l3, w->next);
-    if (w->is_outermost) {
-        p->protocol = w->next;
+    pp_add_layer(p, c, l3, protocol);
+    if (is_outermost) {
+        p->protocol = protocol;
         p->l4 = (uint16_t)c->at;
     }
-    pp_parse_transport(p, c, w->next);
+    pp_parse_transport(p, c, protocol);
+}
+
+/* Through the extension headers of the IPv6 header at l3, the first of which is at the cursor. */
+static __attribute__((noinline)) void walk_extensions(pp_packet *p, pp_cursor *c, uint32_t l3, int is_outermost)
+{
+    const uint8_t *h = p->data + l3;
+    ip6 w;
+    w.source = h + IP6_SOURCE;
+    w.destination = h + IP6_TARGET;
+    w.next = h[IP6_NEXT];
+    w.is_outermost = is_outermost != 0;
+    w.is_destination_unknown = 0;
+    for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
+        int rc = extension(p, c, &w);
+        if (rc > 0)
+            continue;
+        c->contradiction |= w.is_destination_unknown;
+        if (rc == 0)
+            transport(p, c, l3, w.next, pp_sum_ip6(w.source) + pp_sum_ip6(w.destination), is_outermost);
+        return;
+    }
+    pp_malformed(p, c);
+}
+
+static inline int is_extension(uint8_t next)
+{
+    return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT ||
+           next == IPPROTO_AH || next == IPPROTO_MH || next == IPPROTO_HIP || next == IPPROTO_SHIM6;
 }
 
 void pp_parse_ip6(pp_packet *p, pp_cursor *c)
@@ -158,30 +186,21 @@ void pp_parse_ip6(pp_packet *p, pp_cursor *c)
         return;
     const uint8_t *h = p->data + c->at;
     uint32_t l3 = c->at;
+    uint8_t next = h[IP6_NEXT];
     if (h[0] >> 4 != 6) {
         pp_malformed(p, c);
         return;
     }
-    ip6 w;
-    w.source = h + IP6_SOURCE;
-    w.destination = h + IP6_TARGET;
-    w.next = h[IP6_NEXT];
-    w.is_outermost = p->version == 0;
-    w.is_destination_unknown = 0;
-    if (w.is_outermost) {
+    int is_outermost = p->version == 0;
+    if (is_outermost) {
         p->version = 6;
         p->l3 = (uint16_t)c->at;
-        p->protocol = w.next;
+        p->protocol = next;
     }
     c->at += IP6_LEN;
-    bound_payload(p, c, w.next, pp_get16(h + IP6_PAYLOAD));
-    for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
-        int rc = extension(p, c, &w);
-        if (rc > 0)
-            continue;
-        if (rc == 0)
-            transport(p, c, l3, &w);
-        return;
-    }
-    pp_malformed(p, c);
+    bound_payload(p, c, next, pp_get16(h + IP6_PAYLOAD));
+    if (is_extension(next))
+        walk_extensions(p, c, l3, is_outermost);
+    else
+        transport(p, c, l3, next, pp_sum_ip6(h + IP6_SOURCE) + pp_sum_ip6(h + IP6_TARGET), is_outermost);
 }

@@ -145,6 +145,21 @@ static void igmp(pp_packet *p, pp_cursor *c)
     pp_cover(p, c, PP_PROTO_IGMP, c->at + ICMP_SUM, c->at, c->end - c->at, -1, 0);
 }
 
+/* AH over IPv4; over IPv6 it is one of the extension headers. */
+static void authentication(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_need(p, c, AH_LEAST))
+        return;
+    uint8_t next = p->data[c->at + AH_NEXT];
+    uint32_t header = (p->data[c->at + AH_LENGTH] + 2u) * 4;
+    if (header <= c->end - c->at && next != IPPROTO_AH) {
+        c->at += header;
+        pp_parse_transport(p, c, next);
+    } else {
+        pp_malformed(p, c);
+    }
+}
+
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
 {
     switch (protocol) {
@@ -177,17 +192,8 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
     case IPPROTO_GRE:
         pp_parse_gre(p, c);
         return;
-    case IPPROTO_AH: /* over IPv4 */
-        if (pp_need(p, c, AH_LEAST)) {
-            uint8_t next = p->data[c->at + AH_NEXT];
-            uint32_t header = (p->data[c->at + AH_LENGTH] + 2u) * 4;
-            if (header <= c->end - c->at && next != IPPROTO_AH) {
-                c->at += header;
-                pp_parse_transport(p, c, next);
-            } else {
-                pp_malformed(p, c);
-            }
-        }
+    case IPPROTO_AH:
+        authentication(p, c);
         return;
     case IPPROTO_IPIP:
         if (pp_descend(c, 0))

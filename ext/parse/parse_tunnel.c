@@ -20,7 +20,7 @@ static void gtpu(pp_packet *p, pp_cursor *c)
         if (!pp_within(c, GTPU_LONG_LEN))
             return;
         uint8_t next = (h[0] & GTPU_HAS_NEXT) ? h[GTPU_NEXT] : 0;
-        for (unsigned i = 0; next && i < 16; i++) { /* extension headers, in units of four octets */
+        for (unsigned i = 0; next && i < 16; i++) { /* extension headers, in units of four bytes */
             if (!pp_within(c, header + 1) || p->data[c->at + header] == 0)
                 return;
             uint32_t size = p->data[c->at + header] * 4u;

@@ -6,7 +6,7 @@
  *   2. Count and places of the columns are the source's: whatever a stage made of them is put right after each call.
  *   3. A verdict, drop reason, status or cause that there is not is a failure (-EBADMSG), as a negative return is.
  *   4. After a failure that does not end the pipeline, verdicts are what they were before the stage, or PP_DROP_STAGE_ERROR.
- *   5. What was verified before a stage wrote octets is verified again: no sum is taken for good that was judged earlier.
+ *   5. What was verified before a stage wrote bytes is verified again: no sum is taken for good that was judged earlier.
  */
 #ifndef PP_GUARD_H
 #define PP_GUARD_H
@@ -27,13 +27,13 @@ enum pp_on_error {
 typedef struct pp_guard {
     pp_stage_fn *run;
     void *context;
-    void (*undo)(pp_batch *batch, void *context); /* may be null: put octets back that a failed run has written */
+    void (*undo)(pp_batch *batch, void *context); /* may be null: put bytes back that a failed run has written */
     pp_stage_fn *judge;                           /* may be null: verifies again, where the pipeline had verified */
     void *judge_context;
     int on_error;
-    int edited; /* run sets it when it may have written octets; PP_PKT_EDITED of any packet says the same */
+    int edited; /* run sets it when it may have written bytes; PP_PKT_EDITED of any packet says the same */
     /* private */
-    uint8_t *saved;                     /* verdict and drop, two octets for each packet of the capacity */
+    uint8_t *saved;                     /* verdict and drop, two bytes for each packet of the capacity */
     _Atomic uint64_t calls, errors, ns; /* written by the worker alone */
     _Atomic int fault;                  /* of the first failure */
 } pp_guard;

@@ -14,19 +14,15 @@
 #include "run/clock.h"
 
 #define PUBLISH_NS 200000000u /* how old the published counters may be */
+#define BULK_PAUSE_NS 10000u  /* how long bulk may pause before the ring is left alone */
 #define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
-#define FRAME_OCTETS 1024u /* what a frame costs beside its octets: sixteen short ones weigh as much as a super-frame */
-#define LARGE_OCTETS 16384u
-#define BULK_OCTETS 512u /* a frame's, on average, from which on it is octets that are carried rather than frames */
-#define LOAD_NS 300000u  /* how long there is load after a large batch */
-#define LINGER_NS 10000u /* how long bulk may pause before the ring is left alone */
 
 int pp_loop_init(pp_loop *l)
 {
     memset(l, 0, sizeof *l);
     l->failed_stage = -1;
     l->source.fd = -1;
-    l->look_every = 64;
+    l->clock_interval = 64;
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0)
         return -errno;
@@ -100,59 +96,8 @@ static void publish(pp_loop *l, uint64_t now)
     pthread_mutex_unlock(&l->lock);
 }
 
-void pp_loop_snapshot(pp_loop *l, pp_ledger *ledger, pp_tally *tally)
-{
-    pthread_mutex_lock(&l->lock);
-    *ledger = l->published_ledger;
-    *tally = l->published_tally;
-    pthread_mutex_unlock(&l->lock);
-}
-
-int pp_loop_has_ended(const pp_loop *l) { return atomic_load_explicit(&l->has_ended, memory_order_acquire); }
-
-uint64_t pp_loop_published_ns(pp_loop *l)
-{
-    pthread_mutex_lock(&l->lock);
-    uint64_t ns = l->published_ns;
-    pthread_mutex_unlock(&l->lock);
-    return ns;
-}
-
-int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
-{
-    if (b->verdict[i] != PP_VERDICT_PASS) {
-        ledger->dropped[b->drop[i] > PP_DROP_NONE && b->drop[i] < PP_DROPS ? b->drop[i] : PP_DROP_STAGE]++;
-        return 1;
-    }
-    if (b->flags[i] & PP_PKT_TRUNCATED) {
-        ledger->truncated++;
-        return 1;
-    }
-    return 0;
-}
-
-int pp_null_take(pp_batch *b, pp_ledger *ledger, void *context)
-{
-    (void)context;
-    for (uint32_t i = 0; i < b->count; i++)
-        if (!pp_account_unsent(b, i, ledger))
-            ledger->dropped[PP_DROP_NO_SINK]++;
-    return 0;
-}
-
-/* How a batch loads the path. */
-static uint8_t load_of(const pp_batch *b)
-{
-    uint64_t octets = 0;
-    for (uint32_t i = 0; i < b->count && octets < BULK_OCTETS * b->count + LARGE_OCTETS; i++)
-        octets += b->caplen[i];
-    if (octets + (uint64_t)b->count * FRAME_OCTETS < LARGE_OCTETS)
-        return PP_LOAD_NONE;
-    return octets < (uint64_t)b->count * BULK_OCTETS ? PP_LOAD_FRAMES : PP_LOAD_BULK;
-}
-
 /* One batch through the stages into the sink.  A stage that fails leaves its packets in held. */
-static int work(pp_loop *l, int n)
+static int process_batch(pp_loop *l, int n)
 {
     pp_batch *b = l->batch;
     if (l->limit && l->ledger.read + (uint64_t)n >= l->limit) {
@@ -163,10 +108,8 @@ static int work(pp_loop *l, int n)
     l->ledger.read += (uint64_t)n;
     l->ledger.held = (uint64_t)n;
     b->tally = &l->tally;
-    if (l->rest_ns) { /* nobody else asks */
-        uint8_t load = load_of(b);
-        l->new_load = load > l->new_load ? load : l->new_load;
-    }
+    if (l->poll_interval_ns) /* nobody else asks */
+        pp_load_add(&l->load, b);
     for (uint32_t i = 0; i < l->stage_count; i++) {
         int rc = l->stages[i].run(b, l->stages[i].context);
         if (rc < 0) {
@@ -185,7 +128,7 @@ static int work(pp_loop *l, int n)
 }
 
 /* Keep new frames out without losing one that is in: a filter that takes nothing. */
-static void shut(int fd)
+static void stop_intake(int fd)
 {
     struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
     struct sock_fprog program = { .len = 1, .filter = &none };
@@ -195,13 +138,13 @@ static void shut(int fd)
 static int drain(pp_loop *l)
 {
     uint64_t end = pp_now_ns() + DRAIN_NS;
-    shut(l->source.fd);
+    stop_intake(l->source.fd);
     for (;;) {
         int n = l->source.next(l->batch, l->source.context);
         if (n < 0)
             return n == -ENODATA ? 0 : n;
         if (n > 0) {
-            int rc = work(l, n);
+            int rc = process_batch(l, n);
             if (rc < 0)
                 return rc;
             if (pp_now_ns() <= end)
@@ -250,32 +193,21 @@ static inline void relax(void)
 #endif
 }
 
-/* The load of the last LOAD_NS. */
-static uint8_t load_now(pp_loop *l, uint64_t now)
-{
-    if (l->new_load) {
-        l->load = l->new_load;
-        l->load_ns = now;
-        l->new_load = PP_LOAD_NONE;
-    }
-    return now - l->load_ns < LOAD_NS ? l->load : (uint8_t)PP_LOAD_NONE;
-}
-
 /* Under load a sleeper costs the sender a wake-up, an interrupt to another processor, for every frame.  Staying out of the
  * socket's wait queue for a moment lets frames gather instead, as a NIC's interrupt moderation does (ethtool -C rx-usecs).
- * Many short frames: after every batch.  Bulk is mostly TCP, which sends again once it is answered: to rest while there is
+ * Many short frames: after every batch.  Bulk is mostly TCP, which sends again once it is answered: to pause while there is
  * something to carry only makes its queue long and the caches cold, so only an empty ring is left alone, and not at once.
- * A quiet path never gets here.  1 if it rested, or had better not. */
-static int rest(pp_loop *const *loops, unsigned count, int worked)
+ * A quiet path never gets here.  1 if it paused, or had better not. */
+static int pause_polling(pp_loop *const *loops, unsigned count, int worked)
 {
     uint64_t ns = 0, now = pp_now_ns();
     uint8_t load = PP_LOAD_NONE;
     for (unsigned i = 0; i < count; i++) {
-        uint8_t its = load_now(loops[i], now);
+        uint8_t its = pp_load_now(&loops[i]->load, now);
         if (pp_loop_has_ended(loops[i]) || !its)
             continue;
         load = its > load ? its : load;
-        ns = loops[i]->rest_ns > ns ? loops[i]->rest_ns : ns;
+        ns = loops[i]->poll_interval_ns > ns ? loops[i]->poll_interval_ns : ns;
     }
     if (ns == 0)
         return 0;
@@ -286,9 +218,10 @@ static int rest(pp_loop *const *loops, unsigned count, int worked)
     return 1;
 }
 
-enum { STEP_WORKED, STEP_BUSY, STEP_IDLE, STEP_ENDED };
+/* What one turn of a loop has come to. */
+enum step { STEP_WORKED, STEP_BUSY, STEP_IDLE, STEP_ENDED };
 
-static int end_loop(pp_loop *l, int rc)
+static enum step end_loop(pp_loop *l, int rc)
 {
     if (rc == 0 && l->source.fd >= 0 && !l->limit)
         rc = drain(l);
@@ -299,16 +232,16 @@ static int end_loop(pp_loop *l, int rc)
 }
 
 /* One batch, if there is one. */
-static int step(pp_loop *l)
+static enum step run_once(pp_loop *l)
 {
     if (atomic_load_explicit(&l->stopping, memory_order_acquire))
         return end_loop(l, 0);
     int rc, n = l->source.next(l->batch, l->source.context);
     if (n < 0)
         return end_loop(l, n == -ENODATA ? 0 : n);
-    if (n > 0 && (rc = work(l, n)) < 0)
+    if (n > 0 && (rc = process_batch(l, n)) < 0)
         return end_loop(l, rc);
-    if (n > 0 && ++l->turns < l->look_every)
+    if (n > 0 && ++l->turns < l->clock_interval)
         return STEP_WORKED;
     uint64_t now = pp_now_ns();
     if (l->turns) /* packets came since the clock was read */
@@ -321,7 +254,8 @@ static int step(pp_loop *l)
     }
     if (n > 0 || l->source.fd < 0)
         return STEP_WORKED;
-    uint64_t busy_ns = load_now(l, now) == PP_LOAD_BULK && l->busy_ns < LINGER_NS ? LINGER_NS : l->busy_ns;
+    uint64_t busy_ns =
+        pp_load_now(&l->load, now) == PP_LOAD_BULK && l->busy_ns < BULK_PAUSE_NS ? BULK_PAUSE_NS : l->busy_ns;
     return now - l->last_packet_ns < busy_ns ? STEP_BUSY : STEP_IDLE;
 }
 
@@ -329,13 +263,13 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
 {
     if (count > PP_MAX_LOOPS)
         return -EINVAL;
-    prctl(PR_SET_TIMERSLACK, 1000ul); /* ns, of this thread: a rest of 50 us would take 100 with the usual 50 us */
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* ns, of this thread: a pause of 50 us would take 100 with the usual 50 us */
     for (unsigned left = count; left;) {
         int worked = 0, busy = 0, full = 0;
         for (unsigned i = 0; i < count; i++) {
             if (pp_loop_has_ended(loops[i]))
                 continue;
-            int what = step(loops[i]);
+            enum step what = run_once(loops[i]);
             worked |= what == STEP_WORKED;
             busy |= what == STEP_BUSY;
             left -= what == STEP_ENDED;
@@ -343,7 +277,7 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
         }
         if (busy && !worked)
             relax();
-        else if (left && !full && !rest(loops, count, worked) && !worked)
+        else if (left && !full && !pause_polling(loops, count, worked) && !worked)
             wait_for_input(loops, count);
     }
     return 0;

@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "run/load.h"
+
 #include <pktmend/stage.h>
 
 #include "check/tally.h"
@@ -57,29 +59,24 @@ typedef struct pp_stage {
     void *context;
 } pp_stage;
 
-/* Many short frames, or octets in large ones. */
-enum { PP_LOAD_NONE, PP_LOAD_FRAMES, PP_LOAD_BULK };
-
 typedef struct pp_loop {
     pp_source source;
     pp_sink sink;
     pp_stage stages[PP_MAX_STAGES];
     uint32_t stage_count;
     pp_batch *batch;
-    int wake_fd;         /* eventfd */
-    int failed_stage;    /* after a negative return: which stage, or -1 */
-    int sink_failed;     /* after a negative return: it came from the sink */
-    uint64_t limit;      /* packets to read at most, 0 no limit; what lies beyond is not looked at */
-    uint64_t busy_ns;    /* look again without sleeping for so long after the last packet; 0: sleep at once */
-    uint64_t rest_ns;    /* under load, look again after so long instead of being woken for each frame; 0: be woken */
-    unsigned look_every; /* batches between two looks at the clock; 1 where a stage may be slow */
-    int rc;              /* what ended it; valid once pp_loop_has_ended() */
+    int wake_fd;               /* eventfd */
+    int failed_stage;          /* after a negative return: which stage, or -1 */
+    int sink_failed;           /* after a negative return: it came from the sink */
+    uint64_t limit;            /* packets to read at most, 0 no limit; what lies beyond is not looked at */
+    uint64_t busy_ns;          /* look again without sleeping for so long after the last packet; 0: sleep at once */
+    uint64_t poll_interval_ns; /* under load, poll so often instead of being woken for each frame; 0: be woken */
+    unsigned clock_interval;   /* batches between two readings of the clock; 1 where a stage may be slow */
+    int rc;                    /* what ended it; valid once pp_loop_has_ended() */
     /* private */
     _Atomic int stopping, has_ended;
     unsigned turns;
-    uint8_t new_load; /* PP_LOAD_*: what came since the last look at the load */
-    uint8_t load;     /* what came last, at load_ns */
-    uint64_t load_ns;
+    pp_load load;
     uint64_t last_packet_ns;
     pp_ledger ledger;
     pp_tally tally;

@@ -57,7 +57,7 @@ static inline uint64_t pp_mix(uint64_t a, uint64_t b)
 
 static inline uint16_t pp_swap16(uint16_t v) { return (uint16_t)((v << 8) | (v >> 8)); }
 
-/* Between a sum's order and the number whose digits are the octets on the wire; its own inverse. */
+/* Between a sum's order and the number whose digits are the bytes on the wire; its own inverse. */
 static inline uint16_t pp_wire16(uint16_t v)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

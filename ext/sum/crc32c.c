@@ -1,7 +1,7 @@
 /* crc32c.c - CRC32c (Castagnoli, reflected 0x82f63b78): the SSE 4.2 instruction where there is one, else tables.
  *
- * The instruction takes three cycles and starts every cycle: three stretches are summed side by side and put together by
- * a carry-less product, which moves a CRC over the octets behind it.
+ * The instruction takes three cycles and starts every cycle: three chunks are summed side by side and put together by
+ * a carry-less product, which moves a CRC over the bytes behind it.
  *
  * Source: RFC 9260 appendix A, RFC 3720 appendix B.4; Gopal et al., "Fast CRC Computation for iSCSI Polynomial Using CRC32
  *         Instruction", Intel 2011; tables: Kounavis and Berry, "A Systematic Approach to Building High Performance
@@ -11,13 +11,13 @@
 #include <pktmend/sum.h>
 
 #define POLYNOMIAL 0x82f63b78u
-#define STRETCH 128u /* 64-bit words at most that one of the three streams takes at a time */
+#define CHUNK 128u /* 64-bit words at most that one of the three streams takes at a time */
 
-static uint32_t table[8][256];         /* [k]: of an octet with k octets of zeros behind it */
-static uint32_t move[2 * STRETCH + 1]; /* [n]: x^(64 n - 33), what moves a CRC over n words */
+static uint32_t table[8][256];       /* [k]: of a byte with k bytes of zeros behind it */
+static uint32_t move[2 * CHUNK + 1]; /* [n]: x^(64 n - 33), what moves a CRC over n words */
 static int ready;
 
-/* The same whoever makes it: two threads that come here first do no harm. */
+/* Any thread makes the same: two that come here first do no harm. */
 static void make_tables(void)
 {
     for (uint32_t i = 0; i < 256; i++) {
@@ -32,9 +32,9 @@ static void make_tables(void)
             __atomic_store_n(&table[k][i], (c >> 8) ^ table[0][c & 0xff], __ATOMIC_RELAXED);
         }
     uint32_t power = 1; /* x^31: the lowest bit is the highest power */
-    for (uint32_t n = 1; n <= 2 * STRETCH; n++) {
+    for (uint32_t n = 1; n <= 2 * CHUNK; n++) {
         __atomic_store_n(&move[n], power, __ATOMIC_RELAXED);
-        for (int octet = 0; octet < 8; octet++)
+        for (int byte = 0; byte < 8; byte++)
             power = (power >> 8) ^ table[0][power & 0xff];
     }
     __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
@@ -85,7 +85,7 @@ static TARGET uint32_t crc32c_streams(uint32_t crc, const uint8_t *p, size_t len
     if (length >= FEW * 8)
         need_tables();
     while (length >= FEW * 8) {
-        size_t words = length / 24 < STRETCH ? length / 24 : STRETCH;
+        size_t words = length / 24 < CHUNK ? length / 24 : CHUNK;
         const uint8_t *second = p + words * 8, *third = second + words * 8;
         uint64_t b = 0, c = 0;
         for (size_t i = 0; i < words * 8; i += 8) {

@@ -1,7 +1,7 @@
 /* sum_avx2.c - 16 words a vector: xor 0x8000 makes them signed, multiply-add by ones pairs them into 32-bit lanes.
  *
  * The bias of 32768 a word is added back at the end, from the number of vectors.  Lanes may wrap: see PP_SUM_CHUNK.
- * Short slices are summed by scalar code: reducing vectors costs more than they save below about 150 octets.
+ * Short slices are summed by scalar code: reducing vectors costs more than they save below about 150 bytes.
  */
 #include "sum/sum_impl.h"
 
@@ -12,7 +12,7 @@
 #define SHORT 144u
 #define LONG 2048u /* from here on aligned loads repay what it takes to come to them */
 
-/* Sliding windows: load at n for a mask that keeps the last n octets of a vector, at 64 - n for the first n. */
+/* Sliding windows: load at n for a mask that keeps the last n bytes of a vector, at 64 - n for the first n. */
 static const uint8_t keep[96] __attribute__((aligned(32))) = {
     0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
     0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
@@ -51,7 +51,7 @@ TARGET uint64_t pp_sum_avx2(const void *data, size_t length)
     __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
     uint64_t odd = 0;
     uint32_t vectors = 0;
-    if (length & 1) /* the odd octet is the first of its word: the low one here */
+    if (length & 1) /* the odd byte is the first of its word: the low one here */
         odd = p[--length];
     size_t ahead = -(uintptr_t)p % 32;
     if (length >= LONG && ahead && !(ahead & 1)) {
@@ -76,7 +76,7 @@ TARGET uint64_t pp_sum_avx2(const void *data, size_t length)
         c = step(c, load(p));
         p += 32;
     }
-    if (length & 31) /* the 32 octets that end the slice, those already added masked out */
+    if (length & 31) /* the 32 bytes that end the slice, those already added masked out */
         d = step(d, _mm256_and_si256(load(p + (length & 31) - 32), load(keep + (length & 31))));
     return odd + reduce(_mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d)), vectors);
 }
@@ -88,5 +88,6 @@ int pp_supported_avx2(void)
 }
 
 #else
+/* ISO C wants a declaration in every translation unit. */
 typedef int pp_sum_avx2_is_for_x86;
 #endif

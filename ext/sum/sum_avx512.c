@@ -31,7 +31,7 @@ INLINE __m512i step(enum form form, __m512i lanes, __m512i words)
 }
 
 INLINE __m512i load(const uint8_t *p) { return _mm512_loadu_si512(p); }
-INLINE __m512i load_some(uint64_t octets, const uint8_t *p) { return _mm512_maskz_loadu_epi8(octets, p); }
+INLINE __m512i load_some(uint64_t bytes, const uint8_t *p) { return _mm512_maskz_loadu_epi8(bytes, p); }
 
 /* Add the lanes of v, and the bias of so many vectors: 32 words of 32768 each. */
 INLINE uint32_t reduce(__m512i v, size_t vectors)
@@ -46,9 +46,9 @@ INLINE uint32_t reduce(__m512i v, size_t vectors)
 /* length <= 64: halves of 64-bit lanes, without a branch. */
 INLINE uint64_t sum_short(const uint8_t *p, size_t length)
 {
-    uint64_t octets = _bzhi_u64(~(uint64_t)0, (unsigned)length);
-    __m256i low = _mm256_maskz_loadu_epi8((__mmask32)octets, p);
-    __m256i high = _mm256_maskz_loadu_epi8((__mmask32)(octets >> 32), p + 32);
+    uint64_t bytes = _bzhi_u64(~(uint64_t)0, (unsigned)length);
+    __m256i low = _mm256_maskz_loadu_epi8((__mmask32)bytes, p);
+    __m256i high = _mm256_maskz_loadu_epi8((__mmask32)(bytes >> 32), p + 32);
     __m256i half = _mm256_set1_epi64x(0xffffffff);
     __m256i sum = _mm256_add_epi64(_mm256_add_epi64(_mm256_and_si256(low, half), _mm256_srli_epi64(low, 32)),
                                    _mm256_add_epi64(_mm256_and_si256(high, half), _mm256_srli_epi64(high, 32)));
@@ -164,5 +164,6 @@ int pp_supported_avx512(void)
 int pp_supported_avx512_vnni(void) { return pp_supported_avx512() && has_vnni; }
 
 #else
+/* ISO C wants a declaration in every translation unit. */
 typedef int pp_sum_avx512_is_for_x86;
 #endif

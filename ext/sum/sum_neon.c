@@ -10,15 +10,15 @@
 
 #define SHORT 64u
 
-/* Sliding window: load at n for a mask that keeps the last n octets of a vector. */
+/* Sliding window: load at n for a mask that keeps the last n bytes of a vector. */
 static const uint8_t keep_last[32] = {
     0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 };
 
-static inline uint32x4_t step(uint32x4_t lanes, uint8x16_t octets)
+static inline uint32x4_t step(uint32x4_t lanes, uint8x16_t bytes)
 {
-    return vpadalq_u16(lanes, vreinterpretq_u16_u8(octets));
+    return vpadalq_u16(lanes, vreinterpretq_u16_u8(bytes));
 }
 
 uint64_t pp_sum_neon(const void *data, size_t length)
@@ -31,7 +31,7 @@ uint64_t pp_sum_neon(const void *data, size_t length)
     uint32x4_t a = vdupq_n_u32(0), b = a, c = a, d = a;
     uint64_t odd = 0;
     if (length & 1) {
-        uint8_t word[2] = { p[--length], 0 }; /* the odd octet is the first of its word */
+        uint8_t word[2] = { p[--length], 0 }; /* the odd byte is the first of its word */
         uint16_t w;
         __builtin_memcpy(&w, word, sizeof w);
         odd = w;
@@ -55,11 +55,12 @@ uint64_t pp_sum_neon(const void *data, size_t length)
         p += 16;
         length -= 16;
     }
-    if (length) /* the 16 octets that end the slice, those already added masked out */
+    if (length) /* the 16 bytes that end the slice, those already added masked out */
         d = step(d, vandq_u8(vld1q_u8(p + length - 16), vld1q_u8(keep_last + length)));
     return odd + vaddvq_u32(vaddq_u32(vaddq_u32(a, b), vaddq_u32(c, d)));
 }
 
 #else
+/* ISO C wants a declaration in every translation unit. */
 typedef int pp_sum_neon_is_for_aarch64;
 #endif

@@ -3,7 +3,7 @@
 
 #include "sum/bytes.h"
 
-/* Of a word that ends a slice: drop what others have added, keep its last n octets where a word of them and zeros
+/* Of a word that ends a slice: drop what others have added, keep its last n bytes where a word of them and zeros
  * would have them.  0 < n < its size. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define KEEP_LAST(word, n) ((word) >> (8 * (sizeof(word) - (n))))
@@ -20,7 +20,7 @@ static inline uint64_t sum_few(const uint8_t *p, size_t length)
         return (uint64_t)pp_load32(p) + (length > 4 ? KEEP_LAST(last, length - 4) : 0);
     }
     if (length & 1) {
-        uint8_t word[2] = { p[length - 1], 0 }; /* the odd octet is the first of its word */
+        uint8_t word[2] = { p[length - 1], 0 }; /* the odd byte is the first of its word */
         uint16_t w;
         memcpy(&w, word, sizeof w);
         sum = w;
@@ -65,5 +65,5 @@ uint64_t pp_sum_portable(const void *data, size_t length)
         carries += a < w;
     }
     a = (a & 0xffffffffu) + (a >> 32) + (b & 0xffffffffu) + (b >> 32);
-    return a + carries + more; /* < 2^34 + a carry for every 8 octets: < 2^48 up to 2 PiB */
+    return a + carries + more; /* < 2^34 + a carry for every 8 bytes: < 2^48 up to 2 PiB */
 }

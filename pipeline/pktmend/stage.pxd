@@ -13,7 +13,7 @@ from cpython.pycapsule cimport PyCapsule_Destructor, PyCapsule_GetPointer, PyCap
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "pktmend/stage.h" nogil:
-    enum: PP_ABI, PP_CHECKS_PER_PACKET, PP_VNET_LEN, PP_MAX_LINK
+    enum: PP_ABI, PP_CHECKS_PER_PACKET, PP_VNET_LEN
     enum: PP_STATUS_NONE, PP_STATUS_GOOD, PP_STATUS_ABSENT, PP_STATUS_UNCHECKED, PP_STATUS_PENDING
     enum: PP_STATUS_BAD, PP_STATUSES
     enum: PP_CAUSE_NONE, PP_CAUSE_LEAKED, PP_CAUSE_NEVER_FILLED, PP_CAUSE_ILLEGAL_ZERO, PP_CAUSE_BAD_SEED

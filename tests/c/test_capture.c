@@ -1,8 +1,8 @@
-/* test_capture.c - classic pcap: files written here octet by octet, read whole, in pieces, and when they are broken.
+/* test_capture.c - classic pcap: files written here byte by byte, read whole, in pieces, and when they are broken.
  *
  * Rules:
  *   1. What a file says is known because this file wrote it (draft-ietf-opsawg-pcap); each number is distinct.
- *   2. A window is malloc'ed to the octet: ASan sees one too far.
+ *   2. A window is malloc'ed to the byte: ASan sees one too far.
  */
 #include <errno.h>
 
@@ -16,7 +16,7 @@ enum { PACKETS = 9, ROOM = 64, FILE_MAX = 4096 };
 typedef struct file {
     int big_endian, modified;
     uint32_t magic, length;
-    uint8_t octets[FILE_MAX];
+    uint8_t bytes[FILE_MAX];
 } file;
 
 typedef struct packet {
@@ -42,7 +42,7 @@ static pp_batch batch(uint32_t capacity)
 static void put(file *f, uint32_t value, unsigned width)
 {
     for (unsigned i = 0; i < width; i++)
-        f->octets[f->length++] = (uint8_t)(value >> 8 * (f->big_endian ? width - 1 - i : i));
+        f->bytes[f->length++] = (uint8_t)(value >> 8 * (f->big_endian ? width - 1 - i : i));
 }
 
 static file begin(uint32_t magic, int big_endian, uint32_t link)
@@ -78,7 +78,7 @@ static file whole(uint32_t magic, int big_endian, uint32_t link)
     for (unsigned i = 0; i < PACKETS; i++) {
         record(&f, packets[i].seconds, packets[i].fraction, packets[i].caplen, packets[i].wirelen);
         for (uint32_t j = 0; j < packets[i].caplen; j++)
-            f.octets[f.length++] = (uint8_t)(17 * i + j);
+            f.bytes[f.length++] = (uint8_t)(17 * i + j);
     }
     return f;
 }
@@ -104,7 +104,7 @@ static void check_packet(const file *f, const pp_batch *b, uint32_t i, unsigned 
         CHECK_EQ(b->data[i][j], (uint8_t)(17 * seen + j));
 }
 
-/* Read the file: windows grow by step octets until something is consumed.  Packets seen; *rc, *c: how it ended. */
+/* Read the file: windows grow by step bytes until something is consumed.  Packets seen; *rc, *c: how it ended. */
 static unsigned read_file(const file *f, uint32_t step, uint32_t capacity, int verify, int *rc, pp_capture *c)
 {
     unsigned seen = 0, calls = 0;
@@ -116,10 +116,10 @@ static unsigned read_file(const file *f, uint32_t step, uint32_t capacity, int v
         pp_batch b = batch(capacity);
         size_t consumed = 0;
         int final = have == f->length;
-        memcpy(window, f->octets + done, have - done);
+        memcpy(window, f->bytes + done, have - done);
         *rc = pp_capture_next(c, window, have - done, final, &b, &consumed);
         CHECK_THAT(consumed <= have - done && (*rc < 0 || (uint32_t)*rc == b.count) && b.count <= capacity,
-                   "%zu octets, %d packets", consumed, *rc);
+                   "%zu bytes, %d packets", consumed, *rc);
         for (uint32_t i = 0; verify && *rc > 0 && i < b.count && seen + i < PACKETS; i++)
             check_packet(f, &b, i, seen + i, window, have - done);
         free(memory);
@@ -134,7 +134,7 @@ static unsigned read_file(const file *f, uint32_t step, uint32_t capacity, int v
             break;
         }
     }
-    CHECK_THAT(*rc < 0 || done == f->length, "%u of %u octets consumed", done, f->length);
+    CHECK_THAT(*rc < 0 || done == f->length, "%u of %u bytes consumed", done, f->length);
     pp_capture_free(c);
     return seen;
 }
@@ -169,7 +169,7 @@ static void test_header_alone_is_an_empty_capture(void)
     CHECK_EQ(rc, 0);
 }
 
-/* FCS length in the top four bits, in units of two octets, counts with bit 26 only (draft-ietf-opsawg-pcap section 4). */
+/* FCS length in the top four bits, in units of two bytes, counts with bit 26 only (draft-ietf-opsawg-pcap section 4). */
 static void test_link_type_with_upper_bits(void)
 {
     static const struct {
@@ -188,7 +188,7 @@ static void test_link_type_with_upper_bits(void)
             record(&f, 1, 2, cases[i].caplen, cases[i].wirelen);
             f.length += cases[i].caplen;
             pp_capture_init(&c);
-            int rc = pp_capture_next(&c, f.octets, f.length, 1, &b, &consumed);
+            int rc = pp_capture_next(&c, f.bytes, f.length, 1, &b, &consumed);
             CHECK_EQ(rc, 1);
             CHECK_EQ(consumed, f.length);
             CHECK_EQ(b.link[0], cases[i].link);
@@ -216,9 +216,9 @@ static void test_truncated_anywhere(void)
                 CHECK_EQ(rc, 0); /* between two records */
                 continue;
             }
-            CHECK_THAT(rc == -EBADMSG && c.error, "cut to %u octets: %d", length, rc);
+            CHECK_THAT(rc == -EBADMSG && c.error, "cut to %u bytes: %d", length, rc);
             CHECK_THAT(length < 24 ? c.error_offset <= length : c.error_offset >= start && c.error_offset <= length,
-                       "cut to %u octets: error at %" PRIu64 ", record at %u", length, c.error_offset, start);
+                       "cut to %u bytes: error at %" PRIu64 ", record at %u", length, c.error_offset, start);
             uint64_t at = c.error_offset;
             int again;
             CHECK_EQ(read_file(&f, 7, 2, 1, &again, &c), complete); /* in pieces: the same end, the same place */
@@ -244,11 +244,11 @@ static void test_absurd_caplen(void)
             CHECK_THAT(rc == -EBADMSG && c.error, "caplen %08x: %d", absurd[i], rc);
             CHECK_THAT(c.error_offset >= start && c.error_offset < start + 16, "error at %" PRIu64 ", record at %u",
                        c.error_offset, start);
-            pp_capture_init(&c); /* more octets to come must not make a reader wait for 2 GiB of them */
-            while ((rc = pp_capture_next(&c, f.octets + c.offset, f.length - c.offset, 0, &b, &consumed)) > 0)
+            pp_capture_init(&c); /* more bytes to come must not make a reader wait for 2 GiB of them */
+            while ((rc = pp_capture_next(&c, f.bytes + c.offset, f.length - c.offset, 0, &b, &consumed)) > 0)
                 ;
             CHECK_EQ(rc, -EBADMSG);
-            CHECK_EQ(pp_capture_next(&c, f.octets + c.offset, f.length - c.offset, 0, &b, &consumed),
+            CHECK_EQ(pp_capture_next(&c, f.bytes + c.offset, f.length - c.offset, 0, &b, &consumed),
                      -EBADMSG); /* and stays so */
             pp_capture_free(&c);
         }
@@ -257,7 +257,7 @@ static void test_absurd_caplen(void)
 static void test_garbage(void)
 {
     static const struct {
-        uint8_t octets[40];
+        uint8_t bytes[40];
         uint32_t length;
     } files[] = { { { 0 }, 0 },
                   { { 0xd4 }, 1 },
@@ -270,7 +270,7 @@ static void test_garbage(void)
                   { { 0x0a, 0x0d, 0x0d, 0x0a }, 4 } };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         file f = { .length = files[i].length };
-        memcpy(f.octets, files[i].octets, sizeof files[i].octets);
+        memcpy(f.bytes, files[i].bytes, sizeof files[i].bytes);
         for (uint32_t step = 1; step <= 40; step += 13) {
             pp_capture c;
             int rc;
@@ -281,8 +281,8 @@ static void test_garbage(void)
     }
 }
 
-/* A packet block whose note says "not ready", at the end of its memory; a stage has written to its lengths since it was read. */
-static void test_note_is_cleared_within_the_block_alone(void)
+/* A packet block whose mark says "not ready", at the end of its memory; a stage has written to its lengths since it was read. */
+static void test_mark_is_cleared_within_the_block_alone(void)
 {
     enum { BLOCK = 28 + 4 + 12 + 4 };
     static const struct {
@@ -291,8 +291,8 @@ static void test_note_is_cleared_within_the_block_alone(void)
     } cases[] = { { BLOCK, 4, 1 }, { BLOCK + 4, 4, 0 },      { 0x7ffffffc, 4, 0 },     { 31, 4, 0 },
                   { 0, 4, 0 },     { BLOCK, 0x7ffffff0, 0 }, { BLOCK, 0xffffffff, 0 }, { BLOCK, BLOCK - 31, 0 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint32_t block[BLOCK / 4] = { 6,          cases[i].size, 0,     0, 0,    cases[i].caplen, 4,
-                                      0xaaaaaaaa, 4u << 16 | 2,  0x202, 0, BLOCK };
+        uint32_t block[BLOCK / 4] = { 6, cases[i].size, 0, 0, 0, cases[i].caplen, 4, 0xaaaaaaaa, 0, 0x202, 0, BLOCK };
+        memcpy(&block[8], (uint16_t[]){ 2, 4 }, 4); /* option epb_flags, four bytes of it */
         uint8_t *memory = malloc(BLOCK);
         memcpy(memory, block, BLOCK);
         pp_pcapng_set_ready(memory + 28, memory, memory + BLOCK);
@@ -356,7 +356,7 @@ static pp_batch one_packet(const file *f)
     pp_batch b = batch(ROOM);
     pp_capture c;
     size_t consumed;
-    memcpy(window, f->octets, f->length);
+    memcpy(window, f->bytes, f->length);
     pp_capture_init(&c);
     int rc = pp_capture_next(&c, window, f->length, 1, &b, &consumed);
     CHECK_EQ(rc, 1);
@@ -418,6 +418,6 @@ int main(void)
     test_truncated_anywhere();
     test_absurd_caplen();
     test_garbage();
-    test_note_is_cleared_within_the_block_alone();
+    test_mark_is_cleared_within_the_block_alone();
     return DONE;
 }

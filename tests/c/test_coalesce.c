@@ -1,4 +1,4 @@
-/* test_coalesce.c - what is joined and split again is, flow by flow, octet for octet what came in; and what must not be
+/* test_coalesce.c - what is joined and split again is, flow by flow, byte for byte what came in; and what must not be
  * joined is not.  Random streams of several flows with everything that ends a super-frame mixed in.
  */
 #include "check.h"
@@ -115,7 +115,7 @@ static void arrived(const pp_batch *b, uint32_t flow_of, const uint8_t *frame, u
     CHECK_THAT(0, "%s", "a packet too many");
 }
 
-static void apart(const pp_batch *b, const pp_joint *f)
+static void apart(const pp_batch *b, const pp_gro_slot *f)
 {
     static uint8_t whole[70000];
     uint8_t head[PP_VNET_LEN + 4 + PP_COALESCE_HEAD], out[PP_SPLIT_HEAD];
@@ -146,7 +146,7 @@ static uint32_t run(uint32_t mtu)
 {
     static pp_coalesce c;
     static pp_batch b;
-    pp_joint *messages[PACKETS], *opened;
+    pp_gro_slot *messages[PACKETS], *opened;
     uint32_t single[PACKETS], used = 0, joined = 0;
     stream streams[FLOWS];
     if (!b.capacity)
@@ -168,7 +168,7 @@ static uint32_t run(uint32_t mtu)
     pp_stage_verify(&b, NULL);
     for (uint32_t i = 0; i < PACKETS; i++) {
         next_of[i] = UINT32_MAX;
-        pp_joint *f = pp_coalesce_add(&c, &b, i, &opened);
+        pp_gro_slot *f = pp_coalesce_add(&c, &b, i, &opened);
         if (f) {
             next_of[last_of[f->owner]] = i;
             last_of[f->owner] = i;
@@ -197,11 +197,11 @@ static uint32_t run(uint32_t mtu)
 
 enum change { NOTHING, PADDING, TCP_SUM_FFFF, IP_SUM_FFFF, STRAY_NOTE, EARLY_NOTE, PPPOE, TAG_9100, TAG_8100, CHANGES };
 
-/* Add octets behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
+/* Add bytes behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
 static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
 {
     static const struct {
-        const char *octets;
+        const char *bytes;
         uint32_t length;
     } inserted[CHANGES] = {
         [PPPOE] = { "\x88\x64\x11\0\0\1\0\0", 8 },
@@ -213,7 +213,7 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
     pp_vnet v = { 0 };
     if (more) {
         memmove(d + 12 + more, d + 12, b->caplen[i] - 12);
-        memcpy(d + 12, inserted[what].octets, more);
+        memcpy(d + 12, inserted[what].bytes, more);
         b->caplen[i] += more;
     }
     switch (what) {
@@ -257,7 +257,7 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
 static uint32_t joined_of(pp_batch *b)
 {
     static pp_coalesce c;
-    pp_joint *opened;
+    pp_gro_slot *opened;
     uint32_t joined = 0;
     c.mtu = 1500, c.tcp = c.udp = 1;
     pp_coalesce_reset(&c);

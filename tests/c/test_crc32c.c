@@ -43,7 +43,7 @@ static void fill(uint8_t *p, size_t length)
         p[i] = (uint8_t)(i % 251 * 7 + 1);
 }
 
-/* The RFC prints the octets in the order of the wire, "aa 36 91 8a"; a number has them little-endian: 8a9136aa. */
+/* The RFC prints the bytes in the order of the wire, "aa 36 91 8a"; a number has them little-endian: 8a9136aa. */
 static void test_published_vectors(crc_fn *crc)
 {
     static const uint8_t read10[48] = { /* "An iSCSI - SCSI Read (10) Command PDU" */
@@ -81,7 +81,7 @@ static void test_every_length_at_every_alignment(const char *name, crc_fn *crc)
     fill(data, sizeof data);
     for (size_t at = 0; at < ALIGNMENTS; at++)
         for (size_t length = 0; length <= LENGTHS; length++)
-            CHECK_THAT(crc(0, data + at, length) == oracle(data + at, length), "%s, %zu octets at %zu", name, length,
+            CHECK_THAT(crc(0, data + at, length) == oracle(data + at, length), "%s, %zu bytes at %zu", name, length,
                        at);
 }
 
@@ -91,7 +91,7 @@ static void test_long_slices(const char *name, crc_fn *crc)
     static uint8_t data[LONGEST + 8];
     fill(data, sizeof data);
     for (size_t length = LENGTHS; length <= LONGEST; length += length < 4000 ? 7 : 61)
-        CHECK_THAT(crc(0, data + length % 8, length) == oracle(data + length % 8, length), "%s, %zu octets", name,
+        CHECK_THAT(crc(0, data + length % 8, length) == oracle(data + length % 8, length), "%s, %zu bytes", name,
                    length);
     CHECK_EQ(crc(0, data, LONGEST), oracle(data, LONGEST));
 }

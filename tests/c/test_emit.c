@@ -1,5 +1,5 @@
 /* test_emit.c - the sink on a datagram socket, each message looked at: order is kept, and no wrong sum leaves with the
- * source's note or becomes right on the way.  Sums are judged by this file's own loop (RFC 1071).
+ * source's mark or becomes right on the way.  Sums are judged by this file's own loop (RFC 1071).
  */
 #include "io/emit.h"
 
@@ -58,7 +58,7 @@ static void ip4(uint8_t *f, uint32_t l3, uint8_t protocol, uint32_t length)
     put16(f + l3 + 10, (uint16_t)~add(0, f + l3, 20));
 }
 
-static void note(pp_batch *b, uint32_t i, pp_vnet v)
+static void mark(pp_batch *b, uint32_t i, pp_vnet v)
 {
     b->flags[i] = PP_PKT_METADATA | PP_PKT_VNET;
     if (v.flags)
@@ -81,7 +81,7 @@ static void datagram(pp_batch *b, uint32_t i, uint32_t payload)
     b->data[i] = f;
     b->caplen[i] = b->wirelen[i] = L4 + 8 + payload;
     b->link[i] = 1;
-    note(b, i, (pp_vnet){ 0 });
+    mark(b, i, (pp_vnet){ 0 });
 }
 
 /* TCP within VXLAN: the inner field holds its seed, the outer one is right for that (local checksum offload). */
@@ -102,7 +102,7 @@ static void tunnelled(pp_batch *b, uint32_t payload, uint16_t gso_size)
     put16(f + L4 + 6, 0);
     put16(f + L4 + 6, (uint16_t)~total(f, L3, outer));
     put16(f + INNER_L4 + 16, seed);
-    note(b, 0,
+    mark(b, 0,
          (pp_vnet){ .flags = 1,
                     .gso_type = gso_size ? TCPV4 : 0,
                     .gso_size = gso_size,
@@ -123,9 +123,10 @@ static pp_ledger send_all(pp_batch *b, uint32_t count, int coalesce)
     return ledger;
 }
 
-/* The next message; its frame's octets, or 0 if there is none. */
+/* The next message; its frame's bytes, or 0 if there is none. */
 static uint32_t next(pp_vnet *v)
 {
+    memset(v, 0xee, sizeof *v);
     ssize_t n = recv(ends[1], got, sizeof got, MSG_DONTWAIT);
     if (n < PP_VNET_LEN)
         return 0;
@@ -139,7 +140,7 @@ static void test_a_split_frame_is_not_overtaken(pp_batch *b)
     for (uint32_t i = 0; i < 3; i++)
         datagram(b, i, 100);
     datagram(b, 1, 150); /* a super-frame with a wrong seed: it is split here */
-    note(b, 1,
+    mark(b, 1,
          (pp_vnet){
              .flags = 1, .gso_type = UDP_L4, .gso_size = 100, .hdr_len = L4 + 8, .csum_start = L4, .csum_offset = 6 });
     for (uint32_t i = 0; i < 3; i++) /* the kernel joins datagrams whose ids follow */
@@ -182,20 +183,20 @@ static void test_sums_around_segments(pp_batch *b, uint16_t damage)
     }
 }
 
-static void test_note_on_another_field(pp_batch *b, uint16_t damage)
+static void test_mark_on_another_field(pp_batch *b, uint16_t damage)
 {
     pp_vnet v;
     datagram(b, 0, 100);
     memory[0].frame[L4 + 1] ^=
-        (uint8_t)damage; /* of the port: what lies behind csum_start is the note's to make right */
-    note(b, 0, (pp_vnet){ .flags = 1, .csum_start = L4 + 8, .csum_offset = 20 });
+        (uint8_t)damage; /* of the port: what lies behind csum_start is the mark's to make right */
+    mark(b, 0, (pp_vnet){ .flags = 1, .csum_start = L4 + 8, .csum_offset = 20 });
     CHECK_EQ(send_all(b, 1, 0).sent, 1);
     CHECK_EQ(next(&v), L4 + 108);
     CHECK_EQ(v.flags, damage ? 0 : 1);
 }
 
-/* As a file has it: no header before the frame, but a note that something is unfinished. */
-static void test_note_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, int finish)
+/* As a file has it: no header before the frame, but a mark that something is unfinished. */
+static void test_mark_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, int finish)
 {
     pp_vnet v;
     pp_ledger ledger = { 0 };
@@ -203,7 +204,7 @@ static void test_note_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, in
     uint8_t *f = memory[0].frame;
     datagram(b, 0, 101);
     put16(f + L4 + 6, add(17 + 109, f + L3 + 12, 8) ^ damage);
-    memset(memory[0].vnet, 0xee, sizeof memory[0].vnet); /* somebody else's octets */
+    memset(memory[0].vnet, 0xee, sizeof memory[0].vnet); /* somebody else's bytes */
     b->flags[0] = flags;
     b->vlan_tpid[0] = 0x8100;
     b->count = 1;
@@ -213,11 +214,11 @@ static void test_note_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, in
     CHECK_EQ(ledger.sent, 1);
     pp_emit_free(e);
     uint32_t tag = flags & PP_PKT_VLAN ? 4 : 0;
-    int is_noted = (flags & PP_PKT_NOT_READY) && !damage && !finish;
+    int is_marked = (flags & PP_PKT_NOT_READY) && !damage && !finish;
     CHECK_EQ(next(&v), L4 + 109 + tag);
-    CHECK_EQ(v.flags, is_noted);
-    CHECK_EQ(v.csum_start, is_noted ? L4 + tag : 0);
-    CHECK_EQ(v.csum_offset, is_noted ? 6 : 0);
+    CHECK_EQ(v.flags, is_marked);
+    CHECK_EQ(v.csum_start, is_marked ? L4 + tag : 0);
+    CHECK_EQ(v.csum_offset, is_marked ? 6 : 0);
     CHECK_EQ(v.gso_type | v.gso_size, 0);
     CHECK((total(got + PP_VNET_LEN + tag, L3, 109) == 0xffff) == ((flags & PP_PKT_NOT_READY) && !damage && finish));
     for (unsigned i = 0; i < PP_VNET_LEN; i++)
@@ -288,10 +289,10 @@ int main(void)
     for (unsigned i = 0; i < 2; i++) {
         test_sum_around_an_unfinished_one(&b, i ? 0x0140 : 0);
         test_sums_around_segments(&b, i ? 0x0140 : 0);
-        test_note_on_another_field(&b, i ? 0x55 : 0);
+        test_mark_on_another_field(&b, i ? 0x55 : 0);
     }
     for (unsigned i = 0; i < 16; i++)
-        test_note_of_a_file(&b,
+        test_mark_of_a_file(&b,
                             (uint16_t)(PP_PKT_METADATA | (i & 1 ? PP_PKT_NOT_READY : 0) | (i & 2 ? PP_PKT_VLAN : 0)),
                             i & 4 ? 0x0140 : 0, i & 8 ? 1 : 0);
     test_patience(0);

@@ -18,7 +18,7 @@ typedef struct packet {
     uint16_t source_port, target_port;
     uint32_t sequence, acknowledged;
     uint8_t flags;
-    uint32_t payload; /* octets, made from seed */
+    uint32_t payload; /* bytes, made from seed */
     uint32_t seed;
 } packet;
 
@@ -50,10 +50,10 @@ static uint16_t update32(uint16_t hc, uint32_t m, uint32_t now)
     return update(update(hc, (uint16_t)(m >> 16), (uint16_t)(now >> 16)), (uint16_t)m, (uint16_t)now);
 }
 
-static void put(uint8_t *p, uint32_t v, unsigned octets)
+static void put(uint8_t *p, uint32_t v, unsigned bytes)
 {
-    for (unsigned i = 0; i < octets; i++)
-        p[i] = (uint8_t)(v >> 8 * (octets - 1 - i));
+    for (unsigned i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
 }
 
 static uint8_t *field(uint32_t i, const packet *p) { return memory[i] + 34 + (p->protocol == TCP ? 16 : 6); }
@@ -96,7 +96,7 @@ static uint16_t write_packet(uint32_t i, const packet *p)
 static void store(uint32_t i, const packet *p, uint16_t value) { put(field(i, p), value, 2); }
 
 /* Judge and classify the first count packets. */
-static void classify(pp_flow *flow, uint32_t count)
+static void classify(pp_witnesses *flow, uint32_t count)
 {
     batch.count = count;
     for (uint32_t i = 0; i < count; i++)
@@ -126,7 +126,7 @@ static void test_twin_is_a_witness_and_nothing_else_is(void)
                             outside.source_port);
     uint16_t wrong[] = { right, port_only, address_only, twice };
     for (unsigned n = 0; n < 4; n++) {
-        pp_flow *flow = pp_flow_new();
+        pp_witnesses *flow = pp_witnesses_new();
         CHECK_THAT(wrong[n] != write_packet(1, &outside), "case %u", n);
         store(1, &outside, wrong[n]);
         classify(flow, 2);
@@ -134,31 +134,31 @@ static void test_twin_is_a_witness_and_nothing_else_is(void)
         CHECK_EQ(batch.cause[1], PP_CAUSE_NAT_DELTA);
         classify(NULL, 2); /* without a table nobody has seen anything */
         CHECK(batch.cause[1] == PP_CAUSE_CORRUPT || batch.cause[1] == PP_CAUSE_BIT_FLIP);
-        pp_flow_free(flow);
-        flow = pp_flow_new();
+        pp_witnesses_free(flow);
+        flow = pp_witnesses_new();
         write_packet(1, &other);
         store(1, &other, (uint16_t)(wrong[n] - 1)); /* its sequence number is one more */
         classify(flow, 2);
         CHECK(batch.cause[1] == PP_CAUSE_CORRUPT || batch.cause[1] == PP_CAUSE_BIT_FLIP);
-        pp_flow_free(flow);
+        pp_witnesses_free(flow);
     }
 }
 
 static void test_witness_may_come_after_within_a_batch(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     packet outside = translated(&inside, 0xcb007109, 61234);
     uint16_t right = write_packet(1, &inside);
     write_packet(0, &outside);
     store(0, &outside, right);
     classify(flow, 2);
     CHECK_EQ(batch.cause[0], PP_CAUSE_NAT_DELTA);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 static void test_damaged_twin_is_no_witness(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     packet outside = translated(&inside, 0xcb007109, 61234);
     uint16_t right = write_packet(0, &inside);
     write_packet(1, &outside);
@@ -166,13 +166,13 @@ static void test_damaged_twin_is_no_witness(void)
     store(1, &outside, right);
     classify(flow, 2);
     CHECK_EQ(batch.cause[1], PP_CAUSE_CORRUPT);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 /* The same numbers, flags and length around another payload: no twin, although stored is right for the old address. */
 static void test_twin_of_another_payload_is_no_witness(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     packet other = inside;
     other.seed++;
     packet outside = translated(&other, 0xcb007109, 61234);
@@ -182,20 +182,20 @@ static void test_twin_of_another_payload_is_no_witness(void)
     store(1, &outside, right);
     classify(flow, 2);
     CHECK_EQ(batch.cause[1], PP_CAUSE_CORRUPT);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 /* One bit of an address, the IPv4 header not updated: damage on the way is the simpler explanation. */
 static void test_flipped_address_bit_is_no_translation(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     write_packet(0, &inside);
     write_packet(1, &inside);
     memory[1][14 + 15] ^= 0x02;
     classify(flow, 2);
     CHECK_EQ(batch.checks[batch.check_first[1]].cause, PP_CAUSE_BIT_FLIP);
     CHECK_EQ(batch.checks[batch.check_first[1] + 1].cause, PP_CAUSE_BIT_FLIP);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 /* A:40000 -> V:443; the answer comes from R:443 with the checksum that it had for V: the address was restored halfway. */
@@ -207,7 +207,7 @@ static void test_other_direction_is_a_witness_within_its_sequence_numbers(void)
     packet as_asked = answer;
     as_asked.source = inside.target;
     for (unsigned is_stranger = 0; is_stranger < 2; is_stranger++) {
-        pp_flow *flow = pp_flow_new();
+        pp_witnesses *flow = pp_witnesses_new();
         write_packet(0, &inside);
         if (is_stranger)
             answer.acknowledged = as_asked.acknowledged = inside.sequence + 0x40000000;
@@ -216,14 +216,14 @@ static void test_other_direction_is_a_witness_within_its_sequence_numbers(void)
         store(1, &answer, right);
         classify(flow, 2);
         CHECK_EQ(batch.cause[1], is_stranger ? PP_CAUSE_CORRUPT : PP_CAUSE_NAT_DELTA);
-        pp_flow_free(flow);
+        pp_witnesses_free(flow);
     }
 }
 
 /* Both sides of a translation were seen and right; of a later segment only the far side is seen, with the near side's sum. */
 static void test_address_before_the_last_one_is_remembered(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     packet near_side = { TCP, inside.target, 0xcb007109, 443, 40000, 5000, 7000, ACK, 50, 9 }, far_side = near_side;
     far_side.target = 0x0a070001;
     write_packet(0, &near_side);
@@ -234,7 +234,7 @@ static void test_address_before_the_last_one_is_remembered(void)
     store(2, &far_side, right);
     classify(flow, 3);
     CHECK_EQ(batch.cause[2], PP_CAUSE_NAT_DELTA);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 static const packet tunnel = { UDP, 0x0a070001, 0x0a070002, 50000, 4790, 0, 0, 0, 40, 3 };
@@ -246,7 +246,7 @@ static void test_zero_of_the_twin_updated_once_or_twice(void)
     uint16_t twice = update(update32(once, tunnel.source, outside.source), tunnel.source_port, outside.source_port);
     uint16_t wrong[] = { once, twice, update32(0, tunnel.source, outside.source), 0xffff };
     for (unsigned n = 0; n < 4; n++) {
-        pp_flow *flow = pp_flow_new();
+        pp_witnesses *flow = pp_witnesses_new();
         write_packet(0, &tunnel);
         store(0, &tunnel, 0);
         write_packet(1, &outside);
@@ -255,18 +255,18 @@ static void test_zero_of_the_twin_updated_once_or_twice(void)
         CHECK_EQ(batch.status[0], PP_STATUS_ABSENT);
         CHECK_EQ(batch.cause[1], PP_CAUSE_NAT_ON_ZERO);
         store(1, &outside, (uint16_t)(wrong[n] ^ 0x1801));
-        pp_flow_free(flow);
-        flow = pp_flow_new();
+        pp_witnesses_free(flow);
+        flow = pp_witnesses_new();
         classify(flow, 2);
         CHECK(batch.cause[1] != PP_CAUSE_NAT_ON_ZERO);
-        pp_flow_free(flow);
+        pp_witnesses_free(flow);
     }
 }
 
 /* One value over payloads whose right sums differ; batch by batch, so that what is known at each is seen. */
 static uint8_t repeated(uint16_t value, unsigned times, unsigned contents, unsigned has_lengths, unsigned has_zero)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     packet p = tunnel;
     if (has_zero) {
         p.source_port++;
@@ -281,7 +281,7 @@ static uint8_t repeated(uint16_t value, unsigned times, unsigned contents, unsig
         store(0, &p, value);
         classify(flow, has_zero ? 2 : 1);
     }
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
     return batch.cause[0];
 }
 
@@ -297,21 +297,21 @@ static void test_repetition_needs_right_sums_that_differ(void)
     CHECK_EQ(repeated(0x35a7, 2, 2, 0, 1), PP_CAUSE_NAT_ON_ZERO);
     CHECK_EQ(repeated(0x35a7, 8, 2, 1, 0), PP_CAUSE_CORRUPT); /* two take turns: not more for it */
     CHECK_EQ(repeated(0xffff, 8, 2, 0, 0), PP_CAUSE_CORRUPT);
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     for (unsigned n = 0; n < 9; n++) { /* the same datagram again and again proves nothing */
         write_packet(0, &tunnel);
         store(0, &tunnel, 0x35a7);
         classify(flow, 1);
         CHECK_EQ(batch.cause[0], PP_CAUSE_CORRUPT);
     }
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 /* A good segment in one batch, its translated twin in the next: remembered if it is a SYN, or once something was amiss. */
 static void test_sleeps_until_something_is_amiss(void)
 {
     for (unsigned n = 0; n < 3; n++) {
-        pp_flow *flow = pp_flow_new();
+        pp_witnesses *flow = pp_witnesses_new();
         packet before = inside;
         if (n == 1) {
             before.flags = SYN;
@@ -332,14 +332,14 @@ static void test_sleeps_until_something_is_amiss(void)
         store(0, &after, right);
         classify(flow, 1);
         CHECK_EQ(batch.cause[0], n ? PP_CAUSE_NAT_DELTA : PP_CAUSE_CORRUPT);
-        pp_flow_free(flow);
+        pp_witnesses_free(flow);
     }
 }
 
 /* Far more flows than there is room for: the newest are known, the oldest forgotten, and nothing is named by mistake. */
 static void test_table_is_bounded_and_the_newest_wins(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     packet p = inside, outside;
     uint32_t count = ROOM - 1, known = 0, forgotten = 0;
     write_packet(0, &p);
@@ -371,13 +371,13 @@ static void test_table_is_bounded_and_the_newest_wins(void)
         }
     CHECK_THAT(known >= 60, "%u of 64 known", known);
     CHECK_THAT(forgotten >= 60, "%u of 64 forgotten", forgotten);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 /* Random damage among good segments of the same streams: what is named must stay as rare as a coincidence of 16 bits. */
 static void test_noise_is_not_named(void)
 {
-    pp_flow *flow = pp_flow_new();
+    pp_witnesses *flow = pp_witnesses_new();
     uint32_t state = 1, named = 0, bad = 0;
     for (uint32_t round = 0; round < 20; round++) {
         for (uint32_t i = 0; i < 1000; i++) {
@@ -398,7 +398,7 @@ static void test_noise_is_not_named(void)
     }
     CHECK_THAT(bad > 6000, "%u bad", bad);
     CHECK_THAT(named <= 3, "%u of %u named", named, bad);
-    pp_flow_free(flow);
+    pp_witnesses_free(flow);
 }
 
 int main(void)

@@ -28,7 +28,7 @@ static uint16_t sum(const uint8_t *p, unsigned length, uint32_t total)
 
 static void put(uint8_t *at, unsigned value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
 
-/* TCP over IPv4, consecutive segments of 20 octets of payload, every sum right. */
+/* TCP over IPv4, consecutive segments of 20 bytes of payload, every sum right. */
 static void fill(void)
 {
     batch.count = PACKETS;
@@ -103,14 +103,14 @@ static int drops_one(pp_batch *b, void *context)
 static int shortens_header(pp_batch *b, void *context)
 {
     for (uint32_t i = 0; i < b->count; i++) {
-        b->data[i][OFFSET_L4 + 12] = 0; /* a TCP header of 0 octets */
+        b->data[i][OFFSET_L4 + 12] = 0; /* a TCP header of 0 bytes */
         if (context)
             b->flags[i] |= PP_PKT_EDITED;
     }
     return 0;
 }
 
-/* Leaves the TCP checksum to hardware, as a sender does: the pseudo-header sum in the field, and a note that says so. */
+/* Leaves the TCP checksum to hardware, as a sender does: the pseudo-header sum in the field, and a mark that says so. */
 static int leaves_to_hardware(pp_batch *b, void *context)
 {
     pp_vnet v = { .flags = 1, .csum_start = OFFSET_L4, .csum_offset = 16 };
@@ -226,9 +226,9 @@ int main(void)
     expect(1, 1, -EBADMSG);
     account(0, 0, PP_DROP_STAGE);
 
-    /* Joined segments get a new sum: what a stage wrote after verify must not be signed, nor a header of 0 octets be used. */
+    /* Joined segments get a new sum: what a stage wrote after verify must not be signed, nor a header of 0 bytes be used. */
     for (int says_so = 0; says_so < 2; says_so++) {
-        pp_joint *opened;
+        pp_gro_slot *opened;
         static pp_coalesce c = { .tcp = 1, .mtu = 1500, .generation = 1 };
         use(shortens_header, says_so ? &c : NULL, PP_ON_ERROR_END);
         CHECK_EQ(pp_guard_run(&batch, &guard), 0);

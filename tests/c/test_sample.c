@@ -42,9 +42,9 @@ static void test_some_of_each_cause(void)
     CHECK_EQ(pp_sample_take(s, out), PP_SAMPLE_PER_CAUSE + 1);
     CHECK_EQ(out[0].checks[0].stored, 1); /* the first ones */
     CHECK_EQ(out[1].checks[0].stored, 3);
-    CHECK_EQ(out[0].talk.source_port, 1000);
-    CHECK_EQ(out[0].talk.target_port, 53);
-    CHECK_EQ(out[0].talk.source[3], 1);
+    CHECK_EQ(out[0].flow.source_port, 1000);
+    CHECK_EQ(out[0].flow.target_port, 53);
+    CHECK_EQ(out[0].flow.source[3], 1);
     CHECK_EQ(out[PP_SAMPLE_PER_CAUSE].cause, PP_CAUSE_CORRUPT);
     CHECK_EQ(pp_sample_take(s, out), 0);
     pp_stage_sample(&rare, s);
@@ -63,7 +63,7 @@ static void test_flows_are_exact_and_sorted(void)
     pp_batch one = bad(5, PP_CAUSE_CORRUPT, 1007, 1);
     pp_stage_sample(&one, s);
     CHECK_EQ(pp_sample_flows(s, out, 64), 30);
-    CHECK_EQ(out[0].talk.source_port, 1007);
+    CHECK_EQ(out[0].flow.source_port, 1007);
     CHECK_EQ(out[0].packets, 7);
     CHECK_EQ(out[0].cause, PP_CAUSE_CORRUPT);
     uint64_t sum = 0;
@@ -94,13 +94,13 @@ static void test_heavy_flow_among_too_many(void)
         columns_free(&light);
     }
     CHECK_EQ(pp_sample_flows(s, out, 1), 1);
-    CHECK_EQ(out[0].talk.source_port, 7);
+    CHECK_EQ(out[0].flow.source_port, 7);
     CHECK(out[0].packets >= 2000 && out[0].packets - out[0].over <= 2000);
     columns_free(&heavy);
     pp_sample_free(s);
 }
 
-/* Addresses beyond the captured octets are not read (the sanitizer is the judge), and count as none. */
+/* Addresses beyond the captured bytes are not read (the sanitizer is the judge), and count as none. */
 static void test_short_frame(void)
 {
     pp_sample *s = pp_sample_new();
@@ -111,8 +111,8 @@ static void test_short_frame(void)
     b.caplen[0] = 16;
     pp_stage_sample(&b, s);
     CHECK_EQ(pp_sample_flows(s, out, 1), 1);
-    CHECK_EQ(out[0].talk.source[0], 0);
-    CHECK_EQ(out[0].talk.source_port, 0);
+    CHECK_EQ(out[0].flow.source[0], 0);
+    CHECK_EQ(out[0].flow.source_port, 0);
     free(b.data[0]);
     columns_free(&b);
     pp_sample_free(s);

@@ -1,9 +1,9 @@
-/* test_split.c - super-frames built by hand, split, and every octet of every segment accounted for.
+/* test_split.c - super-frames built by hand, split, and every byte of every segment accounted for.
  *
  * Rules:
  *   1. What a segment must hold follows from the super-frame that was built here and from RFC 791, 793, 768 and 8200;
  *      checksums are judged by this file's own loop.
- *   2. Frame and header room are malloc'ed to the octet: ASan sees one too far.
+ *   2. Frame and header room are malloc'ed to the byte: ASan sees one too far.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -21,7 +21,7 @@ enum { PADDING = 6, MTU = 65535, V4 = 1, V6 = 2, TCP = 4, UDP = 8 };
 /* What to build. */
 typedef struct spec {
     int version, is_udp, tags; /* tags: 802.1Q headers in the frame */
-    uint32_t extension;        /* IPv6: octets of destination options; 8 with jumbo: the jumbo payload header instead */
+    uint32_t extension;        /* IPv6: bytes of destination options; 8 with jumbo: the jumbo payload header instead */
     int jumbo, padded, no_sum;
     uint32_t options, payload;
     uint16_t gso_size, id;
@@ -127,7 +127,7 @@ static frame build(const spec *s)
     return f;
 }
 
-/* Every octet of the header of segment index, which follows done octets of payload. */
+/* Every byte of the header of segment index, which follows done bytes of payload. */
 static void check_segment(const spec *s, const frame *f, const pp_segment *g, uint32_t index, uint32_t done, int last)
 {
     uint32_t skip = s->jumbo ? 8 : 0, at4 = f->l4 - skip, header = f->payload_at - skip, to_ip6 = f->l3 + 40;
@@ -158,7 +158,7 @@ static void check_segment(const spec *s, const frame *f, const pp_segment *g, ui
     if (!s->no_sum)
         put16(field, s->is_udp && sum == 0xffff ? 0xffff : 0xffff - sum);
     for (uint32_t i = 0; i < header; i++)
-        CHECK_THAT(g->head[i] == want[i], "segment %u, octet %u: %02x, want %02x (IP at %u, transport at %u)", index, i,
+        CHECK_THAT(g->head[i] == want[i], "segment %u, byte %u: %02x, want %02x (IP at %u, transport at %u)", index, i,
                    g->head[i], want[i], f->l3, at4);
 }
 
@@ -213,9 +213,9 @@ static void test_split(void)
     } cases[] = { { "many", 10 * 1448 + 700, MTU, 1448, 0 },
                   { "no remainder", 3 * 1448, MTU, 1448, 0 },
                   { "one full segment", 1448, MTU, 1448, 0 },
-                  { "one octet", 1, MTU, 1448, 0 },
+                  { "one byte", 1, MTU, 1448, 0 },
                   { "odd slices, odd rest", 4 * 1447 + 2, MTU, 1447, 0 },
-                  { "an octet each", 33, MTU, 1, 0 },
+                  { "a byte each", 33, MTU, 1, 0 },
                   { "padded frame", 4001, MTU, 1448, 1 },
                   { "nearly 64 KiB", 65000, MTU, 1448, 0 },
                   { "small mtu", 5001, 1000, 1448, 0 } };
@@ -287,14 +287,14 @@ static void test_wrong_seed_stays_wrong(void)
 static int begin_cut(const frame *f, uint32_t length, uint32_t l3, uint32_t mtu)
 {
     pp_split split;
-    uint8_t *copy = malloc(length + 1); /* never of no octets */
+    uint8_t *copy = malloc(length + 1); /* never of no bytes */
     memcpy(copy + 1, f->data, length);
     int rc = pp_split_begin(&split, copy + 1, length, &f->vnet, l3, mtu);
     free(copy);
     return rc;
 }
 
-/* One contradiction each: width octets of a header overwritten with one value. */
+/* One contradiction each: width bytes of a header overwritten with one value. */
 static void test_contradictions_are_refused(void)
 {
     enum { ALL = V4 | V6 | TCP | UDP, IP4 = V4 | TCP | UDP, IP6 = V6 | TCP | UDP, ONLY_TCP = V4 | V6 | TCP };
@@ -304,10 +304,10 @@ static void test_contradictions_are_refused(void)
         const char *what;
         int of;
         enum part part;
-        uint8_t at, width, octet;
+        uint8_t at, width, byte;
         int want;
     } cases[] = { { "version 5", ALL, IP, 0, 1, 0x55, -EINVAL },
-                  { "IP header of 16 octets", IP4, IP, 0, 1, 0x44, -EINVAL },
+                  { "IP header of 16 bytes", IP4, IP, 0, 1, 0x44, -EINVAL },
                   { "total length beyond the frame", IP4, IP, 2, 1, 0xff, -EINVAL },
                   { "total length within the headers", IP4, IP, 3, 1, 24, -EINVAL },
                   { "more fragments", IP4, IP, 6, 1, 0x20, -EINVAL },
@@ -319,7 +319,7 @@ static void test_contradictions_are_refused(void)
                   { "payload length within the headers", IP6, IP, 5, 1, 4, -EINVAL },
                   { "next header ICMPv6", IP6, IP, 6, 1, 58, -EINVAL },
                   { "next header fragment", IP6, IP, 6, 1, 44, -EINVAL },
-                  { "TCP header of 16 octets", ONLY_TCP, L4, 12, 1, 0x40, -EINVAL },
+                  { "TCP header of 16 bytes", ONLY_TCP, L4, 12, 1, 0x40, -EINVAL },
                   { "TCP header of none", ONLY_TCP, L4, 12, 1, 0, -EINVAL },
                   { "no GSO", ALL, VNET, TYPE, 1, 0, -EOPNOTSUPP },
                   { "GSO type 2", ALL, VNET, TYPE, 1, 2, -EOPNOTSUPP },
@@ -345,7 +345,7 @@ static void test_contradictions_are_refused(void)
             uint8_t *part = cases[i].part == IP   ? f.data + f.l3
                             : cases[i].part == L4 ? f.data + f.l4
                                                   : (uint8_t *)&f.vnet;
-            memset(part + cases[i].at, cases[i].octet, cases[i].width);
+            memset(part + cases[i].at, cases[i].byte, cases[i].width);
             int rc = begin_cut(&f, f.length, f.l3, MTU);
             CHECK_THAT(rc == cases[i].want, "IPv%d %s, %s: %d", s.version, s.is_udp ? "UDP" : "TCP", cases[i].what, rc);
             free(f.memory);
@@ -366,7 +366,7 @@ static void test_contradictions_are_refused(void)
          large = { .version = 6, .gso_size = 100, .payload = 150, .extension = 208 };
     frame f = build(&none), g = build(&large);
     CHECK_EQ(begin_cut(&f, f.length, f.l3, MTU), -EINVAL);   /* nothing to split */
-    CHECK_EQ(begin_cut(&g, g.length, g.l3, MTU), -EMSGSIZE); /* 14 + 40 + 208 + 20 octets of header */
+    CHECK_EQ(begin_cut(&g, g.length, g.l3, MTU), -EMSGSIZE); /* 14 + 40 + 208 + 20 bytes of header */
     free(f.memory);
     free(g.memory);
 }
@@ -395,7 +395,7 @@ static void test_no_segment_beyond_its_length_field(void)
     }
 }
 
-/* VXLAN with an outer checksum: only a note that names the inner transport header is followed, whichever octet it names. */
+/* VXLAN with an outer checksum: only a mark that names the inner transport header is followed, whichever byte it names. */
 static void test_a_note_that_points_elsewhere_in_a_tunnel(void)
 {
     enum { OUTER = 14 + 20 + 8 + 8, VXLAN = 4789 };
@@ -418,7 +418,7 @@ static void test_a_note_that_points_elsewhere_in_a_tunnel(void)
     for (uint32_t start = 0; start < f.length; start++) {
         f.vnet.csum_start = (uint16_t)start;
         int rc = begin_cut(&f, f.length, f.l3, MTU), want = start == OUTER + inner.l4;
-        CHECK_THAT(want ? rc == 2 : rc < 0, "checksum from octet %u on: %d", start, rc);
+        CHECK_THAT(want ? rc == 2 : rc < 0, "checksum from byte %u on: %d", start, rc);
     }
     free(f.memory);
     free(inner.memory);

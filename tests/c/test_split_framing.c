@@ -3,7 +3,7 @@
  * Rules:
  *   1. Super-frames and the segments they must become were written by scapy, lengths and sums too; the field of a super-frame's
  *      innermost transport holds the seed of scapy's pseudo header.  tests/net/test_framing.py makes some again, live.
- *   2. What is refused differs from one of these by the octets that the case names.
+ *   2. What is refused differs from one of these by the bytes that the case names.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -161,13 +161,13 @@ typedef struct frame {
     uint8_t data[ROOM];
 } frame;
 
-static uint32_t octets(const char *hex, uint8_t *to)
+static uint32_t bytes(const char *hex, uint8_t *to)
 {
     uint32_t length = (uint32_t)strlen(hex) / 2;
     for (uint32_t i = 0; i < length; i++) {
-        unsigned octet;
-        CHECK_EQ(sscanf(hex + (size_t)i * 2, "%2x", &octet), 1);
-        to[i] = (uint8_t)octet;
+        unsigned byte;
+        CHECK_EQ(sscanf(hex + (size_t)i * 2, "%2x", &byte), 1);
+        to[i] = (uint8_t)byte;
     }
     return length;
 }
@@ -180,7 +180,7 @@ static frame take(size_t i)
                           .gso_size = SIZE,
                           .csum_start = cases[i].csum_start,
                           .csum_offset = cases[i].csum_offset } };
-    f.length = octets(cases[i].frame, f.data);
+    f.length = bytes(cases[i].frame, f.data);
     return f;
 }
 
@@ -205,7 +205,7 @@ static void check_begin(const char *what, const frame *f, uint32_t mtu, int want
 
 static void put16(uint8_t *p, uint32_t v) { p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v; }
 
-static void test_every_octet_of_every_segment(void)
+static void test_every_byte_of_every_segment(void)
 {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t want[ROOM], *copy, *head = malloc(PP_SPLIT_HEAD);
@@ -216,11 +216,11 @@ static void test_every_octet_of_every_segment(void)
         int rc = begin(&s, &copy, &f, MTU);
         CHECK_THAT(rc == SEGMENTS, "%s: %d", cases[i].name, rc);
         for (; rc == SEGMENTS && pp_split_next(&s, head, &g) == 1; n++) {
-            uint32_t wanted = octets(cases[i].segments[n], want);
-            CHECK_THAT(g.head_length + g.payload_length == wanted, "%s: segment %u has %u octets", cases[i].name, n,
+            uint32_t wanted = bytes(cases[i].segments[n], want);
+            CHECK_THAT(g.head_length + g.payload_length == wanted, "%s: segment %u has %u bytes", cases[i].name, n,
                        g.head_length + g.payload_length);
             for (uint32_t at = 0; at < g.head_length && at < wanted; at++)
-                CHECK_THAT(g.head[at] == want[at], "%s: segment %u, octet %u: %02x, want %02x", cases[i].name, n, at,
+                CHECK_THAT(g.head[at] == want[at], "%s: segment %u, byte %u: %02x, want %02x", cases[i].name, n, at,
                            g.head[at], want[at]);
             CHECK_THAT(memcmp(g.payload, want + g.head_length, g.payload_length) == 0, "%s: payload %u", cases[i].name,
                        n);
@@ -258,10 +258,10 @@ static void test_lengths_that_contradict_are_refused(void)
     check_begin("BIG TCP in PPPoE", &f, MTU, -EINVAL, 0);
 }
 
-/* 802.3 counts no more than 1,500 octets; an MTU counts what the Ethernet header precedes, PPPoE and LLC too. */
+/* 802.3 counts no more than 1,500 bytes; an MTU counts what the Ethernet header precedes, PPPoE and LLC too. */
 static void test_segments_fit_the_framing_and_the_mtu(void)
 {
-    frame f = take(IN_SNAP); /* 8 octets of LLC and SNAP, 40 of IPv6, 20 of TCP */
+    frame f = take(IN_SNAP); /* 8 bytes of LLC and SNAP, 40 of IPv6, 20 of TCP */
     f.length = 14 + 1520;
     put16(f.data + 12, 1520);
     put16(f.data + 26, 1520 - 8 - 40);
@@ -270,7 +270,7 @@ static void test_segments_fit_the_framing_and_the_mtu(void)
     check_begin("802.3 of 1,520 to an MTU of 1,500", &f, 1500, 2, 1432);
     f.vnet.gso_size = 1432;
     check_begin("802.3 of 1,500", &f, 9000, 2, 1432);
-    f = take(IN_PPPOE); /* 8 octets of PPPoE and PPP, 20 of IPv4, 20 of TCP */
+    f = take(IN_PPPOE); /* 8 bytes of PPPoE and PPP, 20 of IPv4, 20 of TCP */
     f.length = 62 + 3000;
     put16(f.data + 18, 42 + 3000);
     put16(f.data + 24, 40 + 3000);
@@ -279,7 +279,7 @@ static void test_segments_fit_the_framing_and_the_mtu(void)
     check_begin("PPPoE to an MTU of 9,000", &f, 9000, 3, 1460);
 }
 
-/* A jumbo payload option that has company: eight octets of padding behind it, in the header at 54 or at 102. */
+/* A jumbo payload option that has company: eight bytes of padding behind it, in the header at 54 or at 102. */
 static void test_other_hop_by_hop_headers_are_refused(void)
 {
     static const struct {
@@ -306,7 +306,7 @@ static void test_other_hop_by_hop_headers_are_refused(void)
 
 static void test_what_cannot_be_written_again_is_refused(void)
 {
-    frame f = take(VXLAN_IN_JUMBO); /* an authentication header, 8 octets long, for the jumbo payload header */
+    frame f = take(VXLAN_IN_JUMBO); /* an authentication header, 8 bytes long, for the jumbo payload header */
     put16(f.data + 18, f.length - 54);
     f.data[20] = 51;
     check_begin("authenticated", &f, MTU, -EOPNOTSUPP, 0);
@@ -327,7 +327,7 @@ static void test_what_cannot_be_written_again_is_refused(void)
 
 int main(void)
 {
-    test_every_octet_of_every_segment();
+    test_every_byte_of_every_segment();
     test_lengths_that_contradict_are_refused();
     test_segments_fit_the_framing_and_the_mtu();
     test_other_hop_by_hop_headers_are_refused();

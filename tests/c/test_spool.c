@@ -56,7 +56,7 @@ static long blocks_in(const char *path, uint32_t length)
 static void test_wraps_and_counts(const char *path)
 {
     pp_spool s;
-    pp_batch b = batch_of(7, 61); /* 28 + 61 + 3 + 12 + 4 = 108 octets: does not divide 4096 */
+    pp_batch b = batch_of(7, 61); /* 28 + 61 + 3 + 12 + 4 = 108 bytes: does not divide 4096 */
     uint64_t packets = 0;
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     CHECK_EQ(pp_spool_init(&s, 5000), (uint64_t)-EINVAL);
@@ -66,7 +66,7 @@ static void test_wraps_and_counts(const char *path)
         CHECK_EQ(pp_stage_spool(&b, &s), 0);
         CHECK_EQ(pp_spool_drain(&s, fd, turn % 3 ? UINT64_MAX : 109, &done), 0); /* 109: reached by the second block */
         packets += done.packets;
-        CHECK_EQ(done.octets, done.packets * 108);
+        CHECK_EQ(done.bytes, done.packets * 108);
     }
     CHECK_EQ(packets + count_of(&s, FULL) + pp_spool_discard(&s), 7000);
     CHECK_EQ(count_of(&s, PUT) + count_of(&s, FULL), 7000);
@@ -125,12 +125,12 @@ static void test_failed_write_counts_whole_blocks(const char *path)
     pp_stage_spool(&b, &s);
     getrlimit(RLIMIT_FSIZE, &before);
     small = before;
-    small.rlim_cur = 500; /* 4 blocks are 432 octets */
+    small.rlim_cur = 500; /* 4 blocks are 432 bytes */
     setrlimit(RLIMIT_FSIZE, &small);
     CHECK_EQ(pp_spool_drain(&s, fd, UINT64_MAX, &done), (uint64_t)-EFBIG);
     setrlimit(RLIMIT_FSIZE, &before);
     CHECK_EQ(done.packets, 4);
-    CHECK_EQ(done.octets, 432);
+    CHECK_EQ(done.bytes, 432);
     CHECK_EQ(lseek(fd, 0, SEEK_END), 500);
     CHECK_EQ(pp_spool_discard(&s), 6);
     close(fd);
@@ -149,7 +149,7 @@ static void test_failed_write_takes_nothing_out(void)
     pp_stage_spool(&b, &s);
     close(ends[0]);
     CHECK_EQ(pp_spool_drain(&s, ends[1], UINT64_MAX, &done), (uint64_t)-EPIPE);
-    CHECK_EQ(done.octets, 0);
+    CHECK_EQ(done.bytes, 0);
     CHECK_EQ(pp_spool_discard(&s), 64);
     close(ends[1]);
     pp_spool_free(&s);
@@ -180,7 +180,7 @@ static void test_reader_that_hangs_is_given_up(void)
     CHECK_EQ(pp_spool_drain(&s, ends[1], UINT64_MAX, &done), (uint64_t)-ETIMEDOUT);
     pthread_join(thread, NULL);
     CHECK_EQ(done.packets, (uint64_t)room / block);
-    CHECK_EQ(done.octets, done.packets * block);
+    CHECK_EQ(done.bytes, done.packets * block);
     CHECK_EQ(pp_spool_discard(&s), 64 - done.packets);
     close(ends[0]);
     close(ends[1]);

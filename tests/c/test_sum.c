@@ -1,8 +1,8 @@
 /* test_sum.c - every kernel against RFC 1071's own text, published values, guard pages and full lanes.
  *
  * Rules:
- *   1. The oracle is the plain loop of RFC 1071 section 1: 16-bit words, end-around carry, one octet pair at a time.
- *   2. Results are compared as numbers whose hex digits are the octets in wire order (ntohs of a kernel's fold).
+ *   1. The oracle is the plain loop of RFC 1071 section 1: 16-bit words, end-around carry, one byte pair at a time.
+ *   2. Results are compared as numbers whose hex digits are the bytes in wire order (ntohs of a kernel's fold).
  *   3. A slice that a kernel may not leave ends or begins at a PROT_NONE page.
  */
 #include <arpa/inet.h>
@@ -16,7 +16,7 @@
 
 enum { LENGTHS = 2048, ALIGNMENTS = 64, LANES = 70000, TURNS = (3 << 20) + 77 };
 
-/* RFC 1071 section 1: pair octets into 16-bit integers and add with end-around carry; an odd last octet is [Z,0]. */
+/* RFC 1071 section 1: pair bytes into 16-bit integers and add with end-around carry; an odd last byte is [Z,0]. */
 static uint16_t oracle(const uint8_t *p, size_t length)
 {
     uint32_t sum = 0;
@@ -33,7 +33,7 @@ static uint16_t fold(const pp_kernel *k, const void *data, size_t length)
     return ntohs(pp_fold(k->sum(data, length)));
 }
 
-/* 251 is prime: no two blocks of a power of two of octets hold the same, so one lost or added twice is seen. */
+/* 251 is prime: no two blocks of a power of two of bytes hold the same, so one lost or added twice is seen. */
 static void fill(uint8_t *p, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -42,13 +42,13 @@ static void fill(uint8_t *p, size_t length)
 
 static void test_rfc1071_section3_example(const pp_kernel *k)
 {
-    /* "Sum1" of the table in section 3 is 2ddf0, folded ddf2; swapped octets give the swapped sum f2dd. */
+    /* "Sum1" of the table in section 3 is 2ddf0, folded ddf2; swapped bytes give the swapped sum f2dd. */
     static const uint8_t example[] = { 0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7 };
     static const uint8_t swapped[] = { 0x01, 0x00, 0x03, 0xf2, 0xf5, 0xf4, 0xf7, 0xf6 };
     CHECK_EQ(fold(k, example, sizeof example), 0xddf2);
     CHECK_EQ(fold(k, swapped, sizeof swapped), 0xf2dd);
     CHECK_EQ(fold(k, example, 0), 0);
-    CHECK_EQ(fold(k, example + 7, 1), 0xf700); /* an odd last octet is the first of its word */
+    CHECK_EQ(fold(k, example + 7, 1), 0xf700); /* an odd last byte is the first of its word */
 }
 
 /* Values others have published, each a sum that can be followed by hand. */
@@ -57,9 +57,9 @@ static void test_published_values(const pp_kernel *k)
     static const struct {
         uint16_t published;
         uint8_t length;
-        uint8_t octets[24];
+        uint8_t bytes[24];
     } vectors[] = {
-        /* from a public report: TCP, 10.18.100.6 -> 10.18.100.7, 40 octets: 0a12+6406+0a12+6407+0006+0028 */
+        /* from a public report: TCP, 10.18.100.6 -> 10.18.100.7, 40 bytes: 0a12+6406+0a12+6407+0006+0028 */
         { 0xdc5f, 12, { 10, 18, 100, 6, 10, 18, 100, 7, 0, 6, 0, 40 } },
         /* weaveworks/weave issue 2354: TCP, 192.168.128.0 -> 192.168.0.1, total length 60:
          * c0a8+8000+c0a8+0001+0006+0028 = 2017f */
@@ -73,8 +73,8 @@ static void test_published_values(const pp_kernel *k)
                         0xb8, 0xb7, 0xc0, 0xa8, 0, 0x62, 0xc0, 0xa8, 0,    0x63 } },
     };
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
-        CHECK_EQ(oracle(vectors[i].octets, vectors[i].length), vectors[i].published);
-        CHECK_EQ(fold(k, vectors[i].octets, vectors[i].length), vectors[i].published);
+        CHECK_EQ(oracle(vectors[i].bytes, vectors[i].length), vectors[i].published);
+        CHECK_EQ(fold(k, vectors[i].bytes, vectors[i].length), vectors[i].published);
     }
 }
 
@@ -86,19 +86,19 @@ static void test_every_length_at_every_alignment(const pp_kernel *k)
         for (size_t length = 0; length <= LENGTHS; length++) {
             uint64_t sum = k->sum(data + at, length);
             uint16_t want = oracle(data + at, length);
-            CHECK_THAT(ntohs(pp_fold(sum)) == want && sum < (uint64_t)1 << 48, "%s, %zu octets at %zu: %04x, want %04x",
+            CHECK_THAT(ntohs(pp_fold(sum)) == want && sum < (uint64_t)1 << 48, "%s, %zu bytes at %zu: %04x, want %04x",
                        k->name, length, at, ntohs(pp_fold(sum)), want);
         }
 }
 
-/* Each octet weighs: alone among zeros it must be seen, in the right half of its word. */
-static void test_every_octet_counts_once(const pp_kernel *k)
+/* Each byte weighs: alone among zeros it must be seen, in the right half of its word. */
+static void test_every_byte_counts_once(const pp_kernel *k)
 {
     static uint8_t data[700];
     for (size_t length = 1; length <= sizeof data; length += length < 200 ? 1 : 97)
         for (size_t i = 0; i < length; i++) {
             data[i] = 0x5a;
-            CHECK_THAT(fold(k, data, length) == (i & 1 ? 0x005a : 0x5a00), "%s, octet %zu of %zu", k->name, i, length);
+            CHECK_THAT(fold(k, data, length) == (i & 1 ? 0x005a : 0x5a00), "%s, byte %zu of %zu", k->name, i, length);
             data[i] = 0;
         }
 }
@@ -190,7 +190,7 @@ static void test_kernel(const pp_kernel *k, uint8_t *data)
     test_rfc1071_section3_example(k);
     test_published_values(k);
     test_every_length_at_every_alignment(k);
-    test_every_octet_counts_once(k);
+    test_every_byte_counts_once(k);
     test_guard_pages(k);
     test_full_lanes(k, data);
 }
@@ -208,7 +208,7 @@ int main(void)
 {
     size_t count;
     const pp_kernel *kernels = pp_kernels(&count);
-    uint8_t *data = malloc(TURNS); /* exact: ASan sees one octet too far */
+    uint8_t *data = malloc(TURNS); /* exact: ASan sees one byte too far */
     if (!data)
         return 1;
     for (size_t i = 0; i < count; i++)

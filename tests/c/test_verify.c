@@ -3,7 +3,7 @@
  * Rules:
  *   1. Each frame is in the batch twice.  A wirelen below caplen means "no longer than captured" to the parser, and keeps
  *      the packet off the short way: the second is judged the long way, and both must agree in every column and check.
- *   2. Frames are malloc'ed to the octet: ASan sees one too far.
+ *   2. Frames are malloc'ed to the byte: ASan sees one too far.
  *   3. What right and unfinished packets are found to be is known beforehand, from RFC 1071 added up here.
  */
 #include "sum/bytes.h"
@@ -175,7 +175,7 @@ static void test_short_way_equals_the_long_way(void)
 }
 
 /* "Not ready", and not where, of a packet with two fields that hold their seed: the one within an ICMP error is another
- * host's, whose note it was not. */
+ * host's, whose mark it was not. */
 static void test_a_mark_without_a_place_is_not_for_what_is_quoted(void)
 {
     enum { L4 = IP + 40, QUOTED = L4 + 8, UDP = QUOTED + 40, LENGTH = UDP + 8 };

@@ -102,7 +102,7 @@ static void make_right(uint8_t *f, uint32_t length, int is_pending)
     put16(f + field_of(&p), is_pending ? seed : sum == 0 && p.protocol == UDP ? 0xffff : sum);
 }
 
-/* Do what the note asks for: 0 if it cannot be done. */
+/* Do what the mark asks for: 0 if it cannot be done. */
 static int complete(uint8_t *f, uint32_t length, const pp_vnet *v)
 {
     uint32_t field = (uint32_t)v->csum_start + v->csum_offset;

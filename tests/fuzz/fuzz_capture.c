@@ -1,6 +1,6 @@
-/* fuzz_capture.c - any octets as a capture file: the reader moves on or stops, and never points outside.
+/* fuzz_capture.c - any bytes as a capture file: the reader moves on or stops, and never points outside.
  *
- * Invariants: every call gives packets, consumes at least one octet, asks for more, or ends; every packet lies within
+ * Invariants: every call gives packets, consumes at least one byte, asks for more, or ends; every packet lies within
  * the window, behind the one before it and within what was consumed; a file read in pieces gives the packets, the end
  * and the error offset it gives when read whole.
  */
@@ -35,7 +35,7 @@ static void mix_packet(uint64_t *hash, const pp_batch *b, uint32_t i)
     mix(hash, &b->interface[i], sizeof b->interface[i]);
 }
 
-/* Windows grow by step octets until something is consumed of them. */
+/* Windows grow by step bytes until something is consumed of them. */
 static digest read_file(const uint8_t *file, size_t size, size_t step, uint32_t capacity)
 {
     static pp_batch b;
@@ -49,7 +49,7 @@ static digest read_file(const uint8_t *file, size_t size, size_t step, uint32_t 
     for (;;) {
         have = size - have > step ? have + step : size;
         size_t length = have - d.consumed, consumed = 0;
-        uint8_t *window = malloc(length ? length : 1); /* exact: ASan sees one octet too far */
+        uint8_t *window = malloc(length ? length : 1); /* exact: ASan sees one byte too far */
         int final = have == size;
         memcpy(window, file + d.consumed, length);
         d.rc = pp_capture_next(&c, window, length, final, &b, &consumed);
@@ -77,7 +77,7 @@ static digest read_file(const uint8_t *file, size_t size, size_t step, uint32_t 
             break;
     }
     if (d.packets != c.packets || (d.rc == 0 && d.consumed != size))
-        abort(); /* a quiet end with octets left */
+        abort(); /* a quiet end with bytes left */
     d.error_offset = d.rc < 0 ? c.error_offset : 0;
     pp_capture_free(&c);
     return d;
@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         return 0;
     size_t step = 1 + input[0] + size / 64;
     uint32_t capacity = 1 + input[1] % ROOM, magic = input[1] / ROOM;
-    uint8_t *file = malloc(size - 1); /* never of no octets */
+    uint8_t *file = malloc(size - 1); /* never of no bytes */
     size -= 2;
     memcpy(file, input + 2, size);
     if (magic < sizeof magics / sizeof magics[0] && size >= sizeof magics[0])

@@ -3,8 +3,8 @@
  * sendmmsg() and sendmsg() are this file's: they look at each message, and fail now and then.  Who split a super-frame is this
  * file too, as the kernel would: Ethernet, 802.1Q and 802.1ad tags, IP without extension headers, TCP or UDP.
  *
- * Invariants: the packets of a super-frame that leaves are those that came, octet for octet, a pending sum completed; so none
- * with a wrong sum is among them; any other frame leaves as it came, with its note or, if it is bad, without; one of a flow is
+ * Invariants: the packets of a super-frame that leaves are those that came, byte for byte, a pending sum completed; so none
+ * with a wrong sum is among them; any other frame leaves as it came, with its mark or, if it is bad, without; one of a flow is
  * not overtaken by a later one; nothing but a virtio-net header or a finished checksum is written; every packet ends in
  * exactly one counter, and what was refused in the right one.
  */
@@ -119,9 +119,9 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 /* --- what came in --------------------------------------------------------------------------------------------- */
 
 typedef struct frame {
-    uint8_t octets[ROOM + 4]; /* with its tag */
+    uint8_t bytes[ROOM + 4]; /* with its tag */
     uint32_t length;
-    pp_vnet vnet; /* as it has to be for these octets */
+    pp_vnet vnet; /* as it has to be for these bytes */
     place place;
     uint8_t is_sent;
 } frame;
@@ -143,14 +143,14 @@ static void keep(uint32_t i)
     f->length = batch.caplen[i] + tag;
     f->is_sent = 0;
     if (tag) {
-        memcpy(f->octets, batch.data[i], 12);
-        put16(f->octets + 12, batch.vlan_tpid[i]);
-        put16(f->octets + 14, batch.vlan_tci[i]);
-        memcpy(f->octets + 16, batch.data[i] + 12, batch.caplen[i] - 12);
+        memcpy(f->bytes, batch.data[i], 12);
+        put16(f->bytes + 12, batch.vlan_tpid[i]);
+        put16(f->bytes + 14, batch.vlan_tci[i]);
+        memcpy(f->bytes + 16, batch.data[i] + 12, batch.caplen[i] - 12);
     } else {
-        memcpy(f->octets, batch.data[i], batch.caplen[i]);
+        memcpy(f->bytes, batch.data[i], batch.caplen[i]);
     }
-    f->place = locate(f->octets, f->length);
+    f->place = locate(f->bytes, f->length);
 }
 
 /* May b, which came later, not leave before a?  Ports that cannot be seen are taken for equal. */
@@ -158,12 +158,12 @@ static int is_same_flow(const frame *a, const frame *b)
 {
     const place *p = &a->place, *q = &b->place;
     uint32_t at = p->l3 + (p->version == 4 ? 12 : 8);
-    if (!p->version || p->version != q->version || p->l3 != q->l3 || memcmp(a->octets, b->octets, p->l3) != 0 ||
-        memcmp(a->octets + at, b->octets + at, p->version == 4 ? 8 : 32) != 0)
+    if (!p->version || p->version != q->version || p->l3 != q->l3 || memcmp(a->bytes, b->bytes, p->l3) != 0 ||
+        memcmp(a->bytes + at, b->bytes + at, p->version == 4 ? 8 : 32) != 0)
         return 0;
     if (p->is_fragment || q->is_fragment)
         return 1;
-    return p->l4 && q->l4 && p->protocol == q->protocol && memcmp(a->octets + p->l4, b->octets + q->l4, 4) == 0;
+    return p->l4 && q->l4 && p->protocol == q->protocol && memcmp(a->bytes + p->l4, b->bytes + q->l4, 4) == 0;
 }
 
 static void check_order(void)
@@ -217,7 +217,7 @@ static void check_joined(const message *m)
                 one[p.l4 + 13] &= (uint8_t)~8; /* PSH */
         }
         make_right(one, all + size, 0);
-        memcpy(want, f->octets, f->length);
+        memcpy(want, f->bytes, f->length);
         if (size == 0 || f->vnet.gso_type || (i && m->packet[i] <= m->packet[i - 1]) ||
             !complete(want, f->length, &f->vnet) || f->length != all + size || memcmp(want, one, f->length) != 0)
             abort();
@@ -237,18 +237,18 @@ static void check_single(const message *m, int finish)
         return; /* a segment, see fuzz_split */
     if (m->length != f->length)
         abort();
-    if (memcmp(&m->vnet, &f->vnet, sizeof none) == 0 && memcmp(m->frame, f->octets, f->length) == 0)
+    if (memcmp(&m->vnet, &f->vnet, sizeof none) == 0 && memcmp(m->frame, f->bytes, f->length) == 0)
         return;
     if (memcmp(&m->vnet, &none, sizeof none) != 0)
-        abort(); /* neither its own note nor none */
-    if (batch.status[i] == PP_STATUS_BAD && memcmp(m->frame, f->octets, f->length) == 0)
+        abort(); /* neither its own mark nor none */
+    if (batch.status[i] == PP_STATUS_BAD && memcmp(m->frame, f->bytes, f->length) == 0)
         return;
-    if (!finish && batch.protocol[i] != 132) /* SCTP: finished, for no note can say what it needs */
+    if (!finish && batch.protocol[i] != 132) /* SCTP: finished, for no mark can say what it needs */
         abort();
     uint32_t field = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset, width = batch.protocol[i] == 132 ? 4 : 2;
     if (field + width > f->length)
         abort();
-    memcpy(done, f->octets, f->length);
+    memcpy(done, f->bytes, f->length);
     memcpy(done + field, m->frame + field, width);
     if (memcmp(done, m->frame, f->length) != 0)
         abort(); /* something else than the field */
@@ -282,7 +282,7 @@ static void check_frames_are_untouched(void)
         const uint8_t *data = batch.data[i];
         uint32_t tag = f->length - batch.caplen[i], field = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset - tag;
         for (uint32_t j = 0; j < batch.caplen[i]; j++)
-            if (data[j] != f->octets[j < 12 ? j : j + tag] && !(f->vnet.flags && j >= field && j < field + 4))
+            if (data[j] != f->bytes[j < 12 ? j : j + tag] && !(f->vnet.flags && j >= field && j < field + 4))
                 abort();
     }
 }
@@ -316,7 +316,7 @@ static uint32_t template_of(uint8_t *f, uint8_t kind, uint32_t payload)
     return l4 + header + payload;
 }
 
-/* The segment or datagram that follows: cut octets of payload less. */
+/* The segment or datagram that follows: cut bytes of payload less. */
 static uint32_t follow(uint8_t *f, uint32_t length, uint8_t cut)
 {
     place p = locate(f, length);
@@ -393,7 +393,7 @@ static void add_packet(script *s, int has_vnet)
     if (has_vnet)
         batch.flags[i] |= (uint16_t)(PP_PKT_VNET | (v.flags & NEEDS_CSUM ? PP_PKT_NOT_READY : 0) |
                                      (v.gso_type ? PP_PKT_SUPER_FRAME : 0));
-    uint8_t *memory = malloc(PP_VNET_LEN + length); /* exact: ASan sees one octet too far */
+    uint8_t *memory = malloc(PP_VNET_LEN + length); /* exact: ASan sees one byte too far */
     if (!memory)
         exit(1);
     memcpy(memory, &v, PP_VNET_LEN);

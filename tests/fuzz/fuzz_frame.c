@@ -1,6 +1,6 @@
-/* fuzz_frame.c - any octets, any source flags: the parser and all stages neither overread nor hang, and repair settles.
+/* fuzz_frame.c - any bytes, any source flags: the parser and all stages neither overread nor hang, and repair settles.
  *
- * Invariants: every check lies within the captured octets; at most PP_CHECKS_PER_PACKET of them; repair changes nothing
+ * Invariants: every check lies within the captured bytes; at most PP_CHECKS_PER_PACKET of them; repair changes nothing
  * but checksum fields; repairing twice is repairing once; a repaired check is good when judged again.
  */
 #include <stdlib.h>
@@ -30,15 +30,15 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
     pp_batch_fresh(b);
     *out = *b;
     uint32_t options = PP_VERIFY_EXPECTED;
-    static pp_flow *flow;
+    static pp_witnesses *flow;
     static pp_conversations *conversations;
     uint64_t print;
     if (!flow) {
-        flow = pp_flow_new();
+        flow = pp_witnesses_new();
         conversations = pp_conversations_new();
     }
     if (pp_stage_verify(out, &options) || pp_stage_classify(out, flow) || pp_stage_count(out, NULL) ||
-        pp_stage_converse(out, conversations))
+        pp_stage_track_conversations(out, conversations))
         abort();
     pp_fingerprints(out, &print);
     if (pp_stage_repair(out, &policy) || pp_stage_drop_corrupt(out, NULL))
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     uint16_t flags = (uint16_t)(input[3] & 0x4f);
     uint32_t policy = input[4] & 3u;
     uint8_t *memory = malloc(PP_VNET_LEN + cap),
-            *before = malloc(cap + 1); /* exact sizes: ASan sees one octet too far */
+            *before = malloc(cap + 1); /* exact sizes: ASan sees one byte too far */
     memcpy(memory, input + 5, PP_VNET_LEN + cap);
     uint8_t *frame = memory + PP_VNET_LEN;
     memcpy(before, frame, cap);

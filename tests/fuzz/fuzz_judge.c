@@ -195,9 +195,9 @@ static void write_down(uint32_t i, uint32_t snaplen)
     memcpy(want, batch.data[i], batch.caplen[i]);
     if (tag) {
         memmove(want + 16, want + 12, batch.caplen[i] - 12);
-        uint8_t octets[4] = { (uint8_t)(batch.vlan_tpid[i] >> 8), (uint8_t)batch.vlan_tpid[i],
-                              (uint8_t)(batch.vlan_tci[i] >> 8), (uint8_t)batch.vlan_tci[i] };
-        memcpy(want + 12, octets, sizeof octets);
+        uint8_t bytes[4] = { (uint8_t)(batch.vlan_tpid[i] >> 8), (uint8_t)batch.vlan_tpid[i],
+                             (uint8_t)(batch.vlan_tci[i] >> 8), (uint8_t)batch.vlan_tci[i] };
+        memcpy(want + 12, bytes, sizeof bytes);
     }
     if (snaplen && length > snaplen)
         length = snaplen;
@@ -216,7 +216,7 @@ static void write_down(uint32_t i, uint32_t snaplen)
 
 /* --- the input ------------------------------------------------------------------------------------------------ */
 
-/* A frame of the input, or the one before it with some octets changed: another address, another port, another payload. */
+/* A frame of the input, or the one before it with some bytes changed: another address, another port, another payload. */
 static void add_packet(script *s)
 {
     static const uint16_t links[] = { 1, 1, 1, 101, 113, 276, 0, 9 };
@@ -232,7 +232,7 @@ static void add_packet(script *s)
         length |= (uint32_t)next(s) << 8;
         if (length > LONGEST || length > (size_t)(s->end - s->at))
             length = (size_t)(s->end - s->at) < LONGEST ? (uint32_t)(s->end - s->at) : LONGEST;
-        data = malloc(length + !length); /* exact: ASan sees one octet too far */
+        data = malloc(length + !length); /* exact: ASan sees one byte too far */
         memcpy(data, s->at, length);
         s->at += length;
     }
@@ -257,7 +257,7 @@ static void add_packet(script *s)
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     static pp_tally tally;
-    static pp_flow *flow;
+    static pp_witnesses *flow;
     static pp_conversations *conversations;
     static pp_sample *sample;
     static pp_sampled taken[PP_SAMPLE_MOST];
@@ -270,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         batch = columns(PACKETS);
         conversations = pp_conversations_new();
         sample = pp_sample_new();
-        flow = pp_flow_new();
+        flow = pp_witnesses_new();
     }
     batch.count = 0;
     uint32_t options = next(&s) & (PP_VERIFY_EXPECTED | PP_VERIFY_AT_WIRE), how = next(&s);
@@ -292,7 +292,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
             judge_slowly(i);
     if (!(how & 2) && pp_stage_classify(&batch, flow))
         abort();
-    if (pp_stage_count(&batch, NULL) || pp_stage_converse(&batch, conversations) || pp_stage_sample(&batch, sample))
+    if (pp_stage_count(&batch, NULL) || pp_stage_track_conversations(&batch, conversations) ||
+        pp_stage_sample(&batch, sample))
         abort();
     pp_fingerprints(&batch, prints);
     repair();

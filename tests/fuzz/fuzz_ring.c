@@ -1,4 +1,4 @@
-/* fuzz_ring.c - any octets as the memory of a packet ring, V3 or V2: it is walked, or found to contradict itself.
+/* fuzz_ring.c - any bytes as the memory of a packet ring, V3 or V2: it is walked, or found to contradict itself.
  *
  * Invariants: every packet lies within its block or slot, its virtio-net header too; nothing outside the ring is read or
  * written; a batch is never larger than its capacity; what is given out is handed back once, and then nothing is held, nor

@@ -1,4 +1,4 @@
-/* fuzz_split.c - any octets with any virtio-net header: what is split adds up, and what was right stays right.
+/* fuzz_split.c - any bytes with any virtio-net header: what is split adds up, and what was right stays right.
  *
  * Invariants: the segments' payloads are consecutive slices of the frame, and their lengths add up; there are as many
  * segments as announced; each one's own length fields tell its length, those of PPPoE and 802.3 too, and none is a
@@ -106,7 +106,7 @@ static void check_segment(const pp_split *s, const pp_segment *g, int seeded)
 
 static void split_all(const uint8_t *frame, uint32_t length, const pp_vnet *v, uint32_t l3, uint32_t mtu, int seeded)
 {
-    uint8_t *head = malloc(PP_SPLIT_HEAD); /* exact: ASan sees one octet too far */
+    uint8_t *head = malloc(PP_SPLIT_HEAD); /* exact: ASan sees one byte too far */
     pp_split s;
     pp_segment g;
     uint32_t segments = 0, done = 0;
@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     pp_split s;
     uint32_t length = (uint32_t)(size - PARAMETERS - PP_VNET_LEN), l3 = input[1], mtu = get16(input + 2);
     uint32_t padding =
-        input[4] * 259u; /* zeros behind, so that a short input is a frame of up to 66045 octets and more */
+        input[4] * 259u; /* zeros behind, so that a short input is a frame of up to 66045 bytes and more */
     memcpy(&v, input + PARAMETERS, PP_VNET_LEN);
     uint8_t *frame = malloc(length + padding), *before = malloc(length + padding);
     if (length + padding == 0 || !frame || !before) {

@@ -86,8 +86,8 @@ def test_check_reads_standard_input() -> None:
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"GIF89a and more", "octet 0"),
-        (LEAKED.read_bytes()[:-3], "octet"),
+        (b"GIF89a and more", "byte 0"),
+        (LEAKED.read_bytes()[:-3], "byte"),
     ],
 )
 def test_what_is_no_capture_is_exit_5_and_says_where(tmp_path: Path, content: bytes, words: str) -> None:

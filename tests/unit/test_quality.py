@@ -53,6 +53,14 @@ def test_threads_share_nothing_without_order(tmp_path: Path) -> None:
     assert " 0 failed" in run("make", "-s", "-C", "tests/c", f"OUT={tmp_path}", "tsan")
 
 
+@pytest.mark.parametrize("arch", ["aarch64", "s390x"])
+def test_c_tests_pass_on_another_processor(arch: str, tmp_path: Path) -> None:
+    """NEON (aarch64) and the other byte order (s390x), emulated."""
+    need("make", f"{arch}-linux-gnu-gcc", f"qemu-{arch}")
+    out = run("make", "-s", "-j2", "-C", "tests/c", f"OUT={tmp_path}", f"ARCH={arch}", "cross")
+    assert out.count(" 0 failed") == len(list((ROOT / "tests" / "c").glob("test_*.c")))
+
+
 @pytest.fixture(scope="module")
 def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
     """What the chosen targets say: each keeps one CPU busy, so two run at a time, the longest first."""

@@ -1,7 +1,7 @@
 /* <pktmend/parse.h> - find every checksum of one frame.
  *
  * Rules:
- *   1. Reads only data[0..caplen).  Each loop consumes at least one octet or one item of a bounded count.
+ *   1. Reads only data[0..caplen).  Each loop consumes at least one byte or one item of a bounded count.
  *   2. Says where a checksum lies, what it covers and its pseudo-header sum; judges nothing (verify.c does).
  *   3. Lengths come from the IP header, bounded by the frame: Ethernet padding is never covered.
  */
@@ -36,24 +36,24 @@ enum pp_link {
 #define PP_MAX_DEPTH 8u    /* tunnels within tunnels */
 #define PP_MAX_FRAMINGS 4u /* PPPoE and 802.3 headers of one frame that are recorded */
 
-/* One IP packet on the way inwards: offsets of its headers.  Recorded for who has to write them again (split.c). */
+/* One IP packet on the way inwards: offsets of its headers.  Recorded for split.c, which writes them again. */
 typedef struct pp_layer {
     uint32_t l3, l4;
     uint8_t version, protocol;
 } pp_layer;
 
-/* A 16-bit length outside IP, of PPPoE or 802.3: it counts the octets that follow it.  Recorded for the same. */
+/* A 16-bit length outside IP, of PPPoE or 802.3: it counts the bytes that follow it.  Recorded for the same. */
 typedef struct pp_framing {
     uint32_t field; /* offset */
-    uint32_t from;  /* first octet that is counted */
+    uint32_t from;  /* first byte that is counted */
     uint32_t most;  /* what it can say */
 } pp_framing;
 
 /* One packet on its way through the parser. */
 typedef struct pp_packet {
     const uint8_t *data;
-    uint32_t cap;  /* octets at data */
-    uint32_t wire; /* octets the frame had, >= cap */
+    uint32_t cap;  /* bytes at data */
+    uint32_t wire; /* bytes the frame had, >= cap */
     uint16_t link;
     uint16_t flags;  /* in: from the source; out: MALFORMED and FRAGMENT added */
     uint16_t l3, l4; /* out: of the outermost IP packet */
@@ -66,7 +66,7 @@ typedef struct pp_packet {
     pp_check *checks;
 } pp_packet;
 
-/* Find an option of an IPv6 hop-by-hop or destination options header of length octets: its data, or null. */
+/* Find an option of an IPv6 hop-by-hop or destination options header of length bytes: its data, or null. */
 const uint8_t *pp_ip6_option(const uint8_t *header, uint32_t length, uint8_t type, uint8_t size);
 
 /* Fill p's results and p->checks.  A check that can be judged is left with PP_STATUS_NONE. */

@@ -1,4 +1,4 @@
-/* <pktmend/split.h> - finish in user space what was left to hardware: complete a pending checksum, split a super-frame.
+/* <pktmend/split.h> - what was left to hardware, in user space: complete a pending checksum, split a super-frame.
  *
  * Rules:
  *   1. Payload is never copied: a segment is a fresh header in the caller's arena plus a slice of the frame.
@@ -18,9 +18,9 @@ extern "C" {
 #endif
 
 #define PP_ENCAP_LAYERS 3u
-#define PP_SPLIT_HEAD 256u /* octets of header a segment may have, virtio-net header excluded */
+#define PP_SPLIT_HEAD 256u /* bytes of header a segment may have, virtio-net header excluded */
 
-/* A segment to send: head_length octets of header, then payload_length octets of the frame's payload. */
+/* A segment to send: head_length bytes of header, then payload_length bytes of the frame's payload. */
 typedef struct pp_segment {
     uint8_t *head;
     uint32_t head_length;
@@ -54,9 +54,9 @@ typedef struct pp_split {
     uint32_t cut_count;
     uint32_t cuts[PP_ENCAP_LAYERS + 1]; /* offsets in the frame of IPv6 jumbo payload headers, which are left out */
     uint32_t payload_at;
-    uint32_t payload;      /* octets in all */
-    uint32_t payload_size; /* octets a segment carries, but the last */
-    uint32_t next;         /* payload octets already given out */
+    uint32_t payload;      /* bytes in all */
+    uint32_t payload_size; /* bytes a segment carries, but the last */
+    uint32_t next;         /* payload bytes already given out */
     uint32_t index;        /* segments already given out */
     uint32_t count;        /* segments in all */
     uint16_t seed;         /* the stored field, with the super-frame's length taken out; host order */
@@ -67,14 +67,14 @@ typedef struct pp_split {
 
 /* Complete the checksum that the virtio-net header names: add from csum_start to the end, seed included, store the
  * complement at csum_start + csum_offset (a UDP 0 becomes 0xffff; RFC 768).
- * frame: length octets, any alignment, written in place.
+ * frame: length bytes, any alignment, written in place.
  * Returns 0, or -EINVAL if the field does not lie within the frame (nothing is written then). */
 int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *vnet);
 
 /* The same for the CRC32c of an SCTP packet, which no virtio-net header can name: k is its check.  0 or -EINVAL. */
 int pp_complete_crc32c(uint8_t *frame, const pp_check *check);
 
-/* Begin to split frame (length octets) as vnet says (GSO type, size, csum_start); l3: offset of the outermost IP header.
+/* Begin to split frame (length bytes) as vnet says (GSO type, size, csum_start); l3: offset of the outermost IP header.
  * When csum_start lies in a tunnel, the tunnel's headers are written for each segment too; so are the lengths of PPPoE and 802.3.
  * mtu: of the egress; TCP segments are made smaller than gso_size if they must be to fit; UDP datagrams never.
  * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type or a tunnel that is not
@@ -82,7 +82,7 @@ int pp_complete_crc32c(uint8_t *frame, const pp_check *check);
 int pp_split_begin(pp_split *split, const uint8_t *frame, uint32_t length, const pp_vnet *vnet, uint32_t l3,
                    uint32_t mtu);
 
-/* Write the next segment's header to head (PP_SPLIT_HEAD octets of room) and describe it.  1, or 0 when there are no more. */
+/* Write the next segment's header to head (PP_SPLIT_HEAD bytes of room) and describe it.  1, or 0 when there are no more. */
 int pp_split_next(pp_split *split, uint8_t *head, pp_segment *segment);
 
 #ifdef __cplusplus

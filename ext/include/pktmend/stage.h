@@ -173,7 +173,6 @@ typedef struct pp_vnet {
 
 #define PP_VNET_LEN 10u
 #define PP_CHECKS_PER_PACKET 24u /* bound of the parser; later checks of one packet are not listed */
-#define PP_MAX_LINK 4096u
 
 /* Every column, once: X(type, name, who sets it, value in a fresh batch, what Python may do with it).
  * The members of pp_batch, their memory and the properties of Python's Batch are made of this list. */

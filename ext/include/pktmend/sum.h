@@ -1,8 +1,8 @@
 /* <pktmend/sum.h> - the Internet checksum (RFC 1071) and CRC32c, one kernel per instruction set, chosen at run time.
  *
  * Rules:
- *   1. A kernel reads data[0..length) and nothing beside it, at any alignment, up to the last octet of a page.
- *   2. Sums are in host byte order over 16-bit words as memcpy loads them; the odd last octet is the first of its word.
+ *   1. A kernel reads data[0..length) and nothing beside it, at any alignment, up to the last byte of a page.
+ *   2. Sums are in host byte order over 16-bit words as memcpy loads them; the odd last byte is the first of its word.
  *      The caller swaps once, at the end (RFC 1071 section 2(B)).
  *   3. Every kernel's folded result equals that of pp_sum_portable; so does zero: only all-zero data sums to 0.
  */
@@ -48,10 +48,10 @@ static inline uint16_t pp_fold(uint64_t sum)
 /* a - b in one's complement: 0 and 0xffff are both zero. */
 static inline uint16_t pp_difference(uint16_t a, uint16_t b) { return pp_fold((uint64_t)a + (uint16_t)~b); }
 
-/* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endian octets lie on the wire.
+/* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endia bytes lie on the wire.
  * Continues from crc (0 to begin); the hardware instruction where there is one, else a table. */
 uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length);
-/* Of a packet whose four octets at field are taken as zero: the number whose hex digits belong there, in wire order.
+/* Of a packet whose four bytes at field are taken as zero: the number whose hex digits belong there, in wire order.
  * field + 4 <= length. */
 uint32_t pp_crc32c_around(const void *data, size_t length, size_t field);
 uint32_t pp_crc32c_portable(uint32_t crc, const void *data, size_t length);

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from pktmend._core.stages import NativeStage
 
-WAY_KINDS: Final[tuple[str, ...]]
-WAY_FIELDS: Final[tuple[str, ...]]
+DIRECTION_KINDS: Final[tuple[str, ...]]
+DIRECTION_FIELDS: Final[tuple[str, ...]]
 
 _End = tuple[bytes, int]
 

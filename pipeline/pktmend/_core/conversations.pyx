@@ -4,15 +4,14 @@ from pktmend._core.engine cimport *
 from pktmend._core.stages cimport NativeStage, builtin
 
 
-WAY_KINDS = ("good", "absent", "unchecked", "noted", "bare", "leaked", "blank", "bad")
-WAY_FIELDS = ("packets", "octets", *WAY_KINDS, "outgoing", "vouched", "super_frames", "short_frames", "accepted", "again",
-              "first", "last", "first_unfinished", "target_mac", "source_mac", "interface", "largest", "depth")
+DIRECTION_KINDS = ("good", "absent", "unchecked", "pending_flagged", "pending_unknown", "leaked", "never_filled", "bad")
+DIRECTION_FIELDS = ("packets", *DIRECTION_KINDS, "outgoing", "short_frames", "acked", "retransmitted", "target_mac",
+                    "source_mac", "largest")
 
 
-cdef tuple way_values(const pp_way *w):
-    return (w.packets, w.octets, *[w.kind[k] for k in range(8)], w.outgoing, w.vouched, w.super_frames, w.short_frames,
-            w.accepted, w.again, w.first, w.last, w.first_unfinished, w.mac[:6], w.mac[6:12], w.interface, w.largest,
-            w.largest_depth)
+cdef tuple direction_values(const pp_direction *d):
+    return (d.packets, *[d.kind[k] for k in range(8)], d.outgoing, d.short_frames, d.acked, d.retransmitted, d.mac[:6],
+            d.mac[6:12], d.largest)
 
 
 cdef class Conversations:
@@ -31,7 +30,7 @@ cdef class Conversations:
 
     def stage(self):
         """Return the stage that fills the table."""
-        cdef NativeStage s = builtin(pp_stage_converse, "converse")
+        cdef NativeStage s = builtin(pp_stage_track_conversations, "converse")
         s.context, s.keep = self.c, self
         return s
 
@@ -41,9 +40,9 @@ cdef class Conversations:
         return self.c.lost
 
     def rows(self):
-        """Return (version, protocol, (address, port) of both ends, the values of WAY_FIELDS for both ways) of each.
+        """Return (version, protocol, (address, port) of both ends, DIRECTION_FIELDS of both directions) of each.
 
-        Addresses are octets.  The first way is from the first end to the second.
+        Addresses are octets.  The first direction is from the first end to the second.
         """
         cdef pp_conversation *k
         cdef int width
@@ -53,5 +52,5 @@ cdef class Conversations:
             if k.is_used:
                 width = 4 if k.version == 4 else 16
                 ends = tuple([(k.address[e][:width], k.port[e]) for e in range(2)])
-                found.append((k.version, k.protocol, ends, tuple([way_values(&k.way[w]) for w in range(2)])))
+                found.append((k.version, k.protocol, ends, tuple([direction_values(&k.direction[d]) for d in range(2)])))
         return found

@@ -54,7 +54,7 @@ cdef extern from "io/batch.h" nogil:
     ctypedef struct pp_arrival:
         uint8_t *data
         uint32_t caplen, wirelen
-        uint64_t number
+        uint64_t time_ns, number
         uint16_t flags, link, vlan_tpid, vlan_tci
     void pp_batch_append(pp_batch *, const pp_arrival *) noexcept
 
@@ -78,10 +78,10 @@ cdef extern from "check/repair.h" nogil:
     int pp_stage_repair(pp_batch *, void *) noexcept
 
 cdef extern from "check/witness.h" nogil:
-    ctypedef struct pp_flow:
+    ctypedef struct pp_witnesses:
         pass
-    pp_flow *pp_flow_new() noexcept
-    void pp_flow_free(pp_flow *) noexcept
+    pp_witnesses *pp_witnesses_new() noexcept
+    void pp_witnesses_free(pp_witnesses *) noexcept
 
 cdef extern from "parse/layers.h" nogil:
     enum: PP_MAX_DEPTH
@@ -92,24 +92,23 @@ cdef extern from "parse/layers.h" nogil:
 
 cdef extern from "observe/conversation.h" nogil:
     enum: PP_CONVERSATIONS
-    ctypedef struct pp_way:
-        uint64_t packets, octets
+    ctypedef struct pp_direction:
+        uint64_t packets
         uint64_t kind[8]
-        uint64_t outgoing, vouched, super_frames, short_frames, accepted, again, first, last, first_unfinished
+        uint64_t outgoing, short_frames, acked, retransmitted
         uint8_t mac[12]
-        uint32_t interface, largest
-        uint8_t largest_depth
+        uint32_t largest
     ctypedef struct pp_conversation:
         uint8_t address[2][16]
         uint16_t port[2]
         uint8_t version, protocol, is_used
-        pp_way way[2]
+        pp_direction direction[2]
     ctypedef struct pp_conversations:
         pp_conversation at[4096]
         uint64_t lost
     pp_conversations *pp_conversations_new() noexcept
     void pp_conversations_free(pp_conversations *) noexcept
-    int pp_stage_converse(pp_batch *, void *) noexcept
+    int pp_stage_track_conversations(pp_batch *, void *) noexcept
     void pp_fingerprints(const pp_batch *, uint64_t *) noexcept
 
 cdef extern from "check/select.h" nogil:
@@ -159,8 +158,8 @@ cdef extern from "run/loop.h" nogil:
         uint64_t tx_error[160]
         uint64_t rebuilds, link_events
     ctypedef struct pp_source:
-        int (*next)(pp_batch *, void *) noexcept
-        void (*release)(void *) noexcept
+        int (*next)(pp_batch *, void *) noexcept nogil
+        void (*release)(void *) noexcept nogil
         int (*rebuild)(void *) noexcept
         void *context
         int fd
@@ -177,8 +176,8 @@ cdef extern from "run/loop.h" nogil:
         uint32_t stage_count
         pp_batch *batch
         int wake_fd, failed_stage, sink_failed, rc
-        unsigned int look_every
-        uint64_t limit, busy_ns, rest_ns
+        unsigned int clock_interval
+        uint64_t limit, busy_ns, poll_interval_ns
         pp_ledger ledger
         pp_tally tally
     int pp_loop_init(pp_loop *) noexcept
@@ -219,7 +218,9 @@ cdef extern from "io/capture.h" nogil:
 cdef extern from "io/reader.h" nogil:
     ctypedef struct pp_reader:
         pp_capture capture
+        uint8_t *data
         size_t length, at
+        int copy_fd
         int final
     int pp_reader_init(pp_reader *, int) noexcept
     int pp_reader_begin(pp_reader *) noexcept
@@ -236,7 +237,7 @@ cdef extern from "io/writer.h" nogil:
     ctypedef struct pp_writer:
         int only_bad
         uint32_t snaplen, interfaces
-        uint64_t packets, octets
+        uint64_t packets, bytes
     int pp_writer_init(pp_writer *, int, int) noexcept
     void pp_writer_free(pp_writer *) noexcept
     int pp_writer_interface(pp_writer *, uint32_t, uint16_t, const char *) noexcept
@@ -256,20 +257,20 @@ cdef extern from "check/select.h" nogil:
 
 cdef extern from "observe/sample.h" nogil:
     enum: PP_SAMPLE_MOST
-    ctypedef struct pp_talk:
+    ctypedef struct pp_flow:
         uint8_t source[16]
         uint8_t target[16]
         uint16_t source_port, target_port
         uint8_t version, protocol
     ctypedef struct pp_sampled:
-        pp_talk talk
+        pp_flow flow
         uint64_t time_ns
         uint32_t caplen, wirelen
         uint16_t flags
         uint8_t cause, check_count
         pp_check checks[24]
     ctypedef struct pp_bad_flow:
-        pp_talk talk
+        pp_flow flow
         uint64_t packets, over, last_ns
         uint8_t cause
     ctypedef struct pp_sample:
@@ -285,7 +286,7 @@ cdef extern from "io/spool.h" nogil:
         uint32_t interface, snaplen
         int only_bad
     ctypedef struct pp_spooled:
-        uint64_t octets, packets
+        uint64_t bytes, packets
     int pp_spool_init(pp_spool *, uint64_t) noexcept
     void pp_spool_free(pp_spool *) noexcept
     int pp_stage_spool(pp_batch *, void *) noexcept

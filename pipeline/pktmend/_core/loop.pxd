@@ -2,7 +2,7 @@ from pktmend._core.batch cimport Batch
 from pktmend._core.engine cimport PP_MAX_STAGES, pp_guard, pp_loop
 from pktmend._core.sinks cimport Sink
 from pktmend._core.sources cimport Source
-from pktmend._core.stages cimport NativeStage, _Flow
+from pktmend._core.stages cimport NativeStage, _Witnesses
 
 
 cdef class Loop:
@@ -12,7 +12,7 @@ cdef class Loop:
     cdef Sink sink
     cdef Batch batch
     cdef list stages
-    cdef _Flow flow
+    cdef _Witnesses witnesses
     cdef pp_guard guards[PP_MAX_STAGES]  # of users' stages; run is null for the engine's own
 
     cdef int guard(self, Py_ssize_t i, NativeStage judge, int on_error) except -1

@@ -9,7 +9,7 @@ from pktmend._core.engine cimport *
 from pktmend._core.python_stage cimport _PythonStage, run_python, undo_python
 from pktmend._core.sinks cimport CopySink, PythonSink, Sink, WriterSink
 from pktmend._core.sources cimport CaptureSource, Source
-from pktmend._core.stages cimport NativeStage, _Flow
+from pktmend._core.stages cimport NativeStage, _Witnesses
 from pktmend.stage cimport *
 
 from pktmend.errors import ConfigError, FormatError, StageError, ViewError
@@ -19,7 +19,7 @@ cdef class Loop:
     """One worker: source, stages, sink.  run() blocks without the GIL until stop()."""
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
-                  uint64_t rest_ns=0, int on_error=0):
+                  uint64_t poll_interval_ns=0, int on_error=0):
         cdef NativeStage native
         cdef NativeStage judge = None
         cdef _PythonStage python
@@ -30,7 +30,7 @@ cdef class Loop:
         self.source, self.sink = source, sink
         self.batch = Batch(source.capacity)
         self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
-        self.c.busy_ns, self.c.rest_ns = busy_ns, rest_ns
+        self.c.busy_ns, self.c.poll_interval_ns = busy_ns, poll_interval_ns
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
         self.stages = []
@@ -41,9 +41,9 @@ cdef class Loop:
                 native = stage
                 self.c.stages[i].run, self.c.stages[i].context = native.run, native.context
                 if native.run == pp_stage_classify:
-                    if self.flow is None:
-                        self.flow = _Flow()
-                    self.c.stages[i].context = self.flow.c
+                    if self.witnesses is None:
+                        self.witnesses = _Witnesses()
+                    self.c.stages[i].context = self.witnesses.c
                 elif native.run == pp_stage_verify:
                     judge = native
                 self.stages.append(native)
@@ -68,7 +68,7 @@ cdef class Loop:
         if judge is not None:
             g.judge, g.judge_context = judge.run, judge.context
         self.c.stages[i].run, self.c.stages[i].context = pp_guard_run, g
-        self.c.look_every = 1
+        self.c.clock_interval = 1
         return 0
 
     def __dealloc__(self):
@@ -103,21 +103,23 @@ cdef class Loop:
         culprit = None
         if self.c.failed_stage >= 0:
             culprit = self.stages[self.c.failed_stage]
-        elif isinstance(self.sink, PythonSink):
+        elif self.c.sink_failed and isinstance(self.sink, PythonSink):
             culprit = (<PythonSink>self.sink).stage
         if isinstance(culprit, _PythonStage) and (<_PythonStage>culprit).error is not None:
             error = (<_PythonStage>culprit).error
             (<_PythonStage>culprit).error = None
             kind = ViewError if isinstance(error, BufferError) else StageError
             raise kind(f"stage {culprit.name}: {(<_PythonStage>culprit).fault}", stage=culprit.name) from error
-        if self.c.failed_stage < 0 and isinstance(self.sink, (CopySink, WriterSink)) and self.c.sink_failed:
-            raise_for_errno(rc, "writing the capture")
+        if self.c.failed_stage < 0 and self.c.sink_failed and culprit is None:
+            raise_for_errno(rc, "writing the capture" if isinstance(self.sink, (CopySink, WriterSink)) else "the sink")
         if culprit is not None:
             raise StageError(f"stage {culprit.name} failed: {fault_words(rc)}", stage=culprit.name)
-        if isinstance(self.source, CaptureSource) and self.source.error:
-            what, offset = self.source.error
-            raise FormatError(f"{what} at octet {offset}", offset=offset)
-        raise_for_errno(rc, "the worker")
+        self.source.fault(rc)
+
+    @property
+    def sink_failed(self):
+        """Was it the sink that ended it?"""
+        return bool(self.c.sink_failed)
 
     def stop(self):
         """Ask run() to drain and return; from any thread."""

@@ -14,7 +14,7 @@ from pktmend.enums import Cause, PacketFlag
 from pktmend.records import BadFlow, Flow, SampledPacket
 
 
-cdef object flow_of(const pp_talk *t):
+cdef object flow_of(const pp_flow *t):
     cdef Py_ssize_t size = 16 if t.version == 6 else 4
     return Flow(t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
                 t.source_port, t.target_port)
@@ -45,7 +45,7 @@ cdef class Sampler:
         try:
             with nogil:
                 n = pp_sample_take(self.c, kept)
-            return [SampledPacket(flow_of(&kept[i].talk), kept[i].time_ns, kept[i].caplen, kept[i].wirelen,
+            return [SampledPacket(flow_of(&kept[i].flow), kept[i].time_ns, kept[i].caplen, kept[i].wirelen,
                                   PacketFlag(kept[i].flags), Cause(kept[i].cause),
                                   [make_check(&kept[i].checks[j]) for j in range(kept[i].check_count)])
                     for i in range(n)]
@@ -61,7 +61,7 @@ cdef class Sampler:
         try:
             with nogil:
                 n = pp_sample_flows(self.c, found, most)
-            return [BadFlow(flow_of(&found[i].talk), found[i].packets, found[i].over, found[i].last_ns,
+            return [BadFlow(flow_of(&found[i].flow), found[i].packets, found[i].over, found[i].last_ns,
                             Cause(found[i].cause)) for i in range(n)]
         finally:
             free(found)
@@ -91,7 +91,7 @@ cdef class Spool:
         cdef int rc
         with nogil:
             rc = pp_spool_drain(&self.c, fd, limit, &done)
-        return done.octets, done.packets, -rc
+        return done.bytes, done.packets, -rc
 
     def pending(self):
         """Return the octets that wait to be written."""

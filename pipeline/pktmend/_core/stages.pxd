@@ -1,6 +1,6 @@
 from libc.stdint cimport uint32_t
 
-from pktmend._core.engine cimport pp_flow
+from pktmend._core.engine cimport pp_witnesses
 from pktmend.stage cimport pp_stage_fn
 
 
@@ -13,9 +13,9 @@ cdef class NativeStage:
     cdef readonly bint is_builtin
 
 
-cdef class _Flow:
-    cdef pp_flow *c
+cdef class _Witnesses:
+    cdef pp_witnesses *c
 
 
-cdef NativeStage builtin(pp_stage_fn run, str name, option=*)
+cdef NativeStage builtin(pp_stage_fn run, str name, option=*, kind=*)
 cdef NativeStage stage_on(pp_stage_fn run, str name, void *context, object keep)

@@ -16,7 +16,7 @@ from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.capture import Capture
 from pktmend.runtime import stage_loader
 from pktmend.runtime.pipeline import Pipeline, Stage
-from pktmend.runtime.stages import classify, count, verify_with
+from pktmend.runtime.stages import Verify, classify, count
 
 
 class Printer:
@@ -64,12 +64,9 @@ def run_check(
 
 
 def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
-    from pktmend.packetio import bpf_filter
-
     if path is not None:
-        return Capture(path, filter=bpf_filter.for_files(expression) if expression else None)
-    program = bpf_filter.for_interface(expression, interface) if expression else b""
-    return Ring(interface, program=program, promiscuous=promiscuous)
+        return Capture(path, packet_filter=expression)
+    return Ring(interface, packet_filter=expression, promiscuous=promiscuous)
 
 
 def _run(
@@ -83,7 +80,7 @@ def _run(
     at_wire: bool,
 ) -> int:
     printer = Printer(json=json, every=every)
-    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, *user_stages, printer]
+    stages: list[Stage] = [Verify(expected=every, at_wire=at_wire), classify, count, *user_stages, printer]
     pipeline = Pipeline(source, stages, limit=packets)
     fault: FormatError | None = None
     try:

@@ -6,6 +6,7 @@ import struct
 
 from pktmend import _core
 from pktmend.console.report import print_json
+from pktmend.packetio.in_python import Frames
 from pktmend.runtime.stage_loader import entry_points
 from pktmend.runtime.stages import BUILTIN, verify
 
@@ -28,7 +29,7 @@ def frame_of(size: int) -> bytes:
 
 def ns_per_packet(stage: _core.NativeStage, size: int) -> float:
     """Return what *stage* takes for a good packet of *size* bytes, in cache."""
-    batch = _core.batch_of([frame_of(size)] * PACKETS)
+    batch = Frames([frame_of(size)] * PACKETS).batch()
     verify(batch)
     return min(_core.time_stage(stage, batch, CALLS) for _ in range(TRIALS)) / CALLS / PACKETS
 

@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 from pktmend.console.main_loop import main_loop
 from pktmend.console.signals import Signals
-from pktmend.errors import FormatError
 from pktmend.packetio.capture import Capture
-from pktmend.runtime.pipeline import HasSource, Pipeline
+from pktmend.runtime.pipeline import Pipeline, Source
 
 QUIET_SECONDS = 1.0
 
 
-def run_to_end(pipeline: Pipeline, source: HasSource, signals: Signals) -> None:
+def run_to_end(pipeline: Pipeline, source: Source, signals: Signals) -> None:
     """Run *pipeline* to its end; raises what ended it.  After a second a terminal shows the progress."""
     on_tick, clear = _progress(source) if isinstance(source, Capture) and sys.stderr.isatty() else (None, lambda: None)
     pipeline.start()
@@ -23,13 +22,6 @@ def run_to_end(pipeline: Pipeline, source: HasSource, signals: Signals) -> None:
         main_loop(signals, wait=pipeline.wait, on_tick=on_tick)
         pipeline.stop()
         pipeline.wait()
-    except FormatError as error:
-        if isinstance(source, Capture):
-            raise source.explain(error) from error
-        raise
-    else:
-        if isinstance(source, Capture):
-            source.require_intact()
     finally:
         clear()
 
@@ -43,7 +35,7 @@ def _progress(source: Capture) -> tuple[Callable[[], None], Callable[[], None]]:
         nonlocal is_shown
         if time.monotonic() - began > QUIET_SECONDS:
             is_shown = True
-            done = source.source.offset
+            done = source.offset
             amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
             print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
 

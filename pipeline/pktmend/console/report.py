@@ -13,7 +13,7 @@ from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status
 from pktmend.runtime.counters import Counters, StageCount
 
 
-def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
+def print_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
     """Print one NDJSON line, to standard output by default."""
     import msgspec
 

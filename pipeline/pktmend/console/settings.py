@@ -115,7 +115,7 @@ def show(context: click.Context) -> str:
 def name_source(context: click.Context, error: PktmendError) -> None:
     """Say in the hint of *error* where a setting that it is about comes from, if that is not the command line."""
     options = error.options if isinstance(error, ConfigError) else ()
-    interface = getattr(error, "interface", "")
+    interface = error.subject if isinstance(error, OSFailure) else ""
     for p in parameters(context.command):
         value, origin = context.params.get(p.name or ""), origin_of(context, p)
         is_meant = p.name in options or (interface and interface in (value if isinstance(value, tuple) else (value,)))

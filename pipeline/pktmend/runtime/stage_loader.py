@@ -25,7 +25,7 @@ from pktmend._core import NativeStage
 from pktmend.errors import ConfigError, PktmendError
 from pktmend.host.trusted_path import require_trusted
 from pktmend.runtime.pipeline import Stage
-from pktmend.runtime.stages import native
+from pktmend.runtime.stages import wrap_native
 
 GROUP = "pktmend.stages"
 _ARGUMENT = re.compile(r'\s*([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
@@ -158,10 +158,10 @@ def _attribute(module: ModuleType, name: str, what: str) -> Any:
     return found
 
 
-def _as_stage(found: Any, name: str, what: str) -> Stage:
+def _as_stage(found: object, name: str, what: str) -> Stage:
     kind = type(found)
     if kind.__name__ == "PyCapsule" or kind.__module__.partition(".")[0] in ("numba", "_cffi_backend"):
-        return native(found, name=name)
+        return wrap_native(found, name=name)
     if isinstance(found, NativeStage) or callable(found):
         stage: Stage = found
         return stage

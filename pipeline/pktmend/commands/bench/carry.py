@@ -28,9 +28,10 @@ def with_rings(options: BridgeOptions, numbers: dict[str, int]) -> Iterator[Sequ
         pipelines = []
         for source, target in ((options.a, options.b), (options.b, options.a)):
             emit = stack.enter_context(Emit(target, coalesce=True))
-            ring = stack.enter_context(Ring(source, outgoing=False, **numbers))  # type: ignore[arg-type]
-            rest = options.rx_usecs if numbers["version"] == 2 else 0
-            pipelines.append(Pipeline(ring, stages_of(options), emit, rest_us=rest))
+            layout, geometry = f"v{numbers['version']}", {k: n for k, n in numbers.items() if k != "version"}
+            ring = stack.enter_context(Ring(source, ring=layout, outgoing=False, **geometry))  # type: ignore[arg-type]
+            rest = options.rx_usecs if layout == "v2" else 0
+            pipelines.append(Pipeline(ring, stages_of(options), emit, rx_usecs=rest))
         if len(os.sched_getaffinity(0)) <= FEW_CPUS:
             start_together(pipelines)
         else:

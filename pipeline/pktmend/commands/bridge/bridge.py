@@ -16,7 +16,7 @@ from pktmend.packetio.link_monitor import LinkMonitor
 from pktmend.runtime import stage_loader
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, start_together, stop_all
-from pktmend.runtime.stages import classify, count, drop_corrupt, repair_with, verify
+from pktmend.runtime.stages import Repair, classify, count, drop_corrupt, verify
 
 FEW_CPUS = 2  # measured: 0.73 -> 0.80 of the kernel bridge with default offloads; --finish loses a quarter
 
@@ -25,7 +25,7 @@ def stages_of(options: BridgeOptions, user_stages: Sequence[Stage] = ()) -> list
     """Return the stages of one direction: a user's see what was repaired, and what they damage can be dropped."""
     stages: list[Stage] = [verify, classify, count]
     if options.repair != "none":
-        stages.append(repair_with(options.repair))
+        stages.append(Repair(options.repair))
     stages += user_stages
     if options.corrupt == "drop":
         stages.append(drop_corrupt)
@@ -35,7 +35,7 @@ def stages_of(options: BridgeOptions, user_stages: Sequence[Stage] = ()) -> list
 def make_ring(name: str, version: int, number: int = 0, workers: int = 1) -> Ring:
     """Return the ring of a bridge's worker: V2 slots, or V3 blocks small enough to stay in cache."""
     program = part(number, workers) if workers > 1 else b""
-    return Ring(name, version=version, outgoing=False, block_size=1 << 19, blocks=32, program=program)
+    return Ring(name, ring=f"v{version}", outgoing=False, block_size=1 << 19, blocks=32, program=program)
 
 
 class Bridge:
@@ -92,7 +92,7 @@ class Bridge:
         sockets[target].append(emit)
         stages = stages_of(o, [make() for make in self._stage_makers])
         rx_usecs = o.rx_usecs if o.ring_version == 2 and not o.busy_poll else 0
-        return Pipeline(ring, stages, emit, busy_poll_us=o.busy_poll, rest_us=rx_usecs, on_error=o.policy)
+        return Pipeline(ring, stages, emit, busy_poll_us=o.busy_poll, rx_usecs=rx_usecs, on_error=o.policy)
 
     def shares_a_thread(self) -> bool:
         """On few CPUs one thread for both saves waking a second one; work by the byte or frame wants two."""

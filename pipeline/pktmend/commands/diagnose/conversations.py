@@ -14,23 +14,9 @@ ICMP: Final = (1, 58)
 TCP: Final = 6
 PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 33: "DCCP", 58: "ICMPv6", 132: "SCTP", 136: "UDP-Lite"}
 
-FIELDS: Final = _core.WAY_FIELDS
-KINDS: Final = {  # what a packet carried: the engine's name
-    "good": "good",
-    "unchecked": "unchecked",
-    "pending_flagged": "noted",
-    "pending_unknown": "bare",
-    "leaked": "leaked",
-    "never_filled": "blank",
-}
-NUMBERS: Final = {  # what else is counted: the engine's name
-    "packets": "packets",
-    "outgoing": "outgoing",
-    "short_frames": "short_frames",
-    "acked": "accepted",
-    "retransmitted": "again",
-    "largest": "largest",
-}
+FIELDS: Final = _core.DIRECTION_FIELDS
+KINDS: Final = ("good", "unchecked", "pending_flagged", "pending_unknown", "leaked", "never_filled")
+NUMBERS: Final = ("packets", "outgoing", "short_frames", "acked", "retransmitted", "largest")
 PARTIAL: Final = ("pending_flagged", "pending_unknown", "leaked", "never_filled")
 
 
@@ -99,8 +85,8 @@ def _direction(
         target_port=target[1],
         source_mac=mac_text(counted["source_mac"]),
         replies=replies,
-        kinds={kind: counted[name] for kind, name in KINDS.items()},
-        **{number: counted[name] for number, name in NUMBERS.items()},
+        kinds={kind: counted[kind] for kind in KINDS},
+        **{name: counted[name] for name in NUMBERS},
     )
 
 

@@ -1,0 +1,72 @@
+/* tx_queue.h - messages on their way out: filled one by one, sent many at a time, each packet's status known afterwards.
+ *
+ * Rules:
+ *   1. Payload is not copied: a message points into the batch, and into its own head for what is put before it.
+ *   2. A packet ends as TX_SENT, as the errno of its send, or as TX_ACCOUNTED where somebody else has it in the ledger.
+ *   3. Consecutive segments of a flow may leave as one message (coalesce.h); where the egress answers EINVAL they leave one
+ *      by one, and that kind is never coalesced again.
+ */
+#ifndef PP_TX_QUEUE_H
+#define PP_TX_QUEUE_H
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "sum/bytes.h"
+#include "offload/coalesce.h"
+#include <pktmend/split.h>
+#include "parse/headers.h"
+#include "run/loop.h"
+
+#define PP_TX_MESSAGES 512u
+#define PP_TX_HEAD (PP_VNET_LEN + VLAN_LEN + PP_SPLIT_HEAD)
+
+enum { TX_SENT = 0, TX_ACCOUNTED = -1 }; /* in the ledger already: dropped, truncated, not splittable */
+
+typedef struct pp_tx_queue {
+    int fd;
+    uint32_t capacity;        /* packets of a batch */
+    _Atomic uint32_t refused; /* PP_COALESCE_WANT_* that the egress has answered with EINVAL; the worker's */
+    const pp_batch *batch;
+    uint64_t
+        give_up_ns; /* when this batch waits no longer for room in the send buffer; 0: it has not had to wait yet */
+    uint32_t used;  /* messages waiting */
+    struct mmsghdr messages[PP_TX_MESSAGES];
+    struct iovec iov[PP_TX_MESSAGES][2];
+    uint32_t last[PP_TX_MESSAGES];     /* packet coalesced last */
+    uint32_t owner[PP_TX_MESSAGES];    /* packet a message belongs to; the first of those that were coalesced */
+    pp_gro_slot *slot[PP_TX_MESSAGES]; /* null: a single packet */
+    uint8_t heads[PP_TX_MESSAGES][PP_TX_HEAD + 2]; /* even size: heads stay aligned to two bytes */
+    pp_coalesce coalesce;
+    struct iovec *gso_iov; /* capacity + PP_TX_MESSAGES: of coalesced packets */
+    uint32_t *next;        /* per packet: the next one of the same message, or UINT32_MAX */
+    int16_t *tx_status;    /* per packet: TX_SENT, an errno, or TX_ACCOUNTED */
+} pp_tx_queue;
+
+int pp_tx_init(pp_tx_queue *queue, int fd, uint32_t capacity); /* 0 or -ENOMEM; fd stays the caller's */
+void pp_tx_free(pp_tx_queue *queue);
+/* The packets to come are this batch's. */
+void pp_tx_begin(pp_tx_queue *queue, const pp_batch *batch);
+
+/* Add packet i as it is: its virtio-net header before it, its stripped tag put back. */
+void pp_tx_add_frame(pp_tx_queue *queue, uint32_t i, pp_ledger *ledger);
+/* The same, coalesced with the segment before it where that is possible. */
+void pp_tx_add_coalesced(pp_tx_queue *queue, uint32_t i, pp_ledger *ledger);
+
+/* Reserve a message for packet i: PP_TX_HEAD bytes that belong to it until the flush. */
+uint8_t *pp_tx_reserve_message(pp_tx_queue *queue, uint32_t i, pp_ledger *ledger);
+/* Say where it lies; length 0: in its head alone. */
+void pp_tx_set_iov(pp_tx_queue *queue, const uint8_t *head, size_t head_length, const uint8_t *payload, size_t length);
+/* It is not needed. */
+void pp_tx_cancel_message(pp_tx_queue *queue);
+
+void pp_tx_flush(pp_tx_queue *queue, pp_ledger *ledger);
+
+static inline void pp_tx_put_tag(uint8_t *at, const pp_batch *b, uint32_t i)
+{
+    pp_put16(at, b->vlan_tpid[i]);
+    pp_put16(at + VLAN_TYPE, b->vlan_tci[i]);
+}
+
+#endif
