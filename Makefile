@@ -57,7 +57,7 @@ $(BIN)/python: | packages-build
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(SOURCES) | packages-demo $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lab]' && touch $@
+	@echo "building"; $(BIN)/pip install -q -e . && touch $@
 
 $(VENV)/.lint: $(SOURCES) | packages-build $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[lint,monitor,zstd]' && touch $@

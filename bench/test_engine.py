@@ -21,7 +21,7 @@ FRAMES = 2000
 
 
 def frames(size: int, many: int = 256) -> list[bytes]:
-    """Return TCP frames of *size* octets with scapy's checksums; one is made, the others differ in payload order."""
+    """Return TCP frames of *size* bytes with scapy's checksums; one is made, the others differ in payload order."""
     noise = random.Random(size).randbytes(size - 54)
     made = bytes(
         Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")

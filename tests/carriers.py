@@ -70,7 +70,7 @@ over4, over6 = f.ether / f.ip4, f.ether / f.ip6
 
 
 def udp_lite(coverage: int, payload: bytes, version: int = 4) -> Any:
-    """RFC 3828 section 3.1: the pseudo header has the whole length, the sum covers the first *coverage* octets."""
+    """RFC 3828 section 3.1: the pseudo header has the whole length, the sum covers the first *coverage* bytes."""
     head = struct.pack("!HHH", 40000, 5000, coverage) + b"\0\0"
     covered = (head + payload)[: coverage or None]
     addresses = f.raw(f.ip4)[12:20] if version == 4 else f.raw(f.ip6)[8:40]
@@ -80,7 +80,7 @@ def udp_lite(coverage: int, payload: bytes, version: int = 4) -> Any:
 
 
 def dccp(coverage_code: int, payload: bytes) -> Any:
-    """A DCCP-Data header, RFC 4340 section 5.1; CsCov n > 0 covers the header and 4 (n - 1) octets (section 9.2)."""
+    """A DCCP-Data header, RFC 4340 section 5.1; CsCov n > 0 covers the header and 4 (n - 1) bytes (section 9.2)."""
     head = struct.pack("!HHBBHBBHI", 40000, 5001, 4, coverage_code, 0, 2 << 1 | 1, 0, 1, 2)
     covered = (head + payload)[: 16 + 4 * (coverage_code - 1)] if coverage_code else head + payload
     addresses = f.raw(f.ip4)[12:20]
@@ -128,9 +128,9 @@ def srv6(p: bytes) -> Any:
 
 
 def rpl(p: bytes) -> Any:
-    """RFC 6554: addresses without the octets that they share with the destination: here the last is fd07::22."""
+    """RFC 6554: addresses without the bytes that they share with the destination: here the last is fd07::22."""
     segment = f.raw(IPv6(src="fd07::1", dst="fd07::22") / f.tcp / p)[40:]
-    route = bytes([6, 1, 3, 1, 0xFF, 0x70, 0, 0]) + b"\x22" + bytes(7)  # 15 octets shared; 7 of padding
+    route = bytes([6, 1, 3, 1, 0xFF, 0x70, 0, 0]) + b"\x22" + bytes(7)  # 15 bytes shared; 7 of padding
     return f.ether / IPv6(src="fd07::1", dst="fd07::2", nh=43) / Raw(route + segment)
 
 
@@ -141,7 +141,7 @@ def snap(p: bytes) -> bytes:
 
 
 def jumbogram(p: bytes) -> bytes:
-    """RFC 2675: more than 65,535 octets, the length in an option, 0 in the header."""
+    """RFC 2675: more than 65,535 bytes, the length in an option, 0 in the header."""
     segment = f.raw(f.tcp / (p * 1025))
     packet = f.raw(
         IPv6(src="fd07::1", dst="fd07::2", plen=0)

@@ -27,8 +27,10 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     if not {n: supported for n, supported, _ in pktmend.kernels()}[name]:
         pytest.skip(f"this machine has no {name}")
     pktmend.use_kernel(name)
-    yield name
-    pktmend.use_kernel(None)
+    try:
+        yield name
+    finally:
+        pktmend.use_kernel(None)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Frames for tests, made by scapy (an independent implementation), and the ways in which they get damaged."""
+"""Frames for tests, made by scapy (an independent implementation), and how they get damaged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAYLOAD = Raw(bytes(range(101)))
 
 
 def raw(packet: Any) -> bytes:
-    """Return the octets of a scapy packet, its checksums computed by scapy."""
+    """Return the bytes of a scapy packet, its checksums computed by scapy."""
     return bytes(packet)
 
 
@@ -64,7 +64,7 @@ def leaked(packet: Any) -> bytes:
 
 
 def vnet(packet: Any, *, flags: int = NEEDS_CSUM, gso_type: int = 0, gso_size: int = 0) -> bytes:
-    """Return the virtio-net header of a frame whose transport checksum is unfinished."""
+    """Return the virtio-net header of a frame whose transport checksum is partial."""
     frame = raw(packet)
     start = transport_start(frame)
     header = start + ((frame[start + 12] >> 4) * 4 if TCP in packet else 8)

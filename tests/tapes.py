@@ -1,4 +1,4 @@
-"""Hand-made captures: frames with times and, in pcapng, the kernel's notes.  Only read() is the engine's."""
+"""Hand-made captures: frames with times and, in pcapng, the kernel's metadata.  Only read() is the engine's."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Timed = tuple[float, bytes]
 
 def pcap(path: Path, packets: Iterable[Timed], link: int = 1) -> Path:
     """Write a classic capture with microseconds."""
-    octets = struct.pack("=IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, link)
+    data = struct.pack("=IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, link)
     for time, frame in packets:
-        octets += struct.pack("=IIII", int(time), round(time % 1 * 1e6), len(frame), len(frame)) + frame
-    path.write_bytes(octets)
+        data += struct.pack("=IIII", int(time), round(time % 1 * 1e6), len(frame), len(frame)) + frame
+    path.write_bytes(data)
     return path
 
 
@@ -31,7 +31,7 @@ class File:
 
     def __init__(self, order: str = "<") -> None:
         self.order = order
-        self.octets = b""
+        self.data = b""
 
     def pack(self, form: str, *values: int) -> bytes:
         return struct.pack(self.order + form, *values)
@@ -39,7 +39,7 @@ class File:
     def block(self, kind: int, body: bytes) -> File:
         body += bytes(-len(body) % 4)
         length = len(body) + 12
-        self.octets += self.pack("II", kind, length) + body + self.pack("I", length)
+        self.data += self.pack("II", kind, length) + body + self.pack("I", length)
         return self
 
     def option(self, code: int, value: bytes) -> bytes:
@@ -67,7 +67,7 @@ def pcapng(path: Path, packets: Iterable[tuple[float, bytes, int]]) -> Path:
     file = File("=").section().interface()
     for time, frame, flags in packets:
         file.packet(frame, file.option(2, file.pack("I", flags)), time=round(time * 1e6))
-    path.write_bytes(file.octets)
+    path.write_bytes(file.data)
     return path
 
 
@@ -115,13 +115,13 @@ def echo(a: str, b: str, start: float, count: int = 3) -> list[Timed]:
 
 
 def syns(source: str, target: str, start: float, count: int, *, sport: int = 40000, good: bool = False) -> list[Timed]:
-    """Return a SYN and its retransmissions after 1, 3, 7, ... seconds, unfinished unless good."""
+    """Return a SYN and its retransmissions after 1, 3, 7, ... seconds, partial unless good."""
     syn = tcp(source, target, sport, 80, 1000, 0, "S")
     return [(start + 2**n - 1, f.raw(syn) if good else f.leaked(syn)) for n in range(count)]
 
 
 def conversation(source: str, target: str, start: float, *, sport: int = 40000) -> list[Timed]:
-    """Return a connection as seen on *source*: what it sends is unfinished, what it receives is good."""
+    """Return a connection as seen on *source*: what it sends is partial, what it receives is good."""
     mine = [
         tcp(source, target, sport, 80, 1000, 0, "S"),
         tcp(source, target, sport, 80, 1001, 5001, "A"),
@@ -141,6 +141,6 @@ def conversation(source: str, target: str, start: float, *, sport: int = 40000) 
     return [(start + n / 1000, f.leaked(packet) if left else f.raw(packet)) for n, (packet, left) in enumerate(order)]
 
 
-def damaged(frame: bytes, octet: int, bits: int) -> bytes:
-    """Return *frame* with bits of one octet flipped."""
-    return frame[:octet] + bytes([frame[octet] ^ bits]) + frame[octet + 1 :]
+def damaged(frame: bytes, at: int, bits: int) -> bytes:
+    """Return *frame* with bits of one byte flipped."""
+    return frame[:at] + bytes([frame[at] ^ bits]) + frame[at + 1 :]

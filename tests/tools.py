@@ -40,6 +40,14 @@ def until(condition: Callable[[], bool], what: str = "it", seconds: float = PATI
         time.sleep(0.02)
 
 
+def frames_in(path: Path) -> list[bytes]:
+    """Return the frames of a capture as scapy reads them."""
+    from scapy.utils import RawPcapReader  # takes a second to import, and few modules need it
+
+    with RawPcapReader(str(path)) as reader:
+        return [bytes(frame) for frame, _ in reader]
+
+
 def left(pid: int) -> list[str]:
     """Return the namespaces of the demo or lab with process id *pid* that are still there."""
     return [path.name for path in Path("/run/netns").glob(f"pktmend-{pid}-*")]

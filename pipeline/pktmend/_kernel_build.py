@@ -1,6 +1,6 @@
-"""Compile the kernel's packet-socket, TAP and BPF constants and structs out of the kernel's own headers.
+"""Compile the kernel's constants and structs that Python code needs out of the kernel's own headers.
 
-What Debian 12's 6.1 headers lack is given a fallback here, with the kernel version that brought it.
+What older headers lack is given a fallback here, with the kernel version that brought it.
 Run by setup.py (cffi_modules); the result is the extension pktmend._kernel.
 """
 
@@ -8,22 +8,61 @@ from cffi import FFI
 
 ffi = FFI()
 
+# By the header that has them.  A module that needs another adds it here instead of typing its number.
 CONSTANTS = """
-    SOL_PACKET ETH_P_ALL ETH_FRAME_LEN PACKET_VERSION PACKET_RX_RING PACKET_VNET_HDR
-    PACKET_IGNORE_OUTGOING PACKET_COPY_THRESH PACKET_STATISTICS PACKET_ADD_MEMBERSHIP
-    PACKET_MR_PROMISC PACKET_FANOUT PACKET_FANOUT_HASH PACKET_FANOUT_FLAG_IGNORE_OUTGOING
-    PACKET_QDISC_BYPASS PACKET_TIMESTAMP
-    TPACKET_V2 TPACKET_V3 TP_FT_REQ_FILL_RXHASH PACKET_HOST PACKET_OUTGOING PACKET_LOOPBACK
-    VIRTIO_NET_HDR_F_NEEDS_CSUM VIRTIO_NET_HDR_F_DATA_VALID VIRTIO_NET_HDR_GSO_NONE
-    VIRTIO_NET_HDR_GSO_TCPV4 VIRTIO_NET_HDR_GSO_UDP VIRTIO_NET_HDR_GSO_TCPV6
-    VIRTIO_NET_HDR_GSO_UDP_L4 VIRTIO_NET_HDR_GSO_ECN SO_RCVBUFFORCE SO_SNDBUFFORCE SO_ATTACH_FILTER
-    TUNSETIFF TUNSETOFFLOAD IFF_TAP IFF_NO_PI IFF_VNET_HDR TUN_F_CSUM TUN_F_TSO4 TUN_F_TSO6
-    BPF_PROG_TYPE_SCHED_CLS BPF_PROG_TYPE_XDP XDP_PASS TC_ACT_OK TC_ACT_SHOT BPF_F_PSEUDO_HDR BPF_F_MARK_MANGLED_0
+    SOL_PACKET ETH_P_ALL PACKET_VERSION PACKET_RX_RING PACKET_VNET_HDR PACKET_AUXDATA PACKET_IGNORE_OUTGOING
+    PACKET_COPY_THRESH PACKET_ADD_MEMBERSHIP PACKET_MR_PROMISC PACKET_FANOUT PACKET_FANOUT_HASH
+    PACKET_FANOUT_FLAG_IGNORE_OUTGOING TPACKET_V2 TPACKET_V3 PACKET_OUTGOING
+    VIRTIO_NET_HDR_F_NEEDS_CSUM SO_RCVBUFFORCE SO_SNDBUFFORCE SO_ATTACH_FILTER AF_XDP
+
+    IFF_UP IFF_LOOPBACK IFF_TAP IFF_TUN IFF_NO_PI IFF_VNET_HDR TUNSETIFF TUNSETOFFLOAD TUN_F_CSUM TUN_F_TSO4 TUN_F_TSO6
+    SIOCETHTOOL SIOCGIFNAME SIOCGIFINDEX SIOCGIFFLAGS SIOCGIFMTU SIOCGIFHWADDR
+    ETHTOOL_GSTRINGS ETHTOOL_GSSET_INFO ETHTOOL_GFEATURES ETHTOOL_SFEATURES ETH_SS_FEATURES ETH_GSTRING_LEN
+    ARPHRD_ETHER ARPHRD_NONE ARPHRD_LOOPBACK ARPHRD_IPGRE ARPHRD_IP6GRE ARPHRD_TUNNEL ARPHRD_SIT
+
+    NETLINK_ROUTE NETLINK_SOCK_DIAG NETLINK_NETFILTER NLMSG_ERROR NLMSG_DONE NLA_TYPE_MASK
+    NLM_F_REQUEST NLM_F_DUMP NLM_F_ACK NLM_F_EXCL NLM_F_CREATE
+    RTM_NEWLINK RTM_GETLINK RTM_NEWADDR RTM_GETADDR RTM_GETNSID RTM_NEWQDISC RTM_DELQDISC RTM_NEWTFILTER RTM_DELTFILTER
+    RTM_GETTFILTER IFA_ADDRESS IFA_LOCAL IFA_F_NODAD NETNSA_NSID NETNSA_FD
+    IFLA_ADDRESS IFLA_IFNAME IFLA_MTU IFLA_LINK IFLA_MASTER IFLA_LINKINFO IFLA_STATS64 IFLA_LINK_NETNSID IFLA_NET_NS_FD
+    IFLA_GSO_MAX_SEGS IFLA_GSO_MAX_SIZE IFLA_XDP IFLA_PARENT_DEV_NAME IFLA_GRO_MAX_SIZE IFLA_GSO_IPV4_MAX_SIZE
+    IFLA_GRO_IPV4_MAX_SIZE IFLA_INFO_KIND IFLA_INFO_DATA IFLA_INFO_SLAVE_KIND
+    IFLA_XDP_FD IFLA_XDP_ATTACHED IFLA_XDP_PROG_ID
+    XDP_ATTACHED_NONE XDP_ATTACHED_DRV XDP_ATTACHED_SKB XDP_ATTACHED_HW XDP_ATTACHED_MULTI
+    IFLA_TUN_TYPE IFLA_TUN_PI IFLA_TUN_VNET_HDR VETH_INFO_PEER IFLA_GRE_OFLAGS IFLA_GRE_IFLAGS GRE_CSUM
+    IFLA_VXLAN_ID IFLA_VXLAN_LINK IFLA_VXLAN_PORT IFLA_VXLAN_UDP_CSUM IFLA_VXLAN_UDP_ZERO_CSUM6_TX
+    IFLA_VXLAN_UDP_ZERO_CSUM6_RX IFLA_VXLAN_REMCSUM_TX IFLA_VXLAN_REMCSUM_RX
+    IFLA_GENEVE_ID IFLA_GENEVE_PORT IFLA_GENEVE_UDP_CSUM IFLA_GENEVE_UDP_ZERO_CSUM6_TX IFLA_GENEVE_UDP_ZERO_CSUM6_RX
+    SOCK_DIAG_BY_FAMILY PACKET_SHOW_INFO PACKET_SHOW_FILTER PACKET_DIAG_INFO PACKET_DIAG_FILTER PDI_VNETHDR
+    XDP_SHOW_INFO XDP_DIAG_INFO
+    NFNL_SUBSYS_CTNETLINK IPCTNL_MSG_CT_GET CTA_TUPLE_ORIG CTA_TUPLE_REPLY CTA_TUPLE_IP CTA_TUPLE_PROTO
+    CTA_IP_V4_SRC CTA_IP_V4_DST CTA_IP_V6_SRC CTA_IP_V6_DST CTA_PROTO_NUM CTA_PROTO_SRC_PORT CTA_PROTO_DST_PORT
+
+    TC_H_CLSACT TC_CLSACT_HANDLE TC_CLSACT_INGRESS TC_CLSACT_EGRESS TC_ACT_SHOT
+    TCA_KIND TCA_OPTIONS TCA_BPF_OPS_LEN TCA_BPF_OPS TCA_BPF_FD TCA_BPF_NAME TCA_BPF_FLAGS TCA_BPF_FLAG_ACT_DIRECT
+    BPF_PROG_TYPE_SCHED_CLS BPF_PROG_TYPE_XDP XDP_PASS BPF_F_PSEUDO_HDR BPF_F_MARK_MANGLED_0
     BPF_FUNC_redirect BPF_FUNC_get_prandom_u32 BPF_FUNC_skb_store_bytes BPF_FUNC_l3_csum_replace
     BPF_FUNC_l4_csum_replace
+    BPF_PROG_GET_FD_BY_ID BPF_MAP_GET_FD_BY_ID BPF_OBJ_GET_INFO_BY_FD
+    BPF_MAP_TYPE_DEVMAP BPF_MAP_TYPE_DEVMAP_HASH BPF_MAP_TYPE_XSKMAP
     BPF_LD BPF_LDX BPF_ST BPF_STX BPF_JMP BPF_ALU64 BPF_B BPF_H BPF_W BPF_ABS BPF_IND BPF_MEM BPF_MOV BPF_ADD BPF_AND
     BPF_XOR BPF_LSH BPF_RSH BPF_JEQ BPF_JNE BPF_JLT BPF_CALL BPF_EXIT BPF_K BPF_X
+    BPF_LEN BPF_MSH BPF_RET BPF_MISC BPF_TAX BPF_JA BPF_JGE BPF_JSET BPF_ALU BPF_SUB BPF_MUL BPF_MOD
+    SKF_AD_OFF SKF_AD_PKTTYPE
+
+    SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW
+    SECCOMP_RET_ALLOW SECCOMP_RET_ERRNO SECCOMP_RET_KILL_PROCESS THIS_AUDIT_ARCH __NR_bpf
+    CLONE_THREAD CLONE_NEWNET PR_SET_NAME PR_GET_NAME PR_SET_VMA PR_SET_TIMERSLACK PR_SET_NO_NEW_PRIVS
+    _LINUX_CAPABILITY_VERSION_3 CAP_DAC_OVERRIDE CAP_NET_ADMIN CAP_NET_RAW
 """.split()  # noqa: SIM905 - a list would be one name a line
+
+# What older headers lack, by the version that brought it.  An enumerator cannot be asked for with #ifdef.
+NEWER = {
+    (5, 4): {"BPF_MAP_TYPE_DEVMAP_HASH": 25},
+    (5, 14): {"IFLA_PARENT_DEV_NAME": 56},
+    (5, 19): {"IFLA_GRO_MAX_SIZE": 58},
+    (6, 3): {"IFLA_GSO_IPV4_MAX_SIZE": 63, "IFLA_GRO_IPV4_MAX_SIZE": 64},
+}
 
 # What a hardened process may still call (pktmend/host/seccomp.py); an architecture that lacks one has -1.
 SYSCALLS = """
@@ -38,18 +77,8 @@ SYSCALLS = """
     socketpair stat statx sysinfo tgkill time uname unlink unlinkat wait4 waitid write writev
 """.split()  # noqa: SIM905
 
-# Classic BPF beyond what is above, and what seccomp and prctl are told.
-FILTERS = """
-    BPF_LEN BPF_MSH BPF_RET BPF_MISC BPF_TAX BPF_JA BPF_JGE BPF_JSET BPF_ALU BPF_SUB BPF_MUL BPF_MOD
-    SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW
-    SECCOMP_RET_ALLOW SECCOMP_RET_ERRNO SECCOMP_RET_KILL_PROCESS
-    CLONE_THREAD PR_SET_NAME PR_GET_NAME PR_SET_VMA PR_SET_TIMERSLACK
-    SIOCETHTOOL SIOCGIFNAME SIOCGIFINDEX SIOCGIFFLAGS SIOCGIFMTU
-    THIS_AUDIT_ARCH
-""".split()  # noqa: SIM905
-
 ffi.cdef(
-    "\n".join(f"#define {name} ..." for name in [*CONSTANTS, *FILTERS, *(f"__NR_{name}" for name in SYSCALLS)])
+    "\n".join(f"#define {name} ..." for name in [*CONSTANTS, *(f"__NR_{name}" for name in SYSCALLS)])
     + """
 struct tpacket_req { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr; };
 struct tpacket_req3 { unsigned int tp_block_size, tp_block_nr, tp_frame_size, tp_frame_nr,
@@ -76,15 +105,41 @@ ffi.set_source(
 #include <asm/socket.h>
 #include <linux/audit.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/ethtool.h>
 #include <linux/filter.h>
+#include <linux/if.h>
+#include <linux/if_arp.h>
 #include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/if_tunnel.h>
+#include <linux/net_namespace.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <linux/packet_diag.h>
 #include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
 #include <linux/prctl.h>
+#include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <linux/version.h>
+#include <linux/veth.h>
 #include <linux/virtio_net.h>
+#if __has_include(<linux/xdp_diag.h>) /* Linux 5.1 */
+#include <linux/xdp_diag.h>
+#else
+#define XDP_SHOW_INFO 1
+#define XDP_DIAG_INFO 1
+#endif
+/* The hooks of clsact; their handles are made of two halves. */
+#define TC_CLSACT_HANDLE TC_H_MAKE(TC_H_CLSACT, 0)
+#define TC_CLSACT_INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
+#define TC_CLSACT_EGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
 #if defined(__x86_64__)
 #define THIS_AUDIT_ARCH AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
@@ -104,8 +159,8 @@ ffi.set_source(
 #ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING /* Linux 5.18 */
 #define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 #endif
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#ifndef AF_XDP /* Linux 4.18, glibc 2.28 */
+#define AF_XDP 44
 #endif
 
 /* Load a program of count instructions: its descriptor, or -errno with the verifier's words in log. */
@@ -124,6 +179,11 @@ static int load_bpf(unsigned int type, const char *instructions, unsigned int co
     return fd < 0 ? -errno : (int)fd;
 }
 """
+    + "".join(
+        f"#if LINUX_VERSION_CODE < KERNEL_VERSION({major}, {minor}, 0)\n#define {name} {value}\n#endif\n"
+        for (major, minor), names in NEWER.items()
+        for name, value in names.items()
+    )
     + "".join(f"#ifndef __NR_{name}\n#define __NR_{name} -1\n#endif\n" for name in SYSCALLS),
 )
 

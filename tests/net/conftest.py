@@ -27,23 +27,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def line() -> Iterator[Line]:
-    with Testbed() as world:
-        yield Line(world)
+    with Testbed() as testbed:
+        yield Line(testbed)
 
 
 @pytest.fixture
 def make_line() -> Iterator[Callable[[int], Line]]:
     """Make lines of a chosen MTU."""
-    with Testbed() as world:
-        yield lambda mtu: Line(world, mtu)
+    with Testbed() as testbed:
+        yield lambda mtu: Line(testbed, mtu)
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Host, Host]]:
     """Two hosts on one veth pair, eth0 each."""
-    with Testbed() as world:
-        a, b = world.host("a"), world.host("b")
-        world.veth(a, "eth0", b, "eth0")
+    with Testbed() as testbed:
+        a, b = testbed.host("a"), testbed.host("b")
+        testbed.veth(a, "eth0", b, "eth0")
         yield a, b
 
 

@@ -44,7 +44,7 @@ def _messages(frames: NDArray[np.uint8]) -> tuple[NDArray[np.void], NDArray[np.v
 
 
 def send_numbered(out: socket.socket, head: bytes, first: int, count: int) -> None:
-    """Send *count* frames: *head* and a number of four octets each.  One that the kernel refuses is tried again."""
+    """Send *count* frames: *head* and a number of four bytes each.  One that the kernel refuses is tried again."""
     frames = np.zeros((AT_ONCE, len(head) + 4), np.uint8)
     frames[:, : len(head)] = np.frombuffer(head, np.uint8)
     messages, vectors = _messages(frames)

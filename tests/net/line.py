@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import select
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,126 +17,23 @@ from typing import Any
 
 import pytest
 
+from pktmend._kernel import lib
 from pktmend.testbed.netns import Host, Testbed, end
+from running import RunningBridge
 from tools import PATIENCE, until
 
-TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = 0x0002, 0x0001, 0x1000, 0x4000, 0x01
+TAP, TUN, NO_PI, VNET_HDR, TUN_F_CSUM = lib.IFF_TAP, lib.IFF_TUN, lib.IFF_NO_PI, lib.IFF_VNET_HDR, lib.TUN_F_CSUM
 ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
-
-
-class Bridge:
-    """A running `pktmend bridge`; stop() returns its last snapshot."""
-
-    def __init__(
-        self,
-        host: Host,
-        *argv: str,
-        program: tuple[str, ...] = ("bridge",),
-        prefix: tuple[str, ...] = (),
-        **options: Any,
-    ) -> None:
-        self.process = host.spawn(
-            *prefix,
-            sys.executable,
-            "-P",
-            "-m",
-            "pktmend",
-            *program,
-            *argv,
-            "--json",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
-        assert self.process.stderr is not None
-        self.first_line = self.process.stderr.readline().decode()
-        self.snapshots: list[dict[str, Any]] = []
-        self.lines: list[dict[str, Any]] = []
-        self.said: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(json.loads(line))
-            if "snapshot" in self.lines[-1]:
-                self.snapshots.append(self.lines[-1]["snapshot"])
-
-    def pause(self) -> None:
-        """Stop all its threads (SIGSTOP) and wait until they have; resume by SIGCONT."""
-        self.process.send_signal(signal.SIGSTOP)
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        while any(" T " not in (task / "stat").read_text().rpartition(")")[2][:4] for task in tasks.iterdir()):
-            time.sleep(0.001)
-
-    def cpu_seconds(self) -> float:
-        """What it has used so far, all threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def _listen(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line.decode().removesuffix("\n").removeprefix("pktmend: "))
-
-    def listen(self) -> None:
-        """Keep what it says on stderr in `said`; whoever reads stderr by himself does not call this before the end."""
-        if self._listener.ident is None:
-            self._listener.start()
-
-    def await_told(self, count: int) -> None:
-        """Wait until it has said *count* lines on stderr after its first one."""
-        self.listen()
-        until(lambda: len(self.said) >= count, f"line {count} of {self.said}")
-
-    def ended(self, code: int = 0) -> list[str]:
-        """Wait for its end; return what it said on stderr after its first line, without `pktmend: `."""
-        self.listen()
-        ended = self.process.wait(PATIENCE)
-        for thread in (self._reader, self._listener):
-            thread.join(PATIENCE)
-        assert ended == code, self.said
-        return self.said
-
-    def told(self, count: int = 0) -> list[str]:
-        """End it by SIGTERM once it has said *count* lines; return all that it said, as ended()."""
-        if count:
-            self.await_told(count)
-        self.stop()
-        return self.said
-
-    @property
-    def directions(self) -> list[dict[str, Any]]:
-        """Those of the last snapshot."""
-        found: list[dict[str, Any]] = self.snapshots[-1]["directions"]
-        return found
-
-    def stop(self, number: int = signal.SIGTERM) -> list[dict[str, Any]]:
-        """End it by a signal: it drains its ring first; return the directions of the last snapshot."""
-        self.process.send_signal(number)
-        self.ended()
-        for d in self.directions:
-            assert_ledger(d)
-        return self.directions
-
-
-def assert_ledger(d: dict[str, Any]) -> None:
-    """Every frame ends in exactly one counter, on a drained direction."""
-    assert d["kernel_seen"] == d["read"] + d["kernel_drops"], d
-    ends = d["sent"] + sum(d["dropped"].values()) + d["truncated"] + sum(d["tx_error"].values()) + d["held"]
-    assert d["read"] == ends, d
 
 
 class Line:
     """Hosts a and b, joined through node."""
 
-    def __init__(self, world: Testbed, mtu: int = 1500) -> None:
-        self.world = world
-        self.a, self.b, self.node = world.host("a"), world.host("b"), world.host("node")
-        world.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
-        world.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
+    def __init__(self, testbed: Testbed, mtu: int = 1500) -> None:
+        self.testbed = testbed
+        self.a, self.b, self.node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+        testbed.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
+        testbed.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
         self.node.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("0"))  # inherited from this machine
         for host in (self.a, self.b):
             v4, v6 = ADDRESSES[host.name]
@@ -153,13 +46,13 @@ class Line:
 
     def cross(self, name: str = "pb") -> None:
         """Make b's link again, with the addresses that it had."""
-        self.world.veth(self.b, "eth0", self.node, name)
+        self.testbed.veth(self.b, "eth0", self.node, name)
         self.b.address("eth0", *(f"{address}/{bits}" for address, bits in zip(ADDRESSES["b"], (24, 64), strict=True)))
 
     @contextmanager
-    def bridged(self, *argv: str, **options: Any) -> Iterator[Bridge]:
+    def bridged(self, *argv: str, **options: Any) -> Iterator[RunningBridge]:
         """Run the bridge between pa and pb; options of subprocess.Popen."""
-        bridge = Bridge(self.node, "-i", "pa", "-I", "pb", *argv, **options)
+        bridge = RunningBridge(self.node, "-i", "pa", "-I", "pb", *argv, **options)
         assert "bridging" in bridge.first_line, bridge.first_line
         try:
             yield bridge
@@ -175,7 +68,7 @@ class Line:
 def transfer(
     source: Host, target: Host, size: int, *, version: int = 4, seconds: float = 60, address: str = ""
 ) -> None:
-    """Send *size* random octets over TCP; equal hashes or an AssertionError."""
+    """Send *size* random bytes over TCP; equal hashes or an AssertionError."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     address = address or ADDRESSES[target.name][0 if version == 4 else 1]
     server = target.call(lambda: socket.create_server((address, 0), family=family))
@@ -201,14 +94,14 @@ def transfer(
         client = source.call(lambda: socket.create_connection((address, port), timeout=seconds))
         with client:
             for at in range(0, size, len(block)):
-                piece = block[: min(len(block), size - at)]
-                sent.update(piece)
-                client.sendall(piece)
+                chunk = block[: min(len(block), size - at)]
+                sent.update(chunk)
+                client.sendall(chunk)
     finally:
         thread.join(seconds)
         server.close()
     assert not faults, faults
-    assert sent.digest() == got.digest(), f"{source.name} -> {target.name} over IPv{version}: {size} octets differ"
+    assert sent.digest() == got.digest(), f"{source.name} -> {target.name} over IPv{version}: {size} bytes differ"
 
 
 def datagrams(source: Host, target: Host, sizes: list[int], *, version: int = 4) -> None:
@@ -230,7 +123,7 @@ def datagrams(source: Host, target: Host, sizes: list[int], *, version: int = 4)
             payload = os.urandom(size)
             sender.sendto(payload, receiver.getsockname())
             got = receiver.recv(1 << 16)
-            assert got == payload, f"datagram of {size} octets over IPv{version}"
+            assert got == payload, f"datagram of {size} bytes over IPv{version}"
 
 
 def open_tap(host: Host, interface: str, *, vnet: bool = False) -> socket.socket:
@@ -238,12 +131,12 @@ def open_tap(host: Host, interface: str, *, vnet: bool = False) -> socket.socket
 
     def make() -> socket.socket:
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        s.setsockopt(263, 23, 1)  # PACKET_IGNORE_OUTGOING
+        s.setsockopt(lib.SOL_PACKET, lib.PACKET_IGNORE_OUTGOING, 1)
         if vnet:
-            s.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
-        s.setsockopt(263, 8, 1)  # PACKET_AUXDATA: the VLAN tag, which the kernel strips
+            s.setsockopt(lib.SOL_PACKET, lib.PACKET_VNET_HDR, 1)
+        s.setsockopt(lib.SOL_PACKET, lib.PACKET_AUXDATA, 1)  # the VLAN tag, which the kernel strips
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        s.bind((interface, 3))
+        s.bind((interface, lib.ETH_P_ALL))
         return s
 
     return host.call(make)
@@ -254,9 +147,9 @@ def open_tap_device(host: Host, name: str, flags: int, offloads: int = 0) -> int
 
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))  # TUNSETIFF
+        fcntl.ioctl(fd, lib.TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
         if offloads:
-            fcntl.ioctl(fd, 0x400454D0, offloads)  # TUNSETOFFLOAD
+            fcntl.ioctl(fd, lib.TUNSETOFFLOAD, offloads)
         return fd
 
     try:

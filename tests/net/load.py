@@ -62,7 +62,7 @@ class Stream:
         for thread in self._threads:
             thread.join(2 * PATIENCE)
         assert not self._faults, self._faults
-        assert self._sent.digest() == self._got.digest(), "the stream's octets differ"
+        assert self._sent.digest() == self._got.digest(), "what arrives of the stream differs"
 
 
 class Load:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import frames as f
-from line import Bridge, Line, open_tap, seen, transfer
+from line import Line, open_tap, seen, transfer
+from running import RunningBridge
 from tools import PATIENCE
 
 STAGES = '''
@@ -77,7 +78,7 @@ def test_failing_stage_is_passed_by(line: Line, mine: Path, ring: str) -> None:
 
 
 def test_failing_stage_drops_with_a_reason_of_its_own_and_is_told_once(line: Line, mine: Path) -> None:
-    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--on-error", "drop", "--stage", f"{mine}:raises")
+    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--on-error", "drop", "--stage", f"{mine}:raises")
     done = line.a.run("ping", "-c5", "-i0.2", "-W1", "10.7.0.2", check=False)
     assert done.returncode == 1
     bridge.await_told(1)
@@ -91,14 +92,14 @@ def test_failing_stage_drops_with_a_reason_of_its_own_and_is_told_once(line: Lin
 
 
 def test_without_a_policy_the_first_failure_ends_the_bridge(line: Line, mine: Path) -> None:
-    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:raises")
+    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:raises")
     line.a.run("ping", "-c1", "-W1", "10.7.0.2", check=False)
     assert bridge.ended(1) == ["stage raises: ValueError: no (mine.py:9)"]
 
 
 def test_one_direction_that_fails_ends_the_bridge(line: Line, mine: Path) -> None:
     """Both may be served by one thread, which goes on with the other: that must not hide it."""
-    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:raises_on_udp")
+    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:raises_on_udp")
     line.a.run("ping", "-c1", "-W9", "10.7.0.2")
     with open_tap(line.a, "eth0") as out:
         out.send(f.raw(f.ether / f.ip4 / f.udp / b"x"))
@@ -106,7 +107,7 @@ def test_one_direction_that_fails_ends_the_bridge(line: Line, mine: Path) -> Non
 
 
 def test_stage_that_keeps_views_ends_the_bridge_without_a_policy(line: Line, mine: Path) -> None:
-    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:keeps")
+    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:keeps")
     line.a.run("ping", "-c1", "-W1", "10.7.0.2", check=False)
     said = "\n".join(bridge.ended(1))
     assert "Traceback" not in said
@@ -131,12 +132,12 @@ def test_what_a_stage_spoils_is_never_signed(line: Line, mine: Path) -> None:
     assert there["dropped"] == {"corrupt": 1}
 
 
-def lossy(bridge: Bridge) -> list[dict[str, Any]]:
+def lossy(bridge: RunningBridge) -> list[dict[str, Any]]:
     return [s for s in bridge.snapshots if s["directions"][0]["kernel_drops"]]
 
 
 def test_slow_stage_is_named_when_packets_are_lost(line: Line, mine: Path) -> None:
-    bridge = Bridge(line.node, "-i", "pa", "-I", "pb", "--unidir", "--stage", f"{mine}:Slow,seconds=0.3")
+    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--unidir", "--stage", f"{mine}:Slow,seconds=0.3")
     frame = f.raw(f.ether / f.ip4 / f.udp / b"x")
     deadline = time.monotonic() + 2 * PATIENCE
     with open_tap(line.a, "eth0") as out:

@@ -23,7 +23,8 @@ import pytest
 from line import Line, open_tap, transfer
 from pktmend._kernel import lib
 from pktmend.commands.diagnose.api import diagnose
-from pktmend.testbed import ovs
+from pktmend.testbed import bpf, ovs
+from pktmend.testbed.middlebox import Middlebox
 from pktmend.testbed.netns import Host, end
 from tools import PATIENCE, need
 
@@ -236,8 +237,8 @@ def test_tap_without_vnet_header(line: Line) -> None:
 
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"tap0", 0x1002))  # TUNSETIFF, IFF_TAP | IFF_NO_PI
-        fcntl.ioctl(fd, 0x400454D0, 1)  # TUNSETOFFLOAD, TUN_F_CSUM
+        fcntl.ioctl(fd, lib.TUNSETIFF, struct.pack("16sH22x", b"tap0", lib.IFF_TAP | lib.IFF_NO_PI))
+        fcntl.ioctl(fd, lib.TUNSETOFFLOAD, lib.TUN_F_CSUM)
         return fd
 
     fd = line.a.call(make)
@@ -262,10 +263,8 @@ def test_tap_without_vnet_header(line: Line) -> None:
 
 def test_xdp_redirect(line: Line) -> None:
     """Programs of the lab hand frames from pa to pb and back."""
-    hops = pytest.importorskip("pktmend.testbed.middlebox")
-    bpf = pytest.importorskip("pktmend.testbed.bpf")
     line.a.offload("eth0", tso=False, gso=False)
-    hops.Hop(line.node, "pa", "pb", kind=lib.BPF_PROG_TYPE_XDP)
+    Middlebox(line.node, "pa", "pb", kind=lib.BPF_PROG_TYPE_XDP)
     for host in (line.a, line.b):  # a veth takes redirected frames only while its peer has a program, too
         bpf.attach(host, "eth0", lib.BPF_PROG_TYPE_XDP, bpf.leave(lib.XDP_PASS))
     (findings,) = during(lambda: ping_and_fail(line), (line.b, ("-i", "eth0")))
@@ -322,7 +321,7 @@ def test_missing_privilege_is_exit_3() -> None:
 
 
 def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
-    folder = bridged.world.folder()
+    folder = bridged.testbed.folder()
     command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
     assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []

@@ -40,10 +40,10 @@ def tracked(node: Host) -> str:
 
 
 def test_conntrack_names_the_original_of_what_was_translated() -> None:
-    with Testbed() as world:
-        a, node, b = (world.host(name) for name in ("a", "node", "b"))
-        world.veth(a, "eth0", node, "pa")
-        world.veth(b, "eth0", node, "pb")
+    with Testbed() as testbed:
+        a, node, b = (testbed.host(name) for name in ("a", "node", "b"))
+        testbed.veth(a, "eth0", node, "pa")
+        testbed.veth(b, "eth0", node, "pb")
         for host, name, address in (
             (a, "eth0", "10.7.0.1/24"),
             (node, "pa", "10.7.0.254/24"),

@@ -41,9 +41,9 @@ char _license[] __attribute__((section("license"), used)) = "GPL";
 
 
 @pytest.fixture
-def world() -> Iterator[Testbed]:
-    with Testbed() as world:
-        yield world
+def testbed() -> Iterator[Testbed]:
+    with Testbed() as testbed:
+        yield testbed
 
 
 def doctor(host: Host, *words: str, expect: int | None = None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -199,9 +199,9 @@ def test_addresses_beside_a_hop_and_their_remedies(line: Line) -> None:
     assert not {"arp-flux", "address-on-port"} & names(doctor(line.node)[0])
 
 
-def test_address_on_a_port_of_the_kernel_bridge(world: Testbed) -> None:
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+def test_address_on_a_port_of_the_kernel_bridge(testbed: Testbed) -> None:
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     a.run("ip", "link", "add", "br0", "type", "bridge")
     a.run("ip", "link", "set", "dev", "eth0", "master", "br0")
     assert names(doctor(a, expect=0)[0]) == set()
@@ -212,9 +212,9 @@ def test_address_on_a_port_of_the_kernel_bridge(world: Testbed) -> None:
     assert names(doctor(a, expect=0)[0]) == set()
 
 
-def test_two_interfaces_in_one_network(world: Testbed) -> None:
-    a = world.host("a")
-    world.veth(a, "x", a, "y")
+def test_two_interfaces_in_one_network(testbed: Testbed) -> None:
+    a = testbed.host("a")
+    testbed.veth(a, "x", a, "y")
     a.address("x", "10.9.0.1/24")
     a.address("y", "10.9.0.2/24")
     flux = the(doctor(a, expect=0)[0], "same-network")
@@ -223,8 +223,8 @@ def test_two_interfaces_in_one_network(world: Testbed) -> None:
     assert names(doctor(a, expect=0)[0]) == set()
 
 
-def test_tap_with_checksum_offload_needs_the_header(world: Testbed) -> None:
-    a = world.host("a")
+def test_tap_with_checksum_offload_needs_the_header(testbed: Testbed) -> None:
+    a = testbed.host("a")
     fds = [
         open_tap_device(a, "bad0", TAP | NO_PI, TUN_F_CSUM),
         open_tap_device(a, "good0", TAP | NO_PI | VNET_HDR, TUN_F_CSUM),
@@ -274,9 +274,9 @@ def test_generic_xdp_keeps_the_note_and_drops_super_frames(line: Line, tmp_path:
     assert names(doctor(line.node, expect=0)[0]) == set()
 
 
-def test_tunnel_settings_that_need_the_other_end(world: Testbed) -> None:
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+def test_tunnel_settings_that_need_the_other_end(testbed: Testbed) -> None:
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     make = ["ip", "link", "add"]
     kind = ["type", "vxlan", "local", "10.1.0.1", "remote", "10.1.0.2", "dev", "eth0"]
     a.run(*make, "fine0", *kind, "id", "1", "dstport", "4781", "noudpcsum")
@@ -392,7 +392,7 @@ def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
         f"-P -m pktmend doctor eth0 --netns {line.b.namespace} --watch 60 --json"
     )
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    line.world.on_exit(lambda: end(watch))
+    line.testbed.on_exit(lambda: end(watch))
     assert watch.stderr is not None
     told = watch.stderr.readline().decode()
     assert "tracefs is not mounted" in told and "mount -t tracefs" in told and "counters instead" in told
@@ -411,7 +411,7 @@ def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
         f"--netns {line.b.namespace} --watch 60 --json"
     )
     watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    line.world.on_exit(lambda: end(watch))
+    line.testbed.on_exit(lambda: end(watch))
     mac = link(line.b, "eth0")["address"]
     enabled = f"proc/{watch.pid}/root/sys/kernel/tracing/instances/pktmend-*/events/skb/kfree_skb/enable"
     until(lambda: watch.poll() is not None or any(path.read_text() == "1\n" for path in Path("/").glob(enabled)))
@@ -441,9 +441,9 @@ def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:
         ("6.12.1", set()),
     ],
 )
-def test_kernel_versions_and_their_bugs(world: Testbed, release: str, expected: set[str]) -> None:
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+def test_kernel_versions_and_their_bugs(testbed: Testbed, release: str, expected: set[str]) -> None:
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     a.offload("eth0", tx=False)
     a.run(
         "ip",
@@ -474,10 +474,10 @@ def test_kernel_versions_and_their_bugs(world: Testbed, release: str, expected: 
     assert found <= {bug.name for bug in BUGS}
 
 
-def test_finding_of_another_path_is_not_reported(line: Line, world: Testbed) -> None:
+def test_finding_of_another_path_is_not_reported(line: Line, testbed: Testbed) -> None:
     start_relay(line)
-    c, d = world.host("c"), world.host("d")
-    world.veth(c, "eth0", d, "eth0")
+    c, d = testbed.host("c"), testbed.host("d")
+    testbed.veth(c, "eth0", d, "eth0")
     assert names(doctor(c, expect=0)[0]) == set()
     assert "userspace-hop" in {f.name for f in examine(look())}
 

@@ -113,7 +113,7 @@ def test_the_bridges_before_open_vswitch(line: Line) -> None:
 def with_guest(line: Line) -> HostFinding:
     """A TAP with the virtio-net header, held by us; a relay in another process reads it."""
     fd = open_tap_device(line.node, "tap0", TAP | NO_PI | VNET_HDR)
-    line.world.on_exit(lambda: os.close(fd))
+    line.testbed.on_exit(lambda: os.close(fd))
     relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "tap0", stdout=subprocess.PIPE)
     assert relay.stdout is not None
     relay.stdout.readline()

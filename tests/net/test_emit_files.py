@@ -1,4 +1,4 @@
-"""A capture sent out of an interface: what its file notes as unfinished arrives as such, and the kernel finishes it."""
+"""A capture sent out of an interface: what its file marks as partial arrives as such, and the kernel completes it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_note_of_a_file_leaves_with_its_packet(
         ends[0].call(lambda: Pipeline(source, [verify, classify], sink)).run()
         for batch in ring.batches(timeout=20):
             for i in range(len(batch)):
-                note = batch.vnet(i)
-                assert note is not None
-                place = struct.unpack("=6xHH", note)  # csum_start, csum_offset
+                header = batch.vnet(i)
+                assert header is not None
+                place = struct.unpack("=6xHH", header)  # csum_start, csum_offset
                 got[bytes(batch.frame(i))] = bool(batch.flags[i] & PacketFlag.NOT_READY), place
-                del note
+                del header
             if all(frame in got for frame in wanted):
                 break
     places = [(0, 0), (0, 0)] if finish else [(34, 16), (54, 6)]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from line import ADDRESSES, Bridge, Line, transfer
+from line import ADDRESSES, Line, transfer
 from load import Load
+from running import RunningBridge
 from watching import load_beside_a_spinner
 
 A_LOOK = 0.35  # it looks at its interfaces ten times a second: what it would say twice, it says in this time
@@ -45,7 +46,7 @@ def set_mtu(line: Line, mtu: int) -> None:
 
 
 def move_away(line: Line) -> None:
-    line.node.run("ip", "link", "set", "dev", "pb", "netns", line.world.host("other").namespace)
+    line.node.run("ip", "link", "set", "dev", "pb", "netns", line.testbed.host("other").namespace)
 
 
 def move_back(line: Line) -> None:
@@ -179,7 +180,7 @@ def test_peer_alone_vanishes(line: Line) -> None:
 
 def test_xdp_program_takes_the_gso_features_away(line: Line) -> None:
     """An XDP_PASS program on the peer of the egress, loaded under traffic: super-frames still arrive, split."""
-    source = line.world.folder() / "pass.c"
+    source = line.testbed.folder() / "pass.c"
     source.write_text(
         '__attribute__((section("xdp"), used)) int pass_all(void *c) { return 2; }\n'
         'char _license[] __attribute__((section("license"), used)) = "GPL";\n'
@@ -214,12 +215,12 @@ def test_memory_limit_of_64_mebibytes(line: Line) -> None:
     top = next((place for place in places if (place / "cgroup.procs").exists()), None)
     if top is None:
         pytest.skip("no memory cgroup")
-    group = top / f"pktmend-{line.world.number}-{time.monotonic_ns()}"
+    group = top / f"pktmend-{line.testbed.number}-{time.monotonic_ns()}"
     try:
         group.mkdir()
     except OSError as error:
         pytest.skip(f"no memory cgroup: {error}")
-    line.world.on_exit(group.rmdir)
+    line.testbed.on_exit(group.rmdir)
     limit = next((group / n for n in ("memory.max", "memory.limit_in_bytes") if (group / n).exists()), None)
     if limit is None:
         pytest.skip("no memory controller")
@@ -259,7 +260,7 @@ def test_idle_it_costs_next_to_nothing(line: Line, options: tuple[str, ...]) -> 
 def test_bridge_class_reads_what_was_told(line: Line) -> None:
     """An interface that is down at the start of the look is told once, not at every look."""
     with line.bridged() as bridge:
-        assert isinstance(bridge, Bridge)
+        assert isinstance(bridge, RunningBridge)
         line.node.link("pa", state="down")
         bridge.await_told(1)
         time.sleep(3 * A_LOOK)

@@ -19,8 +19,9 @@ from scapy.all import IP, LLC, SNAP, TCP, UDP, Dot3, Ether, IPv6, Raw, in4_chksu
 from scapy.layers.ppp import PPP, PPPoE
 
 import frames as f
-from line import NO_PI, TAP, VNET_HDR, Bridge, Line, open_tap, open_tap_device, seen
+from line import NO_PI, TAP, VNET_HDR, Line, open_tap, open_tap_device, seen
 from pktmend.testbed.netns import end
+from running import RunningBridge
 from tools import need
 
 MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
@@ -85,10 +86,10 @@ def faults(frames: list[bytes], path: Path) -> str:
 
 
 @contextmanager
-def from_machine(line: Line, *options: str) -> Iterator[tuple[int, Bridge]]:
+def from_machine(line: Line, *options: str) -> Iterator[tuple[int, RunningBridge]]:
     """Bridge a TAP device, as a virtual machine has it, to b: its descriptor and the bridge."""
     fd = open_tap_device(line.node, "tap0", TAP | NO_PI | VNET_HDR)
-    bridge = Bridge(line.node, "-i", "tap0", "-I", "pb", *options)
+    bridge = RunningBridge(line.node, "-i", "tap0", "-I", "pb", *options)
     try:
         assert "bridging" in bridge.first_line, bridge.first_line
         yield fd, bridge

@@ -14,9 +14,10 @@ import pytest
 from scapy.all import IP, TCP, UDP, Ether, IPv6
 
 import frames as f
-from line import Bridge, Line, open_tap
+from line import Line, open_tap
 from pktmend.commands.bench.sender import DAMAGES
 from pktmend.testbed.netns import Host
+from running import RunningBridge
 from tools import PATIENCE
 
 PKTMEND = [sys.executable, "-P", "-m", "pktmend"]
@@ -55,7 +56,7 @@ def own(checks: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
 
 def test_counts_agree_cause_by_cause(ends: tuple[Host, Host]) -> None:
     a, b = ends
-    monitor = Bridge(b, "-i", "eth0", program=("monitor",))
+    monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     damage = [word for kind in DAMAGES for word in ("--damage", f"{kind}=2%")]
     made = generate(a, *KINDS, "--flows", "100", "--rate", "100000", "--count", f"{COUNT}", *damage)
@@ -117,7 +118,7 @@ def test_frames_are_damaged_as_named(ends: tuple[Host, Host], kind: str) -> None
                 assert (Ether(bytes(packet))[IP].chksum == header) == (kind != "header-delta")
             named = WRONG_BY[kind](stored, right, seed) if kind in WRONG_BY else stored == right
             assert named or stored == right, (kind, frame.hex())  # left alone where another cause would fit as well
-            as_named += named and stored != right  # two equal octets swapped are the right value
+            as_named += named and stored != right  # two equal bytes swapped are the right value
             kinds.add((proto, IPv6 in packet, len(frame) > 100))
             at = f.transport_start(frame) + (20 if proto == "tcp" else 8)
             assert f.get16(frame, at) == 0x706D
@@ -147,9 +148,9 @@ def test_length_is_right_without_the_pseudo_headers_length(ends: tuple[Host, Hos
             assert (stored - right - (len(frame) - 34)) % 0xFFFF == 0
 
 
-def test_unfinished_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None:
+def test_partial_and_tagged_and_super_frames(ends: tuple[Host, Host]) -> None:
     a, b = ends
-    monitor = Bridge(b, "-i", "eth0", program=("monitor",))
+    monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     plain = generate(
         a, *KINDS, "--offload", "--count", "2400", "--rate", "max", "--damage", "leaked=10%", "--vlan", "5"

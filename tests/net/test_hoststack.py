@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import frames as f
-from line import ADDRESSES, Bridge, Line, everything, open_tap, seen
+from line import ADDRESSES, Line, everything, open_tap, seen
 from pktmend.testbed.netns import Testbed, end
+from running import RunningBridge
 from tools import PATIENCE, until
 
 OWN = "10.7.0.77"  # of the node, on pa
@@ -113,7 +114,7 @@ def test_isolation_ends_with_the_bridge_and_takes_nothing_else_along(line: Line,
         until(lambda: not holder.exists() or " Z " in (holder / "stat").read_text())
 
 
-def holder_of(bridge: Bridge) -> int:
+def holder_of(bridge: RunningBridge) -> int:
     """The process that holds the isolation: the bridge's only child."""
     children = Path(f"/proc/{bridge.process.pid}/task/{bridge.process.pid}/children").read_text().split()
     assert len(children) == 1
@@ -197,7 +198,7 @@ def test_without_the_privilege_it_says_how_to_clean_up(line: Line) -> None:
     assert hooks(line) == clean
 
 
-def read_line(bridge: Bridge) -> str:
+def read_line(bridge: RunningBridge) -> str:
     assert bridge.process.stderr is not None
     return bridge.process.stderr.readline().decode()
 
@@ -224,7 +225,7 @@ def test_isolation_needs_cap_net_admin(line: Line) -> None:
 
 
 def test_isolation_follows_a_new_name_and_a_new_interface(line: Line) -> None:
-    other = line.world.host("other")
+    other = line.testbed.host("other")
     with line.bridged("--isolate") as bridge:
         line.node.run("ip", "link", "set", "dev", "pb", "name", "other0")
         bridge.await_told(1)
@@ -245,7 +246,7 @@ def test_isolation_follows_a_new_name_and_a_new_interface(line: Line) -> None:
 
 
 def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged() as bridge:
         for pair in (("pa", "pb"), ("pb", "pa"), ("pa", "pc"), ("pc", "pb")):
             text = refused(line, "-i", pair[0], "-I", pair[1])
@@ -260,7 +261,7 @@ def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
 
 
 def test_claim_goes_over_to_the_new_interface(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged("-Z", "nobody") as bridge:
         line.node.run("ip", "link", "del", "dev", "pb")
         line.cross()
@@ -270,11 +271,11 @@ def test_claim_goes_over_to_the_new_interface(line: Line) -> None:
 
 
 def test_new_interface_that_another_bridge_took_first_is_left_to_it(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged() as bridge:
         line.node.run("ip", "link", "del", "dev", "pb")
-        line.world.veth(line.b, "eth0", line.node, "px")
-        other = Bridge(line.node, "-i", "px", "-I", "pc")
+        line.testbed.veth(line.b, "eth0", line.node, "px")
+        other = RunningBridge(line.node, "-i", "px", "-I", "pc")
         line.node.run("ip", "link", "set", "dev", "px", "name", "pb")
         bridge.await_told(2)
         other.stop()
@@ -288,7 +289,7 @@ def test_new_interface_that_another_bridge_took_first_is_left_to_it(line: Line) 
 
 def test_opposite_directions_may_be_two_processes(line: Line) -> None:
     with line.bridged("--unidir") as there:
-        back = Bridge(line.node, "-i", "pb", "-I", "pa", "--unidir")
+        back = RunningBridge(line.node, "-i", "pb", "-I", "pa", "--unidir")
         line.a.run("ping", "-c2", "-i0.2", "-W1", ADDRESSES["b"][0])
         assert "bridged already" in refused(line, "-i", "pa", "-I", "pb", "--unidir")
         back.stop()
@@ -298,7 +299,7 @@ def test_opposite_directions_may_be_two_processes(line: Line) -> None:
 def test_forced_second_bridge_carries_frames_twice_and_says_so(line: Line) -> None:
     frame = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
     with line.bridged() as bridge:
-        second = Bridge(line.node, "-i", "pa", "-I", "pb", "--force")
+        second = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--force")
         with open_tap(line.a, "eth0") as out, open_tap(line.b, "eth0") as back:
             out.send(frame)
             for _ in range(2):
@@ -326,7 +327,7 @@ def test_port_of_another_bridge_is_refused(line: Line, kind: str) -> None:
 
 
 def test_two_ends_of_one_pair_are_refused(line: Line) -> None:
-    line.world.veth(line.node, "pc", line.node, "pd")
+    line.testbed.veth(line.node, "pc", line.node, "pd")
     assert "one veth pair" in refused(line, "-i", "pc", "-I", "pd", "--force")
 
 
@@ -354,11 +355,11 @@ def test_no_frame_goes_back_where_it_came_from(line: Line, options: tuple[str, .
 
 def test_ring_of_two_bridges_is_survived() -> None:
     """A loop without spanning tree: a broadcast goes round for ever.  Both still end, and count right."""
-    with Testbed() as world:
-        one, two = world.host("one"), world.host("two")
+    with Testbed() as testbed:
+        one, two = testbed.host("one"), testbed.host("two")
         for name in ("x", "y"):
-            world.veth(one, name, two, name)
-        bridges = [Bridge(host, "-i", "x", "-I", "y") for host in (one, two)]
+            testbed.veth(one, name, two, name)
+        bridges = [RunningBridge(host, "-i", "x", "-I", "y") for host in (one, two)]
         with open_tap(one, "x") as out:
             out.send(f.raw(f.Ether(src="02:00:00:00:00:01", dst="ff:ff:ff:ff:ff:ff") / f.ip4 / f.udp / f.PAYLOAD))
         time.sleep(1)

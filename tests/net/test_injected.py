@@ -10,7 +10,9 @@ import pytest
 from scapy.all import UDP, Dot1Q, Raw
 
 import frames as f
-from line import Bridge, Line, open_tap, seen
+from line import Line, open_tap, seen
+from pktmend._kernel import lib
+from running import RunningBridge
 from tools import PATIENCE
 
 CARRIERS = [
@@ -64,8 +66,8 @@ def test_repaired_datagram_reaches_the_application(line: Line) -> None:
 
 
 @pytest.mark.parametrize("finish", [(), ("--finish", "pb")], ids=["", "finish"])
-def test_damage_noted_as_unfinished_does_not_reach_the_application(line: Line, finish: tuple[str, ...]) -> None:
-    """With its note the receiver's kernel would not look at it: the frame arrives byte for byte, without the note."""
+def test_damage_marked_as_partial_does_not_reach_the_application(line: Line, finish: tuple[str, ...]) -> None:
+    """With NEEDS_CSUM the receiver's kernel would not look at it: the frame arrives unchanged, without that mark."""
     mac = line.b.call(lambda: _mac("eth0"))
     packet = f.Ether(src="02:00:00:00:00:01", dst=mac) / f.ip4 / UDP(sport=1, dport=5000) / f.PAYLOAD
     damaged = f.put16(f.raw(packet), f.field_offset(packet), 0x4711)
@@ -110,7 +112,7 @@ def _mac(interface: str) -> str:
     # /sys belongs to the namespace it was mounted in; the address of a socket does not
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as s:
         s.bind((interface, 0))
-        return ":".join(f"{octet:02x}" for octet in s.getsockname()[4]) or Path(interface).name
+        return ":".join(f"{byte:02x}" for byte in s.getsockname()[4]) or Path(interface).name
 
 
 @pytest.mark.parametrize("packet", CARRIERS, ids=NAMES)
@@ -188,7 +190,7 @@ def _with_tag(tap: socket.socket, length: int) -> tuple[bytes, int]:
         data, ancillary, _, _ = tap.recvmsg(1 << 17, 256)
         if len(data) == length:
             for level, kind, content in ancillary:
-                if (level, kind) == (263, 8):  # struct tpacket_auxdata: tp_vlan_tci at octet 16
+                if (level, kind) == (lib.SOL_PACKET, lib.PACKET_AUXDATA):  # tp_vlan_tci is at byte 16
                     return data, int.from_bytes(content[16:18], "little") & 0xFFF
     raise AssertionError("the frame did not arrive")
 
@@ -239,6 +241,6 @@ def test_vlan_tagged_frame_without_metadata_is_repaired(line: Line) -> None:
 
 def test_bridge_class_is_what_the_tests_think(line: Line) -> None:
     with line.bridged() as bridge:
-        assert isinstance(bridge, Bridge)
+        assert isinstance(bridge, RunningBridge)
         directions = bridge.stop()
     assert [(d["from"], d["to"]) for d in directions] == [("pa", "pb"), ("pb", "pa")]

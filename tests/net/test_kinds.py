@@ -1,8 +1,9 @@
-"""Frames of every kind pass unchanged: put on the wire at a, read at b by tcpdump, compared octet by octet."""
+"""Frames of every kind pass unchanged: put on the wire at a, read at b by tcpdump, compared byte by byte."""
 
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import subprocess
 import time
@@ -45,7 +46,7 @@ class Trace:
     def _seen(self) -> list[bytes]:
         with self._path.open("rb") as file:
             try:
-                return [octets for _, octets in dpkt.pcap.Reader(file) if self._wanted(octets)]
+                return [frame for _, frame in dpkt.pcap.Reader(file) if self._wanted(frame)]
             except (struct.error, dpkt.Error, ValueError):
                 return []  # its last packet is half written
 
@@ -55,7 +56,7 @@ def watch(host: Host, interface: str = "eth0", source: str = ME) -> Iterator[Tra
     """Run tcpdump, which puts a VLAN tag back where it was, on frames that come in from *source*."""
     need("tcpdump")
     mac = bytes.fromhex(source.replace(":", ""))
-    path = host.world.folder() / "trace.pcap"
+    path = host.testbed.folder() / "trace.pcap"
     process = host.spawn(
         "tcpdump",
         "-Z",
@@ -75,7 +76,7 @@ def watch(host: Host, interface: str = "eth0", source: str = ME) -> Iterator[Tra
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None and b"listening" in process.stderr.readline()
-    yield Trace(process, path, lambda octets: octets[6:12] == mac)
+    yield Trace(process, path, lambda frame: frame[6:12] == mac)
 
 
 def esp(number: int, sequence: int) -> bytes:
@@ -131,7 +132,7 @@ def control_plane() -> dict[str, bytes]:
 
 
 def tiny() -> dict[str, bytes]:
-    """Frames of 14 to 60 octets: bare headers, IP that ends too early, zeros."""
+    """Frames of 14 to 60 frame: bare headers, IP that ends too early, zeros."""
     head = bytes.fromhex(ALL.replace(":", "") + ME.replace(":", ""))
     whole = {
         "0800": bytes(f.ip4 / f.tcp),
@@ -141,7 +142,7 @@ def tiny() -> dict[str, bytes]:
         "0806": bytes(ARP()),
     }
     return {
-        f"{kind}, {size} octets": (head + bytes.fromhex(kind) + rest + bytes(46))[:size]
+        f"{kind}, {size} frame": (head + bytes.fromhex(kind) + rest + bytes(46))[:size]
         for kind, rest in whole.items()
         for size in (14, 15, 18, 20, 33, 34, 41, 42, 54, 57, 58, 60)
         if kind != "8100" or size >= 20
@@ -152,13 +153,13 @@ def carried() -> dict[str, bytes]:
     """Every place of a checksum (carriers.py) in an Ethernet frame that fits into the MTU."""
     made = {name: bytes(build(bytes(range(200)))) for name, (link, _, build) in CARRIERS.items() if link == ETHERNET}
     return {
-        name: octets[:6] + bytes.fromhex(ME.replace(":", "")) + octets[12:]
-        for name, octets in made.items()
-        if len(octets) <= 1514
+        name: frame[:6] + bytes.fromhex(ME.replace(":", "")) + frame[12:]
+        for name, frame in made.items()
+        if len(frame) <= 1514
     }
 
 
-WAYS = {
+OPTIONS = {
     "plain": (),
     "v3": ("--ring", "v3"),
     "three workers": ("--workers", "3"),
@@ -168,27 +169,27 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_kind_passes_octet_by_octet(line: Line, way: str) -> None:
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_kind_passes_byte_by_byte(line: Line, options: str) -> None:
     line.silence()
     kinds = {**control_plane(), **tiny(), **carried()}
-    with line.bridged("--unidir", *WAYS[way]) as bridge, watch(line.b) as trace, open_tap(line.a, "eth0") as out:
-        for octets in kinds.values():
-            out.send(octets)
+    with line.bridged("--unidir", *OPTIONS[options]) as bridge, watch(line.b) as trace, open_tap(line.a, "eth0") as out:
+        for frame in kinds.values():
+            out.send(frame)
             time.sleep(0.0005)
         got = trace.frames(len(kinds))
         (d,) = bridge.stop()
-    names = {octets: name for name, octets in kinds.items()}
-    changed = [octets[:80].hex() for octets in got if octets not in names]
-    assert [name for name, octets in kinds.items() if octets not in got] == [] and changed == []
-    if way != "three workers":
-        assert [names[octets] for octets in got] == [names[octets] for octets in kinds.values()]  # in order as well
+    names = {frame: name for name, frame in kinds.items()}
+    changed = [frame[:80].hex() for frame in got if frame not in names]
+    assert [name for name, frame in kinds.items() if frame not in got] == [] and changed == []
+    if options != "three workers":
+        assert [names[frame] for frame in got] == [names[frame] for frame in kinds.values()]  # in order as well
     assert d["read"] == d["sent"] == len(kinds) == len(got) and d["kernel_drops"] == 0
     assert d["repaired"] == {} and d["finished"] == 0
 
 
-@pytest.mark.parametrize(("mtu", "way"), [(9000, "plain"), (65535, "plain"), (65535, "v3"), (65535, "finish")])
-def test_jumbo_frames_pass_octet_by_octet(make_line: Callable[[int], Line], mtu: int, way: str) -> None:
+@pytest.mark.parametrize(("mtu", "options"), [(9000, "plain"), (65535, "plain"), (65535, "v3"), (65535, "finish")])
+def test_jumbo_frames_pass_byte_by_byte(make_line: Callable[[int], Line], mtu: int, options: str) -> None:
     line = make_line(mtu)
     line.silence()
     ether, wanted = Ether(src=ME, dst=ALL), []
@@ -197,13 +198,13 @@ def test_jumbo_frames_pass_octet_by_octet(make_line: Callable[[int], Line], mtu:
             wanted.append(bytes(ether / f.ip4 / f.udp / Raw(os.urandom(size - 28)))[: 14 + size])
             wanted.append(bytes(ether / f.ip6 / f.tcp / Raw(os.urandom(size - 72)))[: 14 + size])
             wanted.append(bytes(Ether(src=ME, dst=ALL, type=0x88B5) / Raw(os.urandom(size))))
-    with line.bridged("--unidir", *WAYS[way]) as bridge, watch(line.b) as trace, open_tap(line.a, "eth0") as out:
-        for octets in wanted:
-            out.send(octets)
+    with line.bridged("--unidir", *OPTIONS[options]) as bridge, watch(line.b) as trace, open_tap(line.a, "eth0") as out:
+        for frame in wanted:
+            out.send(frame)
             time.sleep(0.002)
         got = trace.frames(len(wanted))
         (d,) = bridge.stop()
-    assert [len(octets) for octets in got] == [len(octets) for octets in wanted] and got == wanted
+    assert [len(frame) for frame in got] == [len(frame) for frame in wanted] and got == wanted
     assert d["sent"] == len(wanted) and d["truncated"] == 0
 
 
@@ -220,10 +221,11 @@ def test_frames_that_the_ring_cut_are_never_sent_on(make_line: Callable[[int], L
         watch(line.b) as trace,
         open_tap(line.a, "eth0") as out,
     ):
-        ring._socket.setsockopt(1, 8, 1 << 16)  # SO_RCVBUF
+        with socket.socket(fileno=os.dup(ring.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         pipeline = line.node.call(lambda: Pipeline(ring, [verify, count], emit))
-        for octets in sent:
-            out.send(octets)
+        for frame in sent:
+            out.send(frame)
         pipeline.start()
         pipeline.stop()
         pipeline.wait()
@@ -253,7 +255,7 @@ def test_frames_that_the_kernel_has_joined_on_the_way_in(line: Line, options: tu
 
 
 def test_super_frames_beyond_64_kibibytes(line: Line) -> None:
-    """BIG TCP: hosts and bridge ports allow 190,000 octets."""
+    """BIG TCP: hosts and bridge ports allow 190,000 frame."""
     limits = {f"{what}{version}_max_size": 190_000 for what in ("gso", "gro") for version in ("", "_ipv4")}
     for host, name in ((line.a, "eth0"), (line.b, "eth0"), (line.node, "pa"), (line.node, "pb")):
         try:

@@ -55,7 +55,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @dataclass
-class Played:
+class Ended:
     """A case that has ended: what it said, and what it left behind."""
 
     code: int
@@ -64,10 +64,10 @@ class Played:
     left: list[str]
 
 
-Results = dict[str, Future[Played]]
+Results = dict[str, Future[Ended]]
 
 
-def play(name: str, folder: Path) -> Played:
+def run_case(name: str, folder: Path) -> Ended:
     """Run a case with --json, its temporary files in *folder*."""
     lab = subprocess.Popen(
         [*LAB, "run", name, "--json"],
@@ -81,25 +81,25 @@ def play(name: str, folder: Path) -> Played:
     except subprocess.TimeoutExpired:
         lab.terminate()
         out, error = lab.communicate(timeout=PATIENCE)
-    return Played(lab.returncode, out, error, [*left(lab.pid), *(path.name for path in folder.iterdir())])
+    return Ended(lab.returncode, out, error, [*left(lab.pid), *(path.name for path in folder.iterdir())])
 
 
 @pytest.fixture(scope="module")
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
-    """The chosen cases: they wait more than they work, and each has its own world, so two play at a time."""
+def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
+    """The chosen cases: they wait more than they work, and each has its own testbed, so two run at a time."""
     chosen = [
         item.callspec.params["name"]
         for item in request.session.items
         if getattr(item, "originalname", "") == "test_case_is_seen_diagnosed_and_cured"
     ]
     pool = ThreadPoolExecutor(2)
-    yield {name: pool.submit(play, name, tmp_path_factory.mktemp(f"lab-{name}")) for name in chosen}
+    yield {name: pool.submit(run_case, name, tmp_path_factory.mktemp(f"lab-{name}")) for name in chosen}
     pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_case_is_seen_diagnosed_and_cured(name: str, played: Results) -> None:
-    done = played[name].result()
+def test_case_is_seen_diagnosed_and_cured(name: str, ended: Results) -> None:
+    done = ended[name].result()
     if done.code == 4 and "not installed" in done.error:
         pytest.skip(done.error.strip())
     *steps, last = [json.loads(line) for line in done.out.splitlines()]

@@ -13,8 +13,9 @@ import pytest
 
 import frames as f
 from flood import send_numbered
-from line import Bridge, Line, assert_ledger, open_tap, transfer
+from line import Line, open_tap, transfer
 from pktmend.testbed.netns import Host
+from running import RunningBridge, assert_ledger
 from tools import PATIENCE, until
 
 BURST = 500_000
@@ -189,7 +190,7 @@ def test_link_down_under_traffic_is_counted_and_heals(line: Line) -> None:
 
 def test_monitor_tells_pending_from_bad(line: Line) -> None:
     with line.bridged():
-        monitor = Bridge(line.node, "-i", "pa", program=("monitor",))
+        monitor = RunningBridge(line.node, "-i", "pa", program=("monitor",))
         transfer(line.a, line.b, 1 << 20)
         with open_tap(line.a, "eth0") as out:
             out.send(f.leaked(f.ether / f.ip4 / f.udp / f.PAYLOAD))

@@ -28,9 +28,9 @@ from tools import need
 
 
 @pytest.fixture
-def world() -> Iterator[Testbed]:
-    with Testbed() as world:
-        yield world
+def testbed() -> Iterator[Testbed]:
+    with Testbed() as testbed:
+        yield testbed
 
 
 def ethtool(host: Host, interface: str) -> dict[str, tuple[bool, bool]]:
@@ -57,9 +57,9 @@ def facts(machine: Machine, host: Host, name: str) -> Interface:
     return next(i for i in facts_of(machine, host).interfaces if i.name == name)
 
 
-def test_features_are_those_of_ethtool(world: Testbed) -> None:
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+def test_features_are_those_of_ethtool(testbed: Testbed) -> None:
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     a.run("ethtool", "-K", "eth0", "tx", "off", "gro", "on", "rxvlan", "off")
     for name in ("eth0", "lo"):
         judge = ethtool(a, name)
@@ -72,9 +72,9 @@ def test_features_are_those_of_ethtool(world: Testbed) -> None:
     assert facts(machine, b, "eth0").leaves_checksums and facts(machine, b, "eth0").makes_super_frames
 
 
-def test_interfaces_are_those_of_iproute2(world: Testbed) -> None:
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0", mtu=9000)
+def test_interfaces_are_those_of_iproute2(testbed: Testbed) -> None:
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0", mtu=9000)
     a.address("eth0", "10.1.0.1/24", "fd01::1/64")
     vxlan = ["type", "vxlan", "local", "10.1.0.1", "remote", "10.1.0.2", "dev", "eth0"]
     a.run("ip", "link", "add", "vx0", *vxlan, "id", "7", "dstport", "4789", "udpcsum")
@@ -122,8 +122,8 @@ def test_interfaces_are_those_of_iproute2(world: Testbed) -> None:
     assert sorted(facts(machine, a, "eth0").addresses) == sorted(f"{x['local']}/{x['prefixlen']}" for x in addresses)
 
 
-def test_veth_peer_is_found_in_a_namespace_without_a_name(world: Testbed) -> None:
-    a = world.host("a")
+def test_veth_peer_is_found_in_a_namespace_without_a_name(testbed: Testbed) -> None:
+    a = testbed.host("a")
     sleeper = a.spawn("unshare", "-n", "sleep", "60")
     own = inode(f"/run/netns/{a.namespace}")
     while inode(f"/proc/{sleeper.pid}/ns/net") in (own, inode("/proc/self/ns/net")):
@@ -143,16 +143,16 @@ def test_veth_peer_is_found_in_a_namespace_without_a_name(world: Testbed) -> Non
     assert find_namespace(str(sleeper.pid)).inode == right.namespace.inode
 
 
-def test_veth_pair_inside_one_namespace(world: Testbed) -> None:
-    a = world.host("a")
-    world.veth(a, "x", a, "y")
+def test_veth_pair_inside_one_namespace(testbed: Testbed) -> None:
+    a = testbed.host("a")
+    testbed.veth(a, "x", a, "y")
     machine = read_machine()
     x, y = facts(machine, a, "x"), facts(machine, a, "y")
     assert machine.peer_of(x) == y and machine.peer_of(y) == x and not x.peer_is_elsewhere
 
 
-def test_namespaces_are_named_as_ip_netns_names_them(world: Testbed) -> None:
-    a = world.host("a")
+def test_namespaces_are_named_as_ip_netns_names_them(testbed: Testbed) -> None:
+    a = testbed.host("a")
     by_name = {n.name: n for n in list_namespaces().found if n.name}
     ours = by_name[a.namespace]
     assert ours.prefix == f"ip netns exec {a.namespace}" and ours.inode == inode(f"/run/netns/{a.namespace}")
@@ -167,8 +167,8 @@ def test_namespaces_are_named_as_ip_netns_names_them(world: Testbed) -> None:
     assert inside.own.name == a.namespace and inside.own.prefix == "" and inside.own.inode == ours.inode
 
 
-def test_call_moves_a_thread_of_its_own_and_hands_errors_on(world: Testbed) -> None:
-    a = world.host("a")
+def test_call_moves_a_thread_of_its_own_and_hands_errors_on(testbed: Testbed) -> None:
+    a = testbed.host("a")
     before = inode("/proc/thread-self/ns/net")
     where = find_namespace(a.namespace)
     there, name = call(where, lambda: (inode("/proc/thread-self/ns/net"), threading.current_thread().name))
@@ -181,10 +181,10 @@ def test_call_moves_a_thread_of_its_own_and_hands_errors_on(world: Testbed) -> N
             find_namespace(wrong)
 
 
-def test_packet_sockets_and_their_holders_are_those_of_ss(world: Testbed) -> None:
+def test_packet_sockets_and_their_holders_are_those_of_ss(testbed: Testbed) -> None:
     need("ss", "tcpdump")
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     dump = a.spawn("tcpdump", "-Z", "root", "-i", "eth0", "-w", "/dev/null", "tcp", stderr=subprocess.PIPE)
     assert dump.stderr is not None
     dump.stderr.readline()
@@ -199,8 +199,8 @@ def test_packet_sockets_and_their_holders_are_those_of_ss(world: Testbed) -> Non
     assert not facts(read_machine(), b, "eth0").readers
 
 
-def test_taps_their_header_offloads_and_holders(world: Testbed) -> None:
-    a = world.host("a")
+def test_taps_their_header_offloads_and_holders(testbed: Testbed) -> None:
+    a = testbed.host("a")
     fds = [open_tap_device(a, "tap0", TAP | NO_PI, TUN_F_CSUM), open_tap_device(a, "tap1", TAP | NO_PI | VNET_HDR)]
     machine = read_machine()
     for name, header, csum in (("tap0", False, True), ("tap1", True, False)):
@@ -211,8 +211,8 @@ def test_taps_their_header_offloads_and_holders(world: Testbed) -> None:
         os.close(fd)
 
 
-def test_counters_are_those_of_nstat(world: Testbed) -> None:
-    a = world.host("a")
+def test_counters_are_those_of_nstat(testbed: Testbed) -> None:
+    a = testbed.host("a")
     a.run("ping", "-c1", "127.0.0.1")
     ours = facts_of(read_machine(), a).counters
     judge = json.loads(a.run("nstat", "-a", "-z", "-j").stdout)["kernel"]
@@ -222,11 +222,11 @@ def test_counters_are_those_of_nstat(world: Testbed) -> None:
     assert {name: ours[name] for name in same} == {name: judge[name] for name in same}
 
 
-def test_connections_that_nat_rewrites(world: Testbed) -> None:
+def test_connections_that_nat_rewrites(testbed: Testbed) -> None:
     need("nft")
-    a, router, b = world.host("a"), world.host("router"), world.host("b")
-    world.veth(a, "eth0", router, "in")
-    world.veth(b, "eth0", router, "out")
+    a, router, b = testbed.host("a"), testbed.host("router"), testbed.host("b")
+    testbed.veth(a, "eth0", router, "in")
+    testbed.veth(b, "eth0", router, "out")
     for host, name, address in (
         (a, "eth0", "10.1.0.2/24"),
         (router, "in", "10.1.0.1/24"),
@@ -254,8 +254,8 @@ def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> 
         "from pktmend.host.machine import read_machine; m = read_machine();"
         "print(sorted(i.name for i in m.namespaces[0].interfaces)); print(m.unread); print(len(m.namespaces))"
     )
-    with Testbed() as world:
-        world.host("a")
+    with Testbed() as testbed:
+        testbed.host("a")
         done = subprocess.run(
             ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", code],
             capture_output=True,
@@ -272,8 +272,8 @@ def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> 
     assert "CLOSED" in unread and namespaces == "1"
 
 
-def test_af_xdp_sockets_are_listed_or_counted(world: Testbed) -> None:
-    a = world.host("a")
+def test_af_xdp_sockets_are_listed_or_counted(testbed: Testbed) -> None:
+    a = testbed.host("a")
     assert facts_of(read_machine(), a).hidden_xdp_sockets == 0
     try:
         sockets = [a.call(lambda: socket.socket(44, socket.SOCK_RAW)) for _ in range(3)]  # AF_XDP

@@ -23,8 +23,8 @@ from watching import Monitor, Pair, corrupt, good, leaked
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    with Testbed() as world:
-        yield Pair(world)
+    with Testbed() as testbed:
+        yield Pair(testbed)
 
 
 def test_each_packet_is_counted_once_in_each_direction(pair: Pair) -> None:
@@ -122,7 +122,7 @@ def test_interfaces_that_fit_a_pattern_come_and_go(pair: Pair, tmp_path: Path) -
     path = tmp_path / "x.pcapng"
     monitor = Monitor(pair.node, "-i", "new*", "-w", str(path), "udp")
     for told in (1, 3):
-        pair.world.veth(pair.a, "far", pair.node, "new0")
+        pair.testbed.veth(pair.a, "far", pair.node, "new0")
         until(lambda n=told: len(monitor.told("interface")) == n, "joining")
         with open_tap(pair.a, "far") as out:
             for _ in range(5):
@@ -137,11 +137,11 @@ def test_interfaces_that_fit_a_pattern_come_and_go(pair: Pair, tmp_path: Path) -
 
 
 def test_interface_made_again_is_bound_again(pair: Pair) -> None:
-    pair.world.veth(pair.a, "far", pair.node, "again0")
+    pair.testbed.veth(pair.a, "far", pair.node, "again0")
     monitor = Monitor(pair.node, "-i", "again0", "udp")
     pair.a.run("ip", "link", "delete", "dev", "far")
     monitor.wait_for("interface", "gone")
-    pair.world.veth(pair.a, "far", pair.node, "again0")
+    pair.testbed.veth(pair.a, "far", pair.node, "again0")
     monitor.wait_for("interface", "back")
     with open_tap(pair.a, "far") as out:
         out.send(good())

@@ -27,8 +27,8 @@ def test_commands_of_the_document(tmp_path: Path) -> None:
     (tmp_path / "pktmend").chmod(0o755)
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     path = f"{tmp_path}:{os.environ['PATH']}"
-    with Testbed() as world:
-        pair = Pair(world)
+    with Testbed() as testbed:
+        pair = Pair(testbed)
         pair.node.run("ip", "link", "set", "dev", "pa", "down")
         pair.node.run("ip", "link", "set", "dev", "pa", "name", "eth0", "up")
         programs = []

@@ -24,8 +24,8 @@ from watching import Monitor, Pair, corrupt, good, leaked, run
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     need("tshark", "capinfos")
-    with Testbed() as world:
-        yield Pair(world)
+    with Testbed() as testbed:
+        yield Pair(testbed)
 
 
 def packets_of(path: Path) -> int:

@@ -28,9 +28,9 @@ OURS, PROMETHEUS = 9477, 9490
 class Watched:
     """A monitor in node, and a Prometheus there that scrapes it; both on 127.0.0.1 of that namespace."""
 
-    def __init__(self, world: Testbed) -> None:
-        self.pair = Pair(world)
-        self.file = world.folder() / "x.pcapng"
+    def __init__(self, testbed: Testbed) -> None:
+        self.pair = Pair(testbed)
+        self.file = testbed.folder() / "x.pcapng"
         self.monitor = Monitor(
             self.pair.node,
             "-i",
@@ -44,7 +44,7 @@ class Watched:
             "--bad-only",
             "udp port 5000 or tcp port 80",
         )
-        folder = world.folder()
+        folder = testbed.folder()
         for path in (DEPLOY / "prometheus").iterdir():
             text = path.read_text().replace("15s", "1s").replace("127.0.0.1:9477", f"127.0.0.1:{OURS}")
             (folder / path.name).write_text(text)
@@ -94,8 +94,8 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
     need("prometheus", "promtool")
-    with Testbed() as world:
-        yield Watched(world)
+    with Testbed() as testbed:
+        yield Watched(testbed)
 
 
 def test_query_api_returns_the_exact_counts(watched: Watched) -> None:

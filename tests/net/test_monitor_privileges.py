@@ -24,8 +24,8 @@ NET_RAW, DAC_OVERRIDE = 1 << 13, 1 << 1
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    with Testbed() as world:
-        yield Pair(world)
+    with Testbed() as testbed:
+        yield Pair(testbed)
 
 
 def capabilities(monitor: Monitor) -> int:
@@ -94,7 +94,7 @@ def test_interfaces_come_and_go_under_the_filter(pair: Pair) -> None:
     assert capabilities(monitor) == NET_RAW
     pair.a.run("ip", "link", "delete", "dev", "eth0")
     monitor.wait_for("interface", "gone")
-    pair.world.veth(pair.a, "eth0", pair.node, "pa")
+    pair.testbed.veth(pair.a, "eth0", pair.node, "pa")
     monitor.wait_for("interface", "watched from now on")
     pair.send([leaked()])
     until(lambda: len(monitor.bad) == 1)
@@ -105,7 +105,7 @@ def test_interface_made_again_is_bound_again_under_the_filter(pair: Pair) -> Non
     monitor = Monitor(pair.node, "-i", "pa", "--json")
     pair.a.run("ip", "link", "delete", "dev", "eth0")
     monitor.wait_for("interface", "gone")
-    pair.world.veth(pair.a, "eth0", pair.node, "pa")
+    pair.testbed.veth(pair.a, "eth0", pair.node, "pa")
     monitor.wait_for("interface", "bound again")
     pair.send([leaked()])
     until(lambda: len(monitor.bad) == 1)

@@ -85,8 +85,8 @@ class Terminal:
 def pair() -> Iterator[Pair]:
     need("tmux")
     pytest.importorskip("rich")
-    with Testbed() as world:
-        yield Pair(world)
+    with Testbed() as testbed:
+        yield Pair(testbed)
 
 
 def monitor(pair: Pair, *argv: str, python: tuple[str, ...] = ("-P", "-m", "pktmend")) -> str:
@@ -145,7 +145,7 @@ def test_keys_pause_sort_and_quit(pair: Pair, terminal: type[Terminal]) -> None:
 
 
 def test_signal_leaves_the_terminal_as_it_was(pair: Pair, terminal: type[Terminal]) -> None:
-    mark = pair.world.folder() / "mark.pcapng"
+    mark = pair.testbed.folder() / "mark.pcapng"
     seen = terminal(monitor(pair, "-w", str(mark), "ip"))
     seen.shows("watching pa", "0 packets written")
     os.kill(holder_of(mark), signal.SIGTERM)
@@ -184,7 +184,7 @@ def test_narrow_and_low_terminal_wraps_nothing(pair: Pair, terminal: type[Termin
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_kernel_drops_are_red_unless_there_is_no_color(pair: Pair, terminal: type[Terminal], no_color: str) -> None:
     """The monitor is stopped while its ring overflows."""
-    mark = pair.world.folder() / "mark.pcapng"
+    mark = pair.testbed.folder() / "mark.pcapng"
     seen = terminal(monitor(pair, "-B", "512", "-w", str(mark), "--bad-only", "udp"), NO_COLOR=no_color)
     seen.shows("watching pa", "0 packets written")
     pid = holder_of(mark)

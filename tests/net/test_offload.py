@@ -17,9 +17,9 @@ from pktmend.testbed.netns import Host, Testbed
 
 
 @pytest.fixture
-def world() -> Iterator[Testbed]:
-    with Testbed() as world:
-        yield world
+def testbed() -> Iterator[Testbed]:
+    with Testbed() as testbed:
+        yield testbed
 
 
 class Offload:
@@ -62,18 +62,18 @@ class Offload:
 
 
 @pytest.fixture
-def offload(world: Testbed, tmp_path: Path) -> Offload:
-    a, b = world.host("a"), world.host("b")
-    world.veth(a, "eth0", b, "eth0")
+def offload(testbed: Testbed, tmp_path: Path) -> Offload:
+    a, b = testbed.host("a"), testbed.host("b")
+    testbed.veth(a, "eth0", b, "eth0")
     return Offload(a, tmp_path)
 
 
 @pytest.mark.parametrize(
     "words", ["tx off", "tso off gro on", "sg off", "rxvlan off rx off", "tx-udp-segmentation off"]
 )
-def test_set_is_ethtool_and_restore_is_as_before(offload: Offload, world: Testbed, words: str) -> None:
-    twin = world.host("twin")
-    world.veth(twin, "eth0", twin, "other")
+def test_set_is_ethtool_and_restore_is_as_before(offload: Offload, testbed: Testbed, words: str) -> None:
+    twin = testbed.host("twin")
+    testbed.veth(twin, "eth0", twin, "other")
     before = offload.judge()
     twin.run("ethtool", "-K", "eth0", *words.split())
     answer = offload.json("set", *words.split())
@@ -130,7 +130,7 @@ def test_a_new_interface_of_the_same_name_is_not_restored(offload: Offload) -> N
     assert offload.judge() == fresh
 
 
-def test_reached_by_process_id_and_remembered_under_the_same_key(offload: Offload, world: Testbed) -> None:
+def test_reached_by_process_id_and_remembered_under_the_same_key(offload: Offload, testbed: Testbed) -> None:
     sleeper = offload.host.spawn("sleep", "60")
     where = inode(f"/run/netns/{offload.host.namespace}")
     while inode(f"/proc/{sleeper.pid}/ns/net") != where:

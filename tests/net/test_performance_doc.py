@@ -35,9 +35,9 @@ def test_quick_commands(command: str, tmp_path: Path) -> None:
 def test_a_path_of_your_own() -> None:
     receive = next(c for c in COMMANDS if c.startswith("bench receive"))
     generate = next(c for c in COMMANDS if c.startswith("bench gen"))
-    with Testbed() as world:
-        a, b = world.host("a"), world.host("b")
-        world.veth(a, "eth0", b, "eth1")
+    with Testbed() as testbed:
+        a, b = testbed.host("a"), testbed.host("b")
+        testbed.veth(a, "eth0", b, "eth1")
         argv = [*PKTMEND, *words(receive.rstrip("& ")), "--json"]
         receiver = b.spawn(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert receiver.stderr is not None and b"receiving" in receiver.stderr.readline()

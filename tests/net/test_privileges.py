@@ -244,11 +244,11 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
     from scapy.all import Raw
 
     import frames as f
-    from line import Bridge
+    from running import RunningBridge
 
-    with Testbed() as world:
-        node, b = world.host("node"), world.host("b")
-        world.veth(b, "eth0", node, "pb")
+    with Testbed() as testbed:
+        node, b = testbed.host("node"), testbed.host("b")
+        testbed.veth(b, "eth0", node, "pb")
 
         def make() -> int:
             fd = os.open("/dev/net/tun", os.O_RDWR)
@@ -262,7 +262,7 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
         node.link("tap0", state="up")
         plain = f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 100))
         ufo = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)
-        bridge = Bridge(node, "-i", "tap0", "-I", "pb", "--unidir", "-Z", "nobody")
+        bridge = RunningBridge(node, "-i", "tap0", "-I", "pb", "--unidir", "-Z", "nobody")
         os.write(tap, ufo + f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 4000)))
         deadline = time.monotonic() + PATIENCE
         while not (bridge.snapshots and bridge.directions[0]["rebuilds"]) and time.monotonic() < deadline:

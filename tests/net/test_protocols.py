@@ -13,14 +13,19 @@ from pktmend.testbed.netns import end
 from tools import PATIENCE, need
 
 LEASE = "10.8.0.50"
-WAYS = {"plain": (), "v3": ("--ring", "v3"), "finish": ("--finish", "pa", "--finish", "pb"), "isolated": ("--isolate",)}
+OPTIONS = {
+    "plain": (),
+    "v3": ("--ring", "v3"),
+    "finish": ("--finish", "pa", "--finish", "pb"),
+    "isolated": ("--isolate",),
+}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> None:
+@pytest.mark.parametrize("options", OPTIONS)
+def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, options: str) -> None:
     """dnsmasq at b, busybox's client at a: broadcasts, raw sockets that check sums themselves, a lease."""
     need("dnsmasq", "udhcpc")
-    folder = line.world.folder()
+    folder = line.testbed.folder()
     line.b.address("eth0", "10.8.0.1/24")
     script = folder / "script"
     script.write_text('#!/bin/sh\n[ "$1" = bound ] && echo "$ip" > "$LEASE"\nexit 0\n')
@@ -43,7 +48,7 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, way: str) -> 
     assert server.stderr is not None
     while b"DHCP, IP range" not in (said := server.stderr.readline()):
         assert said, "dnsmasq ended"
-    with line.bridged(*WAYS[way]) as bridge:
+    with line.bridged(*OPTIONS[options]) as bridge:
         done = line.a.run(
             "env",
             f"LEASE={folder}/lease",
@@ -114,17 +119,17 @@ def test_neighbours_are_found_anew_and_groups_are_reached(line: Line) -> None:
 
 def test_spanning_tree_of_the_neighbours_sees_through(line: Line) -> None:
     """Two parallel bridges between two kernel bridges are a loop; their spanning tree finds and opens it."""
-    line.world.veth(line.a, "eth1", line.node, "pc")
-    line.world.veth(line.b, "eth1", line.node, "pd")
+    line.testbed.veth(line.a, "eth1", line.node, "pc")
+    line.testbed.veth(line.b, "eth1", line.node, "pd")
     for host in (line.a, line.b):
         host.run(
             "ip", "link", "add", "br0", "type", "bridge", "stp_state", "1", "forward_delay", "200", "hello_time", "100"
         )
         for name in ("eth0", "eth1"):
             host.run("ip", "link", "set", "dev", name, "master", "br0")
-    from line import Bridge
+    from running import RunningBridge
 
-    bridges = [Bridge(line.node, "-i", x, "-I", y) for x, y in (("pa", "pb"), ("pc", "pd"))]
+    bridges = [RunningBridge(line.node, "-i", x, "-I", y) for x, y in (("pa", "pb"), ("pc", "pd"))]
     for host in (line.a, line.b):
         host.run("ip", "link", "set", "dev", "br0", "up")
 

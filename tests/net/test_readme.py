@@ -16,10 +16,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_six_line_stage_drops_the_bad_and_passes_the_good() -> None:
-    with Testbed() as world:
-        a, b, node = world.host("a"), world.host("b"), world.host("node")
-        world.veth(a, "eth0", node, "veth-a")
-        world.veth(b, "eth0", node, "veth-b")
+    with Testbed() as testbed:
+        a, b, node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+        testbed.veth(a, "eth0", node, "veth-a")
+        testbed.veth(b, "eth0", node, "veth-b")
         program = node.spawn(sys.executable, "-c", BLOCKS[0], stderr=subprocess.PIPE)
         await_reader(node, "veth-a")
         good = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)

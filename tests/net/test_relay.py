@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from line import ADDRESSES, Bridge, Line, await_reader, transfer
+from line import ADDRESSES, Line, await_reader, transfer
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Testbed, end
+from running import RunningBridge
 from tools import PATIENCE, need
 
 MEGABYTE = 1 << 20
@@ -26,9 +27,9 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
     """A line whose a-side passes a leaky hop; a sends no super-frames, which that hop could not carry."""
     if request.param == "ovs" and not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
-    with Testbed() as world:
-        line = Line(world)
-        world.veth(line.node, "px", line.node, "py")
+    with Testbed() as testbed:
+        line = Line(testbed)
+        testbed.veth(line.node, "px", line.node, "py")
         line.a.offload("eth0", tso=False, gso=False)
         if request.param == "ovs":
             ovs.OpenVSwitch(line.node).ports("pa", "py")
@@ -44,7 +45,7 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
 def test_tcp_works_both_ways_and_what_the_relay_sees_is_finished(behind: Line, tmp_path: Path) -> None:
     need("tshark", "tcpdump")
     trace = tmp_path / "wire.pcap"
-    bridge = Bridge(behind.node, "-i", "px", "-I", "pb", "--finish", "px")
+    bridge = RunningBridge(behind.node, "-i", "px", "-I", "pb", "--finish", "px")
     dump = behind.node.spawn(
         "tcpdump", "-Z", "root", "-i", "py", "-Q", "in", "-c", "3000", "-w", str(trace), stderr=subprocess.PIPE
     )
@@ -90,7 +91,7 @@ def test_tcp_works_both_ways_and_what_the_relay_sees_is_finished(behind: Line, t
 
 def test_ping_passes_and_tcp_dies_without_us(behind: Line) -> None:
     """The incident itself: the bridge is told to repair nothing, so the leaked SYN reaches b."""
-    bridge = Bridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
+    bridge = RunningBridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
     behind.a.run("ping", "-c2", "-i0.2", "10.7.0.2")
     with pytest.raises(TimeoutError):
         transfer(behind.a, behind.b, 1000, seconds=2)
@@ -100,7 +101,7 @@ def test_ping_passes_and_tcp_dies_without_us(behind: Line) -> None:
 
 
 def test_check_live_names_the_leak_and_exits_1(behind: Line) -> None:
-    bridge = Bridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
+    bridge = RunningBridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
     check = behind.node.spawn(
         sys.executable, "-P", "-m", "pktmend", "check", "-i", "px", "-c", "30", "--json", stdout=subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""The ring itself: frames it must survive, order and octets kept, memory given back once."""
+"""The ring itself: frames it must survive, order and content kept, memory given back once."""
 
 from __future__ import annotations
 
@@ -23,13 +23,8 @@ UFO = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)  # a GSO type that packet so
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with Testbed() as world:
-        yield world.host("h")
-
-
-def start(pipeline: Pipeline) -> None:
-    pipeline.start()
-    time.sleep(0.2)
+    with Testbed() as testbed:
+        yield testbed.host("h")
 
 
 @pytest.mark.parametrize("layout", ["v2", "v3"])
@@ -39,7 +34,7 @@ def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, la
     big = f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 4000))
     with host.call(lambda: Ring("tap0", ring=layout, outgoing=False)) as ring:
         pipeline = Pipeline(ring, [verify, count])
-        start(pipeline)
+        pipeline.start()
         os.write(tap, bytes(10) + PLAIN)
         os.write(tap, UFO + big)
         until(lambda: pipeline.counters().packets >= 1)
@@ -56,7 +51,7 @@ def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, la
     assert d.kernel_seen == d.read + d.kernel_drops and d.kernel_drops >= 1
 
 
-def test_large_frames_keep_their_octets_across_a_link_event(line: Line) -> None:
+def test_large_frames_keep_their_content_across_a_link_event(line: Line) -> None:
     """The error that a link event leaves on the socket must not cost the queue of large frames its step."""
     ring = line.node.call(lambda: Ring("pb", ring="v2", outgoing=False))
     line.node.link("pb", mtu=9000)
@@ -75,7 +70,7 @@ def test_large_frames_keep_their_octets_across_a_link_event(line: Line) -> None:
                 until(lambda: line.b.run("cat", "/sys/class/net/eth0/operstate").stdout == "up\n", "the link")
             out.send(f.raw(f.ether / f.ip4 / f.udp / Raw(bytes([letter]) * 4000)))
         pipeline = Pipeline(ring, [verify, keep, count])
-        start(pipeline)
+        pipeline.start()
         pipeline.stop()
         pipeline.wait()
     assert b"".join(got) == letters
@@ -87,7 +82,7 @@ def test_tun_has_no_ethernet_header(host: Host) -> None:
         with pytest.raises(ConfigError, match="no Ethernet"):
             ring.require_ethernet()
         pipeline = Pipeline(ring, [verify, count])
-        start(pipeline)
+        pipeline.start()
         wrong = f.raw(f.ip4 / f.udp / Raw(b"x" * 50))
         os.write(tun, wrong[:26] + b"\x12\x34" + wrong[28:])
         os.write(tun, f.raw(IPv6(src="fd07::1", dst="fd07::2") / UDP(sport=1, dport=2) / Raw(b"x")))
@@ -131,7 +126,7 @@ def test_view_alive_at_release_is_a_buffererror(line: Line) -> None:
 def test_closing_under_a_running_pipeline_is_refused(line: Line) -> None:
     ring = line.node.call(lambda: Ring("pb", outgoing=False))
     pipeline = Pipeline(ring, [verify])
-    start(pipeline)
+    pipeline.start()
     with pytest.raises(ConfigError, match="still runs"):
         ring.close()
     pipeline.stop()

@@ -84,8 +84,8 @@ ring.open().release(batch)
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with Testbed() as world:
-        yield world.host("h")
+    with Testbed() as testbed:
+        yield testbed.host("h")
 
 
 @pytest.mark.parametrize(("layout", "size"), [("v3", 100), ("v2", 100), ("v2", 9000)])  # the last lies beside the slots

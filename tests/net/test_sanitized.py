@@ -23,7 +23,8 @@ import pytest
 from scapy.all import Raw
 
 import frames as f
-from line import Bridge, Line, open_tap
+from line import Line, open_tap
+from running import RunningBridge
 from sanitizing import Build
 from test_kinds import carried, control_plane, tiny
 from tools import CAPTURES, ROOT, need, until
@@ -115,7 +116,7 @@ def headers(seeds: list[bytes], count: int) -> Iterator[bytes]:
 
 
 def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes], Path]:
-    path = line.world.folder() / "trace.pcap"
+    path = line.testbed.folder() / "trace.pcap"
     process = getattr(line, host).spawn(
         "tcpdump",
         "-Z",
@@ -160,7 +161,7 @@ def test_no_report_on_captures_and_damaged_frames(
     line: Line = make_line(MTU)  # type: ignore[operator]
     line.silence()
     preload = f"{library('libasan.so')} {library('libubsan.so')}"
-    bridge = Bridge(
+    bridge = RunningBridge(
         line.node,
         "-i",
         "pa",

@@ -148,6 +148,7 @@ def test_watchdog_of_another_process_is_not_ours(tmp_path: Path) -> None:
     ours.status("two\nlines")
     manager.wait_for("STATUS=two lines")
     assert manager.all == ["STATUS=two lines"]
+    ours.close()
     manager.close()
 
 
@@ -163,4 +164,5 @@ def test_manager_that_does_not_read_does_not_hold_us_up(tmp_path: Path) -> None:
     sender.start()
     sender.join(PATIENCE)
     assert not sender.is_alive()
+    ours.close()
     manager.close()

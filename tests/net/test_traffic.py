@@ -61,7 +61,7 @@ def test_with_an_offload_switched_off(
 @pytest.mark.parametrize("mtu", [1500, 9000])
 @pytest.mark.parametrize("ring", ["v2", "v3"])
 def test_finished_towards_both_sides(make_line: Callable[[int], Line], ring: str, mtu: int) -> None:
-    """With --finish on both sides nothing unfinished and nothing above the MTU leaves; the kernel accepts all of it."""
+    """With --finish on both sides no partial checksum and nothing above the MTU leaves; the kernel accepts all."""
     line = make_line(mtu)
     with line.bridged("--ring", ring, "--finish", "pa", "--finish", "pb") as bridge:
         for version in (4, 6):

@@ -1,4 +1,4 @@
-"""Traffic of containers behind a tunnel: super-frames whose inner packet is the unfinished one."""
+"""Traffic of containers behind a tunnel: super-frames whose inner packet has the partial checksum."""
 
 from __future__ import annotations
 

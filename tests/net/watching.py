@@ -15,8 +15,9 @@ from jsonschema import Draft202012Validator
 from scapy.all import UDP, Ether
 
 import frames as f
-from line import Bridge, assert_ledger, open_tap, put
+from line import open_tap, put
 from pktmend.testbed.netns import Host, Testbed
+from running import RunningBridge, assert_ledger
 from tools import PATIENCE, until
 
 SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "pktmend" / "commands" / "schema" / "monitor-1.json"
@@ -40,7 +41,7 @@ def strict(schema: Any) -> Any:
 VALID = Draft202012Validator(strict(json.loads(SCHEMA.read_text())), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
-class Monitor(Bridge):
+class Monitor(RunningBridge):
     """A running `pktmend monitor --json`."""
 
     def __init__(self, host: Host, *argv: str) -> None:
@@ -82,10 +83,10 @@ class Monitor(Bridge):
 class Pair:
     """Hosts a and node, joined."""
 
-    def __init__(self, world: Testbed) -> None:
-        self.world = world
-        self.a, self.node = world.host("a"), world.host("node")
-        world.veth(self.a, "eth0", self.node, "pa")
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        self.a, self.node = testbed.host("a"), testbed.host("node")
+        testbed.veth(self.a, "eth0", self.node, "pa")
         self.a.address("eth0", "10.7.0.1/24")
         self.node.address("pa", "10.7.0.2/24")
         self.mac = self.node.run("cat", "/sys/class/net/pa/address", check=False).stdout.strip() or "02:00:00:00:00:02"
@@ -123,7 +124,7 @@ def run(*argv: str) -> str:
     return done.stdout
 
 
-def load_beside_a_spinner(program: Bridge, seconds: float) -> float:
+def load_beside_a_spinner(program: RunningBridge, seconds: float) -> float:
     """Return the processor time that *program* takes while a busy loop gets so many seconds of it, as a share of them.
 
     Whatever else the machine does, a program that spins comes out near 1 or above.

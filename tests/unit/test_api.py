@@ -371,7 +371,7 @@ def test_copy_is_closed_before_its_source_and_so_complete(tmp_path: Path) -> Non
     path, file = tmp_path / "x.pcapng", File().section().interface()
     for _ in range(1024):  # packets of a batch of a capture
         file.packet(GOOD)
-    path.write_bytes(file.block(5, bytes(12)).octets)  # interface statistics
+    path.write_bytes(file.block(5, bytes(12)).data)  # interface statistics
     source = Capture(path)
     with Pipeline(source, [verify], Copy(tmp_path / "y.pcapng", source)) as p:
         p.run()

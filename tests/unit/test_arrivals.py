@@ -19,7 +19,7 @@ def numbered(number: int, run: int = 7, protocol: int = UDP) -> bytes:
     return Shape(4, protocol, 64).frame(payload(number, run).ljust(22 if protocol == UDP else 10, b"\0"))
 
 
-def note(arrivals: Arrivals, frames: list[bytes]) -> None:
+def record(arrivals: Arrivals, frames: list[bytes]) -> None:
     batch = Frames(frames, flags=1).batch()
     verify(batch)
     arrivals.stage(batch)
@@ -27,7 +27,7 @@ def note(arrivals: Arrivals, frames: list[bytes]) -> None:
 
 def counts(numbers: list[int]) -> dict[str, int]:
     arrivals = Arrivals()
-    note(arrivals, [numbered(n) for n in numbers])
+    record(arrivals, [numbered(n) for n in numbers])
     (run,) = arrivals.runs()
     return {name: run[name] for name in ("received", "lost", "duplicates", "reordered", "late")}
 
@@ -74,18 +74,18 @@ def test_last_number_of_all() -> None:
 def test_runs_are_kept_apart_and_strangers_counted() -> None:
     arrivals = Arrivals()
     stranger = Shape(4, UDP, 64).frame(bytes(22))
-    note(arrivals, [numbered(0, 1), numbered(0, 2), stranger, numbered(1, 1, TCP), numbered(4, 2), b"\0" * 60])
+    record(arrivals, [numbered(0, 1), numbered(0, 2), stranger, numbered(1, 1, TCP), numbered(4, 2), b"\0" * 60])
     assert [(run["run"], run["received"], run["lost"]) for run in arrivals.runs()] == [(1, 2, 0), (2, 2, 3)]
     assert arrivals.foreign == 2
 
 
 def test_more_runs_than_are_kept_are_strangers() -> None:
     arrivals = Arrivals()
-    note(arrivals, [numbered(0, run) for run in range(10)])
+    record(arrivals, [numbered(0, run) for run in range(10)])
     assert len(arrivals.runs()) == 8 and arrivals.foreign == 2
 
 
 def test_cut_frames_are_strangers() -> None:
     arrivals = Arrivals()
-    note(arrivals, [numbered(0)[:length] for length in range(14, 50)])
+    record(arrivals, [numbered(0)[:length] for length in range(14, 50)])
     assert arrivals.runs() == [] and arrivals.foreign == 36

@@ -61,16 +61,21 @@ def test_mix_that_is_none_is_refused(mix: str) -> None:
         list(bench_verify.VerifyBench(mixes=(mix,), rounds=1).measure())
 
 
-def test_wrong_sum_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_sum, "expected_sum", lambda data: 0x1234)
-    with pytest.raises(pktmend.PktmendError, match="not 0x1234"):
-        list(bench_sum.SumBench(sizes=(20,), rounds=1).measure())
+def test_wrong_sum_is_an_error() -> None:
+    """A function that ORs its data stands where one that sums is wanted."""
+    wrong = bench_sum.implementations()[bench_sum.LOAD]
+    with pytest.raises(pktmend.PktmendError, match=r"portable says .* of 20 bytes, not"):
+        list(bench_sum.SumBench(sizes=(20,), rounds=1, functions={"portable": wrong}).measure())
 
 
-def test_wrongly_judged_packet_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "complement", lambda *parts: 0x1234)
-    with pytest.raises(pktmend.PktmendError, match="judged bad"):
-        list(bench_verify.VerifyBench(mixes=("64",), rounds=1).measure())
+@pytest.mark.parametrize("at", [24, 50], ids=["ip", "tcp"])
+def test_wrongly_judged_packet_is_an_error(at: int) -> None:
+    def damaged(mix: str) -> list[bytes]:
+        first, *others = bench_verify.frames_of(mix)[:3]
+        return [*others, first[:at] + bytes([first[at] ^ 1]) + first[at + 1 :]]
+
+    with pytest.raises(pktmend.PktmendError, match="packet 2 was judged bad"):
+        list(bench_verify.VerifyBench(mixes=("64",), rounds=1, frames_of=damaged).measure())
 
 
 def test_odd_slices_are_summed_as_the_oracle_does() -> None:
@@ -120,16 +125,17 @@ def test_read_measures_all_that_is_installed_and_checks_their_answers(capsys: py
     assert all(line["frames"] == 2400 for line in rest if line["impl"].startswith("pktmend"))
 
 
-@pytest.mark.parametrize("program", [p for p in read.PROGRAMS if p.answer is not read._copied], ids=lambda p: p.name)
+@pytest.mark.parametrize("program", [p for p in read.PROGRAMS if not p.copies], ids=lambda p: p.name)
 def test_read_notices_a_wrong_checksum(program: read.Program, tmp_path: Path) -> None:
     if program.needs and not read.version_of(program.needs):
         pytest.skip(f"not installed: {program.needs}")
     path = read.write_captures(tmp_path, 30)["pcap"]
-    octets = bytearray(path.read_bytes())
-    octets[-1] ^= 0x40  # the last frame's payload
-    path.write_bytes(octets)
+    program.seconds(path, 30, tmp_path / "out")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0x40  # the last frame's payload
+    path.write_bytes(data)
     with pytest.raises(pktmend.PktmendError, match=program.name):
-        read._run(program, path, 30, tmp_path / "out")
+        program.seconds(path, 30, tmp_path / "out")
 
 
 def line(rate: float, low: float, high: float, **more: Any) -> dict[str, Any]:

@@ -77,10 +77,10 @@ def test_length_padding_and_fcs_were_summed() -> None:
     packet = over4 / UDP(sport=7, dport=9) / Raw(b"ping")
     frame = f.raw(packet)
     for trailer in (b"\xaa\x55" * 7, b"\x12\x34\x56\x78"):  # Ethernet padding that is not zero; a frame check sequence
-        octets = f.put16(frame, 40, 0)[34:] + trailer
+        segment = f.put16(frame, 40, 0)[34:] + trailer
         for value in (
-            in4_chksum(17, packet[IP], octets),  # the length counted too
-            words(f.raw(packet)[26:34] + struct.pack("!HH", 17, 12) + octets),
+            in4_chksum(17, packet[IP], segment),  # the length counted too
+            words(f.raw(packet)[26:34] + struct.pack("!HH", 17, 12) + segment),
         ):  # or not
             assert verdicts(judge(f.put16(frame, 40, value) + trailer))[-1] == "udp bad length"
 

@@ -68,14 +68,14 @@ def test_limit_is_reached_before_the_file_becomes_shorter(large: Path) -> None:
 
 def test_lengths_that_change_after_they_were_checked_are_not_used(tmp_path: Path) -> None:
     """fix clears `not ready` in the block it read, whatever the file says by then."""
-    note = File("=").option(2, File("=").pack("I", 1 << 9 | 2))
+    flags = File("=").option(2, File("=").pack("I", 1 << 9 | 2))
     leaked = f.leaked(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
     file = File("=").section().interface()
-    before = len(file.octets)
+    before = len(file.data)
     for _ in range(3):
-        file.packet(leaked, note)
+        file.packet(leaked, flags)
     path, out = tmp_path / "x.pcapng", tmp_path / "y.pcapng"
-    path.write_bytes(file.octets)
+    path.write_bytes(file.data)
     program = f"""
 import os, sys
 from pktmend import Capture, classify, Copy, Pipeline, verify
@@ -94,4 +94,4 @@ with Capture({str(path)!r}) as source:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done
     right, ready = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD), File("=").option(2, File("=").pack("I", 2))
-    assert out.read_bytes() == file.octets.replace(leaked, right).replace(note, ready)
+    assert out.read_bytes() == file.data.replace(leaked, right).replace(flags, ready)

@@ -67,17 +67,18 @@ def test_bad_captures_are_not_called_right(captures: Path, diagnosed: dict[str, 
 def acknowledged(path: Path, numbers: set[int]) -> bool:
     """Is one of these TCP segments acknowledged later in the capture?  Found by scapy, packet by packet."""
     waiting: dict[tuple[Any, ...], int] = {}
-    for n, packet in enumerate(PcapReader(str(path)), 1):
-        ip = packet.getlayer(IP) or packet.getlayer(IPv6)
-        if ip is None or TCP not in ip:
-            continue
-        tcp = ip[TCP]
-        back = (ip.dst, ip.src, tcp.dport, tcp.sport)
-        if tcp.flags & 0x10 and back in waiting and 0 < (tcp.ack - waiting[back]) % (1 << 32) < 1 << 24:
-            return True
-        length = ip.len - ip.ihl * 4 if ip.version == 4 else ip.plen
-        if n in numbers and (length > tcp.dataofs * 4 or tcp.flags & 3):
-            waiting.setdefault((ip.src, ip.dst, tcp.sport, tcp.dport), tcp.seq)
+    with PcapReader(str(path)) as packets:
+        for n, packet in enumerate(packets, 1):
+            ip = packet.getlayer(IP) or packet.getlayer(IPv6)
+            if ip is None or TCP not in ip:
+                continue
+            tcp = ip[TCP]
+            back = (ip.dst, ip.src, tcp.dport, tcp.sport)
+            if tcp.flags & 0x10 and back in waiting and 0 < (tcp.ack - waiting[back]) % (1 << 32) < 1 << 24:
+                return True
+            length = ip.len - ip.ihl * 4 if ip.version == 4 else ip.plen
+            if n in numbers and (length > tcp.dataofs * 4 or tcp.flags & 3):
+                waiting.setdefault((ip.src, ip.dst, tcp.sport, tcp.dport), tcp.seq)
     return False
 
 

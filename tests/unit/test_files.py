@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from scapy.all import RawPcapNgReader, RawPcapReader, wrpcap
+from scapy.all import wrpcap
 
 import frames as f
 import pktmend
@@ -35,7 +35,7 @@ from pktmend import (
 )
 from pktmend.packetio.capture import PCAP, PCAPNG
 from tapes import File, read
-from tools import PATIENCE, need, run_pktmend
+from tools import PATIENCE, frames_in, need, run_pktmend
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 LEAKED = f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD)
@@ -68,7 +68,7 @@ def test_pcapng_sections_interfaces_and_resolutions(tmp_path: Path, order: str) 
     two.section().interface(1, 60, two.option(9, bytes([0x80 | 10])))  # units of 1/1024 s
     two.packet(GOOD, time=1024 * 3 + 512).block(3, two.pack("I", len(GOOD)) + GOOD[:60])
     path = tmp_path / "x.pcapng"
-    path.write_bytes(one.octets + two.octets)
+    path.write_bytes(one.data + two.data)
     got = read(path)
     assert [(n, t) for n, t, _, _ in got] == [(1, micro * 1000), (2, 107 * 10**9 + 1), (3, 3_500_000_000), (4, 0)]
     assert [frame for _, _, _, frame in got] == [GOOD, LEAKED, GOOD, GOOD[:60]]
@@ -79,7 +79,7 @@ def test_drop_count_of_the_statistics_block(tmp_path: Path) -> None:
     file = File().section().interface()
     file.packet(GOOD).block(5, file.pack("III", 0, 0, 0) + file.option(5, file.pack("Q", 42)))
     path = tmp_path / "x.pcapng"
-    path.write_bytes(file.octets)
+    path.write_bytes(file.data)
     with Capture(path) as source:
         Pipeline(source, []).run()
         assert source.interfaces == [(1, 42)]
@@ -92,7 +92,7 @@ def test_epb_flags_say_what_the_kernel_knew(tmp_path: Path) -> None:
     file.packet(LEAKED, file.option(2, file.pack("I", 1)))  # flags are known in this section, and say nothing here
     file.packet(GOOD, file.option(2, file.pack("I", 1 << 10)))
     path = tmp_path / "x.pcapng"
-    path.write_bytes(file.octets)
+    path.write_bytes(file.data)
     done = run_pktmend("check", "-r", str(path), "--json", "--all")
     checks = [json.loads(line)["checks"][-1] for line in done.stdout.splitlines()[:-1]]
     assert [c["status"] for c in checks] == ["pending", "pending", "bad", "good"]
@@ -106,7 +106,7 @@ def test_what_the_source_knew_survives_a_round_trip(tmp_path: Path, flags: int) 
     file = File().section(File().option(4, b"pktmend")).interface()
     for _ in range(3):
         file.packet(LEAKED, file.option(2, file.pack("I", flags | 1)), time=1_700_000_000_000_001)
-    (tmp_path / "a.pcapng").write_bytes(file.octets)
+    (tmp_path / "a.pcapng").write_bytes(file.data)
     with Capture(tmp_path / "a.pcapng") as source:
         sink = Writer(tmp_path / "b.pcapng")
         Pipeline(source, [verify], sink).run()
@@ -115,7 +115,7 @@ def test_what_the_source_knew_survives_a_round_trip(tmp_path: Path, flags: int) 
     with Capture(tmp_path / "b.pcapng") as source:
         Pipeline(source, []).run()
         assert source.interfaces == [(1, 7)]
-    assert [bytes(p) for p, _ in RawPcapNgReader(str(tmp_path / "b.pcapng"))] == [LEAKED] * 3
+    assert frames_in(tmp_path / "b.pcapng") == [LEAKED] * 3
 
 
 @pytest.mark.parametrize("file_format", [PCAP, PCAPNG])
@@ -127,8 +127,7 @@ def test_what_we_write_others_read(tmp_path: Path, file_format: str) -> None:
         sink = Writer(out, file_format=file_format)
         Pipeline(source, [verify], sink).run()
         sink.close()
-    reader = RawPcapReader(str(out)) if file_format == PCAP else RawPcapNgReader(str(out))
-    assert [bytes(p) for p, _ in reader] == [GOOD, LEAKED, GOOD[:61]]
+    assert frames_in(out) == [GOOD, LEAKED, GOOD[:61]]
     lengths = subprocess.run(
         ["tshark", "-r", str(out), "-T", "fields", "-e", "frame.len"], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -156,8 +155,7 @@ def test_snaplen_cuts_what_was_on_the_wire(tmp_path: Path, file_format: str, sna
         sink = _core.WriterSink(file.fileno(), file_format, snaplen=snaplen)
         sink.write(batch)
         sink.finish()
-    with RawPcapReader(str(path)) if file_format == PCAP else RawPcapNgReader(str(path)) as reader:
-        assert [bytes(frame) for frame, _ in reader] == [tagged[:snaplen]]
+    assert frames_in(path) == [tagged[:snaplen]]
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
@@ -212,16 +210,16 @@ HOSTILE = {
         struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + struct.pack("<IIII", 1, 2, 0xFFFFFFFF, 60),
         32,
     ),
-    "block length 8": (File().section().octets + struct.pack("<III", 6, 8, 8), 32),
-    "block length not a multiple of 4": (File().section().octets + struct.pack("<III", 6, 13, 13) + b"x", 32),
-    "block length beyond the file": (File().section().interface().octets + struct.pack("<III", 6, 1 << 20, 0), 48),
-    "two lengths differ": (File().section().octets + struct.pack("<IIII", 9, 16, 0, 20), 40),
-    "interface not described": (File().section().packet(GOOD).octets, 36),
+    "block length 8": (File().section().data + struct.pack("<III", 6, 8, 8), 32),
+    "block length not a multiple of 4": (File().section().data + struct.pack("<III", 6, 13, 13) + b"x", 32),
+    "block length beyond the file": (File().section().interface().data + struct.pack("<III", 6, 1 << 20, 0), 48),
+    "two lengths differ": (File().section().data + struct.pack("<IIII", 9, 16, 0, 20), 40),
+    "interface not described": (File().section().packet(GOOD).data, 36),
     "packet longer than its block": (
-        File().section().interface().block(6, struct.pack("<IIIII", 0, 0, 0, 999, 9)).octets,
+        File().section().interface().block(6, struct.pack("<IIIII", 0, 0, 0, 999, 9)).data,
         68,
     ),
-    "option beyond its block": (File().section(struct.pack("<HH", 4, 400)).octets, 24),
+    "option beyond its block": (File().section(struct.pack("<HH", 4, 400)).data, 24),
     "no byte order mark": (b"\x0a\x0d\x0d\x0a" + struct.pack("<II", 28, 0x11111111) + bytes(16), 8),
     "section of 20 octets": (b"\x0a\x0d\x0d\x0a" + struct.pack("<IIII", 20, 0x1A2B3C4D, 1, 20), 4),
 }

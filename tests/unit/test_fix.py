@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scapy.all import RawPcapReader, wrpcap
+from scapy.all import wrpcap
 
 import frames as f
 from tapes import File, read
-from tools import need, run_pktmend
+from tools import frames_in, need, run_pktmend
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 LEAKED = f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD)
@@ -22,14 +22,14 @@ def test_fix_changes_checksum_fields_only_and_clears_not_ready(tmp_path: Path) -
     file.packet(GOOD).packet(LEAKED, file.option(1, b"note"), file.option(2, file.pack("I", 1 << 9 | 2)))
     file.block(0xABCD, b"unknown")
     source, target = tmp_path / "a.pcapng", tmp_path / "b.pcapng"
-    source.write_bytes(file.octets)
+    source.write_bytes(file.data)
     assert run_pktmend("fix", "-r", str(source), "-w", str(target)).returncode == 0
     right = f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)
-    want = file.octets.replace(LEAKED, right).replace(
+    want = file.data.replace(LEAKED, right).replace(
         file.option(2, file.pack("I", 1 << 9 | 2)), file.option(2, file.pack("I", 2))
     )
     assert target.read_bytes() == want
-    assert source.read_bytes() == file.octets  # the original is never touched
+    assert source.read_bytes() == file.data  # the original is never touched
 
 
 def test_fix_all_equals_tcprewrite_packet_for_packet(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_fix_all_equals_tcprewrite_packet_for_packet(tmp_path: Path) -> None:
     subprocess.run(
         ["tcprewrite", "--fixcsum", "-i", str(path), "-o", str(tmp_path / "c.pcap")], check=True, capture_output=True
     )
-    ours = [bytes(p) for p, _ in RawPcapReader(str(tmp_path / "b.pcap"))]
-    theirs = [bytes(p) for p, _ in RawPcapReader(str(tmp_path / "c.pcap"))]
+    ours = frames_in(tmp_path / "b.pcap")
+    theirs = frames_in(tmp_path / "c.pcap")
     # tcprewrite 4.4 also gives IPv6 frames other Ethernet addresses, which nobody asked for
     assert [x[12:] for x in ours] == [x[12:] for x in theirs]
     assert ours != damaged
@@ -133,10 +133,10 @@ def test_name_converts_what_comes_through_a_pipe_or_compressed(tmp_path: Path) -
 def test_packets_before_the_fault_are_kept(tmp_path: Path) -> None:
     file = File().section().interface().packet(GOOD).packet(GOOD)
     path = tmp_path / "x.pcapng"
-    path.write_bytes(file.octets + b"\x06\0\0\0\x01\0\0\0garbage!")
+    path.write_bytes(file.data + b"\x06\0\0\0\x01\0\0\0garbage!")
     done = run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "y.pcapng"))
     assert done.returncode == 5 and b"2 packets" in done.stdout
-    assert (tmp_path / "y.pcapng").read_bytes() == file.octets
+    assert (tmp_path / "y.pcapng").read_bytes() == file.data
 
 
 @pytest.mark.parametrize("packets", [0, 1, 1023, 1024, 2048])
@@ -149,6 +149,6 @@ def test_blocks_without_packets_are_copied_wherever_they_stand(tmp_path: Path, p
         file.block(0x80000001, bytes([n]) * (700 << 10))  # of somebody else's
     file.packet(GOOD).block(5, bytes(12))
     path, out = tmp_path / "x.pcapng", tmp_path / "y.pcapng"
-    path.write_bytes(file.octets)
+    path.write_bytes(file.data)
     assert run_pktmend("fix", "-r", str(path), "-w", str(out)).returncode == 0
-    assert out.read_bytes() == file.octets
+    assert out.read_bytes() == file.data

@@ -119,9 +119,9 @@ def test_the_watchdog_is_fed_while_all_workers_make_progress(signals: Signals, *
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(name)
         manager.setblocking(False)
-        service = Service({"NOTIFY_SOCKET": f"@{name[1:]}", "WATCHDOG_USEC": "2"})
         workers = [Worker(), Worker(is_hanging=is_hanging)]
-        main_loop(signals, lambda: workers, service=service, duration=0.05, tick=0.001)
+        with Service({"NOTIFY_SOCKET": f"@{name[1:]}", "WATCHDOG_USEC": "2"}) as service:
+            main_loop(signals, lambda: workers, service=service, duration=0.05, tick=0.001)
         fed = 0
         while True:
             try:

@@ -70,7 +70,7 @@ def update(value: int, *changes: tuple[bytes, bytes]) -> int:
     return value or 0xFFFF
 
 
-def octets(address: str) -> bytes:
+def packed(address: str) -> bytes:
     return f.raw(IP(src=address))[12:16]
 
 
@@ -106,7 +106,7 @@ def test_nat_delta_only_half_of_it_updated(make: Any) -> None:
     before, behind = make(A, D, 40000, 443), make(B, D, 61234, 443)
     address_only = field(make(B, D, 40000, 443))
     port_only = field(make(A, D, 61234, 443))
-    twice = update(field(behind), (octets(A), octets(B)), (port(40000), port(61234)))
+    twice = update(field(behind), (packed(A), packed(B)), (port(40000), port(61234)))
     for value in (address_only, port_only, twice):
         assert flow(f.raw(before), with_field(behind, value))[1].endswith("bad nat-delta")
 
@@ -155,7 +155,7 @@ def test_corrupt_although_an_address_would_explain_it() -> None:
 
 
 def test_corrupt_neighbours_of_equal_ports_are_no_witnesses() -> None:
-    """NTP, IKE and DNS servers: hosts whose addresses differ by one bit talk to one server from one port."""
+    """NTP, IKE and DNS servers: hosts whose addresses differ by one bit reach one server from one port."""
     neighbour = datagram("10.7.0.3", D, 123, 123, SECOND)
     mine = datagram("10.7.0.2", D, 123, 123, FIRST)
     frame = bytearray(f.raw(mine))
@@ -194,7 +194,7 @@ def test_nat_on_zero_with_the_zero_seen_before_the_nat(rounds: int) -> None:
     before, behind = encapsulated(A, 50000, n=1), encapsulated(B, 61234, n=1)
     value = 0
     for _ in range(rounds):
-        value = update(value, (octets(A), octets(B)), (port(50000), port(61234)))
+        value = update(value, (packed(A), packed(B)), (port(50000), port(61234)))
     frames = [with_field(before, 0), with_field(behind, value)]
     assert outer_of(*frames) == ["udp absent", "udp bad nat-on-zero"]
     assert outer_of(*reversed(frames)) == ["udp bad nat-on-zero", "udp absent"]
@@ -223,7 +223,7 @@ def test_nat_on_zero_published_value_ffff_for_76dc() -> None:
 
 
 def test_nat_on_zero_one_value_over_payloads_and_lengths() -> None:
-    value = update(0, (octets(A), octets(B)), (port(50000), port(61234)))
+    value = update(0, (packed(A), packed(B)), (port(50000), port(61234)))
     packets = [encapsulated(B, 61234, n=n, size=64 + 7 * n) for n in range(1, 5)]
     assert len({field(p) for p in packets}) == 4  # their right sums differ
     assert outer_of(*(with_field(p, value) for p in packets)) == ["udp bad nat-on-zero"] * 4
@@ -232,7 +232,7 @@ def test_nat_on_zero_one_value_over_payloads_and_lengths() -> None:
 
 
 def test_nat_on_zero_where_the_tunnel_otherwise_carries_zero() -> None:
-    value = update(0, (octets(A), octets(B)))
+    value = update(0, (packed(A), packed(B)))
     zero = with_field(encapsulated(B, 50001, n=9), 0)  # another flow of the same pair of tunnel ends
     wrong = [with_field(encapsulated(B, 50000, n=n), value) for n in (1, 2)]
     assert outer_of(zero, *wrong) == ["udp absent"] + ["udp bad nat-on-zero"] * 2

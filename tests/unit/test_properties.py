@@ -1,6 +1,6 @@
-"""What must hold for any octets: sums, incremental updates, and what repair may and may not do.
+"""What must hold for any bytes: sums, incremental updates, and what repair may and may not do.
 
-The oracles are in this file, two octets at a time in network order; damage and its right value come from scapy.
+The oracles are in this file, two bytes at a time in network order; damage and its right value come from scapy.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def forced(name: str) -> Iterator[None]:
         pktmend.use_kernel(None)
 
 
-# long and short, smooth and rough: random octets, and octets that make the carries run
+# long and short, smooth and rough: random bytes, and bytes that make the carries run
 buffers = st.one_of(
     st.binary(max_size=300),
-    st.builds(lambda octets, n: (octets * n)[:70_000], st.binary(min_size=1, max_size=40), st.integers(1, 1800)),
-    st.builds(lambda octet, n: bytes([octet]) * n, st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]), st.integers(0, 70_000)),
+    st.builds(lambda data, n: (data * n)[:70_000], st.binary(min_size=1, max_size=40), st.integers(1, 1800)),
+    st.builds(lambda byte, n: bytes([byte]) * n, st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]), st.integers(0, 70_000)),
 )
 
 
@@ -89,21 +89,21 @@ def test_every_kernel_equals_the_oracle_at_any_offset(data: bytes, offset: int) 
 
 @given(buffers, st.lists(st.integers(0, 70_000), max_size=6))
 @settings(deadline=None)
-def test_any_split_into_pieces_continues_to_the_same_sum(data: bytes, cuts: list[int]) -> None:
-    """initial= takes the sum of what came before; behind an odd number of octets it counts swapped (RFC 1071 2(B))."""
+def test_any_split_into_chunks_continues_to_the_same_sum(data: bytes, cuts: list[int]) -> None:
+    """initial= takes the sum of what came before; behind an odd number of bytes it counts swapped (RFC 1071 2(B))."""
     expected = 0xFFFF ^ total(data)
     ends = sorted(min(cut, len(data)) for cut in cuts)
-    pieces = [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
+    chunks = [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
     for name in KERNELS:
         with forced(name):
             so_far, is_odd = 0, False
-            for piece in pieces:
+            for chunk in chunks:
                 if is_odd:
                     so_far = (so_far & 0xFF) << 8 | so_far >> 8
-                so_far = 0xFFFF ^ checksum(piece, initial=so_far)
+                so_far = 0xFFFF ^ checksum(chunk, initial=so_far)
                 if is_odd:
                     so_far = (so_far & 0xFF) << 8 | so_far >> 8
-                is_odd ^= len(piece) % 2 == 1
+                is_odd ^= len(chunk) % 2 == 1
             assert 0xFFFF ^ so_far == expected, name
 
 
@@ -118,10 +118,10 @@ def test_initial_is_any_sum(data: bytes, initial: int) -> None:
 
 
 @given(st.binary(max_size=3000), st.integers(0, 3000))
-def test_crc32c_of_pieces_equals_that_of_the_whole_and_of_the_polynomial(data: bytes, cut: int) -> None:
+def test_crc32c_of_chunks_equals_that_of_the_whole_and_of_the_polynomial(data: bytes, cut: int) -> None:
     value = 0xFFFFFFFF
-    for octet in data:  # RFC 9260 appendix A, bit by bit
-        value ^= octet
+    for byte in data:  # RFC 9260 appendix A, bit by bit
+        value ^= byte
         for _ in range(8):
             value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
     assert crc32c(data) == crc32c(data[cut:], crc32c(data[:cut])) == value ^ 0xFFFFFFFF
@@ -172,15 +172,15 @@ BUILT = {
 
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[int, bytes]:
-    """A frame of any kind with octets changed, or cut, or with another's tail."""
+    """A frame of any kind with bytes changed, or cut, or with another's tail."""
     link, frame = BUILT[draw(st.sampled_from(sorted(BUILT)))]
-    octets = bytearray(frame)
-    for at, value in draw(st.lists(st.tuples(st.integers(0, len(octets) - 1), st.integers(0, 255)), max_size=5)):
-        octets[at] = value
+    data = bytearray(frame)
+    for at, value in draw(st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(0, 255)), max_size=5)):
+        data[at] = value
     if draw(st.integers(0, 4)) == 0:
-        del octets[draw(st.integers(0, len(octets))) :]
-    octets += draw(st.binary(max_size=8))
-    return link, bytes(octets)
+        del data[draw(st.integers(0, len(data))) :]
+    data += draw(st.binary(max_size=8))
+    return link, bytes(data)
 
 
 any_frame = st.one_of(damaged(), st.tuples(st.sampled_from(LINKS), st.binary(max_size=200)))
@@ -201,7 +201,7 @@ vnet_headers = st.one_of(
 
 
 def fields(batch: Batch) -> set[int]:
-    """Return the octets of the frame that hold a checksum which repair says it has written."""
+    """Return the bytes of the frame that hold a checksum which repair says it has written."""
     written = [k for k in batch.checks_of(0) if k.flags & CheckFlag.REPAIRED]
     return {at for k in written for at in range(k.offset, k.offset + k.width)}
 
@@ -276,7 +276,7 @@ def test_leaked_policy_changes_nothing_but_seeds(frame: tuple[int, bytes]) -> No
 @given(field=st.integers(0, 0xFFFFFFFF))
 @settings(max_examples=25, deadline=None)
 def test_repair_all_restores_what_scapy_wrote(name: str, field: int) -> None:
-    """Whatever stands in the innermost field, the frame comes back octet for octet."""
+    """Whatever stands in the innermost field, the frame comes back byte for byte."""
     link, right = BUILT[name]
     k = judged(right, link=link, expected=True).checks_of(0)[-1]
     value = field.to_bytes(4, "big")[: k.width]
@@ -291,7 +291,7 @@ def test_repair_all_restores_what_scapy_wrote(name: str, field: int) -> None:
     assert batch.status[0] <= Status.ABSENT
 
 
-# --- any octets -----------------------------------------------------------------------------------
+# --- any bytes ------------------------------------------------------------------------------------
 
 
 @given(
@@ -305,7 +305,7 @@ def test_repair_all_restores_what_scapy_wrote(name: str, field: int) -> None:
 )
 @example(frame=b"", link=1, flags=0, vnet=None, more=0, expected=True, at_wire=True)
 @settings(max_examples=500, deadline=None)
-def test_inspect_takes_any_octets_of_any_link_type(
+def test_inspect_takes_any_bytes_of_any_link_type(
     frame: bytes, link: int, flags: int, vnet: bytes | None, more: int, expected: bool, at_wire: bool
 ) -> None:
     for kind in (link, LINKS[link % len(LINKS)]):

@@ -34,11 +34,11 @@ def needs_csum(start: int, offset: int, gso_type: int = 0, gso_size: int = 0) ->
 
 
 def test_outer_sum_that_was_right_over_a_leaked_inner_one_follows_the_repair() -> None:
-    """The leak came before the encapsulation: the outer sum covers the unfinished field."""
+    """The leak came before the encapsulation: the outer sum covers the partial field."""
     right = f.raw(TUNNELLED / Raw(f.raw(INNER)))
-    unfinished = f.raw(TUNNELLED / Raw(f.leaked(INNER)))  # scapy sums the outer over what is there
-    assert unfinished[OUTER_FIELD : OUTER_FIELD + 2] != right[OUTER_FIELD : OUTER_FIELD + 2]
-    batch = judged(unfinished)
+    partial = f.raw(TUNNELLED / Raw(f.leaked(INNER)))  # scapy sums the outer over what is there
+    assert partial[OUTER_FIELD : OUTER_FIELD + 2] != right[OUTER_FIELD : OUTER_FIELD + 2]
+    batch = judged(partial)
     assert statuses(batch)["udp0"] == (Status.GOOD, Cause.NONE)
     assert statuses(batch)["tcp1"] == (Status.BAD, Cause.LEAKED)
     Repair("leaked")(batch)
@@ -60,13 +60,13 @@ def test_healthy_local_checksum_offload_is_pending_and_left_alone(policy: str, e
     outer = bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2])
     Repair(policy)(batch)
     assert bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2]) == outer
-    finished = bytes(batch.frame(0))
+    completed = bytes(batch.frame(0))
     header = batch.vnet(0)
     assert header is not None
     if policy == "all" and expected:  # the inner one was computed and is complete now, and nobody completes it again
-        assert finished == f.raw(TUNNELLED / INNER) and header[0] & f.NEEDS_CSUM == 0
+        assert completed == f.raw(TUNNELLED / INNER) and header[0] & f.NEEDS_CSUM == 0
     else:
-        assert finished == lco() and header[0] & f.NEEDS_CSUM
+        assert completed == lco() and header[0] & f.NEEDS_CSUM
 
 
 def test_inside_out_repair_of_a_leaked_tunnel() -> None:
@@ -81,15 +81,15 @@ def test_inside_out_repair_of_a_leaked_tunnel() -> None:
 @pytest.mark.parametrize("bit", [3, 0])
 def test_a_leaked_sum_within_damage_is_not_signed(bit: int) -> None:
     """The tunnel's sum tells of damage; with the inner field completed nobody behind the tunnel could tell."""
-    unfinished = bytearray(f.raw(TUNNELLED / Raw(f.leaked(INNER))))
-    unfinished[-5] ^= 1 << bit
+    partial = bytearray(f.raw(TUNNELLED / Raw(f.leaked(INNER))))
+    partial[-5] ^= 1 << bit
     if not bit:
-        unfinished[-9] ^= 0x52
-    batch = judged(bytes(unfinished))
+        partial[-9] ^= 0x52
+    batch = judged(bytes(partial))
     assert statuses(batch)["udp0"] == (Status.BAD, Cause.BIT_FLIP if bit else Cause.CORRUPT)
     assert statuses(batch)["tcp1"] == (Status.BAD, Cause.LEAKED)
     Repair("leaked")(batch)
-    assert bytes(batch.frame(0)) == unfinished
+    assert bytes(batch.frame(0)) == partial
     Repair("all")(batch)
     again = Ether(bytes(batch.frame(0)))
     del again[UDP].chksum, again[TCP].chksum
@@ -137,12 +137,12 @@ SCTP_PACKET = OUTER / SCTP(sport=7, dport=8) / SCTPChunkData(data=b"payload.")
 
 def test_sctp_offload_leaves_zero_and_is_pending() -> None:
     right = f.raw(SCTP_PACKET)
-    unfinished = right[:42] + bytes(4) + right[46:]
-    batch = judged(unfinished, flags=PENDING, vnet=needs_csum(34, 8))
+    partial = right[:42] + bytes(4) + right[46:]
+    batch = judged(partial, flags=PENDING, vnet=needs_csum(34, 8))
     assert statuses(batch)["sctp0"] == (Status.PENDING, Cause.NONE)
-    assert statuses(judged(unfinished))["sctp0"] == (Status.BAD, Cause.LEAKED)
-    assert statuses(judged(unfinished, flags=0))["sctp0"][0] == Status.PENDING  # a file cannot tell
-    batch = judged(unfinished)
+    assert statuses(judged(partial))["sctp0"] == (Status.BAD, Cause.LEAKED)
+    assert statuses(judged(partial, flags=0))["sctp0"][0] == Status.PENDING  # a file cannot tell
+    batch = judged(partial)
     Repair("leaked")(batch)
     assert bytes(batch.frame(0)) == right
 
@@ -151,8 +151,8 @@ def test_gre_checksum_offload_is_pending() -> None:
     packet = OUTER / GRE(chksum_present=1, proto=0x0800) / IP(src="10.9.0.1", dst="10.9.0.2") / UDP() / Raw(b"ping")
     right = f.raw(packet)
     assert statuses(judged(right))["gre0"] == (Status.GOOD, Cause.NONE)
-    unfinished = f.put16(right, 38, 0)
-    batch = judged(unfinished, flags=PENDING, vnet=needs_csum(34, 4))
+    partial = f.put16(right, 38, 0)
+    batch = judged(partial, flags=PENDING, vnet=needs_csum(34, 4))
     assert statuses(batch)["gre0"] == (Status.PENDING, Cause.NONE)
 
 

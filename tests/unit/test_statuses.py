@@ -195,7 +195,7 @@ def test_quoted_never_makes_a_packet_bad() -> None:
     assert _core.inspect(f.raw(over4 / ICMP(type=3) / Raw(quoted)), flags=LIVE)[1] == Status.GOOD
 
 
-PUBLISHED_SEEDS = [  # field, source, target, TCP or UDP octets: what public threads showed (see tests/unit/test_sum.py)
+PUBLISHED_SEEDS = [  # field, source, target, bytes of TCP or UDP: what public threads showed (see test_sum.py)
     (0xDC5F, "10.18.100.6", "10.18.100.7", TCP, 40),
     (0x0181, "192.168.128.0", "192.168.0.1", TCP, 40),
     (0xDA2F, "10.86.247.137", "10.86.205.211", TCP, 32),
@@ -205,14 +205,14 @@ PUBLISHED_SEEDS = [  # field, source, target, TCP or UDP octets: what public thr
 ]
 
 
-@pytest.mark.parametrize(("published", "source", "target", "layer", "octets"), PUBLISHED_SEEDS)
-def test_pending_and_leaked_published(published: int, source: str, target: str, layer: Any, octets: int) -> None:
+@pytest.mark.parametrize(("published", "source", "target", "layer", "length"), PUBLISHED_SEEDS)
+def test_pending_and_leaked_published(published: int, source: str, target: str, layer: Any, length: int) -> None:
     body = Raw(bytes(range(256)) * 2)
     packet = (
         f.ether
         / IP(src=source, dst=target)
         / layer(sport=68, dport=67)
-        / Raw(f.raw(body)[: octets - (20 if layer is TCP else 8)])
+        / Raw(f.raw(body)[: length - (20 if layer is TCP else 8)])
     )
     right = f.get16(f.raw(packet), f.field_offset(packet))
     frame = f.put16(f.raw(packet), f.field_offset(packet), published)

@@ -94,5 +94,5 @@ def test_a_run_of_frames_is_told_in_a_sentence() -> None:
         "octets": 64,
     }
     assert run_line(run).startswith(
-        "  run 7: 1 frame received, 64 octets; numbers 330 to 332, of which 2 missing; 0 came"
+        "  run 7: 1 frame received, 64 bytes; numbers 330 to 332, of which 2 missing; 0 came"
     )

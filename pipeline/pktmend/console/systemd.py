@@ -69,6 +69,18 @@ class Service:
             self._fed, self._beats = now, list(beats)
             self._send("WATCHDOG=1")
 
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _send(self, *lines: str) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):  # a manager that is restarting: the next message reaches it

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 from dataclasses import dataclass
 from typing import Final
 
-SYS_BPF: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
-GET_PROGRAM, GET_MAP, GET_INFO = 13, 14, 15  # BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD
-REDIRECTING: Final = {14: "devmap", 17: "xskmap", 25: "devmap_hash"}
+from pktmend._kernel import lib
+
+REDIRECTING: Final = {
+    lib.BPF_MAP_TYPE_DEVMAP: "devmap",
+    lib.BPF_MAP_TYPE_XSKMAP: "xskmap",
+    lib.BPF_MAP_TYPE_DEVMAP_HASH: "devmap_hash",
+}
 MOST_MAPS: Final = 64
 
 
@@ -57,11 +60,11 @@ def read_program(number: int) -> Program | None:
     maps = (ctypes.c_uint32 * MOST_MAPS)()
     info.nr_map_ids, info.map_ids = MOST_MAPS, ctypes.addressof(maps)
     try:
-        _read(GET_PROGRAM, number, info)
+        _read(lib.BPF_PROG_GET_FD_BY_ID, number, info)
         kinds = []
         for identity in maps[: min(info.nr_map_ids, MOST_MAPS)]:
             one = _MapInfo()
-            _read(GET_MAP, identity, one)
+            _read(lib.BPF_MAP_GET_FD_BY_ID, identity, one)
             kinds.append(one.type)
     except OSError:
         return None
@@ -74,7 +77,7 @@ def _read(command: int, number: int, info: ctypes.Structure) -> None:
     try:
         request = (ctypes.c_uint32 * 4)(descriptor, ctypes.sizeof(info))
         ctypes.c_uint64.from_buffer(request, 8).value = ctypes.addressof(info)
-        _bpf(GET_INFO, bytes(request))
+        _bpf(lib.BPF_OBJ_GET_INFO_BY_FD, bytes(request))
     finally:
         os.close(descriptor)
 
@@ -82,7 +85,7 @@ def _read(command: int, number: int, info: ctypes.Structure) -> None:
 def _bpf(command: int, attributes: bytes) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    result: int = libc.syscall(SYS_BPF.get(platform.machine(), -1), command, buffer, len(attributes))
+    result: int = libc.syscall(lib.__NR_bpf, command, buffer, len(attributes))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

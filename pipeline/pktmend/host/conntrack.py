@@ -10,12 +10,11 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from pktmend._kernel import lib
 from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host.netlink import NETLINK_NETFILTER, ask, attributes
 
-CT_GET: Final = 1 << 8 | 1  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET
-CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2, 1, 2
-CTA_IP_V4_SRC, CTA_IP_V6_SRC, CTA_PROTO_NUM, CTA_PROTO_SRC_PORT = 1, 3, 1, 2
+CT_GET: Final = lib.NFNL_SUBSYS_CTNETLINK << 8 | lib.IPCTNL_MSG_CT_GET
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ def read_connections() -> list[Connection]:
     try:
         for answer in ask(NETLINK_NETFILTER, CT_GET, struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)):
             whole = attributes(answer[4:])
-            if CTA_TUPLE_ORIG in whole and CTA_TUPLE_REPLY in whole:
-                protocol, original = _tuple(whole[CTA_TUPLE_ORIG])
-                found.append(Connection(protocol, original, _tuple(whole[CTA_TUPLE_REPLY])[1]))
+            if lib.CTA_TUPLE_ORIG in whole and lib.CTA_TUPLE_REPLY in whole:
+                protocol, original = _tuple(whole[lib.CTA_TUPLE_ORIG])
+                found.append(Connection(protocol, original, _tuple(whole[lib.CTA_TUPLE_REPLY])[1]))
     except PermissionError as error:
         raise PrivilegeError("reading the connection table", "needs CAP_NET_ADMIN", error.errno or 0) from error
     except OSError as error:
@@ -68,11 +67,13 @@ def read_connections() -> list[Connection]:
 
 def _tuple(data: bytes) -> tuple[int, Tuple]:
     parts = attributes(data)
-    ip, proto = attributes(parts.get(CTA_TUPLE_IP, b"")), attributes(parts.get(CTA_TUPLE_PROTO, b""))
-    family, first = (socket.AF_INET, CTA_IP_V4_SRC) if CTA_IP_V4_SRC in ip else (socket.AF_INET6, CTA_IP_V6_SRC)
-    source, target = (socket.inet_ntop(family, ip[kind]) if kind in ip else "" for kind in (first, first + 1))
+    ip, proto = attributes(parts.get(lib.CTA_TUPLE_IP, b"")), attributes(parts.get(lib.CTA_TUPLE_PROTO, b""))
+    family, kinds = socket.AF_INET6, (lib.CTA_IP_V6_SRC, lib.CTA_IP_V6_DST)
+    if lib.CTA_IP_V4_SRC in ip:
+        family, kinds = socket.AF_INET, (lib.CTA_IP_V4_SRC, lib.CTA_IP_V4_DST)
+    source, target = (socket.inet_ntop(family, ip[kind]) if kind in ip else "" for kind in kinds)
     ports = [
         struct.unpack("!H", proto[kind])[0] if kind in proto else 0
-        for kind in (CTA_PROTO_SRC_PORT, CTA_PROTO_SRC_PORT + 1)
+        for kind in (lib.CTA_PROTO_SRC_PORT, lib.CTA_PROTO_DST_PORT)
     ]
-    return proto.get(CTA_PROTO_NUM, b"\0")[0], Tuple(source, ports[0], target, ports[1])
+    return proto.get(lib.CTA_PROTO_NUM, b"\0")[0], Tuple(source, ports[0], target, ports[1])

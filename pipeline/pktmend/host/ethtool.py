@@ -6,23 +6,15 @@ Source: Linux include/uapi/linux/ethtool.h; net/ethtool/common.c holds the names
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
+from pktmend._kernel import lib
 from pktmend.errors import OSFailure, PrivilegeError
-
-SIOCETHTOOL: Final = 0x8946
-ETHTOOL_GSTRINGS: Final = 0x1B
-ETHTOOL_GSSET_INFO: Final = 0x37
-ETHTOOL_GFEATURES: Final = 0x3A
-ETHTOOL_SFEATURES: Final = 0x3B
-ETH_SS_FEATURES: Final = 4
-NAME_OCTETS: Final = 32
-EPERM: Final = 1
 
 
 @dataclass(frozen=True)
@@ -43,10 +35,10 @@ def _ioctl(s: socket.socket, interface: str, command: bytes) -> bytes:
     buffer = array.array("B", command)
     address, _ = buffer.buffer_info()
     try:
-        fcntl.ioctl(s, SIOCETHTOOL, struct.pack("16sP8x", interface.encode(), address))
+        fcntl.ioctl(s, lib.SIOCETHTOOL, struct.pack("16sP8x", interface.encode(), address))
     except OSError as error:
         number = error.errno or 0
-        if number == EPERM:
+        if number == errno.EPERM:
             raise PrivilegeError(
                 f"changing the features of {interface!r}: {error.strerror}",
                 "needs CAP_NET_ADMIN there",
@@ -59,11 +51,14 @@ def _ioctl(s: socket.socket, interface: str, command: bytes) -> bytes:
 
 def _names(s: socket.socket, interface: str) -> list[str]:
     """Return the names of all features, in the order of their bits; a bit without a name has an empty one."""
-    answer = _ioctl(s, interface, struct.pack("=IIQI", ETHTOOL_GSSET_INFO, 0, 1 << ETH_SS_FEATURES, 0))
+    answer = _ioctl(s, interface, struct.pack("=IIQI", lib.ETHTOOL_GSSET_INFO, 0, 1 << lib.ETH_SS_FEATURES, 0))
     count = struct.unpack_from("=I", answer, 16)[0]
-    blank = bytes(count * NAME_OCTETS)
-    names = _ioctl(s, interface, struct.pack("=III", ETHTOOL_GSTRINGS, ETH_SS_FEATURES, count) + blank)[12:]
-    return [names[at : at + NAME_OCTETS].split(b"\0")[0].decode() for at in range(0, len(blank), NAME_OCTETS)]
+    blank = bytes(count * lib.ETH_GSTRING_LEN)
+    names = _ioctl(s, interface, struct.pack("=III", lib.ETHTOOL_GSTRINGS, lib.ETH_SS_FEATURES, count) + blank)[12:]
+    return [
+        names[at : at + lib.ETH_GSTRING_LEN].split(b"\0")[0].decode()
+        for at in range(0, len(blank), lib.ETH_GSTRING_LEN)
+    ]
 
 
 def read_features(interface: str) -> dict[str, Feature]:
@@ -71,7 +66,7 @@ def read_features(interface: str) -> dict[str, Feature]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         names = _names(s, interface)
         words = (len(names) + 31) // 32
-        blocks = _ioctl(s, interface, struct.pack("=II", ETHTOOL_GFEATURES, words) + bytes(words * 16))[8:]
+        blocks = _ioctl(s, interface, struct.pack("=II", lib.ETHTOOL_GFEATURES, words) + bytes(words * 16))[8:]
     found = {}
     for bit, name in enumerate(names):
         available, requested, active, never = (
@@ -101,4 +96,4 @@ def request_features(interface: str, wanted: Mapping[str, bool]) -> None:
             valid[bit // 32] |= 1 << bit % 32
             values[bit // 32] |= on << bit % 32
         blocks = b"".join(struct.pack("=II", *pair) for pair in zip(valid, values, strict=True))
-        _ioctl(s, interface, struct.pack("=II", ETHTOOL_SFEATURES, len(valid)) + blocks)
+        _ioctl(s, interface, struct.pack("=II", lib.ETHTOOL_SFEATURES, len(valid)) + blocks)

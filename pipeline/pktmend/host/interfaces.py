@@ -9,14 +9,9 @@ import errno
 import fcntl
 import socket
 import struct
-from typing import Final
 
+from pktmend._kernel import lib
 from pktmend.errors import OSFailure
-
-SIOCGIFFLAGS: Final = 0x8913
-SIOCGIFMTU: Final = 0x8921
-IFF_UP: Final = 0x1
-IFF_LOOPBACK: Final = 0x8
 
 
 def interfaces() -> list[str]:
@@ -43,14 +38,14 @@ def require_interface(name: str) -> None:
 
 def is_up(name: str) -> bool:
     """Is the interface administratively up?"""
-    return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_UP)
+    return bool(_ifreq(name, lib.SIOCGIFFLAGS) & lib.IFF_UP)
 
 
 def is_loopback(name: str) -> bool:
     """Is it a loopback interface, where each frame passes twice: out, and in again?"""
-    return bool(_ifreq(name, SIOCGIFFLAGS) & IFF_LOOPBACK)
+    return bool(_ifreq(name, lib.SIOCGIFFLAGS) & lib.IFF_LOOPBACK)
 
 
 def mtu_of(name: str) -> int:
-    """Return the interface's MTU in octets."""
-    return _ifreq(name, SIOCGIFMTU)
+    """Return the interface's MTU in bytes."""
+    return _ifreq(name, lib.SIOCGIFMTU)

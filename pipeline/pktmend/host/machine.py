@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pktmend._kernel import lib
 from pktmend.errors import OSFailure, PktmendError, PrivilegeError
 from pktmend.host.ethtool import features_of
 from pktmend.host.model import ETH_P_ALL, Interface, Machine, NamespaceFacts, Reader, Tun, Unread, UnreadKind
@@ -17,16 +19,23 @@ from pktmend.host.packet_sockets import Holders, PacketSocket, holders, packet_s
 from pktmend.host.rtnetlink import Link, read_addresses, read_links, read_nsid
 from pktmend.host.snmp import read_counters
 
-TUN_TYPE, TUN_PI, TUN_VNET_HDR = 3, 4, 5  # IFLA_TUN_*
-IFF_TAP: Final = 2
-GRE_CSUM: Final = 0x8000
+GRE_CSUM: Final = socket.ntohs(lib.GRE_CSUM)
 PER_INTERFACE: Final = ("arp_ignore", "arp_filter", "rp_filter", "forwarding", "proxy_arp")
 TUNNELS: Final = {  # kind: {our word, as iproute2 has it: attribute}
-    "vxlan": {"udpcsum": 18, "udp6zerocsumtx": 19, "udp6zerocsumrx": 20, "remcsumtx": 21, "remcsumrx": 22},
-    "geneve": {"udpcsum": 8, "udp6zerocsumtx": 9, "udp6zerocsumrx": 10},
+    "vxlan": {
+        "udpcsum": lib.IFLA_VXLAN_UDP_CSUM,
+        "udp6zerocsumtx": lib.IFLA_VXLAN_UDP_ZERO_CSUM6_TX,
+        "udp6zerocsumrx": lib.IFLA_VXLAN_UDP_ZERO_CSUM6_RX,
+        "remcsumtx": lib.IFLA_VXLAN_REMCSUM_TX,
+        "remcsumrx": lib.IFLA_VXLAN_REMCSUM_RX,
+    },
+    "geneve": {
+        "udpcsum": lib.IFLA_GENEVE_UDP_CSUM,
+        "udp6zerocsumtx": lib.IFLA_GENEVE_UDP_ZERO_CSUM6_TX,
+        "udp6zerocsumrx": lib.IFLA_GENEVE_UDP_ZERO_CSUM6_RX,
+    },
 }
 GRE_KINDS: Final = ("gre", "gretap", "ip6gre", "ip6gretap", "erspan")
-VXLAN_ID, VXLAN_LINK, VXLAN_PORT, GENEVE_ID, GENEVE_PORT, GRE_OFLAGS, GRE_IFLAGS = 1, 3, 15, 1, 5, 3, 2
 
 
 def read_machine() -> Machine:
@@ -122,7 +131,9 @@ def _interface(
 def _lower(link: Link, names: dict[int, str]) -> str:
     if link.kind == "veth":
         return ""
-    over = number(link.data.get(VXLAN_LINK)) if link.kind == "vxlan" else link.link if link.link_nsid < 0 else 0
+    over = (
+        number(link.data.get(lib.IFLA_VXLAN_LINK)) if link.kind == "vxlan" else link.link if link.link_nsid < 0 else 0
+    )
     return names.get(over, "") if over != link.index else ""
 
 
@@ -136,16 +147,16 @@ def _features(name: str) -> dict[str, bool] | None:
 def _tun(link: Link) -> Tun | None:
     if link.kind != "tun":
         return None
-    header = link.data.get(TUN_VNET_HDR)
-    kind = link.data.get(TUN_TYPE)
-    is_tap = number(kind) == IFF_TAP if kind is not None else bool(link.mac)
-    return Tun(is_tap, None if header is None else bool(header[0]), bool(number(link.data.get(TUN_PI))))
+    header = link.data.get(lib.IFLA_TUN_VNET_HDR)
+    kind = link.data.get(lib.IFLA_TUN_TYPE)
+    is_tap = number(kind) == lib.IFF_TAP if kind is not None else bool(link.mac)
+    return Tun(is_tap, None if header is None else bool(header[0]), bool(number(link.data.get(lib.IFLA_TUN_PI))))
 
 
 def _tunnel(link: Link) -> dict[str, int] | None:
     data = link.data
     if link.kind in GRE_KINDS:
-        flags = [int.from_bytes(data.get(kind, b"\0\0"), "big") for kind in (GRE_OFLAGS, GRE_IFLAGS)]
+        flags = [int.from_bytes(data.get(kind, b"\0\0"), "big") for kind in (lib.IFLA_GRE_OFLAGS, lib.IFLA_GRE_IFLAGS)]
         return {"ocsum": int(bool(flags[0] & GRE_CSUM)), "icsum": int(bool(flags[1] & GRE_CSUM))}
     if link.kind not in TUNNELS:
         return None
@@ -154,7 +165,9 @@ def _tunnel(link: Link) -> dict[str, int] | None:
         word: int(kind in data and (data[kind] == b"" or data[kind] != b"\0"))
         for word, kind in TUNNELS[link.kind].items()
     }
-    identity, port = (VXLAN_ID, VXLAN_PORT) if link.kind == "vxlan" else (GENEVE_ID, GENEVE_PORT)
+    identity, port = (
+        (lib.IFLA_VXLAN_ID, lib.IFLA_VXLAN_PORT) if link.kind == "vxlan" else (lib.IFLA_GENEVE_ID, lib.IFLA_GENEVE_PORT)
+    )
     return found | {"id": number(data.get(identity)), "port": int.from_bytes(data.get(port, b""), "big")}
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from pktmend._kernel import lib
 from pktmend.host.namespaces import Namespace
 
-ETH_P_ALL: Final = 3
+ETH_P_ALL: Final = lib.ETH_P_ALL
 CHECKSUM: Final = ("tx-checksum-ip-generic", "tx-checksum-ipv4", "tx-checksum-ipv6")
 SEGMENTATION: Final = ("tx-tcp-segmentation", "tx-tcp6-segmentation")
 

@@ -11,6 +11,7 @@ Source: network_namespaces(7), ip-netns(8), setns(2).
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shlex
 import threading
@@ -19,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from pktmend._kernel import lib
 from pktmend.errors import OSFailure, PrivilegeError
 
 T = TypeVar("T")
 NAMED: Final = Path("/run/netns")
 OWN: Final = "/proc/thread-self/ns/net"
-CLONE_NEWNET: Final = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -195,10 +196,10 @@ def enter(path: str | Path) -> None:
         detail = f"there is no network namespace at {path}: {error.strerror}"
         raise OSFailure(detail, error=error.errno or 0) from error
     try:
-        if libc.setns(descriptor, CLONE_NEWNET):
+        if libc.setns(descriptor, lib.CLONE_NEWNET):
             number = ctypes.get_errno()
-            kind = PrivilegeError if number == 1 else OSFailure
-            hint = "needs CAP_SYS_ADMIN" if number == 1 else ""
+            kind = PrivilegeError if number == errno.EPERM else OSFailure
+            hint = "needs CAP_SYS_ADMIN" if number == errno.EPERM else ""
             raise kind(f"entering the network namespace {path}: {os.strerror(number)}", hint, number)
     finally:
         os.close(descriptor)

@@ -11,15 +11,14 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-NETLINK_ROUTE: Final = 0
-NETLINK_SOCK_DIAG: Final = 4
-NETLINK_NETFILTER: Final = 12
-NLMSG_ERROR: Final = 2
-NLMSG_DONE: Final = 3
-NLM_F_REQUEST: Final = 1
-NLM_F_DUMP: Final = 0x300
+from pktmend._kernel import lib
+
+NETLINK_ROUTE: Final = lib.NETLINK_ROUTE
+NETLINK_SOCK_DIAG: Final = lib.NETLINK_SOCK_DIAG
+NETLINK_NETFILTER: Final = lib.NETLINK_NETFILTER
+NLM_F_DUMP: Final = lib.NLM_F_DUMP
 HEADER: Final = struct.Struct("=IHHII")
-TYPE_MASK: Final = 0x3FFF  # the upper two bits say "nested" and "network byte order"
+TYPE_MASK: Final = lib.NLA_TYPE_MASK & 0xFFFF  # the upper two bits say "nested" and "network byte order"
 ANSWER_OCTETS: Final = 1 << 17
 
 
@@ -30,7 +29,7 @@ def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Itera
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as s:
         s.settimeout(10)
-        s.send(HEADER.pack(HEADER.size + len(body), kind, flags | NLM_F_REQUEST, 1, 0) + body)
+        s.send(HEADER.pack(HEADER.size + len(body), kind, flags | lib.NLM_F_REQUEST, 1, 0) + body)
         while True:
             data = s.recv(ANSWER_OCTETS)
             at = 0
@@ -38,7 +37,7 @@ def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Itera
                 length, answer, _, _, _ = HEADER.unpack_from(data, at)
                 content = data[at + HEADER.size : at + length]
                 at += max(HEADER.size, (length + 3) & ~3)
-                if answer in (NLMSG_ERROR, NLMSG_DONE):
+                if answer in (lib.NLMSG_ERROR, lib.NLMSG_DONE):
                     error = -struct.unpack_from("=i", content)[0] if len(content) >= 4 else 0
                     if error > 0:
                         raise OSError(error, os.strerror(error))

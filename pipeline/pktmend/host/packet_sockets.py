@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pktmend._kernel import lib
 from pktmend.host.namespaces import processes
 from pktmend.host.netlink import NETLINK_SOCK_DIAG, ask, attributes
 
-SOCK_DIAG_BY_FAMILY: Final = 20
-AF_XDP: Final = 44
 TUN_DEVICE: Final = "/dev/net/tun"
-SHOW_INFO: Final = 1
-SHOW_FILTER: Final = 32
-PACKET_DIAG_INFO, PACKET_DIAG_FILTER, XDP_DIAG_INFO = 0, 7, 1
-PDI_VNETHDR: Final = 8
 
 
 class PacketSocket(NamedTuple):
@@ -47,16 +42,18 @@ def packet_sockets() -> list[PacketSocket]:
 
 
 def _by_diag() -> list[PacketSocket]:
-    body = struct.pack("=BBHIIII", socket.AF_PACKET, 0, 0, 0, SHOW_INFO | SHOW_FILTER, 0xFFFFFFFF, 0xFFFFFFFF)
+    body = struct.pack(
+        "=BBHIIII", socket.AF_PACKET, 0, 0, 0, lib.PACKET_SHOW_INFO | lib.PACKET_SHOW_FILTER, 0xFFFFFFFF, 0xFFFFFFFF
+    )
     found = []
-    for answer in ask(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, body):
+    for answer in ask(NETLINK_SOCK_DIAG, lib.SOCK_DIAG_BY_FAMILY, body):
         _, _, protocol, inode = struct.unpack_from("=BBHI", answer)
         parts = attributes(answer[16:])
-        index, _, _, _, _, flags = struct.unpack_from("=6I", parts[PACKET_DIAG_INFO])
-        filter = parts.get(PACKET_DIAG_FILTER)  # empty: we may not see it
+        index, _, _, _, _, flags = struct.unpack_from("=6I", parts[lib.PACKET_DIAG_INFO])
+        filter = parts.get(lib.PACKET_DIAG_FILTER)  # empty: we may not see it
         found.append(
             PacketSocket(
-                inode, index, protocol, bool(flags & PDI_VNETHDR), None if filter == b"" else filter is not None
+                inode, index, protocol, bool(flags & lib.PDI_VNETHDR), None if filter == b"" else filter is not None
             )
         )
     return found
@@ -73,11 +70,11 @@ def _by_proc() -> list[PacketSocket]:
 
 def xdp_sockets() -> tuple[list[tuple[int, int]], int]:
     """Return (inode, interface index) of each AF_XDP socket, and how many there are that could not be listed."""
-    body = struct.pack("=BBHIIII", AF_XDP, 0, 0, 0, SHOW_INFO, 0xFFFFFFFF, 0xFFFFFFFF)
+    body = struct.pack("=BBHIIII", lib.AF_XDP, 0, 0, 0, lib.XDP_SHOW_INFO, 0xFFFFFFFF, 0xFFFFFFFF)
     try:
         rows = []
-        for answer in ask(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, body):
-            info = attributes(answer[16:]).get(XDP_DIAG_INFO)
+        for answer in ask(NETLINK_SOCK_DIAG, lib.SOCK_DIAG_BY_FAMILY, body):
+            info = attributes(answer[16:]).get(lib.XDP_DIAG_INFO)
             if info is not None:
                 rows.append((struct.unpack_from("=BBHI", answer)[3], struct.unpack_from("=I", info)[0]))
         return rows, 0

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pktmend._kernel import lib
 from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 
-CAPABILITY_VERSION_3: Final = 0x20080522
-PR_SET_NO_NEW_PRIVS: Final = 38
-CAP_DAC_OVERRIDE: Final = 1
-CAP_NET_ADMIN: Final = 12
-CAP_NET_RAW: Final = 13
+CAP_DAC_OVERRIDE: Final = lib.CAP_DAC_OVERRIDE
+CAP_NET_ADMIN: Final = lib.CAP_NET_ADMIN
+CAP_NET_RAW: Final = lib.CAP_NET_RAW
 
 
 def find_user(name: str) -> pwd.struct_passwd:
@@ -57,9 +56,9 @@ def drop(*keep: int) -> None:
     wanted = sum(1 << bit for bit in keep) & _permitted()
     low, high = wanted & 0xFFFFFFFF, wanted >> 32
     libc = ctypes.CDLL(None, use_errno=True)
-    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    header = struct.pack("=Ii", lib._LINUX_CAPABILITY_VERSION_3, 0)
     sets = struct.pack("=6I", low, low, 0, high, high, 0)  # effective, permitted, inheritable; low and high halves
-    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.capset(header, sets):
+    if libc.prctl(lib.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.capset(header, sets):
         error = ctypes.get_errno()
         raise OSFailure(f"dropping privileges: {os.strerror(error)}", "", error)
 

@@ -22,6 +22,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from pktmend._kernel import ffi, lib
+from pktmend.host.bpf_asm import Assembler, Instruction
 
 # What a Python process with threads needs to live, to read files and to end.
 BASE: Final = """
@@ -94,40 +95,53 @@ def is_supported() -> bool:
     return bool(lib.THIS_AUDIT_ARCH)
 
 
-def assemble(groups: Collection[str]) -> list[tuple[int, int, int, int]]:
-    """Return the classic BPF program (code, jump if true, jump if false, k) for BASE and *groups* of GROUPS."""
+def assemble(groups: Collection[str]) -> list[Instruction]:
+    """Return the classic BPF program for BASE and *groups* of GROUPS."""
     names = dict.fromkeys(" ".join([BASE, *(GROUPS[group] for group in groups)]).split())
     free = ("open", "openat") if "write" in groups else ()
     limits = {name: rule for name, rule in rules(groups).items() if name not in free}
     load = lib.BPF_LD | lib.BPF_W | lib.BPF_ABS
-    equal, at_least, any_bit = (lib.BPF_JMP | kind | lib.BPF_K for kind in (lib.BPF_JEQ, lib.BPF_JGE, lib.BPF_JSET))
-    leave = lib.BPF_RET | lib.BPF_K
-    allow, refuse = (leave, 0, 0, lib.SECCOMP_RET_ALLOW), (leave, 0, 0, lib.SECCOMP_RET_ERRNO | errno.EPERM)
-    unknown = (leave, 0, 0, lib.SECCOMP_RET_ERRNO | errno.ENOSYS)
-    out = [
-        (load, 0, 0, ARCH),
-        (equal, 1, 0, lib.THIS_AUDIT_ARCH),
-        (leave, 0, 0, lib.SECCOMP_RET_KILL_PROCESS),
-        (load, 0, 0, NR),
-        (at_least, 0, 1, FOREIGN_TABLE),
-        unknown,
-    ]
+    allow, refuse = lib.SECCOMP_RET_ALLOW, lib.SECCOMP_RET_ERRNO | errno.EPERM
+    unknown = lib.SECCOMP_RET_ERRNO | errno.ENOSYS
+    a = Assembler()
+    a.emit(load, ARCH)
+    a.jump_if(lib.BPF_JEQ, lib.THIS_AUDIT_ARCH, true="ours")
+    a.ret(lib.SECCOMP_RET_KILL_PROCESS)
+    a.label("ours")
+    a.emit(load, NR)
+    a.jump_if(lib.BPF_JGE, FOREIGN_TABLE, false="listed")
+    a.ret(unknown)
+    a.label("listed")
     for name in names:
         number = getattr(lib, f"__NR_{name}")
         if number < 0:
             continue
-        block = [allow]
+        a.jump_if(lib.BPF_JEQ, number, false=f"not {name}")
         if name in limits:
-            rule = limits[name]
-            block = [(load, 0, 0, ARGUMENTS + 8 * rule.argument)]
-            for value in rule.values:
-                block += [(equal, 0, 1, value & 0xFFFFFFFF), allow]
-            if rule.bits:
-                block.append((any_bit, int(not rule.is_wanted), int(rule.is_wanted), rule.bits))
-                block.append(allow)
-            block.append(refuse)
-        out += [(equal, 0, len(block), number), *block]
-    return [*out, (at_least, 0, 1, FIRST_UNIFIED), unknown, refuse]
+            _limit(a, name, limits[name], allow)
+            a.ret(refuse)
+        else:
+            a.ret(allow)
+        a.label(f"not {name}")
+    a.jump_if(lib.BPF_JGE, FIRST_UNIFIED, false="known")
+    a.ret(unknown)
+    a.label("known")
+    a.ret(refuse)
+    return list(a.instructions())
+
+
+def _limit(a: Assembler, name: str, rule: Rule, allow: int) -> None:
+    """Add what ends with *allow* if an argument of the call *name* is as *rule* says, and goes on if not."""
+    a.emit(lib.BPF_LD | lib.BPF_W | lib.BPF_ABS, ARGUMENTS + 8 * rule.argument)
+    for value in rule.values:
+        a.jump_if(lib.BPF_JEQ, value & 0xFFFFFFFF, false=f"{name} not {value}")
+        a.ret(allow)
+        a.label(f"{name} not {value}")
+    if rule.bits:
+        otherwise = f"{name} otherwise"
+        a.jump_if(lib.BPF_JSET, rule.bits, **{"false" if rule.is_wanted else "true": otherwise})
+        a.ret(allow)
+        a.label(otherwise)
 
 
 def install(groups: Collection[str] = ()) -> None:

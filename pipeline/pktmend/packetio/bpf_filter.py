@@ -6,11 +6,12 @@ interface the kernel runs it.  Source: pcap-filter(7), pcap_compile(3PCAP).
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from pktmend import _core
+from pktmend._kernel import lib as kernel
 from pktmend.errors import ConfigError
+from pktmend.host.bpf_asm import Assembler, encode, ret
 
 if TYPE_CHECKING:
     import cffi
@@ -37,15 +38,22 @@ LINKS: Final = {
 }
 
 
-def _instruction(code: int, jump_true: int, jump_false: int, k: int) -> bytes:
-    """Return one struct sock_filter."""
-    return struct.pack("=HBBI", code, jump_true, jump_false, k)
+NOTHING: Final = encode([ret(0)])
+EVERYTHING: Final = encode([ret(0xFFFFFFFF)])
 
 
-NOTHING: Final = _instruction(0x06, 0, 0, 0)  # ret #0
-EVERYTHING: Final = _instruction(0x06, 0, 0, 0xFFFFFFFF)
-# ldb [SKF_AD_OFF + SKF_AD_PKTTYPE]; jeq #PACKET_OUTGOING, 1, 0; ret #0
-_OUTGOING: Final = _instruction(0x30, 0, 0, 0xFFFFF004) + _instruction(0x15, 1, 0, 4) + NOTHING
+def _refuse_incoming() -> bytes:
+    """Return the beginning of a program: what does not leave this host is refused, the rest goes on behind it."""
+    a = Assembler()
+    packet_type = (kernel.SKF_AD_OFF + kernel.SKF_AD_PKTTYPE) & 0xFFFFFFFF  # a negative offset: not of the frame
+    a.emit(kernel.BPF_LD | kernel.BPF_B | kernel.BPF_ABS, packet_type)
+    a.jump_if(kernel.BPF_JEQ, kernel.PACKET_OUTGOING, "outgoing")
+    a.ret(0)
+    a.label("outgoing")
+    return encode(a.instructions())
+
+
+_OUTGOING: Final = _refuse_incoming()
 
 DECLARATIONS: Final = """
 typedef struct pcap pcap_t;

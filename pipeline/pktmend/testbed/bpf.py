@@ -1,8 +1,12 @@
-"""BPF programs of a few instructions, put together here so that the lab needs no compiler: XDP and tc (cls_bpf).
+"""eBPF programs of a few instructions, put together here so that the lab needs no compiler: XDP and tc (cls_bpf).
 
 Rules of this file:
-1. A program is a list of 8-octet instructions; a conditional jump is made with the body that it skips.
+1. A program is a list of 8-byte instructions; a conditional jump is made with the body that it skips.
 2. r6 holds the packet's context throughout, as the instructions that load from a packet want it.
+
+Not here: classic BPF (pktmend.host.bpf_asm).  The two share a name and little else: this machine has eleven registers
+of 64 bits, a stack and calls into the kernel, that one has an accumulator and jumps; even the instructions differ in
+their layout.
 
 Source: Linux Documentation/bpf/standardization/instruction-set.rst, include/uapi/linux/bpf.h.
 """
@@ -13,16 +17,16 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from pktmend._kernel import ffi, lib
 from pktmend.errors import OSFailure
-from pktmend.testbed.netns import Host, index_of
+from pktmend.testbed import links
+from pktmend.testbed.netns import Host
 
 Code = list[bytes]
 R0, R1, R2, R3, R4, R5, R6, R7, R8 = range(9)
 STACK = 10
-TC_INGRESS = 0xFFFFFFF2  # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
+HOOKS = {lib.BPF_PROG_TYPE_XDP: links.set_xdp, lib.BPF_PROG_TYPE_SCHED_CLS: links.set_ingress}
 SLOT = -8  # where values lie that a call wants by address
 
 
@@ -52,17 +56,17 @@ def compute_by(operation: int, target: int, source: int) -> bytes:
 
 
 def packet_word(at: int) -> bytes:
-    """Return r0 = the four octets at *at*, as a number; a packet that ends before ends the program with 0."""
+    """Return r0 = the four bytes at *at*, as a number; a packet that ends before ends the program with 0."""
     return _instruction(lib.BPF_LD | lib.BPF_ABS | lib.BPF_W, value=at)
 
 
 def packet_half(at: int) -> bytes:
-    """Return r0 = the two octets at *at*, as a number."""
+    """Return r0 = the two bytes at *at*, as a number."""
     return _instruction(lib.BPF_LD | lib.BPF_ABS | lib.BPF_H, value=at)
 
 
-def packet_octet(at: int, beyond: int | None = None) -> bytes:
-    """Return r0 = the octet at *at*, or that far beyond register *beyond*."""
+def packet_byte(at: int, beyond: int | None = None) -> bytes:
+    """Return r0 = the byte at *at*, or that far beyond register *beyond*."""
     if beyond is None:
         return _instruction(lib.BPF_LD | lib.BPF_ABS | lib.BPF_B, value=at)
     return _instruction(lib.BPF_LD | lib.BPF_IND | lib.BPF_B, source=beyond, value=at)
@@ -89,7 +93,7 @@ def unless_equal(register: int, other: int, body: Code) -> Code:
 
 
 def store(at: Callable[[int], bytes], value: bytes | None = None) -> Code:
-    """Return code that writes one octet from r0, or *value*, into the packet; at(register) sets where.
+    """Return code that writes one byte from r0, or *value*, into the packet; at(register) sets where.
 
     The packet's checksums and what the kernel thinks of them stay as they are: flags are 0.
     """
@@ -111,7 +115,7 @@ def store(at: Callable[[int], bytes], value: bytes | None = None) -> Code:
 
 
 def replace_sum(function: int, at: int, old: bytes, new: bytes, flags: int) -> Code:
-    """Return code that updates a checksum field for four octets that changed (RFC 1624), as NAT does."""
+    """Return code that updates a checksum field for four bytes that changed (RFC 1624), as NAT does."""
     before, after = (struct.unpack("=I", each)[0] for each in (old, new))
     return [copy(R1, R6), move(R2, at), move(R3, before), move(R4, after), move(R5, flags | 4), call(function)]
 
@@ -132,7 +136,7 @@ def load(kind: int, code: Code) -> int:
     program = b"".join([copy(R6, R1), *code])
     number = lib.load_bpf(kind, program, len(program) // 8, log, 65536)
     if number < 0:
-        words = ffi.string(log).decode().strip().splitlines()
+        words = ffi.string(log).decode(errors="replace").strip().splitlines()
         raise OSFailure(f"loading a BPF program: {os.strerror(-number)}: {' | '.join(words[-3:])}", error=-number)
     return int(number)
 
@@ -143,35 +147,12 @@ def attach(host: Host, interface: str, kind: int, code: Code) -> None:
     kind: BPF_PROG_TYPE_XDP, or BPF_PROG_TYPE_SCHED_CLS for tc's clsact ingress.  It goes with the interface.
     """
     program = load(kind, code)
-
-    def change(ip: Any) -> None:
-        index = index_of(ip, interface)
-        if kind == lib.BPF_PROG_TYPE_XDP:
-            ip.link("set", index=index, xdp_fd=program)
-            return
-        _remove_clsact(ip, index)
-        ip.tc("add", "clsact", index)
-        ip.tc("add-filter", "bpf", index, fd=program, name="lab", parent=TC_INGRESS, classid=1, direct_action=True)
-
     try:
-        host.netlink(change)
+        host.call(lambda: HOOKS[kind](interface, program))
     finally:
         os.close(program)
 
 
 def detach(host: Host, interface: str, kind: int) -> None:
     """Take what attach() left there off *interface*, if there is anything."""
-
-    def change(ip: Any) -> None:
-        index = index_of(ip, interface)
-        if kind == lib.BPF_PROG_TYPE_XDP:
-            ip.link("set", index=index, xdp_fd=-1)
-        else:
-            _remove_clsact(ip, index)
-
-    host.netlink(change)
-
-
-def _remove_clsact(ip: Any, index: int) -> None:
-    if any(each.get_attr("TCA_KIND") == "clsact" for each in ip.get_qdiscs(index)):
-        ip.tc("del", "clsact", index)
+    host.call(lambda: HOOKS[kind](interface, links.NO_PROGRAM))

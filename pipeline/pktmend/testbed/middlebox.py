@@ -1,4 +1,4 @@
-"""Hops made of BPF programs: they hand frames from one port to another within the kernel, and do something to them."""
+"""Middleboxes made of BPF programs: they hand frames from port to port in the kernel, and change some of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IP_SUM, IP_SOURCE, IP_TARGET, TRANSPORT = IP + 10, IP + 12, IP + 16, IP + 20
 SUM = {socket.IPPROTO_TCP: TRANSPORT + 16, socket.IPPROTO_UDP: TRANSPORT + 6}
 
 
-class Hop:
+class Middlebox:
     """Two ports of a host, joined by programs.
 
     kind: BPF_PROG_TYPE_SCHED_CLS keeps all that the kernel knows of a frame; BPF_PROG_TYPE_XDP cannot.
@@ -33,23 +33,23 @@ class Hop:
         self.host = host
         self.kind = kind
         self.ports: tuple[str, ...] = ()
-        self.join(a, b, there, back)
+        self.connect(a, b, there, back)
 
-    def join(self, a: str, b: str, there: Code | None = None, back: Code | None = None) -> None:
+    def connect(self, a: str, b: str, there: Code | None = None, back: Code | None = None) -> None:
         """Hand frames from *a* to *b* and back from now on, after *there* or *back* was done to them."""
-        self.part(*{*self.ports} - {a, b})
+        self.disconnect(*{*self.ports} - {a, b})
         self.ports = (a, b)
         for source, target, code in ((a, b, there), (b, a, back)):
             bpf.attach(self.host, source, self.kind, [*(code or []), *bpf.redirect(self.host.index(target))])
 
-    def part(self, *ports: str) -> None:
+    def disconnect(self, *ports: str) -> None:
         """Hand over nothing more that comes in at *ports*."""
         for port in ports:
             bpf.detach(self.host, port, self.kind)
 
 
 def flip_bits(*, one_in: int) -> Code:
-    """Return code that flips a bit, anywhere in 1,024 octets of payload, of one in so many long frames (a power of 2).
+    """Return code that flips a bit, anywhere in 1,024 bytes of payload, of one in so many long frames (a power of 2).
 
     The checksums in the frame, and what the kernel thinks of them, stay as they are.
     """
@@ -59,7 +59,7 @@ def flip_bits(*, one_in: int) -> Code:
         bpf.compute(lib.BPF_AND, R8, 1023),
         bpf.compute(lib.BPF_RSH, R7, 28),
         bpf.compute(lib.BPF_AND, R7, 7),
-        bpf.packet_octet(100, beyond=R8),
+        bpf.packet_byte(100, beyond=R8),
         bpf.move(R1, 1),
         bpf.compute_by(lib.BPF_LSH, R1, R7),
         bpf.compute_by(lib.BPF_XOR, R0, R1),
@@ -75,7 +75,7 @@ def flip_bits(*, one_in: int) -> Code:
     return [bpf.packet_length(R7), *bpf.unless(lib.BPF_JLT, R7, 1200, chance)]
 
 
-def where_unfinished(ip: int, body: Code) -> Code:
+def where_partial(ip: int, body: Code) -> Code:
     """Return *body*, done where the TCP checksum behind the IPv4 header at *ip* holds the pseudo-header sum (F = S)."""
     fold = [
         bpf.copy(R8, R7),
@@ -87,7 +87,7 @@ def where_unfinished(ip: int, body: Code) -> Code:
     for at in range(ip + 12, ip + 20, 2):
         seed += [bpf.packet_half(at), bpf.compute_by(lib.BPF_ADD, R7, R0)]
     is_seed = [*seed, *fold, *fold, bpf.packet_half(ip + 20 + 16), *bpf.unless_equal(R0, R7, body)]
-    return [bpf.packet_octet(ip + 9), *bpf.unless(lib.BPF_JNE, R0, socket.IPPROTO_TCP, is_seed)]
+    return [bpf.packet_byte(ip + 9), *bpf.unless(lib.BPF_JNE, R0, socket.IPPROTO_TCP, is_seed)]
 
 
 def rewrite(at: int, old: str, new: str, *, also: Code | None = None) -> Code:
@@ -113,4 +113,4 @@ def update(protocol: int, old: str, new: str, *, flags: int = 0) -> Code:
         socket.inet_aton(new),
         lib.BPF_F_PSEUDO_HDR | flags,
     )
-    return [bpf.packet_octet(IP + 9), *bpf.unless(lib.BPF_JNE, R0, protocol, body)]
+    return [bpf.packet_byte(IP + 9), *bpf.unless(lib.BPF_JNE, R0, protocol, body)]

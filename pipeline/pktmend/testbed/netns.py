@@ -1,4 +1,4 @@
-"""A throw-away world of network namespaces ("hosts"), veth pairs and programs, taken down whatever happens.
+"""A throw-away testbed of network namespaces ("hosts"), veth pairs and programs, taken down whatever happens.
 
 Rules of this file:
 1. Everything made here is ended here, in the reverse order, also after an error or a signal that raises.
@@ -23,10 +23,11 @@ from typing import Any, TypeVar
 
 from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host import namespaces
+from pktmend.host.rtnetlink import read_links
 from pktmend.host.snmp import checksum_errors, read_counters
+from pktmend.testbed import links
 
 T = TypeVar("T")
-IFA_F_NODAD = 0x02
 PACKAGES = {  # of programs that are named otherwise
     "ip": "iproute2",
     "nstat": "iproute2",
@@ -59,14 +60,14 @@ def require_programs(names: Iterable[str]) -> None:
 class Host:
     """One network namespace; made by Testbed.host()."""
 
-    def __init__(self, world: Testbed, name: str) -> None:
-        self.world = world
+    def __init__(self, testbed: Testbed, name: str) -> None:
+        self.testbed = testbed
         self.name = name
-        self.namespace = f"pktmend-{os.getpid()}-{world.number}-{name}"
+        self.namespace = f"pktmend-{os.getpid()}-{testbed.number}-{name}"
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Return the command that runs *argv* in here and dies with us, unless the world is kept."""
-        tie = [] if self.world.keep else ["setpriv", "--pdeathsig", "KILL"]
+        """Return the command that runs *argv* in here and dies with us, unless the testbed is kept."""
+        tie = [] if self.testbed.keep else ["setpriv", "--pdeathsig", "KILL"]
         return [*tie, "ip", "netns", "exec", self.namespace, *argv]
 
     def run(
@@ -82,29 +83,18 @@ class Host:
         return text
 
     def spawn(self, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a program that ends with this world at the latest."""
+        """Start a program that ends with this testbed at the latest."""
         options.setdefault("stdout", subprocess.DEVNULL)
         options.setdefault("stderr", subprocess.DEVNULL)
         options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("start_new_session", self.world.keep)
+        options.setdefault("start_new_session", self.testbed.keep)
         program = subprocess.Popen(self.argv(argv), **options)
-        self.world.on_exit(lambda: end(program))
+        self.testbed.on_exit(lambda: end(program))
         return program
 
     def call(self, function: Callable[[], T]) -> T:
         """Return function() as called by a thread inside this namespace."""
         return namespaces.call(namespaces.NAMED / self.namespace, function)
-
-    def netlink(self, function: Callable[[Any], T]) -> T:
-        """Return function(ip) with pyroute2's IPRoute in here."""
-
-        def ask() -> T:
-            from pyroute2 import IPRoute
-
-            with IPRoute() as ip:
-                return function(ip)
-
-        return self.call(ask)
 
     def kernel_counters(self) -> dict[str, int]:
         """Return this namespace's own protocol counters, named as nstat names them: TcpInCsumErrors, Udp6InErrors."""
@@ -121,31 +111,30 @@ class Host:
 
     def index(self, interface: str) -> int:
         """Return an interface's number."""
-        return self.netlink(lambda ip: index_of(ip, interface))
+        return self.call(lambda: links.index_of(interface))
 
     def hardware_address(self, interface: str) -> str:
         """Return an interface's MAC address."""
-        return str(self.netlink(lambda ip: ip.link("get", index=index_of(ip, interface))[0].get_attr("IFLA_ADDRESS")))
+        index = self.index(interface)
+        return next(link.mac for link in self.call(read_links) if link.index == index)
 
     def neighbour(self, interface: str, address: str, hardware_address: str) -> None:
         """Tell an address's MAC address for good, so that nobody asks for it."""
         self.run("ip", "neigh", "replace", address, "lladdr", hardware_address, "dev", interface)
 
-    def link(self, interface: str, **attributes: Any) -> None:
-        """Change a link: link("eth0", mtu=9000, state="down")."""
-        self.netlink(lambda ip: ip.link("set", index=index_of(ip, interface), **attributes))
+    def link(self, interface: str, *, state: str = "", **settings: int) -> None:
+        """Change a link: link("eth0", mtu=9000, state="down"); links.SETTINGS has the other words."""
+        up = {"up": True, "down": False, "": None}[state]
+        self.call(lambda: links.set_link(interface, up=up, **settings))
 
     def address(self, interface: str, *addresses: str) -> None:
         """Add addresses such as 10.0.0.1/24 or fd00::1/64, usable at once."""
 
-        def add(ip: Any) -> None:
-            index = index_of(ip, interface)
-            for each in addresses:
-                address, _, prefix = each.partition("/")
-                more = {"flags": IFA_F_NODAD} if ":" in address else {}
-                ip.addr("add", index=index, address=address, prefixlen=int(prefix), **more)
+        def add() -> None:
+            for address in addresses:
+                links.add_address(interface, address)
 
-        self.netlink(add)
+        self.call(add)
 
 
 class Testbed:
@@ -161,18 +150,18 @@ class Testbed:
         require_programs(["ip", "setpriv", "ethtool"])
         self.number = next(Testbed._numbers)
         self.keep = keep
-        self._hosts: list[Host] = []
+        self.hosts: list[Host] = []
         self._folders: list[Path] = []
         self._exit = ExitStack()
 
     def on_exit(self, undo: Callable[[], object]) -> None:
-        """Call *undo* when the world ends, before what was made earlier is taken down."""
+        """Call *undo* when the testbed ends, before what was made earlier is taken down."""
         self._exit.callback(undo)
 
     def host(self, name: str) -> Host:
         """Make a namespace with its loopback up."""
         host = Host(self, name)
-        self._hosts.append(host)
+        self.hosts.append(host)
         self.on_exit(lambda: _delete(host.namespace))  # first: a signal may come right behind
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         try:  # a signal's exception would leave the child alone, and it would make the namespace after the clean-up
@@ -193,7 +182,7 @@ class Testbed:
         return host
 
     def folder(self) -> Path:
-        """Make a folder that goes with the world."""
+        """Make a folder that goes with the testbed."""
         path = Path(tempfile.mkdtemp(prefix="pktmend-"))
         self._folders.append(path)
         self.on_exit(lambda: shutil.rmtree(path, ignore_errors=True))
@@ -201,9 +190,7 @@ class Testbed:
 
     def veth(self, a: Host, a_name: str, b: Host, b_name: str, *, mtu: int = 1500) -> None:
         """Join two hosts by a veth pair, up, with default offloads."""
-        with (namespaces.NAMED / b.namespace).open("rb") as target:
-            peer = {"ifname": b_name, "net_ns_fd": target.fileno(), "mtu": mtu}
-            a.netlink(lambda ip: ip.link("add", ifname=a_name, kind="veth", mtu=mtu, peer=peer))
+        a.call(lambda: links.add_veth(a_name, b_name, namespaces.NAMED / b.namespace, mtu))
         for host, name in ((a, a_name), (b, b_name)):
             host.link(name, state="up")
 
@@ -220,8 +207,8 @@ class Testbed:
 
     def how_to_remove(self) -> str:
         """Say how to enter what was kept, and how to remove it."""
-        names = " ".join(host.namespace for host in self._hosts)
-        enter = "\n".join(f"  ip netns exec {host.namespace} bash" for host in self._hosts)
+        names = " ".join(host.namespace for host in self.hosts)
+        enter = "\n".join(f"  ip netns exec {host.namespace} bash" for host in self.hosts)
         return (
             f"Kept.  To enter a host:\n{enter}\nTo remove all of it:\n"
             f"  for n in {names}; do ip netns pids $n | xargs -r kill; ip netns delete $n; done\n"
@@ -252,10 +239,3 @@ def _ip(*words: str) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, check=False)
     if done.returncode:
         raise OSFailure(f"ip {' '.join(words)}: {done.stderr.decode(errors='replace').strip()}")
-
-
-def index_of(ip: Any, interface: str) -> int:
-    found = ip.link_lookup(ifname=interface)
-    if not found:
-        raise OSFailure(f"there is no interface {interface!r}", subject=interface)
-    return int(found[0])

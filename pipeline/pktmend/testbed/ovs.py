@@ -1,6 +1,6 @@
 """Open vSwitch's userspace datapath (datapath_type=netdev) with run directories of its own.
 
-The cause of two well-known incidents: its ports read frames without the kernel's note on unfinished checksums.
+The cause of two well-known incidents: its ports read frames without the kernel's CHECKSUM_PARTIAL metadata.
 Nothing of a system-wide Open vSwitch is touched: own database, own sockets, own processes.
 """
 
@@ -25,13 +25,13 @@ def is_installed() -> bool:
 
 
 class OpenVSwitch:
-    """One userspace switch inside *host*, ended with its world."""
+    """One userspace switch inside *host*, ended with its testbed."""
 
     def __init__(self, host: Host) -> None:
         require_programs(PROGRAMS)
         self.host = host
         self.bridge = "br0"
-        self._dir = host.world.folder()
+        self._dir = host.testbed.folder()
         self._environment = {
             **os.environ,
             "OVS_RUNDIR": str(self._dir),
@@ -51,7 +51,7 @@ class OpenVSwitch:
         self._switch = self._spawn("ovs-vswitchd", f"unix:{self._socket}")
 
     def restart(self, *, tso: bool) -> None:
-        """Start the switch anew; tso: with other_config:userspace-tso-enable, which keeps the kernel's note."""
+        """Start the switch anew; tso: with other_config:userspace-tso-enable, which keeps CHECKSUM_PARTIAL metadata."""
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".", f"other_config:userspace-tso-enable={str(tso).lower()}")
         end(self._switch)
         self._start()

@@ -1,4 +1,4 @@
-"""A leaky relay: copies frames between two interfaces and loses the kernel's note about unfinished checksums.
+"""A leaky relay: copies frames between two interfaces and loses the metadata of partial checksums.
 
     python -m pktmend.testbed.relay A B
 
@@ -15,12 +15,9 @@ import subprocess
 import sys
 from types import FrameType
 
+from pktmend._kernel import lib
 from pktmend.host.own_command import own_module
 from pktmend.testbed.netns import Host, end
-
-ETH_P_ALL = 3
-SOL_PACKET = 263
-PACKET_IGNORE_OUTGOING = 23
 
 
 class Relay:
@@ -41,10 +38,10 @@ class Relay:
 
 def open_port(name: str) -> socket.socket:
     """Return a raw socket bound to *name* that does not see what it sends."""
-    port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    port.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+    port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(lib.ETH_P_ALL))
+    port.setsockopt(lib.SOL_PACKET, lib.PACKET_IGNORE_OUTGOING, 1)
     port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-    port.bind((name, ETH_P_ALL))
+    port.bind((name, lib.ETH_P_ALL))
     port.setblocking(False)
     return port
 

@@ -25,7 +25,7 @@ SEGMENTS = lib.TUN_F_CSUM | lib.TUN_F_TSO4 | lib.TUN_F_TSO6
 def open_tap(host: Host, name: str, *, header: bool, offload: int = 0) -> int:
     """Make the TAP *name* in *host*, up; return its descriptor.
 
-    header:  frames have a virtio-net header before them (IFF_VNET_HDR), which can say "unfinished".
+    header:  frames have a virtio-net header before them (IFF_VNET_HDR), which can say NEEDS_CSUM.
     offload: what the kernel may leave undone in the frames that it hands over (TUN_F_*).
     """
 

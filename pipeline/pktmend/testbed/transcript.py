@@ -1,30 +1,19 @@
-"""What a case of the lab shows while it runs, and what it found: text for readers or NDJSON for programs."""
+"""What a run in a testbed shows, and what it found: text for readers or NDJSON for programs."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pktmend.errors import OSFailure
 from pktmend.host.own_command import own_command
-from pktmend.testbed.netns import Host, Testbed
+from pktmend.testbed.netns import Host
 
 SECONDS = 2  # that `diagnose` looks on
-
-
-@dataclass(frozen=True)
-class Case:
-    """One reproduction: its name, what it is, the cause that `diagnose` shall name, the programs it needs."""
-
-    name: str
-    title: str
-    cause: str
-    play: Callable[[Testbed, Transcript], None]
-    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -44,7 +33,7 @@ class Transcript:
         if not self.json:
             print(text, flush=True)
 
-    def act(self, text: str) -> None:
+    def step(self, text: str) -> None:
         """Begin a part: a line at the margin."""
         self.say(f"\n{text}\n")
 
@@ -68,11 +57,11 @@ class Transcript:
         return done
 
     def symptom(self, what: str, holds: bool) -> None:
-        """Note whether a part of the symptom was seen."""
+        """Record whether a part of the symptom was seen."""
         self._verdict("symptom", self.symptoms, what, holds)
 
     def cure(self, what: str, holds: bool) -> None:
-        """Note whether something cured it."""
+        """Record whether something cured it."""
         self._verdict("cure", self.cures, what, holds)
 
     def _verdict(self, kind: str, kept: list[tuple[str, bool]], what: str, holds: bool) -> None:
@@ -95,12 +84,12 @@ class Transcript:
         self.findings = [line["diagnosis"] for line in lines if "diagnosis" in line]
         return self.findings
 
-    def outcome(self, case: Case) -> bool:
+    def outcome(self, name: str, expected_cause: str) -> bool:
         """Show the verdicts; True if the symptom was seen, the diagnosis is as expected, and everything cured it."""
         first = self.findings[0] if self.findings else {}
         seen = bool(self.symptoms) and all(holds for _, holds in self.symptoms)
         cured = bool(self.cures) and all(holds for _, holds in self.cures)
-        named = first.get("cause") == case.cause
+        named = first.get("cause") == expected_cause
         if self.json:
             diagnosis = {
                 "cause": first.get("cause"),
@@ -111,9 +100,9 @@ class Transcript:
                 json.dumps(
                     {
                         "lab": {
-                            "name": case.name,
+                            "name": name,
                             "symptom_seen": seen,
-                            "expected_cause": case.cause,
+                            "expected_cause": expected_cause,
                             "diagnosis": diagnosis,
                             "cured": cured,
                         }
@@ -121,7 +110,7 @@ class Transcript:
                 ),
                 flush=True,
             )
-        self.verdicts((*self.symptoms, (f"diagnosed: {case.cause}", named), *self.cures))
+        self.verdicts((*self.symptoms, (f"diagnosed: {expected_cause}", named), *self.cures))
         return seen and named and cured
 
     def verdicts(self, verdicts: Iterable[tuple[str, bool]]) -> None:

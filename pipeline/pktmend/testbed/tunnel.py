@@ -1,4 +1,4 @@
-"""A VXLAN between the containers of a site."""
+"""A VXLAN between the containers of a topology."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ OUTER = "10.9.0.1"
 INNER = "10.9.0.2"  # b, through the tunnel
 
 
-def tunnel(show: Transcript, site: Topology, checksums: str, *, remote: str = SERVER) -> None:
+def tunnel(transcript: Transcript, topology: Topology, checksums: str, *, remote: str = SERVER) -> None:
     """Put vxlan0 in a and b, over eth0; they know each other's MAC addresses, as overlays tell them.
 
     checksums: udpcsum or noudpcsum, of the outer UDP header.
     remote:    where a sends to.
     """
-    for host, target, address in ((site.a, remote, OUTER), (site.b, CLIENT, INNER)):
-        show.run(
+    for host, target, address in ((topology.a, remote, OUTER), (topology.b, CLIENT, INNER)):
+        transcript.run(
             host,
             "ip",
             "link",
@@ -37,5 +37,5 @@ def tunnel(show: Transcript, site: Topology, checksums: str, *, remote: str = SE
         )
         host.link("vxlan0", state="up")
         host.address("vxlan0", f"{address}/24")
-    site.a.neighbour("vxlan0", INNER, site.b.hardware_address("vxlan0"))
-    site.b.neighbour("vxlan0", OUTER, site.a.hardware_address("vxlan0"))
+    topology.a.neighbour("vxlan0", INNER, topology.b.hardware_address("vxlan0"))
+    topology.b.neighbour("vxlan0", OUTER, topology.a.hardware_address("vxlan0"))

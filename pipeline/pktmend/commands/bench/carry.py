@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 
 from pktmend.commands.bridge.bridge import FEW_CPUS, Bridge, stages_of
 from pktmend.commands.bridge.options import BridgeOptions
+from pktmend.console.main_loop import main_loop
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
 from pktmend.packetio.afpacket import Emit, Ring
@@ -53,10 +54,12 @@ def carry(a: str, b: str, told: dict[str, str]) -> None:
         else:
             pipelines = stack.enter_context(Bridge(options)).pipelines
         print("carrying", file=sys.stderr, flush=True)
-        while not signals.stop.wait(0.02) and not any(p.is_done() for p in pipelines):
-            if signals.report.is_set():
-                signals.report.clear()
-                print_json({"read": sum(p.counters().read for p in pipelines)})
+        main_loop(
+            signals,
+            lambda: pipelines,
+            tick=0.02,
+            on_report=lambda: print_json({"read": sum(p.counters().read for p in pipelines)}),
+        )
 
 
 if __name__ == "__main__":

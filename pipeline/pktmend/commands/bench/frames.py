@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. Nothing of the engine is used: what it is to judge is not made by it.
-2. Sizes are octets of the frame as a packet socket sees it: Ethernet header and VLAN tag included, FCS not.
+2. Sizes are bytes of the frame as a packet socket sees it: Ethernet header and VLAN tag included, FCS not.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pktmend.errors import ConfigError
 
 TCP, UDP = 6, 17
 IMIX = (64, 570, 64, 64, 570, 64, 1514, 64, 570, 64, 64, 570)  # 7:4:1
-MARK_OCTETS = 10  # mark, run, number, a word for damage: see bench/traffic/traffic.h
+MARK_BYTES = 10  # mark, run, number, a word for damage: see ext/bench/traffic.h
 V4 = ("198.18.0.1", "198.18.0.2")  # RFC 2544: for benchmarks
 V6 = ("2001:2::1", "2001:2::2")  # RFC 5180
 SOURCE_MAC, TARGET_MAC = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 
 
 def words_of(data: bytes) -> int:
-    """Return the sum of 16-bit words, most significant octet first, mod 65535: 65536 is 1, so all is one number."""
+    """Return the sum of 16-bit words, most significant byte first, mod 65535: 65536 is 1, so all is one number."""
     return int.from_bytes(data + bytes(len(data) % 2), "big") % 0xFFFF
 
 
@@ -59,10 +59,10 @@ class Shape:
         """Offset of the payload."""
         return self.l4 + (20 if self.protocol == TCP else 8)
 
-    def require_room(self, octets: int) -> None:
-        """Raise ConfigError unless the payload has so many octets."""
-        if not self.payload_at + octets <= self.size <= 65535:
-            raise ConfigError(f"frames of {self.size} octets", f"{self.payload_at + octets} to 65535 for this kind")
+    def require_room(self, room: int) -> None:
+        """Raise ConfigError unless the payload has so many bytes."""
+        if not self.payload_at + room <= self.size <= 65535:
+            raise ConfigError(f"frames of {self.size} bytes", f"{self.payload_at + room} to 65535 for this kind")
 
     def frame(
         self, payload: bytes, *, number: int = 0, port: int = 40000, sequence: int = 0, target_port: int = 5001

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pktmend.commands.bench.frames import TCP, UDP, V4, V6
 from pktmend.commands.bench.sender import GenerateOptions, Sender
+from pktmend.console.main_loop import main_loop
 from pktmend.console.report import print_json, words
 from pktmend.console.signals import Signals
 from pktmend.errors import ConfigError
@@ -57,7 +58,7 @@ def options_of(
     except ValueError:
         mac = b""
     if len(mac) != 6:
-        raise ConfigError(f"--to-mac {to_mac}", "six octets such as 02:00:00:00:00:02")
+        raise ConfigError(f"--to-mac {to_mac}", "six bytes such as 02:00:00:00:00:02")
     (v4_source, v6_source), (v4_target, v6_target) = _addresses("--from", source, 0), _addresses("--to", target, 1)
     return GenerateOptions(
         mix=mix,
@@ -89,7 +90,7 @@ def _addresses(option: str, texts: Sequence[str], end: int) -> tuple[str, str]:
 
 
 def refuse_default_route(interface: str) -> None:
-    """Raise ConfigError if this machine's way to the world leads over *interface*."""
+    """Raise ConfigError if this machine's default route leads over *interface*."""
     reject = 0x200  # RTF_REJECT: the kernel's own "unreachable" entry, on lo
     for table, column, zero in (("/proc/net/route", 1, "00000000"), ("/proc/net/ipv6_route", 0, "0" * 32)):
         try:
@@ -115,22 +116,28 @@ def run_generator(interface: str, options: GenerateOptions, *, json: bool, force
     with Sender(interface, options) as sender:
         print(f"pktmend: sending on {interface}, run {sender.run_id}", file=sys.stderr, flush=True)
         began = time.monotonic()
-        next_line = began + 1
-        while not signals.stop.is_set():
-            now = time.monotonic()
+
+        def send(seconds: float) -> bool:
+            """Send for so long; have all frames been sent?"""
             left = options.count - sender.sent if options.count else 1 << 62
-            if left <= 0 or now - began >= options.duration:
-                break
-            if signals.report.is_set() or (json and now >= next_line):
-                signals.report.clear()
-                next_line = now + 1
-                _print(sender, now - began, json=json, talk=not json)
-            milliseconds = min(SLICE_MS, math.ceil((options.duration - (now - began)) * 1000))
-            sender.send(left, milliseconds)
-        _print(sender, time.monotonic() - began, json=json, talk=False)
+            sender.send(left, math.ceil(seconds * 1000))
+            return bool(options.count) and sender.sent >= options.count
+
+        def report() -> None:
+            _print(sender, time.monotonic() - began, json=json, progress=not json)
+
+        main_loop(
+            signals,
+            duration=options.duration,
+            tick=SLICE_MS / 1000,
+            wait=send,
+            on_report=report,
+            on_second=report if json else None,
+        )
+        _print(sender, time.monotonic() - began, json=json, progress=False)
 
 
-def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
+def _print(sender: Sender, seconds: float, *, json: bool, progress: bool) -> None:
     if json:
         print_json(
             {
@@ -138,7 +145,7 @@ def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
                     "interface": sender.interface,
                     "run": sender.run_id,
                     "sent": sender.sent,
-                    "octets": sender.octets,
+                    "octets": sender.sent_bytes,
                     "seconds": round(seconds, 3),
                     "retries": sender.retries,
                     "checks": sender.checks(),
@@ -146,11 +153,11 @@ def _print(sender: Sender, seconds: float, *, json: bool, talk: bool) -> None:
             }
         )
         return
-    out = sys.stderr if talk else sys.stdout
+    out = sys.stderr if progress else sys.stdout
     rate = sender.sent / seconds if seconds else 0.0
     print(
-        f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.octets} octets in {seconds:.2f} s:"
-        f" {rate:.0f} frames/s, {sender.octets * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s",
+        f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.sent_bytes} bytes in {seconds:.2f} s:"
+        f" {rate:.0f} frames/s, {sender.sent_bytes * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s",
         file=out,
     )
     for proto, outcomes in sender.checks().items():

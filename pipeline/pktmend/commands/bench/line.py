@@ -19,13 +19,13 @@ from pktmend.testbed.netns import Testbed, end
 SCENARIOS = {
     "default": "TCP, default offloads (super-frames)",
     "tso-off": "TCP, TSO off, checksums offloaded (MTU frames)",
-    "udp-64": "UDP, 64-octet frames delivered",
+    "udp-64": "UDP, 64-byte frames delivered",
 }
 UNITS = {"default": "Gbit/s", "tso-off": "Gbit/s", "udp-64": "Mpps"}
 ADDRESSES = {"a": "10.7.0.1", "b": "10.7.0.2"}
 TARGET = ADDRESSES["b"]
 PATIENCE = 3
-MINIMUM = 1_250_000  # octets a second: what moves less does not work
+MINIMUM = 1_250_000  # bytes a second: what moves less does not work
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Transfer:
     """What iperf3 moved.  rate: Gbit/s or Mpps; busy: seconds that all processors together were not idle."""
 
     rate: float
-    octets: float
+    transferred: float
     packets: float
     busy: float
 
     @property
     def cpu_per_gigabyte(self) -> float:
         """Seconds of all processors."""
-        return self.busy / (self.octets / 1e9)
+        return self.busy / (self.transferred / 1e9)
 
     @property
     def cpu_per_mega_packet(self) -> float:
@@ -60,29 +60,29 @@ class BenchLine:
     """
 
     def __init__(self, *, direct: bool = False) -> None:
-        self._world = Testbed()
+        self._testbed = Testbed()
         self._direct = direct
 
     def __enter__(self) -> BenchLine:
         try:
             self._make()
         except BaseException:
-            self._world.__exit__(None, None, None)
+            self._testbed.__exit__(None, None, None)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._world.__exit__(kind, value, trace)
+        self._testbed.__exit__(kind, value, trace)
 
     def _make(self) -> None:
-        self.a, self.b, self.node = (self._world.host(name) for name in ("a", "b", "node"))
+        self.a, self.b, self.node = (self._testbed.host(name) for name in ("a", "b", "node"))
         if self._direct:
-            self._world.veth(self.a, "eth0", self.b, "eth0")
+            self._testbed.veth(self.a, "eth0", self.b, "eth0")
         for host, port in ((self.a, "pa"), (self.b, "pb")):
             if not self._direct:
-                self._world.veth(host, "eth0", self.node, port)
+                self._testbed.veth(host, "eth0", self.node, port)
             host.address("eth0", f"{ADDRESSES[host.name]}/24")
             host.call(lambda: Path("/proc/sys/net/ipv4/tcp_no_metrics_save").write_text("1"))
         for host, other in ((self.a, self.b), (self.b, self.a)):
@@ -106,7 +106,7 @@ class BenchLine:
         return float(done.stdout.rpartition("=")[2].split("/")[1]) * 1000
 
     def transfer(self, scenario: str, seconds: int, congestion: str = "") -> Transfer:
-        """Move octets or packets from a to b; PktmendError if that fails or a checksum arrives wrong.
+        """Move bytes or packets from a to b; PktmendError if that fails or a checksum arrives wrong.
 
         congestion: TCP's congestion control instead of the host's own.
         """

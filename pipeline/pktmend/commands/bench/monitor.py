@@ -192,9 +192,9 @@ class Sample:
 
 def _measure(reader: Reader, options: GenerateOptions, frames: int) -> Sample:
     processors = sorted(os.sched_getaffinity(0))
-    with Testbed() as world:
-        a, b = world.host("a"), world.host("b")
-        world.veth(a, "eth0", b, "eth0")
+    with Testbed() as testbed:
+        a, b = testbed.host("a"), testbed.host("b")
+        testbed.veth(a, "eth0", b, "eth0")
         pinned = ("taskset", "-c", str(processors[-1]))
         program = b.spawn(*pinned, *reader.argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = _wait_until_ready(program, reader)

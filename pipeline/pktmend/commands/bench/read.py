@@ -119,6 +119,26 @@ class Program:
     share: float = 1
     formats: tuple[str, ...] = (PCAP,)
 
+    @property
+    def copies(self) -> bool:
+        """It writes a file instead of an answer."""
+        return "OUT" in self.argv
+
+    def seconds(self, path: Path, frames: int, out: Path) -> float:
+        """Return the time that it takes; PktmendError if it fails or its answer about *frames* right ones is wrong."""
+        argv = [{"IN": str(path), "OUT": str(out)}.get(word, word) for word in self.argv]
+        began = time.monotonic()
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+        took = time.monotonic() - began
+        if done.returncode:
+            raise PktmendError(f"{self.name}: exit {done.returncode}: {done.stderr.strip()[-200:]}")
+        wrong = self.answer(done.stdout, frames)
+        if self.copies and out.stat().st_size != path.stat().st_size:
+            wrong = f"the copy has {out.stat().st_size} bytes, not {path.stat().st_size}"
+        if wrong:
+            raise PktmendError(f"{self.name} on {frames} right frames: {wrong}", "its time means nothing")
+        return took
+
 
 PROGRAMS = (
     Program("pktmend check", (*PKTMEND, "check", "-r", "IN"), _ours, formats=(PCAP, PCAPNG)),
@@ -185,7 +205,7 @@ class ReadBench:
                 if number and number > 2 and program.share < 1:
                     continue  # slow ones: three rounds are enough
                 path, frames = inputs[program.name]
-                times[program.name].append(_run(program, path, frames, folder / f"out.{kind}"))
+                times[program.name].append(program.seconds(path, frames, folder / f"out.{kind}"))
         for program in takers:
             path, frames = inputs[program.name]
             rates = [frames / took for took in times[program.name]]
@@ -245,19 +265,3 @@ def _part(files: dict[str, Path], kind: str, program: Program, frames: int, fold
         subprocess.run([*PKTMEND, "fix", "-r", str(path), "-w", str(target)], check=True, capture_output=True)
         path = target
     return path, few
-
-
-def _run(program: Program, path: Path, frames: int, out: Path) -> float:
-    """Return the seconds that it takes; PktmendError if it fails or its answer is wrong."""
-    argv = [{"IN": str(path), "OUT": str(out)}.get(word, word) for word in program.argv]
-    began = time.monotonic()
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
-    took = time.monotonic() - began
-    if done.returncode:
-        raise PktmendError(f"{program.name}: exit {done.returncode}: {done.stderr.strip()[-200:]}")
-    wrong = program.answer(done.stdout, frames)
-    if "OUT" in program.argv and out.stat().st_size != path.stat().st_size:
-        wrong = f"the copy has {out.stat().st_size} octets, not {path.stat().st_size}"
-    if wrong:
-        raise PktmendError(f"{program.name} on {frames} right frames: {wrong}", "its time means nothing")
-    return took

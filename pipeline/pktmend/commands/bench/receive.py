@@ -1,18 +1,18 @@
 """`pktmend bench receive`: count what `pktmend bench gen` has numbered: received, lost, twice, out of order.
 
-Numbers are noted by a native stage (bench/traffic) behind `verify`, so a super-frame that a bridge has made of several
-frames counts for each of them.
+Numbers are recorded by a native stage (ext/bench/arrivals.c) behind `verify`: a super-frame that a bridge has made of
+several frames counts for each of them.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-import time
 from typing import Any
 
 from pktmend._core import NativeStage
 from pktmend.commands.bench._traffic import ffi, lib
+from pktmend.console.main_loop import main_loop
 from pktmend.console.plural import quantity
 from pktmend.console.report import check_lines, print_json
 from pktmend.console.signals import Signals
@@ -23,12 +23,12 @@ from pktmend.runtime.stages import classify, count, verify, wrap_native
 
 
 class Arrivals:
-    """What has arrived, by run; stage notes the numbers of a batch.  Reads: l4, protocol, flags, frames."""
+    """What has arrived, by run; stage records the numbers of a batch.  Reads: l4, protocol, flags, frames."""
 
     def __init__(self) -> None:
         self._c = ffi.new("traffic_arrivals *")
         context = int(ffi.cast("uintptr_t", self._c))
-        self.stage: NativeStage = wrap_native(lib.pktmend_stage_of_traffic_note, context=context, name="note numbers")
+        self.stage: NativeStage = wrap_native(lib.pktmend_stage_of_traffic_note, context=context, name="record numbers")
 
     @property
     def foreign(self) -> int:
@@ -59,7 +59,7 @@ class Arrivals:
 def run_line(run: dict[str, int]) -> str:
     """One line on a sender's run; what is lost before its first frame or after its last cannot show in the numbers."""
     return (
-        f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} octets; numbers "
+        f"  run {run['run']}: {quantity(run['received'], 'frame')} received, {run['octets']} bytes; numbers "
         f"{run['first']} to {run['last']}, of which {run['lost']} missing; {run['duplicates']} came twice, "
         f"{run['reordered']} out of order, {run['late']} so late that they may be repeats"
     )
@@ -75,14 +75,13 @@ def run_receiver(interface: str, *, duration: float | None, json: bool) -> None:
         pipeline = Pipeline(ring, [verify, classify, count, arrivals.stage])
         pipeline.start()
         print(f"pktmend: receiving on {interface}", file=sys.stderr, flush=True)
-        deadline = None if duration is None else time.monotonic() + duration
         try:
-            while not signals.stop.wait(0.1) and (deadline is None or time.monotonic() < deadline):
-                if pipeline.is_done():
-                    break
-                if signals.report.is_set():
-                    signals.report.clear()
-                    _print(pipeline, arrivals, json=False, file=sys.stderr)
+            main_loop(
+                signals,
+                lambda: [pipeline],
+                duration=duration,
+                on_report=lambda: _print(pipeline, arrivals, json=False, file=sys.stderr),
+            )
         finally:
             pipeline.stop()
             pipeline.wait()

@@ -1,6 +1,6 @@
 """Numbered frames, right or damaged in chosen ways, out of one interface as fast as wanted.
 
-Templates are made here once; numbers, ports and checksums are put in by C (bench/traffic), and many frames leave with
+Templates are made here once; numbers, ports and checksums are put in by C (ext/bench), and many frames leave with
 one sendmmsg, without the GIL.
 """
 
@@ -17,11 +17,10 @@ from typing import Any
 
 from pktmend._kernel import lib as kernel
 from pktmend.commands.bench._traffic import ffi, lib
-from pktmend.commands.bench.frames import IMIX, MARK_OCTETS, TCP, UDP, V4, V6, Shape, words_of
+from pktmend.commands.bench.frames import IMIX, MARK_BYTES, TCP, UDP, V4, V6, Shape, words_of
 from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 from pktmend.host.interfaces import mtu_of, require_interface
 
-SIOCGIFHWADDR = 0x8927
 PROTOS = ("ip", "tcp", "udp")
 OUTCOMES = [ffi.string(lib.traffic_outcome_name(i)).decode() for i in range(lib.TRAFFIC_OUTCOMES)]
 DAMAGES = [ffi.string(lib.traffic_damage_name(i)).decode() for i in range(lib.TRAFFIC_DAMAGES)]
@@ -31,10 +30,10 @@ DAMAGES = [ffi.string(lib.traffic_damage_name(i)).decode() for i in range(lib.TR
 class GenerateOptions:
     """What `pktmend bench gen` was told.
 
-    mix:     octets of a frame, several of them with commas, or imix.     rate: frames a second; 0 for as many as go.
+    mix:     bytes of a frame, several of them with commas, or imix.     rate: frames a second; 0 for as many as go.
     count:   frames in all; 0 for no bound.                               duration: seconds.
     damage:  {kind: share of the frames}.
-    offload: what is not damaged leaves unfinished, with the kernel's note.
+    offload: what is not damaged leaves with a partial checksum, marked NEEDS_CSUM.
     """
 
     mix: str = "64"
@@ -82,12 +81,12 @@ class GenerateOptions:
                 (mac, self.target_mac),
                 self.v4 if version == 4 else self.v6,
             )
-            if self.mix == "imix" and shape.size < shape.payload_at + MARK_OCTETS:
-                shape = Shape(**{**shape.__dict__, "size": shape.payload_at + MARK_OCTETS})
-            shape.require_room(MARK_OCTETS)
+            if self.mix == "imix" and shape.size < shape.payload_at + MARK_BYTES:
+                shape = Shape(**{**shape.__dict__, "size": shape.payload_at + MARK_BYTES})
+            shape.require_room(MARK_BYTES)
             if shape.size > mtu + shape.l3 and not (self.offload and protocol == TCP):
                 raise ConfigError(
-                    f"frames of {shape.size} octets",
+                    f"frames of {shape.size} bytes",
                     f"the interface takes {mtu + shape.l3}; super-frames are TCP with --offload",
                 )
             made.append(shape)
@@ -100,7 +99,7 @@ def _sizes(mix: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in mix.split(","))
     except ValueError:
-        raise ConfigError(f"mix {mix!r}", "octets of a frame, several with commas, or imix") from None
+        raise ConfigError(f"mix {mix!r}", "bytes of a frame, several with commas, or imix") from None
 
 
 class Sender:
@@ -150,8 +149,8 @@ class Sender:
         return done
 
     @property
-    def octets(self) -> int:
-        """Octets sent so far."""
+    def sent_bytes(self) -> int:
+        """How many bytes have been sent so far."""
         return int(lib.traffic_octets(self._traffic))
 
     @property
@@ -192,29 +191,29 @@ def _open(interface: str) -> socket.socket:
 
 def _mac_of(interface: str) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, SIOCGIFHWADDR, struct.pack("16s16x", interface.encode()))
+        answer = fcntl.ioctl(s, kernel.SIOCGIFHWADDR, struct.pack("16s16x", interface.encode()))
     kind, mac = struct.unpack_from("H6s", answer, 16)
-    if kind not in (1, 772):  # ARPHRD_ETHER, ARPHRD_LOOPBACK
+    if kind not in (kernel.ARPHRD_ETHER, kernel.ARPHRD_LOOPBACK):
         raise ConfigError(f"interface {interface!r} carries no Ethernet frames (ARPHRD {kind})")
     return bytes(mac)
 
 
 def _frame(shape: Shape, run: int) -> bytes:
     """Return the frame whose number, port and sequence number are 0."""
-    noise = bytes((i * 151 + shape.size) & 255 for i in range(shape.size - shape.payload_at - MARK_OCTETS))
+    noise = bytes((i * 151 + shape.size) & 255 for i in range(shape.size - shape.payload_at - MARK_BYTES))
     mark = struct.pack("!HHIH", lib.TRAFFIC_MARK, run, 0, 0)
     return shape.frame(mark + noise, port=0)
 
 
 def _template(shape: Shape, frame: Any, mtu: int) -> dict[str, Any]:
     """Return what C has to know of a frame; sums are of wire-order words."""
-    octets = bytes(ffi.buffer(frame))
+    data = bytes(ffi.buffer(frame))
     sum_at = shape.l4 + (16 if shape.protocol == TCP else 6)
-    blank = octets[shape.l4 : sum_at] + bytes(2) + octets[sum_at + 2 :]
+    blank = data[shape.l4 : sum_at] + bytes(2) + data[sum_at + 2 :]
     return {
         "frame": frame,
-        "length": len(octets),
-        "head": shape.payload_at + MARK_OCTETS,
+        "length": len(data),
+        "head": shape.payload_at + MARK_BYTES,
         "l3": shape.l3,
         "l4": shape.l4,
         "sum_at": sum_at,

@@ -7,9 +7,9 @@ much.  Every set of rounds begins with new programs, because where a program lie
 
 | load         | frames                                          | batches                             |
 |--------------|-------------------------------------------------|-------------------------------------|
-| 64           | 64-octet UDP, as many as the sender can         | full: what decides the highest rate |
-| super-frames | TCP of 32,000 octets, as many as the sender can | of a few                            |
-| 64 paced     | 64-octet UDP, 20,000 a second                   | of one or two: the worst case       |
+| 64           | 64-byte UDP, as many as the sender can          | full: what decides the highest rate |
+| super-frames | TCP of 32,000 bytes, as many as the sender can  | of a few                            |
+| 64 paced     | 64-byte UDP, 20,000 a second                    | of one or two: the worst case       |
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ LOADS = {
 PUBLISHED = 0.25  # seconds after which a bridge's counters hold all that it has read
 
 
-class Bridge:
+class MeasuredBridge:
     """A bridge on a line of its own, on one processor."""
 
-    def __init__(self, world: Testbed, kind: str, processor: int) -> None:
-        self.a, b, node = (world.host(f"{kind}-{name}") for name in ("a", "b", "node"))
-        world.veth(self.a, "eth0", node, "pa")
-        world.veth(b, "eth0", node, "pb")
+    def __init__(self, testbed: Testbed, kind: str, processor: int) -> None:
+        self.a, b, node = (testbed.host(f"{kind}-{name}") for name in ("a", "b", "node"))
+        testbed.veth(self.a, "eth0", node, "pa")
+        testbed.veth(b, "eth0", node, "pb")
         argv = ["taskset", "-c", str(processor), *own_module("pktmend.commands.bench.carry", "pa", "pb")]
         self._program = node.spawn(*argv, *STAGES[kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._program.stderr is not None
@@ -108,8 +108,8 @@ class StageBench:
         taken: dict[str, list[dict[str, tuple[float, float]]]] = {load: [] for load in self.loads}
         processors = sorted(os.sched_getaffinity(0))
         for _ in range(self.sets):
-            with Testbed() as world:
-                bridges = {kind: Bridge(world, kind, processors[-1]) for kind in KINDS}
+            with Testbed() as testbed:
+                bridges = {kind: MeasuredBridge(testbed, kind, processors[-1]) for kind in KINDS}
                 bridges["none"].ns_per_frame(LOADS[self.loads[0]], self.milliseconds, processors[0])  # warm-up
                 for number in range(self.rounds):
                     order = [KINDS[(number + i) % len(KINDS)] for i in range(len(KINDS))]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from pktmend.commands.bench.session import Bench
 
@@ -82,13 +81,8 @@ def ring_bench(
 def all_benches(*, quick: bool) -> tuple[list[Bench], tuple[str, ...]]:
     """Return all but the sweep, and why some of them cannot be measured here."""
     benches = [sum_bench(quick=quick), verify_bench(quick=quick), read_bench(quick=quick)]
-    why = ""
     if os.geteuid() != 0:
-        why = "making network namespaces needs root"
-    elif find_spec("pyroute2") is None:
-        why = "pyroute2 is not installed: pip install 'pktmend[lab]'"
-    if why:
-        return benches, (f"monitor, stage and bridge are not measured: {why}",)
+        return benches, ("monitor, stage and bridge are not measured: making network namespaces needs root",)
     benches += [monitor_bench(quick=quick), stage_bench(quick=quick)]
     if shutil.which("iperf3") is None or shutil.which("ping") is None:
         return benches, ("bridge is not measured: it needs iperf3 and ping",)

@@ -1,4 +1,4 @@
-"""`pktmend bench sum`: the Internet checksum of N octets in cache, beside how others do it and what loading costs.
+"""`pktmend bench sum`: the Internet checksum of N bytes in cache, beside how others do it and what loading costs.
 
 | name          | what                                                                                   |
 |---------------|----------------------------------------------------------------------------------------|
@@ -6,9 +6,9 @@
 | auto          | the kernel that the engine chose, called as it calls it                                |
 | peer:dpdk16   | a loop over 16-bit words, vectorised by the compiler: DPDK's shape                     |
 | peer:adc2     | two chains of add-with-carry: Linux's shape on x86-64                                  |
-| limit:load    | every octet loaded once, as it lies, with vectors as wide as those of `auto`, and ORed |
+| limit:load    | every byte loaded once, as it lies, with vectors as wide as those of `auto`, and ORed  |
 
-The slice begins 14 octets into a page, as a packet does in a frame.  Long slices `avx512` and `avx2` load aligned, and
+The slice begins 14 bytes into a page, as a packet does in a frame.  Long slices `avx512` and `avx2` load aligned, and
 may therefore be faster than limit:load, half or all of whose loads straddle two cache lines.
 """
 
@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pktmend import _core
 from pktmend.commands.bench._peers import ffi, lib
 from pktmend.commands.bench.environment import active_kernel
 from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.errors import PktmendError
+
+if TYPE_CHECKING:
+    from pktmend._kernel import FFI
 
 SIZES = (20, 64, 128, 256, 576, 1500, 9000, 65536)
 OFFSET = 14
@@ -51,51 +54,54 @@ def expected_sum(data: bytes) -> int:
 
 
 def expected_or(data: bytes) -> int:
-    """Return all octets ORed."""
+    """Return all bytes ORed."""
     result = 0
-    for octet in set(data):
-        result |= octet
+    for byte in set(data):
+        result |= byte
     return result
 
 
-def check_answer(name: str, address: int, at: Any, data: bytes) -> None:
+def check_answer(name: str, address: int, at: FFI.CData, data: bytes) -> None:
     """Call the function once and compare."""
     answer = lib.peer_call(address, at, len(data))
     wanted = expected_or(data) if name == LOAD else expected_sum(data)
     if (answer if name == LOAD else answer % 0xFFFF) != wanted:
-        raise PktmendError(f"{name} says {answer:#x} of {len(data)} octets, not {wanted:#x}", "its time means nothing")
+        raise PktmendError(f"{name} says {answer:#x} of {len(data)} bytes, not {wanted:#x}", "its time means nothing")
 
 
 @dataclass(frozen=True)
 class SumBench:
-    """More rounds make figures steadier.  Raises PktmendError if a function gives a wrong sum."""
+    """More rounds make figures steadier.  functions: addresses by name, held to the answer that the name stands for.
+
+    Raises PktmendError if a function gives a wrong sum.
+    """
 
     sizes: Sequence[int] = SIZES
     rounds: int = 151
+    functions: Mapping[str, int] = field(default_factory=implementations)
     name: str = "sum"
     programs: tuple[str, ...] = ()
 
     def measure(self) -> Iterator[Line]:
         """Yield a line for each size and implementation: ns a call."""
-        functions = implementations()
         with mmap.mmap(-1, OFFSET + max(self.sizes)) as memory:
             memory[:] = Random(1).randbytes(len(memory))
             whole = ffi.from_buffer("uint8_t[]", memory)
             try:
                 for size in self.sizes:
-                    times = self._times(functions, whole + OFFSET, memory[OFFSET : OFFSET + size])
+                    times = self._times(whole + OFFSET, memory[OFFSET : OFFSET + size])
                     for name, taken in times.items():
                         yield {"bench": "sum", "impl": name, "bytes": size, **spread(taken, "ns")}
             finally:
                 ffi.release(whole)
 
-    def _times(self, functions: dict[str, int], at: Any, data: bytes) -> dict[str, list[float]]:
-        for name, address in functions.items():
+    def _times(self, at: FFI.CData, data: bytes) -> dict[str, list[float]]:
+        for name, address in self.functions.items():
             check_answer(name, address, at, data)  # this is also the warm-up
         calls = 8 + 1_000_000 // (len(data) + 100)
-        times: dict[str, list[float]] = {name: [] for name in functions}
+        times: dict[str, list[float]] = {name: [] for name in self.functions}
         for _ in range(self.rounds):
-            for name, address in functions.items():
+            for name, address in self.functions.items():
                 times[name].append(lib.peer_time(address, at, len(data), calls, TRIALS))
         return times
 
@@ -109,5 +115,5 @@ class SumBench:
             left = (f"{ns[size, name]:.1f}" for name in names)
             right = (f"{ns[size, name] / ns[size, 'auto']:.2f}" for name in others)
             rows.append((str(size), *left, *right))
-        header = ("octets", *names, *(f"{name} / auto" for name in others))
+        header = ("bytes", *names, *(f"{name} / auto" for name in others))
         return [Table("Internet checksum in cache, ns; on the right, how many times faster auto is", header, rows)]

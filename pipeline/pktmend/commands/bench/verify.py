@@ -1,12 +1,12 @@
-"""`pktmend bench verify`: parse and judge a whole batch in cache, beside the bare sum of the same octets.
+"""`pktmend bench verify`: parse and judge a whole batch in cache, beside the bare sum of the same bytes.
 
-A mix is a number, the octets of every frame, or IMIX: 64, 576 and 1500 octets in the proportion 7:4:1, shuffled.
+A mix is a number, the bytes of every frame, or IMIX: 64, 576 and 1500 bytes in the proportion 7:4:1, shuffled.
 Frames are TCP over IPv4 with right checksums.  The bare sum is that of every IP packet, in one call of the SIMD kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from statistics import median
@@ -23,7 +23,7 @@ from pktmend.runtime.stages import verify
 
 MIXES = ("64", "576", "1500", "9000", "IMIX")
 ETHERNET, HEADERS = 14, 14 + 20 + 20
-CACHE = 256 << 10  # octets of frames in a batch, at most
+CACHE = 256 << 10  # bytes of frames in a batch, at most
 PACKETS = 256
 TRIALS = 3
 
@@ -35,7 +35,7 @@ def frames_of(mix: str) -> list[bytes]:
         Random(mix).shuffle(sizes)
     else:
         if not mix.isdecimal() or not HEADERS <= int(mix) <= 65535:
-            raise ConfigError(f"mix {mix!r}", f"octets of a frame from {HEADERS} to 65535, or IMIX")
+            raise ConfigError(f"mix {mix!r}", f"bytes of a frame from {HEADERS} to 65535, or IMIX")
         sizes = [int(mix)] * max(1, min(PACKETS, CACHE // int(mix)))
     return frames.frames_of(sizes, [frames.TCP], mix)
 
@@ -50,10 +50,14 @@ def check_answers(batch: Batch) -> None:
 
 @dataclass(frozen=True)
 class VerifyBench:
-    """More rounds make figures steadier.  Raises PktmendError for a wrong judgement, ConfigError for a wrong mix."""
+    """More rounds make figures steadier.  frames_of: makes the frames of a mix, right ones.
+
+    Raises PktmendError for a wrong judgement, ConfigError for a wrong mix.
+    """
 
     mixes: Sequence[str] = MIXES
     rounds: int = 301
+    frames_of: Callable[[str], list[bytes]] = frames_of
     name: str = "verify"
     programs: tuple[str, ...] = ()
 
@@ -63,7 +67,7 @@ class VerifyBench:
             yield self._line(mix)
 
     def _line(self, mix: str) -> Line:
-        made = frames_of(mix)
+        made = self.frames_of(mix)
         batch = Frames(made).batch()
         stage, kernel = verify, _core.kernel_address()
         stage(batch)
@@ -71,8 +75,8 @@ class VerifyBench:
         views = [ffi.from_buffer("uint8_t[]", batch.frame(i)) for i in range(len(batch))]
         slices = ffi.new("uintptr_t[]", [int(ffi.cast("uintptr_t", view)) + ETHERNET for view in views])
         lengths = ffi.new("uint32_t[]", [len(frame) - ETHERNET for frame in made])
-        octets, count = sum(map(len, made)), len(made)
-        turns = 1 + 2_000_000 // (octets + 300 * count)
+        size, count = sum(map(len, made)), len(made)
+        turns = 1 + 2_000_000 // (size + 300 * count)
         judged: list[float] = []
         bare: list[float] = []
         for _ in range(self.rounds):
@@ -84,7 +88,7 @@ class VerifyBench:
             "impl": "auto",
             "mix": mix,
             "packets": count,
-            "octets": octets,
+            "octets": size,
             **spread(judged, "ns_per_packet"),
             "sum_ns_per_packet": round(median(bare), 3),
         }
@@ -107,4 +111,4 @@ class VerifyBench:
                 )
             )
         header = ("mix", "verify", "spread", "bare sum", "ratio", "Mpps", "Gbit/s")
-        return [Table("parse and judge in cache, ns a packet, beside the bare sum of the same octets", header, rows)]
+        return [Table("parse and judge in cache, ns a packet, beside the bare sum of the same bytes", header, rows)]

@@ -1,15 +1,17 @@
 """The empty walker of `pktmend bench monitor` as a program:   python -m pktmend.commands.bench.walk IFACE
 
-Reads a TPACKET_V3 ring of the monitor's geometry without looking at frames (bench/peers/walker.c); at SIGTERM it prints
+Reads a TPACKET_V3 ring of the monitor's geometry without looking at frames (ext/bench/walker.c); at SIGTERM it prints
 {"packets": ..., "drops": ...}.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
 from pktmend.commands.bench._peers import ffi, lib
+from pktmend.console.main_loop import main_loop
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
 from pktmend.errors import OSFailure
@@ -26,8 +28,12 @@ def walk(interface: str) -> None:
     if rc < 0:
         raise OSFailure(f"a ring on {interface!r}: {os.strerror(-rc)}", "", -rc, interface)
     print("walking", file=sys.stderr, flush=True)
-    while not signals.stop.is_set():
-        lib.peer_walker_run(walker, SLICE_MS)
+
+    def run(seconds: float) -> bool:
+        lib.peer_walker_run(walker, math.ceil(seconds * 1000))
+        return False
+
+    main_loop(signals, tick=SLICE_MS / 1000, wait=run)
     drops = lib.peer_walker_close(walker)
     print_json({"packets": walker.packets, "drops": drops})
 

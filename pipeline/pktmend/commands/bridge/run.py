@@ -19,8 +19,7 @@ def run_bridge(options: BridgeOptions) -> None:
     if options.json:
         import msgspec  # noqa: F401 - once it runs, as another user perhaps, our own files may be out of reach
     signals = Signals()
-    service = Service()
-    with Bridge(options) as bridge:
+    with Service() as service, Bridge(options) as bridge:
         health = StageHealth(options.policy, workers=options.workers, together=bridge.shares_a_thread())
         notify(f"bridging {options.a} and {options.b}")
         for warning in bridge.warnings:

@@ -1,8 +1,7 @@
-"""`pktmend lab`: list the cases, or play one in a throw-away world."""
+"""`pktmend lab`: list the cases, or run one in a throw-away testbed."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,9 +9,10 @@ import sys
 from types import FrameType
 
 from pktmend.commands.lab import cases
+from pktmend.commands.lab.case import LabCase
 from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, OSFailure
 from pktmend.testbed.netns import Testbed, require_programs, require_root
-from pktmend.testbed.transcript import Case, Transcript
+from pktmend.testbed.transcript import Transcript
 
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not everybody's PATH has them (su)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,12 +28,10 @@ def list_cases(*, as_json: bool) -> None:
 
 
 def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
-    """Play a case, or all; return the exit code: 0 as it should be, 1 not, 4 something is not installed."""
+    """Run a case, or all; return the exit code: 0 as it should be, 1 not, 4 something is not installed."""
     chosen = list(cases.every()) if name == "all" else [cases.find(name)]
     require_root()
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
-    if importlib.util.find_spec("pyroute2") is None:
-        raise OSFailure("pyroute2 is not installed", "pip install 'pktmend[lab]'")
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     code = 0
@@ -50,18 +48,18 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
     return code
 
 
-def run_case(case: Case, *, keep: bool, as_json: bool) -> bool:
-    """Play one case and take its world down, or keep it; is everything as it should be?"""
-    show = Transcript(json=as_json)
-    show.say(f"{case.name}: {case.title}")
-    with Testbed(keep=keep) as world:
-        case.play(world, show)
-        show.say()
-        good = show.outcome(case)
+def run_case(case: LabCase, *, keep: bool, as_json: bool) -> bool:
+    """Run one case and take its testbed down, or keep it; is everything as it should be?"""
+    transcript = Transcript(json=as_json)
+    transcript.say(f"{case.name}: {case.title}")
+    with Testbed(keep=keep) as testbed:
+        case.run(testbed, transcript)
+        transcript.say()
+        good = transcript.outcome(case.name, case.cause)
     if keep:
-        print(world.how_to_remove(), file=sys.stderr)
+        print(testbed.how_to_remove(), file=sys.stderr)
     else:
-        show.say("\nEverything made for it is taken down again.")
+        transcript.say("\nEverything made for it is taken down again.")
     return good
 
 

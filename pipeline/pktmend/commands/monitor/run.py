@@ -61,7 +61,7 @@ class Monitor:
     def __init__(self, options: MonitorOptions, signals: Signals, stack: ExitStack, serve: Serve | None) -> None:
         self._options = options
         self._signals = signals
-        self._service = Service()
+        self._service = stack.enter_context(Service())
         self._events: deque[tuple[str, str]] = deque()  # from any thread, shown by ours
         self._picker = Picker(options.bad_limit)
         self._kernel_start = self._kernel = _kernel_errors()

@@ -1,12 +1,12 @@
-"""The cases of the lab, one module each; a module's CASE says what it is and plays it."""
+"""The cases of the lab, one module each; a module's CASE says what it is and runs it."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
 
+from pktmend.commands.lab.case import LabCase
 from pktmend.errors import ConfigError
-from pktmend.testbed.transcript import Case
 
 NAMES = (
     "veth",
@@ -24,14 +24,14 @@ NAMES = (
 )
 
 
-def find(name: str) -> Case:
+def find(name: str) -> LabCase:
     """Return the case of that name."""
     if name not in NAMES:
         raise ConfigError(f"there is no case {name!r}", f"one of: all, {', '.join(NAMES)}")
-    case: Case = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").CASE
+    case: LabCase = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").CASE
     return case
 
 
-def every() -> Iterator[Case]:
+def every() -> Iterator[LabCase]:
     """Yield every case, in the order of NAMES."""
     return map(find, NAMES)

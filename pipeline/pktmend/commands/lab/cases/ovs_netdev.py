@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from pktmend.commands.lab.case import LabCase
 from pktmend.testbed.netns import Testbed
 from pktmend.testbed.ovs import PROGRAMS, OpenVSwitch
 from pktmend.testbed.topology import TOOLS, contact, containers, cure_as_diagnosed, cure_by_bridges, show_incident
-from pktmend.testbed.transcript import Case, Transcript
+from pktmend.testbed.transcript import Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def run(testbed: Testbed, transcript: Transcript) -> None:
     """Break TCP by Open vSwitch; cure it in three ways."""
-    site = containers(world)
-    show.act("Containers a and b on Open vSwitch (datapath_type=netdev), default veths")
-    switch = OpenVSwitch(site.node)
+    topology = containers(testbed)
+    transcript.step("Containers a and b on Open vSwitch (datapath_type=netdev), default veths")
+    switch = OpenVSwitch(topology.node)
     switch.ports("port-a", "port-b")
-    show_incident(show, site, site.node, "-i", "port-a", "-I", "port-b")
+    show_incident(transcript, topology, topology.node, "-i", "port-a", "-I", "port-b")
 
-    cure_as_diagnosed(show, site, site.node, "transmit checksum offload off in a and b")
+    cure_as_diagnosed(transcript, topology, topology.node, "transmit checksum offload off in a and b")
 
-    show.act("Cure 2: the switch keeps the kernel's note (userspace-tso-enable), which takes a restart")
-    show.command(site.node, "ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
+    transcript.step("Cure 2: the switch keeps CHECKSUM_PARTIAL metadata (userspace-tso-enable), after a restart")
+    transcript.command(topology.node, "ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
     switch.restart(tso=True)
-    show.cure("userspace-tso-enable and a restart", contact(show, site).is_sound)
+    transcript.cure("userspace-tso-enable and a restart", contact(transcript, topology).is_sound)
     switch.restart(tso=False)
 
-    show.act("Cure 3: pktmend bridge between the switch and each container; offloads untouched")
-    world.veth(site.node, "uplink-a", site.node, "port-ua")
+    transcript.step("Cure 3: pktmend bridge between the switch and each container; offloads untouched")
+    testbed.veth(topology.node, "uplink-a", topology.node, "port-ua")
     switch.ports("uplink-a", "uplink")
-    cure_by_bridges(show, site, "port-ua", "port-u")
+    cure_by_bridges(transcript, topology, "port-ua", "port-u")
     switch.ports("port-a", "port-b")
 
 
-CASE = Case(
+CASE = LabCase(
     "ovs-netdev",
     "containers on Open vSwitch's userspace datapath: ping works, TCP dies",
     "metadata-lost",
-    play,
+    run,
     needs=(*PROGRAMS, *TOOLS),
 )

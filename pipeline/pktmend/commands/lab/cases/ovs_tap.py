@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pktmend.commands.lab.case import LabCase
 from pktmend.testbed.netns import Testbed
 from pktmend.testbed.ovs import PROGRAMS, OpenVSwitch
 from pktmend.testbed.tap import SEGMENTS, copy, open_tap
@@ -15,18 +16,18 @@ from pktmend.testbed.topology import (
     serve,
     show_incident,
 )
-from pktmend.testbed.transcript import Case, Transcript
+from pktmend.testbed.transcript import Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def run(testbed: Testbed, transcript: Transcript) -> None:
     """Break TCP by the switch; cure it in the instance, then by a bridge at its TAP."""
-    a, b, node = world.host("a"), world.host("b"), world.host("node")
-    world.veth(b, "eth0", node, "port-b")
-    world.veth(node, "uplink", node, "port-u")
+    a, b, node = testbed.host("a"), testbed.host("b"), testbed.host("node")
+    testbed.veth(b, "eth0", node, "port-b")
+    testbed.veth(node, "uplink", node, "port-u")
     b.address("eth0", f"{SERVER}/24")
     b.offload("eth0", tx=False)  # the fault shown is the instance's alone
-    site = Topology(a, b, node, serve(b))
-    show.act(
+    topology = Topology(a, b, node, serve(b))
+    transcript.step(
         "Instance a: its eth0 and the node's tap0 are joined by a hypervisor that passes checksum offload on,\n"
         "as QEMU does; tap0 and container b (tx off) are ports of Open vSwitch (datapath_type=netdev)"
     )
@@ -35,20 +36,20 @@ def play(world: Testbed, show: Transcript) -> None:
     copy(node, inside, open_tap(node, "tap0", header=True, offload=SEGMENTS))
     switch = OpenVSwitch(node)
     switch.ports("tap0", "port-b")
-    show_incident(show, site, node, "-i", "tap0", "-I", "port-b")
+    show_incident(transcript, topology, node, "-i", "tap0", "-I", "port-b")
 
-    cure_as_diagnosed(show, site, node, "transmit checksum offload off in the instance")
+    cure_as_diagnosed(transcript, topology, node, "transmit checksum offload off in the instance")
 
-    show.act("Cure 2: pktmend bridge between the TAP and the switch; offloads untouched")
+    transcript.step("Cure 2: pktmend bridge between the TAP and the switch; offloads untouched")
     switch.ports("uplink", "port-b")
-    cure_by_bridge(show, site, "tap0", "port-u", "--finish", "port-u")
+    cure_by_bridge(transcript, topology, "tap0", "port-u", "--finish", "port-u")
     switch.ports("tap0", "port-b")
 
 
-CASE = Case(
+CASE = LabCase(
     "ovs-tap",
     "an instance on a TAP behind Open vSwitch's userspace datapath: ping works, TCP dies",
     "metadata-lost",
-    play,
+    run,
     needs=(*PROGRAMS, *TOOLS),
 )

@@ -1,27 +1,30 @@
-"""A copy between two packet sockets, as many userspace switches are: the kernel's note is lost."""
+"""A copy between two packet sockets, as many userspace switches are: CHECKSUM_PARTIAL metadata is lost."""
 
 from __future__ import annotations
 
+from pktmend.commands.lab.case import LabCase
 from pktmend.testbed.netns import Testbed
 from pktmend.testbed.relay import Relay
 from pktmend.testbed.topology import TOOLS, containers, cure_as_diagnosed, cure_by_bridge, show_incident
-from pktmend.testbed.transcript import Case, Transcript
+from pktmend.testbed.transcript import Transcript
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def run(testbed: Testbed, transcript: Transcript) -> None:
     """Break TCP by a plain relay; cure it at the senders, then by a bridge behind the relay."""
-    site = containers(world)
-    show.act("Containers a and b, joined by a copy between two packet sockets")
-    relay = Relay(site.node)
+    topology = containers(testbed)
+    transcript.step("Containers a and b, joined by a copy between two packet sockets")
+    relay = Relay(topology.node)
     relay.ports("port-a", "port-b")
-    show_incident(show, site, site.b, "-i", "eth0")
+    show_incident(transcript, topology, topology.b, "-i", "eth0")
 
-    cure_as_diagnosed(show, site, site.b, "transmit checksum offload off in a and b")
+    cure_as_diagnosed(transcript, topology, topology.b, "transmit checksum offload off in a and b")
 
-    show.act("Cure 2: pktmend bridge behind the relay; offloads untouched")
+    transcript.step("Cure 2: pktmend bridge behind the relay; offloads untouched")
     relay.ports("port-a", "uplink")
-    cure_by_bridge(show, site, "port-u", "port-b", "--finish", "port-u")
+    cure_by_bridge(transcript, topology, "port-u", "port-b", "--finish", "port-u")
     relay.ports("port-a", "port-b")
 
 
-CASE = Case("relay", "a plain copy between packet sockets loses the kernel's note", "metadata-lost", play, needs=TOOLS)
+CASE = LabCase(
+    "relay", "a plain copy between packet sockets loses CHECKSUM_PARTIAL metadata", "metadata-lost", run, needs=TOOLS
+)

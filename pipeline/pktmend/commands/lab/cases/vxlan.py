@@ -1,4 +1,4 @@
-"""A tunnel whose inner checksum is left to the device below: the hop there loses the note, and two sums are wrong.
+"""A tunnel whose inner checksum is left to the device below: the hop there loses the metadata, and two sums are wrong.
 
 Local checksum offload writes the outer UDP sum as if the inner one were complete already.  Once the inner one is
 completed, the outer one is right: repair goes inside out.
@@ -6,6 +6,7 @@ completed, the outer one is right: repair goes inside out.
 
 from __future__ import annotations
 
+from pktmend.commands.lab.case import LabCase
 from pktmend.testbed.netns import Testbed
 from pktmend.testbed.relay import Relay
 from pktmend.testbed.topology import (
@@ -18,36 +19,36 @@ from pktmend.testbed.topology import (
     ping,
     show_diagnosis,
 )
-from pktmend.testbed.transcript import Case, Transcript
+from pktmend.testbed.transcript import Transcript
 from pktmend.testbed.tunnel import INNER, tunnel
 
 
-def play(world: Testbed, show: Transcript) -> None:
+def run(testbed: Testbed, transcript: Transcript) -> None:
     """Break TCP in a VXLAN by a plain relay; cure it at the devices below, then by a bridge."""
-    site = containers(world)
-    show.act("a and b are tunnel ends (VXLAN with UDP checksums), joined by a copy between two packet sockets")
-    tunnel(show, site, "udpcsum")
-    relay = Relay(site.node)
+    topology = containers(testbed)
+    transcript.step("a and b are tunnel ends (VXLAN with UDP checksums), joined by a copy between two packet sockets")
+    tunnel(transcript, topology, "udpcsum")
+    relay = Relay(topology.node)
     relay.ports("port-a", "port-b")
-    show.symptom("ping works below the tunnel", ping(show, site.a))
-    found = contact(show, site, seconds=PATIENCE, address=INNER)
-    show.symptom("nothing comes through the tunnel", not found.pings and not found.fetches)
-    show.symptom("the kernel counts checksum errors", found.errors > 0)
+    transcript.symptom("ping works below the tunnel", ping(transcript, topology.a))
+    found = contact(transcript, topology, seconds=PATIENCE, address=INNER)
+    transcript.symptom("nothing comes through the tunnel", not found.pings and not found.fetches)
+    transcript.symptom("the kernel counts checksum errors", found.errors > 0)
 
-    show_diagnosis(show, site, site.b, "-i", "eth0", address=INNER)
+    show_diagnosis(transcript, topology, topology.b, "-i", "eth0", address=INNER)
 
-    cure_as_diagnosed(show, site, site.b, "transmit checksum offload off below the tunnel", address=INNER)
+    cure_as_diagnosed(transcript, topology, topology.b, "transmit checksum offload off below the tunnel", address=INNER)
 
-    show.act("Cure 2: pktmend bridge behind the relay completes the inner sum, which makes the outer one right")
+    transcript.step("Cure 2: pktmend bridge behind the relay completes the inner sum, which makes the outer one right")
     relay.ports("port-a", "uplink")
-    cure_by_bridge(show, site, "port-u", "port-b", "--finish", "port-u", address=INNER)
+    cure_by_bridge(transcript, topology, "port-u", "port-b", "--finish", "port-u", address=INNER)
     relay.ports("port-a", "port-b")
 
 
-CASE = Case(
+CASE = LabCase(
     "vxlan",
-    "a tunnel's inner checksum is left unfinished, and the hop below loses the note",
+    "a tunnel's inner checksum is left partial, and the hop below loses the metadata",
     "tunnel-inner-unfinished",
-    play,
+    run,
     needs=TOOLS,
 )
