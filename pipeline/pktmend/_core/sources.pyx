@@ -155,7 +155,7 @@ FORMATS = ("", "pcap", "pcapng")  # by the engine's number: not known yet, class
 
 
 cdef class _CaptureMemory:
-    """A reader and the piece of the file that it holds."""
+    """A reader and the chunk of the file that it holds."""
 
     def __dealloc__(self):
         pp_reader_free(&self.reader)
@@ -201,7 +201,7 @@ cdef class CaptureSource(Source):
 
     @property
     def error(self):
-        """(what, octet offset in the file) of the fault that ended reading, or None."""
+        """(what, byte offset in the file) of the fault that ended reading, or None."""
         if self.reader.capture.error == NULL:
             return None
         return (<bytes>self.reader.capture.error).decode(), self.reader.capture.error_offset
