@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pktmend import _core, batch_of, verify
+from pktmend import Frames, _core, verify
 from pktmend.commands.monitor.options import WriteOptions
 from pktmend.commands.monitor.spools import ALL_SPOOLS, FULL, Spools
 from pktmend.commands.monitor.turnover import Turnover
@@ -22,7 +22,7 @@ FRAME = bytes(64)
 
 def put(spool: _core.Spool, packets: int) -> None:
     """What a worker does with its packets."""
-    batch = batch_of([FRAME] * packets)
+    batch = Frames([FRAME] * packets).batch()
     verify(batch)
     spool.stage(batch)
 
