@@ -115,10 +115,10 @@ def show(context: click.Context) -> str:
 def name_source(context: click.Context, error: PktmendError) -> None:
     """Say in the hint of *error* where a setting that it is about comes from, if that is not the command line."""
     options = error.options if isinstance(error, ConfigError) else ()
-    interface = error.subject if isinstance(error, OSFailure) else ""
+    subject = error.subject if isinstance(error, OSFailure) else ""
     for p in parameters(context.command):
         value, origin = context.params.get(p.name or ""), origin_of(context, p)
-        is_meant = p.name in options or (interface and interface in (value if isinstance(value, tuple) else (value,)))
+        is_meant = p.name in options or (subject and subject in (value if isinstance(value, tuple) else (value,)))
         if is_meant and origin not in (COMMAND_LINE, DEFAULT):
             error.hint = "; ".join(filter(None, (error.hint, f"{p.opts[-1]} was set by {origin}")))
 
