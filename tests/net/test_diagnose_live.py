@@ -1,4 +1,4 @@
-"""Diagnosis of live worlds: what is healthy stays healthy, what is broken is named, and the printed commands cure it.
+"""Diagnosis of live testbeds: what is healthy stays healthy, what is broken is named, and the printed commands cure it.
 
 a(eth0) -- (pa) node (pb) -- (eth0)b
 """
@@ -12,7 +12,9 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +22,7 @@ import pytest
 
 from line import Line, open_tap, transfer
 from pktmend._kernel import lib
+from pktmend.commands.diagnose.api import diagnose
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Host, end
 from tools import PATIENCE, need
@@ -127,7 +130,7 @@ def test_default_veth_is_healthy_at_every_tap(bridged: Line) -> None:
 
 
 def test_firewall_is_not_called_a_leak(bridged: Line) -> None:
-    """TCP is dropped, ping passes, all sums are pending: as with a leak, but nobody loses the note."""
+    """TCP is dropped, ping passes, all sums are pending: as with a leak, but no hop loses the mark."""
     need("nft")
     bridged.b.run(
         "nft",
@@ -214,7 +217,7 @@ def test_open_vswitch_is_named_and_its_own_option_offered(line: Line) -> None:
 
 
 def test_rewriting_without_update_is_seen_by_two_taps(bridged: Line) -> None:
-    """nft writes octets of the header as they are (taps see a frame before its ingress hook does)."""
+    """nft writes bytes of the header as they are (taps see a frame before its ingress hook does)."""
     need("nft")
     bridged.a.offload("eth0", tx=False)
     bridged.node.run(
@@ -282,6 +285,16 @@ def test_flagged_frame_with_another_value_is_a_bad_seed_live(line: Line) -> None
 
     (findings,) = during(inject, (line.node, ("-i", "pa")))
     assert names(findings) == ["bad-seed"] and findings[0]["packets"][0]["stored"] == "4711"
+
+
+def test_as_a_function(line: Line) -> None:
+    """From another thread and namespace than the main one's."""
+    with relayed(line):
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(line.b.call, lambda: diagnose("eth0", duration=3))
+            time.sleep(0.5)
+            ping_and_fail(line)
+        assert [(one.cause, one.confidence) for one in found.result()] == [("metadata-lost", "certain")]
 
 
 # --- the command --------------------------------------------------------------------------------------------------

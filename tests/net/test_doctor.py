@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device, transfer
-from pktmend.commands.doctor import examine, look
+from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.kernels import BUGS, kernel_bugs
+from pktmend.commands.doctor.view import look
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Host, Testbed, end
 from tools import PATIENCE, ROOT, need, until
@@ -113,7 +114,7 @@ def test_default_machine_gets_one_line(line: Line) -> None:
         text=True,
         check=True,
     ).stdout
-    assert "nothing found" in text.splitlines()[-1] and f"other end eth0 in netns {line.a.namespace}" in text
+    assert "nothing found" in text.splitlines()[-1] and f"other end eth0 (netns {line.a.namespace})" in text
 
 
 def test_relay_is_found_and_the_printed_remedy_cures_it(line: Line) -> None:
@@ -518,5 +519,5 @@ def test_commands_of_the_documentation(line: Line, tmp_path: Path) -> None:
 def test_every_finding_is_documented() -> None:
     text = (ROOT / "docs" / "doctor.md").read_text()
     source = "".join(path.read_text() for path in (ROOT / "pipeline" / "pktmend" / "commands" / "doctor").glob("*.py"))
-    found = set(re.findall(r"(?:Finding|Bug)\(\s*\"([a-z0-9-]+)\"", source))
+    found = set(re.findall(r"(?:HostFinding\(\s*name=|Bug\(\s*)\"([a-z0-9-]+)\"", source))
     assert len(found) > 20 and {name for name in found if f"`{name}`" not in text} == set()

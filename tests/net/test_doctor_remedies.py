@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from line import NO_PI, TAP, VNET_HDR, Line, open_tap_device, transfer
-from pktmend.commands.doctor import examine, look
-from pktmend.commands.doctor.finding import Finding
-from pktmend.commands.doctor.hops import View
+from pktmend.commands.doctor.checks import examine
+from pktmend.commands.doctor.finding import HostFinding
+from pktmend.commands.doctor.view import View, look
 from pktmend.host.model import Interface
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import end
@@ -110,7 +110,7 @@ def test_the_bridges_before_open_vswitch(line: Line) -> None:
             stop(shell)
 
 
-def with_guest(line: Line) -> Finding:
+def with_guest(line: Line) -> HostFinding:
     """A TAP with the virtio-net header, held by us; a relay in another process reads it."""
     fd = open_tap_device(line.node, "tap0", TAP | NO_PI | VNET_HDR)
     line.world.on_exit(lambda: os.close(fd))
@@ -120,21 +120,21 @@ def with_guest(line: Line) -> Finding:
     return one("userspace-hop", look())
 
 
-def one(name: str, view: View) -> Finding:
+def one(name: str, view: View) -> HostFinding:
     return next(f for f in examine(view) if f.name == name)
 
 
 def changed(view: View, host: str, name: str, **facts: object) -> View:
     """The same machine, an interface of which has other facts: what cannot be made here, as damaged frames."""
 
-    def mend(i: Interface) -> Interface:
+    def changed_one(i: Interface) -> Interface:
         return replace(i, **facts) if i.name == name and i.namespace.name == host else i  # type: ignore[arg-type]
 
-    places = tuple(replace(p, interfaces=tuple(map(mend, p.interfaces))) for p in view.machine.places)
-    return replace(view, machine=replace(view.machine, places=places))
+    namespaces = tuple(replace(p, interfaces=tuple(map(changed_one, p.interfaces))) for p in view.machine.namespaces)
+    return replace(view, machine=replace(view.machine, namespaces=namespaces))
 
 
-def of_release(line: Line, release: str, name: str) -> Finding:
+def of_release(line: Line, release: str, name: str) -> HostFinding:
     line.a.run(
         "ip",
         "link",
@@ -161,7 +161,7 @@ def of_release(line: Line, release: str, name: str) -> Finding:
     return replace(finding, remedies=tuple(r for r in finding.remedies if not r.command or mine in r.command))
 
 
-def with_errors(line: Line) -> Finding:
+def with_errors(line: Line) -> HostFinding:
     send_bad(line, link(line.b, "eth0")["address"], 20)
     return next(
         f
@@ -170,7 +170,7 @@ def with_errors(line: Line) -> Finding:
     )
 
 
-def pending_tso(line: Line) -> Finding:
+def pending_tso(line: Line) -> HostFinding:
     if not ovs.is_installed():
         pytest.skip("Open vSwitch is not installed")
     switch = ovs.OpenVSwitch(line.node)
@@ -179,7 +179,7 @@ def pending_tso(line: Line) -> Finding:
     return one("ovs-tso-pending", look())
 
 
-def odd_name(line: Line) -> Finding:
+def odd_name(line: Line) -> HostFinding:
     """A container may call its interface what it likes; pasted, that must stay a name."""
     line.a.run("ip", "link", "set", "dev", "eth0", "down")
     line.a.run("ip", "link", "set", "dev", "eth0", "name", "a;touch$IFS-x&")
@@ -188,7 +188,7 @@ def odd_name(line: Line) -> Finding:
     return one("userspace-hop", look())
 
 
-SET_UPS: dict[str, Callable[[Line], Finding]] = {
+SET_UPS: dict[str, Callable[[Line], HostFinding]] = {
     "guest": with_guest,
     "counted": with_errors,
     "tso set": pending_tso,

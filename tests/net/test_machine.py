@@ -47,14 +47,14 @@ def links(host: Host) -> dict[str, dict[str, Any]]:
     return {link["ifname"]: link for link in json.loads(host.run("ip", "-d", "-j", "link").stdout)}
 
 
-def place_of(machine: Machine, host: Host) -> NamespaceFacts:
-    place = machine.place_of(find_namespace(host.namespace))
-    assert place is not None
-    return place
+def facts_of(machine: Machine, host: Host) -> NamespaceFacts:
+    here = machine.facts_of(find_namespace(host.namespace))
+    assert here is not None
+    return here
 
 
 def facts(machine: Machine, host: Host, name: str) -> Interface:
-    return next(i for i in place_of(machine, host).interfaces if i.name == name)
+    return next(i for i in facts_of(machine, host).interfaces if i.name == name)
 
 
 def test_features_are_those_of_ethtool(world: Testbed) -> None:
@@ -85,9 +85,9 @@ def test_interfaces_are_those_of_iproute2(world: Testbed) -> None:
     a.run("ip", "link", "set", "dev", "tap0", "master", "br0")
     a.run("ip", "link", "set", "dev", "eth0", "gso_max_size", "30000", "gso_max_segs", "20")
     judge, machine = links(a), read_machine()
-    place = place_of(machine, a)
-    assert {i.name for i in place.interfaces} == set(judge)
-    for i in place.interfaces:
+    here = facts_of(machine, a)
+    assert {i.name for i in here.interfaces} == set(judge)
+    for i in here.interfaces:
         link = judge[i.name]
         info = link.get("linkinfo", {})
         assert (i.index, i.mtu, i.is_up, i.master) == (
@@ -191,10 +191,10 @@ def test_packet_sockets_and_their_holders_are_those_of_ss(world: Testbed) -> Non
     with open_tap(a, "eth0", vnet=True) as ours:
         readers = {r.inode: r for r in facts(read_machine(), a, "eth0").readers}
         mine = readers[os.fstat(ours.fileno()).st_ino]
-        assert (mine.pid, mine.keeps_note, mine.protocol, mine.has_filter) == (os.getpid(), True, 3, False)
+        assert (mine.pid, mine.keeps_metadata, mine.protocol, mine.has_filter) == (os.getpid(), True, 3, False)
         listed = a.run("ss", "-0", "-p", "-n", "-e").stdout
     other = next(r for r in readers.values() if r.pid == dump.pid)
-    assert (other.program, other.keeps_note, other.has_filter) == ("tcpdump", False, True)
+    assert (other.program, other.keeps_metadata, other.has_filter) == ("tcpdump", False, True)
     assert re.search(rf"eth0.*pid={dump.pid}\b.*ino:{other.inode}\b", listed), listed
     assert not facts(read_machine(), b, "eth0").readers
 
@@ -214,7 +214,7 @@ def test_taps_their_header_offloads_and_holders(world: Testbed) -> None:
 def test_counters_are_those_of_nstat(world: Testbed) -> None:
     a = world.host("a")
     a.run("ping", "-c1", "127.0.0.1")
-    ours = place_of(read_machine(), a).counters
+    ours = facts_of(read_machine(), a).counters
     judge = json.loads(a.run("nstat", "-a", "-z", "-j").stdout)["kernel"]
     groups = ("Ip", "Icmp", "Tcp", "Udp")
     same = {name for name in judge if name.startswith(groups) and name in ours}
@@ -252,7 +252,7 @@ def test_connections_that_nat_rewrites(world: Testbed) -> None:
 def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> None:
     code = (
         "from pktmend.host.machine import read_machine; m = read_machine();"
-        "print(sorted(i.name for i in m.places[0].interfaces)); print(m.unread); print(len(m.places))"
+        "print(sorted(i.name for i in m.namespaces[0].interfaces)); print(m.unread); print(len(m.namespaces))"
     )
     with Testbed() as world:
         world.host("a")
@@ -262,25 +262,25 @@ def test_without_privilege_our_own_namespace_is_read_and_the_rest_is_named() -> 
             text=True,
             check=True,
         )
-    names, unread, places = done.stdout.splitlines()
+    names, unread, namespaces = done.stdout.splitlines()
     assert names == str(
         sorted(
             link["ifname"]
             for link in json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)
         )
     )
-    assert "CAP_SYS_ADMIN" in unread and places == "1"
+    assert "CLOSED" in unread and namespaces == "1"
 
 
 def test_af_xdp_sockets_are_listed_or_counted(world: Testbed) -> None:
     a = world.host("a")
-    assert place_of(read_machine(), a).hidden_xdp_sockets == 0
+    assert facts_of(read_machine(), a).hidden_xdp_sockets == 0
     try:
         sockets = [a.call(lambda: socket.socket(44, socket.SOCK_RAW)) for _ in range(3)]  # AF_XDP
     except OSError as error:
         pytest.skip(f"no AF_XDP here: {error}")
-    place = place_of(read_machine(), a)
+    here = facts_of(read_machine(), a)
     listed = a.call(xdp_sockets)[0]
-    assert place.hidden_xdp_sockets + len(listed) == 3
+    assert here.hidden_xdp_sockets + len(listed) == 3
     for each in sockets:
         each.close()

@@ -80,7 +80,7 @@ def test_wrong_arithmetic(tmp_path: Path) -> None:
         frame = f.raw(t.udp(A, B, 4000, 9, random.Random(n).randbytes(30)))
         frames.append((n, frame[:40] + frame[41:39:-1] + frame[42:]))
     found = diagnose(t.pcap(tmp_path / "x", frames))
-    assert named(found) == [("wrong-arithmetic", "certain")] and "octets swapped" in evidence(found[0])
+    assert named(found) == [("wrong-arithmetic", "certain")] and "bytes swapped" in evidence(found[0])
 
 
 def test_length_fault(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_length_fault(tmp_path: Path) -> None:
 
 
 def many(kind: str) -> list[t.Timed]:
-    """300 segments of ten connections; of every tenth one bit is wrong, or 30 octets."""
+    """300 segments of ten connections; of every tenth one bit is wrong, or 30 bytes."""
     noise = random.Random(7)
     frames = []
     for n in range(300):
@@ -133,7 +133,7 @@ def test_most_important_finding_comes_first(tmp_path: Path) -> None:
 def test_text_reads_as_the_issue_says(tmp_path: Path) -> None:
     done = run("-r", str(t.pcap(tmp_path / "x", t.echo(A, B, 1) + t.syns(A, B, 2, 4))))
     syn = t.tcp(A, B, 40000, 80, 1000, 0, "S")
-    assert done.returncode == 1 and done.stdout.startswith("A hop lost the note that checksums are unfinished.")
+    assert done.returncode == 1 and done.stdout.startswith("A hop lost the mark that checksums are partial.")
     assert "The receiver drops these packets" in done.stdout
     assert f"{f.seed(syn):04x}      {f.seed(syn):04x}      {f.get16(f.raw(syn), 50):04x}" in done.stdout
     assert "$ ethtool -K IFACE tx off" in done.stdout and "side effect: " in done.stdout

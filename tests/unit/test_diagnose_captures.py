@@ -12,13 +12,13 @@ from test_captures import verdicts
 from pktmend import Capture, Pipeline
 from pktmend.commands.diagnose import rules
 from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.finding import Finding
+from pktmend.commands.diagnose.finding import Diagnosis, in_words
 
 FINE = ("good", "unverified", "not_present")
 
 
 @pytest.fixture(scope="module")
-def diagnosed(captures: Path) -> dict[str, list[Finding]]:
+def diagnosed(captures: Path) -> dict[str, list[Diagnosis]]:
     """The findings on every capture."""
     found = {}
     for name in verdicts(captures):
@@ -27,7 +27,7 @@ def diagnosed(captures: Path) -> dict[str, list[Finding]]:
             pipeline = Pipeline(source, tap.stages())
             pipeline.run()
             tap.close(pipeline.counters())
-        found[name] = rules.findings_of(tap)
+        found[name] = [in_words(decision) for decision in rules.decide(tap)]
     return found
 
 
@@ -36,16 +36,16 @@ def own_checks(packets: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
     return [check for packet in packets.values() for check in packet["c"] if not check.get("inner")]
 
 
-def test_good_captures_are_healthy(captures: Path, diagnosed: dict[str, list[Finding]]) -> None:
+def test_good_captures_are_healthy(captures: Path, diagnosed: dict[str, list[Diagnosis]]) -> None:
     examined = 0
     for name, packets in verdicts(captures).items():
         if all(check["s"] in FINE for check in own_checks(packets)):
-            assert all(f.cause.is_healthy for f in diagnosed[name]), (name, [f.name for f in diagnosed[name]])
+            assert all(f.is_healthy for f in diagnosed[name]), (name, [f.name for f in diagnosed[name]])
             examined += 1
     assert examined > 200
 
 
-def test_bad_captures_are_not_called_right(captures: Path, diagnosed: dict[str, list[Finding]]) -> None:
+def test_bad_captures_are_not_called_right(captures: Path, diagnosed: dict[str, list[Diagnosis]]) -> None:
     """Those with a check that tshark finds bad, and neither unfinished nor at odds with the headers' lengths."""
     examined = 0
     for name, packets in verdicts(captures).items():
@@ -82,7 +82,7 @@ def acknowledged(path: Path, numbers: set[int]) -> bool:
 
 
 def test_senders_captures_with_acknowledged_segments_are_offload_pending(
-    captures: Path, diagnosed: dict[str, list[Finding]]
+    captures: Path, diagnosed: dict[str, list[Diagnosis]]
 ) -> None:
     examined = 0
     for name, packets in verdicts(captures).items():
@@ -99,7 +99,7 @@ def test_senders_captures_with_acknowledged_segments_are_offload_pending(
     assert examined >= 5
 
 
-def test_certainty_needs_every_check_to_be_verified(captures: Path, diagnosed: dict[str, list[Finding]]) -> None:
+def test_certainty_needs_every_check_to_be_verified(captures: Path, diagnosed: dict[str, list[Diagnosis]]) -> None:
     """`nothing-wrong, certain` only where tshark verified each check and found it good."""
     examined = 0
     for name, packets in verdicts(captures).items():
@@ -111,12 +111,12 @@ def test_certainty_needs_every_check_to_be_verified(captures: Path, diagnosed: d
     assert examined > 150
 
 
-def test_a_note_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
-    captures: Path, diagnosed: dict[str, list[Finding]]
+def test_a_mark_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
+    captures: Path, diagnosed: dict[str, list[Diagnosis]]
 ) -> None:
     for name, found in diagnosed.items():
         if (captures / name).read_bytes()[:4] != b"\x0a\x0d\x0d\x0a":
-            assert not any("the kernel's note that they" in line for f in found for line in f.evidence), name
+            assert not any("the kernel's mark that they" in line for f in found for line in f.evidence), name
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,6 @@ def test_a_note_of_the_kernel_is_claimed_only_where_a_file_can_hold_one(
     ],
 )
 def test_what_an_engineer_would_say(
-    captures: Path, diagnosed: dict[str, list[Finding]], name: str, expected: list[tuple[str, str]]
+    captures: Path, diagnosed: dict[str, list[Diagnosis]], name: str, expected: list[tuple[str, str]]
 ) -> None:
     assert [(f.name, f.confidence) for f in diagnosed[name]] == expected

@@ -76,14 +76,14 @@ def test_offload_pending_udp_with_answers(tmp_path: Path) -> None:
         packets.append((1.1 + n, f.raw(t.udp(SERVER, A, 53, 5353 + n, b"the answer to it"))))
     found = diagnose(t.pcap(tmp_path / "x", packets))
     assert named(found) == [("offload-pending", "likely")]
-    assert "5 unfinished packets were answered" in evidence(found[0])
+    assert "5 partial packets were answered" in evidence(found[0])
 
 
-def test_offload_pending_by_the_kernels_note(tmp_path: Path) -> None:
+def test_offload_pending_by_the_kernels_mark(tmp_path: Path) -> None:
     path = t.pcapng(tmp_path / "x", [(time, frame, t.NOTE) for time, frame in t.syns(A, B, 1, 1)])
-    for at_wire in (False, True):  # wherever it was taken, the note is believed
+    for at_wire in (False, True):  # wherever it was taken, the mark is believed
         found = diagnose(path, at_wire=at_wire)
-        assert named(found) == [("offload-pending", "certain")] and "note" in evidence(found[0])
+        assert named(found) == [("offload-pending", "certain")] and "kernel's mark" in evidence(found[0])
 
 
 def test_super_frames(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Single captures behind a hop that lost the note.  Every checksum is scapy's, or damaged by hand from scapy's."""
+"""Single captures behind a hop that lost the kernel's mark.  Every checksum is scapy's, or damaged by hand from it."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ PUBLISHED = [  # field, source, target, bytes of TCP; from public reports
 ]
 
 
-@pytest.mark.parametrize(("field", "source", "target", "octets"), PUBLISHED)
-def test_metadata_lost_published_values(tmp_path: Path, field: str, source: str, target: str, octets: int) -> None:
-    packets = [t.tcp(source, target, 4000 + n, 80, n << 16, 0, "PA", bytes(octets - 20)) for n in range(3)]
+@pytest.mark.parametrize(("field", "source", "target", "size"), PUBLISHED)
+def test_metadata_lost_published_values(tmp_path: Path, field: str, source: str, target: str, size: int) -> None:
+    packets = [t.tcp(source, target, 4000 + n, 80, n << 16, 0, "PA", bytes(size - 20)) for n in range(3)]
     frames = [(n, f.put16(f.raw(packet), 50, int(field, 16))) for n, packet in enumerate(packets)]
     found = diagnose(t.pcap(tmp_path / "x", frames), at_wire=True)
     assert named(found) == [("metadata-lost", "likely")]

@@ -46,7 +46,7 @@ def test_a_header_left_to_the_card_with_what_it_carries(tmp_path: Path) -> None:
     packets.append((30, f.raw(t.udp(SERVER, A, 53, 5000, b"another conversation"))))
     [found] = diagnose(t.pcap(tmp_path / "x", packets))
     assert (found["cause"], found["confidence"]) == ("offload-pending", "likely")
-    assert "kernel's note" not in evidence(found) and "20 ip checksums are 0" in evidence(found)
+    assert "kernel's mark" not in evidence(found) and "20 ip checksums are 0" in evidence(found)
 
 
 def test_a_translated_address_shows_in_both_sums(tmp_path: Path) -> None:

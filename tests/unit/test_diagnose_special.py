@@ -18,7 +18,7 @@ import frames as f
 import tapes as t
 from diagnosing import SERVER, A, B, diagnose, evidence, named
 from pktmend import Capture, Cause, PacketFlag, Pipeline, batch_of
-from pktmend.commands.diagnose import rules_protocols
+from pktmend.commands.diagnose import rules_flags
 from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.evidence import Tap
 
@@ -54,9 +54,9 @@ def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:
         pipeline = Pipeline(source)
         pipeline.run()
         tap.close(pipeline.counters())
-    found = rules_protocols.flagged(Case(tap, None))
-    assert [(one.name, one.confidence) for one in found] == [("double-completion", "certain")]
-    assert "finished and right, and still flagged" in found[0].evidence[0]
+    found = rules_flags.flagged(Case(tap, None))
+    assert [(one.cause, one.confidence) for one in found] == [("double-completion", "certain")]
+    assert "complete and right, and still flagged" in found[0].facts[0].text
 
 
 def sctp(n: int, field: bytes | None = None) -> bytes:

@@ -75,12 +75,12 @@ def test_nothing_wrong_and_what_the_hop_rewrote(tmp_path: Path) -> None:
 def test_metadata_lost_pending_before_and_leaked_behind(tmp_path: Path) -> None:
     packets = stream()
     found = two(tmp_path, at([f.leaked(p) for p in packets]), later(at([f.leaked(p) for p in packets])), "--at", "wire")
-    assert named(found) == [("metadata-lost", "likely")]  # the first file does not hold the note
+    assert named(found) == [("metadata-lost", "likely")]  # the first file does not hold the kernel's mark
     assert "tcp checksums pending before it are leaked behind it" in evidence(found[0])
     assert found[0]["counts"] == {"pending to leaked": 20}
 
 
-def test_metadata_lost_with_the_note_in_the_first_capture(tmp_path: Path) -> None:
+def test_metadata_lost_with_the_mark_in_the_first_capture(tmp_path: Path) -> None:
     packets = stream(3)
     before = t.pcapng(tmp_path / "n", [(time, frame, t.NOTE) for time, frame in at([f.leaked(p) for p in packets])])
     behind = t.pcap(tmp_path / "b", later(at([f.leaked(p) for p in packets])))
@@ -126,8 +126,8 @@ def test_bit_errors_are_counted_exactly(tmp_path: Path) -> None:
     behind = [t.damaged(f.raw(p), 60 + n, 1 << n % 8) if n < 5 else f.raw(p) for n, p in enumerate(packets)]
     found = two(tmp_path, at(packets), later(at(behind)))
     assert named(found) == [("bit-errors", "certain")]
-    assert "5 bits of 4800 in 5 damaged packets changed" in evidence(found[0])  # 20 + 100 octets each
-    assert "octet 26 of the transport, bits 01" in evidence(found[0])
+    assert "5 bits of 4800 in 5 damaged packets changed" in evidence(found[0])  # 20 + 100 bytes each
+    assert "byte 26 of the transport, bits 01" in evidence(found[0])
     assert found[0]["bridge"] is None
 
 
@@ -139,7 +139,7 @@ def test_corruption_where_a_datagram_is_hardly_known_again(tmp_path: Path) -> No
     found = two(tmp_path, at(packets), later(at(behind)))
     assert named(found) == [("corruption", "likely")]
     assert "10 packets were seen at both taps" in evidence(found[0])
-    assert "12 octets from 26 to 37" in evidence(found[0])
+    assert "12 bytes from 26 to 37" in evidence(found[0])
 
 
 def test_nat_without_update(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_tunnel_is_looked_through_and_super_frames_are_split(tmp_path: Path) -
     behind = [f.raw(tunnel / p) for p in segments]
     found = two(tmp_path, at([whole]), later(at(behind)))
     assert named(found) == [("nothing-wrong", "certain")]
-    assert "tunnel put around (1)" in evidence(found[0]) and "split or joined" in evidence(found[0])
+    assert "tunnel put around (1)" in evidence(found[0]) and "split or coalesced" in evidence(found[0])
 
 
 def test_what_never_arrived_is_said(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_bad_before_the_hop_and_translated_by_it_is_not_the_hops_doing(tmp_path:
         before.append(f.put16(f.raw(packet), 50, wrong))
         behind.append(f.put16(f.raw(new), 50, (f.get16(f.raw(new), 50) + 0x5A5A) % 0xFFFF))
     found = two(tmp_path, at(before), later(at(behind)))
-    assert "spoilt by the hop" not in evidence(found[0]) and "seen at" in evidence(found[0])
+    assert "changed by the hop" not in evidence(found[0]) and "seen at" in evidence(found[0])
 
 
 # --- fingerprints -------------------------------------------------------------------------------------------------

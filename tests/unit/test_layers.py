@@ -24,6 +24,7 @@ FLOORS = (
     {"host"},
     {"packetio", "runtime", "testbed"},
     {"console"},
+    {"advice"},  # one Finding and one Remedy for diagnose and doctor, who must not import each other
     {"commands"},
     {"cli"},
     {"__main__"},

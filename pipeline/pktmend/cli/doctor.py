@@ -24,6 +24,6 @@ def doctor(interfaces: tuple[str, ...], netns: str | None, watch: float | None, 
 
     Without IFACE every interface of every namespace is looked at; with it, those and what is on their path.
     """
-    from pktmend.commands.doctor import run_doctor
+    from pktmend.commands.doctor.run import run_doctor
 
     sys.exit(run_doctor(names=interfaces, netns=netns, watch=watch or 0.0, json=json))

@@ -10,7 +10,7 @@ from typing import Final
 
 from pktmend.errors import OSFailure, PktmendError, PrivilegeError
 from pktmend.host.ethtool import features_of
-from pktmend.host.model import ETH_P_ALL, Interface, Machine, NamespaceFacts, Reader, Tun, Unread
+from pktmend.host.model import ETH_P_ALL, Interface, Machine, NamespaceFacts, Reader, Tun, Unread, UnreadKind
 from pktmend.host.namespaces import Listing, Namespace, call, list_namespaces, program_of
 from pktmend.host.netlink import number
 from pktmend.host.packet_sockets import Holders, PacketSocket, holders, packet_sockets, xdp_sockets
@@ -34,35 +34,30 @@ def read_machine() -> Machine:
     listing = list_namespaces()
     unread: list[Unread] = []
     if listing.unreadable:
-        unread.append(Unread("the namespace of", _denied(), listing.unreadable))
+        unread.append(Unread(UnreadKind.NAMESPACES_OF_PROCESSES, processes=listing.unreadable))
     raw: list[_Raw] = []
     closed = []
     for namespace in listing.found:
         try:
-            raw.append(call(namespace, partial(_read_place, namespace, listing)))
+            raw.append(call(namespace, partial(_read_namespace, namespace, listing)))
         except PrivilegeError:
             closed.append(namespace.label)
         except PktmendError as error:
-            unread.append(Unread(namespace.label, str(error)))
+            unread.append(Unread(UnreadKind.FAILED, (namespace.label,), error=str(error)))
         except OSError as error:
-            unread.append(Unread(namespace.label, error.strerror or str(error)))
+            unread.append(Unread(UnreadKind.FAILED, (namespace.label,), error=error.strerror or str(error)))
     if closed:
-        more = f" and {len(closed) - 4} more" if len(closed) > 4 else ""
-        unread.append(Unread(f"{', '.join(closed[:4])}{more}", "entering a namespace needs CAP_SYS_ADMIN"))
+        unread.append(Unread(UnreadKind.CLOSED, tuple(closed)))
     inodes = [row.inode for each in raw for row in each.packet] + [row[0] for each in raw for row in each.xdp]
     held = holders(inodes, taps=any(i.tun for each in raw for i in each.interfaces))
     if held.unreadable and inodes:
-        unread.append(Unread("the open sockets of", _denied(), held.unreadable))
+        unread.append(Unread(UnreadKind.SOCKETS_OF_PROCESSES, processes=held.unreadable))
     return Machine(os.uname().release, tuple(_join(each, raw, held) for each in raw), tuple(unread))
-
-
-def _denied() -> str:
-    return "permission denied" if os.geteuid() == 0 else "permission denied: needs root"
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """What one namespace said, before it is joined with the others'."""
+    """What one namespace said, before it is linked with the others'."""
 
     namespace: Namespace
     interfaces: list[Interface]
@@ -75,7 +70,7 @@ class _Raw:
     settings: dict[str, int]
 
 
-def _read_place(namespace: Namespace, listing: Listing) -> _Raw:
+def _read_namespace(namespace: Namespace, listing: Listing) -> _Raw:
     """Runs inside the namespace."""
     links, addresses = read_links(), read_addresses()
     names = {link.index: link.name for link in links}
@@ -154,7 +149,7 @@ def _tunnel(link: Link) -> dict[str, int] | None:
         return {"ocsum": int(bool(flags[0] & GRE_CSUM)), "icsum": int(bool(flags[1] & GRE_CSUM))}
     if link.kind not in TUNNELS:
         return None
-    # A flag that is absent is off; udpcsum is a number of one octet.
+    # A flag that is absent is off; udpcsum is a number of one byte.
     found = {
         word: int(kind in data and (data[kind] == b"" or data[kind] != b"\0"))
         for word, kind in TUNNELS[link.kind].items()
@@ -193,7 +188,7 @@ def _readers(each: _Raw, index: int, pids: dict[int, int]) -> tuple[Reader, ...]
                     row.inode,
                     pid,
                     program_of(pid),
-                    row.keeps_note,
+                    row.keeps_metadata,
                     row.protocol,
                     row.has_filter,
                     row.interface == 0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,9 +21,9 @@ class Tun:
     """How a TUN or TAP device was opened.
 
     is_tap:      Ethernet frames (else IP packets).
-    vnet_hdr:    IFF_VNET_HDR: each frame carries the virtio-net header, and with it the note on its checksum;
-                 None where the kernel does not tell (before 4.20).
-    packet_info: the four octets of IFF_PI are there.
+    vnet_hdr:    IFF_VNET_HDR: each frame carries the virtio-net header, and with it the mark of a partial
+                 checksum; None where the kernel does not tell (before 4.20).
+    packet_info: the four bytes of IFF_PI are there.
     pids:        processes that have it open; empty if none was found.
     TUN_F_CSUM and TUN_F_TSO* are visible as the features of the interface.
     """
@@ -38,7 +40,7 @@ class Reader:
 
     kind:       "packet" or "xdp".
     inode:      of the socket.      pid: a process that holds it, 0 if not found.      program: its name.
-    keeps_note: PACKET_VNET_HDR is set: the kernel's note on unfinished checksums travels; None if unknown.
+    keeps_metadata: PACKET_VNET_HDR is set: the kernel's mark of partial checksums travels; None if unknown.
     protocol:   the EtherType it asks for; 3 is all of them, 0 none: it only sends.
     has_filter: a classic BPF filter picks its frames; None if unknown.
     any_interface: bound to none, so it sees all of its namespace.
@@ -48,7 +50,7 @@ class Reader:
     inode: int
     pid: int
     program: str
-    keeps_note: bool | None
+    keeps_metadata: bool | None
     protocol: int
     has_filter: bool | None
     any_interface: bool
@@ -81,7 +83,7 @@ class Interface:
     peer:        (namespace, index) of a veth's other end; None if there is none or it could not be found.
     peer_is_elsewhere: the kernel says that the other end is in a namespace of its own.
     tun, tunnel: of those kinds.  tunnel: {"udpcsum": True, ..., "id": 42, "port": 4789} or {"ocsum": .., "icsum": ..}
-    readers:     who reads it with packet or AF_XDP sockets.
+    readers:     what reads it with packet or AF_XDP sockets.
     """
 
     namespace: Namespace
@@ -108,19 +110,34 @@ class Interface:
     tunnel: dict[str, int] | None = None
     readers: tuple[Reader, ...] = ()
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """What it is known by on this machine: its namespace and its number there."""
+        return self.namespace.inode, self.index
+
     def has(self, *names: str) -> bool:
         """Is one of these features active?  False too if they could not be read."""
         return any((self.features or {}).get(name, False) for name in names)
 
     @property
     def leaves_checksums(self) -> bool:
-        """What it sends may be unfinished: the stack leaves TCP and UDP checksums to it."""
+        """What it sends may have a partial checksum: the stack leaves TCP and UDP checksums to it."""
         return self.has(*CHECKSUM)
 
     @property
     def makes_super_frames(self) -> bool:
         """What it sends may exceed the MTU: the stack leaves segmentation to it."""
         return self.has(*SEGMENTATION)
+
+    @property
+    def is_blind_tap(self) -> bool:
+        """A TAP or TUN that the stack hands partial checksums to and that cannot tell its program so."""
+        return self.tun is not None and self.tun.vnet_hdr is False and self.leaves_checksums
+
+    def own_addresses(self, version: int = 0) -> list[str]:
+        """Return the addresses that are more than link-local, of one IP version or both (0)."""
+        found = [ipaddress.ip_interface(a) for a in self.addresses]
+        return [str(a) for a in found if not a.ip.is_link_local and not a.ip.is_loopback and version in (0, a.version)]
 
     def command(self, words: str) -> str:
         """Return the shell command *words*, run where this interface is."""
@@ -142,23 +159,33 @@ class NamespaceFacts:
     hidden_xdp_sockets: int = 0
 
 
-class Unread(NamedTuple):
-    """What could not be looked at, and why; processes: of how many, where it is something of processes."""
+class UnreadKind(enum.Enum):
+    """What could not be looked at."""
 
-    subject: str
-    reason: str
+    NAMESPACES_OF_PROCESSES = enum.auto()
+    SOCKETS_OF_PROCESSES = enum.auto()
+    CLOSED = enum.auto()  # namespaces that this process may not enter
+    FAILED = enum.auto()  # a namespace in which something could not be read
+
+
+class Unread(NamedTuple):
+    """What could not be looked at: of how many *processes*, or the labels of namespaces; error: of FAILED."""
+
+    kind: UnreadKind
+    names: tuple[str, ...] = ()
     processes: int = 0
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything that was read; places[0] is our own namespace.
+    """Everything that was read; namespaces[0] is our own namespace.
 
     kernel: (6, 1, 0) of `uname -r`, release: all of it.   unread: what could not be looked at, and why.
     """
 
     release: str
-    places: tuple[NamespaceFacts, ...]
+    namespaces: tuple[NamespaceFacts, ...]
     unread: tuple[Unread, ...] = ()
 
     @property
@@ -168,16 +195,16 @@ class Machine:
 
     def interfaces(self) -> Iterator[Interface]:
         """Yield every interface of every namespace, our own first."""
-        for place in self.places:
-            yield from place.interfaces
+        for each in self.namespaces:
+            yield from each.interfaces
 
-    def place_of(self, namespace: Namespace) -> NamespaceFacts | None:
-        """Return the place of a namespace."""
-        return next((p for p in self.places if p.namespace.inode == namespace.inode), None)
+    def facts_of(self, namespace: Namespace) -> NamespaceFacts | None:
+        """Return what was read of a namespace; None if it was not."""
+        return next((each for each in self.namespaces if each.namespace.inode == namespace.inode), None)
 
     def find(self, name: str, namespace: Namespace | None = None) -> Interface | None:
         """Return the interface of that name in *namespace*, our own if None."""
-        inode = (namespace or self.places[0].namespace).inode
+        inode = (namespace or self.namespaces[0].namespace).inode
         return next((i for i in self.interfaces() if i.name == name and i.namespace.inode == inode), None)
 
     def peer_of(self, interface: Interface) -> Interface | None:

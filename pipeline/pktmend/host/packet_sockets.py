@@ -28,13 +28,13 @@ class PacketSocket(NamedTuple):
     """One packet socket.
 
     interface:  index of the one it is bound to, 0 for all.     protocol: EtherType it asks for, 0 if it only sends.
-    keeps_note: PACKET_VNET_HDR is set.     has_filter: a classic BPF filter is attached.     None: unknown.
+    keeps_metadata: PACKET_VNET_HDR is set.     has_filter: a classic BPF filter is attached.     None: unknown.
     """
 
     inode: int
     interface: int
     protocol: int
-    keeps_note: bool | None
+    keeps_metadata: bool | None
     has_filter: bool | None
 
 

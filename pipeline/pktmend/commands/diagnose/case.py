@@ -1,115 +1,147 @@
-"""What a rule works on: a tap's evidence, the machine around it, and the bad packets that nobody has explained yet."""
+"""What a rule works on: a tap's evidence, the machine around it, and the bad packets that no rule has explained yet."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from shlex import quote
+from typing import TYPE_CHECKING, Final
 
-from pktmend.commands.diagnose.causes import CAUSES
+from pktmend.advice.finding import Remedy
+from pktmend.commands.diagnose import remedies
+from pktmend.commands.diagnose.causes import CAUSES, RootCause
+from pktmend.commands.diagnose.decision import Confidence
 from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.finding import Remedy
-from pktmend.commands.diagnose.host_context import HostContext
-from pktmend.commands.diagnose.remedies import bridge_command
+from pktmend.commands.diagnose.facts.tap import Rising
+from pktmend.commands.diagnose.remedies import End
 from pktmend.commands.diagnose.samples import Sample
-from pktmend.console.plural import quantity
 from pktmend.enums import Cause
-from pktmend.host.model import Interface
+
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.host_context import HostContext
+    from pktmend.host.model import Interface
 
 SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
 REPEATS: Final = 3  # packets of a flow with the same difference
+MOST_ENDS: Final = 4  # for which remedies are given
 
 
 class Case:
-    """One diagnosis under way."""
+    """One diagnosis under way: *unexplained* shrinks as rules claim what they explain."""
 
-    def __init__(self, tap: Tap, around: HostContext | None) -> None:
+    def __init__(self, tap: Tap, host: HostContext | None) -> None:
         self.tap = tap
-        self.around = around
-        self.rest = tap.samples()
-        self._kept = Counter((str(s.proto), str(s.cause)) for s in self.rest)
+        self.host = host
+        self.unexplained = tap.samples()
+        self._kept = Counter((str(s.proto), str(s.cause)) for s in self.unexplained)
 
     def claim(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
         """Take the unexplained samples that *wanted* accepts."""
-        mine = [s for s in self.rest if wanted(s)]
-        if mine:
-            self.rest = [s for s in self.rest if not wanted(s)]
-        return mine
+        matched: list[Sample] = []
+        others: list[Sample] = []
+        for s in self.unexplained:
+            (matched if wanted(s) else others).append(s)
+        self.unexplained = others
+        return matched
 
     def claim_causes(self, *causes: Cause) -> list[Sample]:
         """Take the samples of these causes."""
         return self.claim(lambda s: s.cause in causes)
+
+    def claim_these(self, samples: Iterable[Sample]) -> None:
+        """Take exactly these."""
+        these = set(samples)
+        self.claim(lambda s: s in these)
 
     def total(self, samples: Iterable[Sample]) -> dict[str, int]:
         """Return {"tcp leaked": 41, ...}: of what the samples show, the number in the whole capture.
 
         Exact where all samples of a cause were claimed together, else the samples' own number.
         """
-        mine = Counter((str(s.proto), str(s.cause)) for s in samples)
+        found = Counter((str(s.proto), str(s.cause)) for s in samples)
         return {
             f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == self._kept[proto, cause] else n
-            for (proto, cause), n in mine.items()
+            for (proto, cause), n in found.items()
         }
 
     def owner(self, address: str, mac: str = "") -> Interface | None:
         """The interface of this machine that has *address*; None offline."""
-        return self.around.owner(address, mac) if self.around else None
+        return self.host.owner(address, mac) if self.host else None
 
-    def bridge(self, name: str, samples: list[Sample], *, is_behind: bool = True) -> str | None:
-        """Return the bridge command against root cause *name*, None if there is none.
+    def sender(self, s: Sample) -> End:
+        """The end that a sample comes from."""
+        return End(s.source, self.owner(s.source, s.source_mac))
+
+    def senders(self, samples: Iterable[Sample]) -> list[End]:
+        """The ends that these come from, the first few."""
+        return [self.sender(s) for s in list({s.source: s for s in samples}.values())[:MOST_ENDS]]
+
+    def rising(self) -> list[Rising]:
+        """Error counters that rose meanwhile."""
+        return self.host.rising() if self.host else []
+
+    def two_taps(self) -> Remedy:
+        """How to find the hop that changes them."""
+        return remedies.two_taps(self.tap.name if self.tap.is_live else "BEFORE")
+
+    def bridge(self, cause: RootCause, samples: Sequence[Sample], *, is_behind: bool = True) -> str | None:
+        """Return the bridge command against a root cause, None if there is none.
 
         is_behind: these samples were seen behind the hop; else the loss lies further on.
         """
-        template = CAUSES[name].bridge
+        template = CAUSES[cause].bridge
         if not template or not samples:
             return None
-        incoming = is_behind and not all(s.is_outgoing for s in samples)
-        return bridge_command(template, self.around, self.receiver(samples[0]), incoming=incoming)
+        is_incoming = is_behind and not all(s.is_outgoing for s in samples)
+        return _bridge_command(template, self.host, self._receiver(samples[0]), is_incoming=is_incoming)
 
     def bridges(
-        self, name: str, samples: list[Sample], senders: Iterable[Interface], *, is_behind: bool = True
+        self, cause: RootCause, samples: Sequence[Sample], senders: Iterable[Interface], *, is_behind: bool = True
     ) -> str | None:
         """The same against a hop, with a line more for each sender here whose super-frames the hop would drop."""
-        first = self.bridge(name, samples, is_behind=is_behind)
+        first = self.bridge(cause, samples, is_behind=is_behind)
         if first is None:
             return None
         more = [
-            bridge_command(CAUSES[name].bridge, self.around, sender, incoming=False)
+            _bridge_command(CAUSES[cause].bridge, self.host, sender, is_incoming=False)
             for sender in senders
-            if self.around and sender.makes_super_frames and self.around.machine.peer_of(sender)
+            if self.host and sender.makes_super_frames and self.host.machine.peer_of(sender)
         ]
         return "\n".join(dict.fromkeys([first, *more]))
 
-    def receiver(self, s: Sample) -> Interface | None:
+    def _receiver(self, s: Sample) -> Interface | None:
         """The interface of this machine that a packet is for: by its outermost address, else by its MAC address."""
         owner = self.owner(s.outer[1] or s.target)
-        if owner is None and self.around is not None and s.target_mac:
-            alike = [i for i in self.around.machine.interfaces() if i.mac == s.target_mac]
+        if owner is None and self.host is not None and s.target_mac:
+            alike = [i for i in self.host.machine.interfaces() if i.mac == s.target_mac]
             owner = alike[0] if len(alike) == 1 else None
         return owner
 
-    def rising(self) -> list[str]:
-        """Counters that rose meanwhile."""
-        return self.around.rising() if self.around else []
 
-    def two_taps(self) -> Remedy:
-        """How to find the hop that spoils them."""
-        name = self.tap.name if self.tap.is_live else "BEFORE"
-        return Remedy(
-            f"pktmend diagnose -i {name} -I AFTER",
-            "tap before and after each hop on the way: the one behind which they turn wrong",
-        )
-
-
-def surely(samples: list[Sample]) -> str:
+def surely(samples: Sequence[Sample]) -> Confidence:
     """`likely` for few packets, where chance is not ruled out, else `certain`."""
-    return "certain" if len(samples) >= SURE else "likely"
+    return Confidence.CERTAIN if len(samples) >= SURE else Confidence.LIKELY
 
 
-def counted(counts: dict[str, int], words: str) -> str:
-    """`41 tcp, 3 udp checksums are`, `1 tcp checksum is`: a finding's numbers without their causes; see quantity."""
-    by_proto = Counter[str]()
-    for key, n in counts.items():
-        by_proto[key.split()[0]] += n
-    numbers = ", ".join(f"{n} {proto}" for proto, n in by_proto.items())
-    return f"{numbers} {quantity(by_proto.total(), words).partition(' ')[2]}"
+def _bridge_command(template: str, host: HostContext | None, target: Interface | None, *, is_incoming: bool) -> str:
+    """Fill in `pktmend bridge`: A the side of the hop, B that of the receiver, whose interface is *target*.
+
+    is_incoming: the packets arrived at the tapped interface from the hop (else they leave there, or the hop lies
+    behind).  What is not known here is said in capitals: TO-HOP, a port that the hop is given instead of the
+    receiver's; TO-RECEIVER.
+    """
+    a, b, prefix = "TO-HOP", "TO-RECEIVER", ""
+    if host is not None and host.tapped is not None:
+        port = host.machine.peer_of(target) if target else None
+        if port is None and not is_incoming:
+            port = host.tapped
+        if port is not None:
+            b, prefix = port.name, port.namespace.prefix
+        if (
+            is_incoming
+            and host.tapped != target
+            and (port is None or (port.namespace.inode == host.tapped.namespace.inode and port != host.tapped))
+        ):
+            a = host.tapped.name
+    command = template.format(a=quote(a), b=quote(b))
+    return f"{prefix} {command}" if prefix else command

@@ -1,23 +1,55 @@
 """The root causes: their names, what each means for the user, and whether `pktmend bridge` cures it.
 
-A root cause is about a machine's set-up; the cause of a single bad check (names.Cause) is about arithmetic.
+A root cause is about a machine's set-up; the cause of a single bad check (enums.Cause) is about arithmetic.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 
+class RootCause(StrEnum):
+    """What is the matter; the values are those of --json."""
+
+    NOTHING_WRONG = "nothing-wrong"
+    NOTHING_SEEN = "nothing-seen"
+    OFFLOAD_PENDING = "offload-pending"
+    SUPER_FRAMES = "super-frames"
+    METADATA_LOST = "metadata-lost"
+    TAP_WITHOUT_VNET_HEADER = "tap-without-vnet-header"
+    XDP_HOP = "xdp-hop"
+    TUNNEL_INNER_UNFINISHED = "tunnel-inner-unfinished"
+    NAT_ON_ZERO = "nat-on-zero"
+    NAT_WITHOUT_UPDATE = "nat-without-update"
+    ICMP_STALE_INNER = "icmp-stale-inner"
+    VOUCHED_FOR_BAD = "vouched-for-bad"
+    BAD_SEED = "bad-seed"
+    DHCP_RAW_CLIENT = "dhcp-raw-client"
+    SCTP_WRONG_SUM = "sctp-wrong-sum"
+    IP_HEADER_NEVER_FILLED = "ip-header-never-filled"
+    DOUBLE_COMPLETION = "double-completion"
+    LENGTH_FAULT = "length-fault"
+    BIT_ERRORS = "bit-errors"
+    CORRUPTION = "corruption"
+    NEVER_FILLED = "never-filled"
+    WRONG_ARITHMETIC = "wrong-arithmetic"
+
+    @property
+    def is_healthy(self) -> bool:
+        """Nothing has to be cured."""
+        return CAUSES[self].is_healthy
+
+
 @dataclass(frozen=True)
-class RootCause:
+class Meaning:
     """One row of the table.
 
     bridge: a command that keeps the trouble from the receiver, with A the side that the packets come from and B that of
             the receiver; empty if none does.
     """
 
-    name: str
     title: str
     meaning: str
     is_healthy: bool = False
@@ -28,148 +60,127 @@ FINISH: Final = "pktmend bridge -i {a} -I {b} --finish {a}"
 SIGN: Final = "pktmend bridge -i {a} -I {b} --repair all"
 GUARD: Final = "pktmend bridge -i {a} -I {b} --corrupt drop"
 
-_TABLE: Final = (
-    RootCause("nothing-wrong", "Nothing is wrong", "Every checksum that can be checked is right.", is_healthy=True),
-    RootCause(
-        "nothing-seen",
+CAUSES: Final = {
+    RootCause.NOTHING_WRONG: Meaning(
+        "Nothing is wrong", "Every checksum that can be checked is right.", is_healthy=True
+    ),
+    RootCause.NOTHING_SEEN: Meaning(
         "No packet was seen",
         "Nothing can be said: the tap was idle, a filter left nothing, or the packets take another way.",
         is_healthy=True,
     ),
-    RootCause(
-        "offload-pending",
+    RootCause.OFFLOAD_PENDING: Meaning(
         "Nothing is wrong: these checksums are pending, not bad",
-        "The sender left them to its network card, or to whoever comes last on the way; the kernel keeps a note of "
-        "that. Programs that call such packets broken look at them too early.",
+        "The sender left them to its network card, or to the last hop on the way; the kernel marks "
+        "them (CHECKSUM_PARTIAL). Programs that call such packets broken look at them too early.",
         is_healthy=True,
     ),
-    RootCause(
-        "super-frames",
+    RootCause.SUPER_FRAMES: Meaning(
         "Nothing is wrong: these frames are whole super-frames",
-        "The stack hands frames over before they are split (TSO, GSO) or after they were joined (GRO, LRO). On the "
+        "The stack hands frames over before they are split (TSO, GSO) or after they were coalesced (GRO, LRO). On the "
         "wire they are as long as the MTU allows.",
         is_healthy=True,
     ),
-    RootCause(
-        "metadata-lost",
-        "A hop lost the note that checksums are unfinished",
+    RootCause.METADATA_LOST: Meaning(
+        "A hop lost the mark that checksums are partial",
         "The receiver drops these packets: TCP does not connect, UDP does not arrive. Ping works, because ICMP sums "
         "are always complete.",
         bridge=FINISH,
     ),
-    RootCause(
-        "tap-without-vnet-header",
-        "A TAP hands unfinished checksums to a program that cannot know",
+    RootCause.TAP_WITHOUT_VNET_HEADER: Meaning(
+        "A TAP hands partial checksums to a program that cannot know",
         "The kernel leaves checksums to the TAP device (TUN_F_CSUM), but the program that reads it did not ask for "
         "the virtio-net header (IFF_VNET_HDR), which would say so. What it sends on is dropped by the receiver; ping "
         "works.",
         bridge=FINISH,
     ),
-    RootCause(
-        "xdp-hop",
-        "An XDP program or AF_XDP socket on the way loses the note",
-        "Frames that XDP redirects carry no note on unfinished checksums. The receiver drops them; ping works.",
+    RootCause.XDP_HOP: Meaning(
+        "An XDP program or AF_XDP socket on the way loses the mark",
+        "Frames that XDP redirects carry no mark of partial checksums. The receiver drops them; ping works.",
         bridge=FINISH,
     ),
-    RootCause(
-        "tunnel-inner-unfinished",
-        "The checksums of a tunnel's packets were never finished",
+    RootCause.TUNNEL_INNER_UNFINISHED: Meaning(
+        "The checksums of a tunnel's packets were never completed",
         "The tunnel works for what is always complete; TCP and UDP within it are dropped, at the end of the tunnel or "
-        "behind it. The inner checksum has to be finished first: the outer one covers it.",
+        "behind it. The inner checksum has to be completed first: the outer one covers it.",
         bridge=FINISH,
     ),
-    RootCause(
-        "nat-on-zero",
+    RootCause.NAT_ON_ZERO: Meaning(
         "NAT updated a checksum that was zero",
         "The tunnel sends UDP without a checksum; NAT made a wrong one out of the 0. The receiver drops these packets, "
         "often the first ones of a connection only: delays of 1, 3, 7, ... or 63 seconds.",
         bridge=SIGN,
     ),
-    RootCause(
-        "nat-without-update",
+    RootCause.NAT_WITHOUT_UPDATE: Meaning(
         "A hop rewrote headers and did not update the checksum",
         "The receiver drops these packets. Their contents are probably intact: the checksum is the one from before "
         "the change.",
         bridge=SIGN,
     ),
-    RootCause(
-        "icmp-stale-inner",
+    RootCause.ICMP_STALE_INNER: Meaning(
         "ICMP errors quote a packet as it was before NAT",
         "The host cannot match such an error with its connection and ignores it: path MTU discovery and 'port "
         "unreachable' do not work, connections hang instead of failing or adapting.",
     ),
-    RootCause(
-        "vouched-for-bad",
-        "The kernel vouched for wrong checksums",
+    RootCause.VOUCHED_FOR_BAD: Meaning(
+        "The kernel claimed that wrong checksums are valid",
         "Packets marked as verified have wrong checksums: the receiver does not look again, and corrupt data reaches "
         "applications.",
         bridge=GUARD,
     ),
-    RootCause(
-        "bad-seed",
-        "Packets flagged as unfinished hold something else than the seed",
-        "Whoever sent these packets asked for completion but left a wrong value to start from. Inside this machine "
+    RootCause.BAD_SEED: Meaning(
+        "Packets flagged as partial hold something else than the seed",
+        "Their sender asked for completion but left a wrong value to start from. Inside this machine "
         "they are taken without a check, corrupt or not; hardware makes a wrong checksum of them.",
         bridge=GUARD,
     ),
-    RootCause(
-        "dhcp-raw-client",
-        "A DHCP client gets answers with an unfinished checksum",
+    RootCause.DHCP_RAW_CLIENT: Meaning(
+        "A DHCP client gets answers with a partial checksum",
         "DHCP clients read packets past the kernel and check UDP sums themselves. This client discards the offers and "
         "asks again: it gets no address.",
         bridge="pktmend bridge -i {a} -I {b} --finish {b}",
     ),
-    RootCause(
-        "sctp-wrong-sum",
+    RootCause.SCTP_WRONG_SUM: Meaning(
         "SCTP packets carry something else than a CRC32c",
         "The receiver drops these packets: SCTP associations do not come up.",
         bridge=FINISH,
     ),
-    RootCause(
-        "ip-header-never-filled",
+    RootCause.IP_HEADER_NEVER_FILLED: Meaning(
         "IPv4 headers were sent without a checksum",
         "Every router and receiver drops these packets.",
         bridge=SIGN,
     ),
-    RootCause(
-        "double-completion",
-        "Finished checksums are finished a second time",
+    RootCause.DOUBLE_COMPLETION: Meaning(
+        "Complete checksums are completed a second time",
         "Completing a right checksum turns it back into the bare pseudo-header sum. The receiver drops these packets.",
         bridge="pktmend bridge -i {a} -I {b}",
     ),
-    RootCause(
-        "length-fault",
+    RootCause.LENGTH_FAULT: Meaning(
         "Checksums were made over a wrong length",
         "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these "
         "packets.",
         bridge=SIGN,
     ),
-    RootCause(
-        "bit-errors",
+    RootCause.BIT_ERRORS: Meaning(
         "Single bits are damaged on the way",
         "A link, a cable, memory or a card flips bits. The receiver drops what the checksum catches; of damage in "
         "several bits, about one packet in 65,536 passes. Repairing checksums would hide it.",
     ),
-    RootCause(
-        "corruption",
+    RootCause.CORRUPTION: Meaning(
         "Packets are corrupt",
         "Their contents do not fit their checksums, and no single mistake explains it. The receiver drops them, "
         "rightly.",
     ),
-    RootCause(
-        "never-filled",
+    RootCause.NEVER_FILLED: Meaning(
         "The checksum field was left empty",
         "The sender, or a program that crafts packets, left 0 where a checksum is mandatory. The receiver drops these "
         "packets.",
         bridge=SIGN,
     ),
-    RootCause(
-        "wrong-arithmetic",
+    RootCause.WRONG_ARITHMETIC: Meaning(
         "Somebody computes checksums wrongly",
         "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
         "drops these packets.",
         bridge=SIGN,
     ),
-)
-
-CAUSES: Final = {cause.name: cause for cause in _TABLE}
+}

@@ -10,12 +10,12 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pktmend import _core
-from pktmend.commands.diagnose.conversations import Direction, ways_of
-from pktmend.commands.diagnose.samples import Sample, addresses_of, take
+from pktmend.commands.diagnose.conversations import Direction, directions_of
+from pktmend.commands.diagnose.samples import Sample, addresses_of, samples_of
 from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Stage
@@ -23,8 +23,8 @@ from pktmend.runtime.stages import classify, count, verify_with
 
 PER_CAUSE: Final = 512  # bad packets that are looked at, of each cause
 WHOLE: Final = 64  # of them so many are kept whole
-HEAD: Final = 128  # of the others, octets
-LONGEST: Final = 9234  # octets of a frame that is kept whole: the largest jumbo frame
+HEAD: Final = 128  # of the others, bytes
+LONGEST: Final = 9234  # bytes of a frame that is kept whole: the largest jumbo frame
 PENDING: Final = 16
 MESSAGES: Final = 1000  # of DHCP, and as many ICMP errors
 ICMP_LOOKS: Final = 20_000
@@ -35,8 +35,10 @@ DHCP_COOKIE: Final = b"\x63\x82\x53\x63"
 
 @dataclass(frozen=True, slots=True)
 class Dhcp:
-    """A DHCP message: number, whether a reply, the client's hardware address, type (1 DISCOVER, 2 OFFER, 3 REQUEST, "
-    "...; 0 unknown)."""
+    """A DHCP message.
+
+    n: of the packet.     client: its hardware address.     kind: 1 DISCOVER, 2 OFFER, 3 REQUEST, ...; 0 unknown.
+    """
 
     n: int
     is_reply: bool
@@ -69,9 +71,9 @@ class IcmpError:
 class Tap:
     """What one tap saw.
 
-    name:    of the interface or file.           is_live: the kernel told what it knew of each checksum.
+    name:    of the interface or file.           is_live: the kernel says what it knows of each checksum.
     at_wire: the user says that it was taken beyond the sender.
-    seeded:  numbers of bad packets that carry an unfinished checksum beside the bad one.
+    seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
@@ -86,17 +88,17 @@ class Tap:
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
     has_metadata: bool = False
-    table: _core.Conversations = field(default_factory=_core.Conversations)
+    conversations: _core.Conversations = field(default_factory=_core.Conversations)
+    directions: list[Direction] = field(default_factory=list)
     counted: Counters | None = None
-    ways: list[Direction] = field(default_factory=list)
 
     def stages(self) -> list[Stage]:
         """Return what a pipeline needs to fill this."""
-        return [verify_with(at_wire=self.at_wire), classify, count, self.table.stage(), self.look]
+        return [verify_with(at_wire=self.at_wire), classify, count, self.conversations.stage(), self.look]
 
     def close(self, counted: Counters) -> None:
-        """Note the totals; the pipeline has ended."""
-        self.counted, self.ways = counted, ways_of(self.table)
+        """Take over the totals; the pipeline has ended."""
+        self.counted, self.directions = counted, directions_of(self.conversations)
 
     @property
     def counters(self) -> Counters:
@@ -144,7 +146,7 @@ class Tap:
             kept = self.bad[causes[i]]
             if len(kept) < PER_CAUSE:
                 checks = [k for k in batch.checks_of(i) if k.status == Status.BAD]
-                kept.extend(take(batch, i, checks, LONGEST if len(kept) < WHOLE else HEAD))
+                kept.extend(samples_of(batch, i, checks, LONGEST if len(kept) < WHOLE else HEAD))
                 if any(k.status == Status.PENDING for k in batch.checks_of(i)):
                     self.seeded.add(batch.number[i])
                     self._take_pending(batch, i)
@@ -156,36 +158,34 @@ class Tap:
     def _take_pending(self, batch: _core.Batch, i: int) -> None:
         if len(self.pending) < PENDING:
             checks = [k for k in batch.checks_of(i) if k.status == Status.PENDING]
-            self.pending.extend(with_expected(s) for s in take(batch, i, checks, 1 << 17))
+            self.pending.extend(with_expected(s) for s in samples_of(batch, i, checks, 1 << 17))
 
     def _look_at_dhcp(self, batch: _core.Batch, i: int) -> None:
         checks = [k for k in batch.checks_of(i) if k.start == batch.l4[i]]
         message = batch.octets(i)[batch.l4[i] + 8 :]
         if not checks or len(message) < 240:
             return
-        sample = with_expected(take(batch, i, checks, LONGEST)[0])
+        sample = with_expected(samples_of(batch, i, checks, LONGEST)[0])
         self.dhcp.append(Dhcp(batch.number[i], message[0] == BOOTP_REPLY, message[28:34], _dhcp_type(message), sample))
 
     def _look_at_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
-        octets, l4 = batch.octets(i), batch.l4[i]
-        if l4 >= len(octets) or octets[l4] not in ICMP_ERRORS[protocol]:
+        data, l4 = batch.octets(i), batch.l4[i]
+        if l4 >= len(data) or data[l4] not in ICMP_ERRORS[protocol]:
             return
         checks = batch.checks_of(i)
         own = [k for k in checks if k.start == l4]
         inner = [k for k in checks if k.flags & CheckFlag.QUOTED and k.start == l4 + 8]
         version = 4 if protocol == 1 else 6
-        source, target = addresses_of(octets, l4 + 8, version)
-        if not own or not source or octets[l4 + 8] >> 4 != version:
+        source, target = addresses_of(data, l4 + 8, version)
+        if not own or not source or data[l4 + 8] >> 4 != version:
             return
-        sample = take(batch, i, own, LONGEST)[0]
-        quoted = take(batch, i, inner, LONGEST)[0] if inner else None
+        sample = samples_of(batch, i, own, LONGEST)[0]
+        quoted = samples_of(batch, i, inner, LONGEST)[0] if inner else None
         self.icmp_errors.append(IcmpError(batch.number[i], sample.target, source, target, sample, quoted))
 
 
 def with_expected(s: Sample) -> Sample:
     """Return the sample with what its field should hold; the engine leaves that out for pending checks."""
-    from dataclasses import replace
-
     if s.expected is not None or len(s.frame) < s.wirelen:
         return s
     for k in _core.inspect(s.frame, link=s.link)[2]:

@@ -1,76 +1,52 @@
-"""Findings: a root cause with what proves it and what cures it."""
+"""Findings of diagnose: a decision put into English."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pktmend.advice.finding import Finding
 from pktmend.commands.diagnose.causes import CAUSES, RootCause
+from pktmend.commands.diagnose.decision import Confidence, Decision
 from pktmend.commands.diagnose.samples import Sample
 
 SHOWN: Final = 3  # packets
-CONFIDENCE: Final = ("certain", "likely", "possible")
 
 
-@dataclass(frozen=True)
-class Remedy:
-    """One command, what it does, and what else it does."""
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis(Finding):
+    """One root cause, ready to be printed.
 
-    command: str
-    effect: str
-    side_effect: str = ""
-
-
-@dataclass
-class Finding:
-    """One root cause as found.
-
-    evidence: sentences for people.    samples: packets that show it.     counts: numbers behind it.
-    limits:   what this evidence cannot tell, for people; empty if nothing.
-    bridge:   the cause's command with real interfaces, a line for each place that needs one; None if there is none.
+    packets: two or three that show it.       counts: numbers behind it.
+    limits:  what this evidence cannot tell; empty if nothing.
+    bridge:  the cause's command with real interfaces, a line for each place that needs one; None if there is none.
     """
 
-    name: str
-    confidence: str
-    evidence: list[str]
-    samples: list[Sample] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    remedies: list[Remedy] = field(default_factory=list)
+    cause: RootCause
+    confidence: Confidence
+    packets: tuple[Sample, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     limits: str = ""
     bridge: str | None = None
 
     @property
-    def cause(self) -> RootCause:
-        """The row of the table."""
-        return CAUSES[self.name]
-
-    @property
-    def weight(self) -> tuple[bool, int, int]:
-        """Sorts the most important first: what is unhealthy, what is sure, what is frequent."""
-        return self.cause.is_healthy, CONFIDENCE.index(self.confidence), -max(self.counts.values(), default=0)
-
-    def shown(self) -> list[Sample]:
-        """Two or three packets that show it, of different flows where there are."""
-        flows: dict[str, Sample] = {}
-        for s in self.samples:
-            flows.setdefault(s.flow, s)
-        rest = [s for s in self.samples if s not in flows.values()]
-        return sorted([*flows.values(), *rest][:SHOWN], key=lambda s: s.n)
+    def is_healthy(self) -> bool:
+        """Nothing has to be cured."""
+        return self.cause.is_healthy
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `diagnose --json` prints."""
         return {
             "diagnosis": {
-                "cause": self.name,
-                "title": self.cause.title,
-                "healthy": self.cause.is_healthy,
-                "confidence": self.confidence,
-                "meaning": self.cause.meaning,
-                "evidence": self.evidence,
-                "packets": [s.as_json() for s in self.shown()],
-                "remedy": [
-                    {"command": r.command, "effect": r.effect, "side_effect": r.side_effect} for r in self.remedies
-                ],
+                "cause": str(self.cause),
+                "title": self.title,
+                "healthy": self.is_healthy,
+                "confidence": str(self.confidence),
+                "meaning": self.meaning,
+                "evidence": list(self.evidence),
+                "packets": [s.as_json() for s in self.packets],
+                "remedy": [remedy.as_json() for remedy in self.remedies],
                 "bridge": self.bridge,
                 "limits": self.limits,
                 "counts": self.counts,
@@ -78,6 +54,29 @@ class Finding:
         }
 
 
-def times(n: int) -> str:
-    """`once`, `twice`, `3 times`."""
-    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+def in_words(decision: Decision) -> Diagnosis:
+    """Put a decision into English."""
+    row = CAUSES[decision.cause]
+    return Diagnosis(
+        name=str(decision.cause),
+        cause=decision.cause,
+        confidence=decision.confidence,
+        title=row.title,
+        meaning=row.meaning,
+        evidence=tuple(fact.text for fact in decision.facts),
+        remedies=decision.remedies,
+        packets=shown(decision.samples),
+        counts=decision.counts,
+        limits="; ".join(limit.text for limit in decision.limits),
+        bridge=decision.bridge,
+    )
+
+
+def shown(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return two or three packets, of different flows where there are."""
+    flows: dict[str, Sample] = {}
+    for s in samples:
+        flows.setdefault(s.flow, s)
+    first = set(flows.values())
+    others = [s for s in samples if s not in first]
+    return tuple(sorted([*flows.values(), *others][:SHOWN], key=lambda s: s.n))

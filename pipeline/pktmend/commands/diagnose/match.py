@@ -17,6 +17,7 @@ from typing import Final
 from pktmend import _core
 from pktmend.enums import Cause, PacketFlag, Status
 
+HEALTHY: Final = ("good", "pending", "absent", "unchecked", "none")  # outcomes
 OUTGOING: Final = 0x80
 LIMIT: Final = 400_000
 PER_KIND: Final = 64
@@ -25,7 +26,7 @@ MARGIN_NS: Final = 50_000_000  # a packet this close to the end of the other tap
 
 
 class Track:
-    """A stage that notes each packet of one tap in columns.  Reads: status, cause, frames.  Writes: nothing."""
+    """A stage that keeps each packet of one tap in columns.  Reads: status, cause, frames.  Writes: nothing."""
 
     name = "track"
 
@@ -47,8 +48,8 @@ class Track:
             self.thin(self.mask << 1 | 1)
 
     def _append(self, columns: tuple[array[int], ...], keep: list[int]) -> None:
-        mine = (self.prints, self.times, self.numbers, self.outcomes)
-        for column, more in zip(mine, columns, strict=True):
+        kept = (self.prints, self.times, self.numbers, self.outcomes)
+        for column, more in zip(kept, columns, strict=True):
             column.extend([more[i] for i in keep])
 
     def thin(self, mask: int) -> None:
@@ -67,6 +68,18 @@ def outcome_text(outcome: int) -> str:
     """`good`, `pending`, `leaked`, ..."""
     outcome &= ~OUTGOING
     return str(Cause(outcome - Status.BAD)) if outcome > Status.BAD else str(Status(outcome))
+
+
+def is_notable(kind: tuple[str, str]) -> bool:
+    """Did the hop change what a packet's checksums are, or is it bad?"""
+    return kind[0] != kind[1] or kind[1] not in HEALTHY
+
+
+def unhealthy_first(track: Track, numbers: list[int]) -> list[int]:
+    """Return these packets of a track, bad ones first."""
+    wanted = set(numbers)
+    outcomes = {n: o for n, o in zip(track.numbers, track.outcomes, strict=True) if n in wanted}
+    return sorted(numbers, key=lambda n: (outcome_text(outcomes[n]) in HEALTHY, n))
 
 
 @dataclass
@@ -139,10 +152,10 @@ def _clock(a: Track, b: Track, pairs: list[tuple[int, int]]) -> int:
     return middle if abs(middle) > SAME_CLOCK_NS else 0
 
 
-def _within(mine: Track, only: list[int], other: Track, offset: int) -> list[int]:
+def _within(track: Track, only: list[int], other: Track, offset: int) -> list[int]:
     """Return the numbers of packets without a partner while the other tap was surely watching."""
-    only = [i for i in only if not mine.outcomes[i] & OUTGOING]
+    only = [i for i in only if not track.outcomes[i] & OUTGOING]
     if not other.times:
-        return [mine.numbers[i] for i in only]
+        return [track.numbers[i] for i in only]
     first, last = min(other.times), max(other.times)
-    return [mine.numbers[i] for i in only if first <= mine.times[i] + offset <= last - MARGIN_NS]
+    return [track.numbers[i] for i in only if first <= track.times[i] + offset <= last - MARGIN_NS]

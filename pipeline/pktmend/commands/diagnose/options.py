@@ -1,4 +1,4 @@
-"""What `pktmend diagnose` was told."""
+"""The options of a diagnosis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DURATION = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """What `pktmend diagnose` was told; a and b are interfaces or files, b empty for a single tap.
+    """What to look at, and for how long; a and b are interfaces or files, b empty for a single tap.
 
     packets:  of each tap, 0 for no limit.
     duration: seconds of a live tap; None: 10, or no limit if packets are given.
@@ -28,7 +28,7 @@ class Options:
     expression: str = ""
     promiscuous: bool = True
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Raise ConfigError for what cannot work."""
         if self.duration is not None and (not self.is_live or not 0 < self.duration < math.inf):
             raise ConfigError(f"--duration {self.duration:g}", "seconds above 0, of a live tap")

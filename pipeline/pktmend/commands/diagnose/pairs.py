@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pktmend import _core
-from pktmend.commands.diagnose.samples import Sample, take
+from pktmend.commands.diagnose.samples import Sample, samples_of
 from pktmend.enums import CheckFlag, Proto
 from pktmend.packetio.capture import Capture
 from pktmend.records import Layer
@@ -91,7 +91,7 @@ class Fetch:
                 batch.octets(i),
                 batch.vlan_tci[i],
                 batch.layers_of(i),
-                take(batch, i, checks, WHOLE),
+                samples_of(batch, i, checks, WHOLE),
             )
 
 
@@ -107,8 +107,8 @@ def fetch(path: str, numbers: Iterable[int], *, at_wire: bool) -> dict[int, Pack
 class Change:
     """What a hop did to one packet.
 
-    rewrote:  names of header fields that differ.        bits: octets of the payload that differ, as (offset, xor).
-    lengths:  transport octets before and behind.
+    rewrote:  names of header fields that differ.        bits: bytes of the payload that differ, as (offset, xor).
+    lengths:  transport bytes before and behind.
     """
 
     before: Packet
@@ -181,7 +181,7 @@ def _compare_transport(change: Change) -> None:
                 change.rewrote.append(name)
         skip |= {12, 13, 14, 15, *range(20, _header(one))}
     if protocol == 6 and len(one) != len(two):
-        return  # split or joined
+        return  # split or coalesced
     change.bits = [
         (i, x ^ y) for i, (x, y) in enumerate(zip(one, two, strict=False)) if x != y and i >= head and i not in skip
     ]
@@ -192,17 +192,17 @@ def _header(tcp: bytes) -> int:
 
 
 def _field_of(p: Packet) -> set[int]:
-    """The octets of the transport's checksum field, relative to the transport."""
+    """The bytes of the transport's checksum field, relative to the transport."""
     inner = p.inner
     if inner is None or inner.proto == Proto.IP:
         return set()
     return set(range(inner.offset - inner.start, inner.offset - inner.start + inner.width))
 
 
-def join_damaged(lonely: Sequence[Packet], others: Sequence[Packet]) -> list[tuple[Packet, Packet]]:
+def pair_damaged(damaged: Sequence[Packet], others: Sequence[Packet]) -> list[tuple[Packet, Packet]]:
     """Pair what was too damaged to be matched: the same protocol and length, and contents that are nearly alike."""
     pairs, used = [], set()
-    for p in lonely:
+    for p in damaged:
         best: tuple[int, Packet] | None = None
         for q in others:
             if q.n in used or len(q.transport) != len(p.transport) or not p.layers or not q.layers:

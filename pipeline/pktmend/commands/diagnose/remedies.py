@@ -3,111 +3,157 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pktmend.commands.diagnose.finding import Remedy
-from pktmend.commands.diagnose.host_context import Hop, HostContext, named
-from pktmend.host.model import Interface
+from pktmend.advice.finding import Remedy
+from pktmend.advice.place import full_place
+from pktmend.advice.remedies import UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
+from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop
 
-TX_COST: Final = "switches segmentation offload (TSO) off too: more CPU time and less throughput on that interface"
-SENDER: Final = "IFACE"
-OVS: Final = "ovs-vswitchd"
+if TYPE_CHECKING:
+    from pktmend.host.model import Interface
+
+LESS_TSO: Final = "switches TSO off too"
+LESS_GRO: Final = "more CPU time, and GRO coalesces less"
+VERIFIES: Final = "does not verify and mark frames that are damaged only later: the receiver checks them again"
 XDP_WORDS: Final = {"generic": "xdpgeneric", "offloaded": "xdpoffload"}  # ip link: `xdp off` is for the driver's mode
-ZERO_REMEDIES: Final = [
+
+UPDATE_ZERO: Final = (
     Remedy(
         "ethtool -K VXLAN tx off",
         "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
-        "packets in it are finished before they are wrapped",
+        "packets in it are completed before they are wrapped",
         "switches TSO off for the tunnel",
     ),
     Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
-]
-NAT_REMEDIES: Final = [
-    Remedy(
-        "tc filter show dev IFACE ingress; nft list ruleset",
-        "look for pedit, bpf or a program that rewrites "
-        "headers: in tc, `action csum` goes after `action pedit`; in BPF, bpf_l4_csum_replace() with each change",
-    ),
-]
+)
+UPDATE_SUM: Final = Remedy(
+    "tc filter show dev IFACE ingress; nft list ruleset",
+    "look for pedit, bpf or a program that rewrites "
+    "headers: in tc, `action csum` goes after `action pedit`; in BPF, bpf_l4_csum_replace() with each change",
+)
+COMPLETES_BLINDLY: Final = Remedy(
+    "tc filter show dev IFACE egress; nft list ruleset",
+    "look for what completes checksums blindly: tc `action csum`, iptables CHECKSUM, a switch's own checksum setting",
+)
+FIND_WHAT_FLAGS: Final = Remedy(
+    "pktmend monitor -i IFACE",
+    "tap nearer to the sender, interface by interface, until they are gone: what lies between sets the flag",
+)
+TRANSLATE_ERRORS: Final = Remedy(
+    "nft list ruleset",
+    "find the hop that rewrites these addresses: its NAT has to translate ICMP errors with their connection (conntrack "
+    "state `related`), or not at all",
+)
+FILL_DHCP: Final = Remedy(
+    "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
+    "on the server's machine, before the mark gets lost: completes the checksum of DHCP answers only",
+)
+OTHER_LENGTH: Final = Remedy(
+    "ethtool -K IFACE tx off",
+    "on the sending end: its device sums bytes that do not belong to the packet",
+    LESS_TSO,
+)
+RX_OFF: Final = Remedy(
+    "ethtool -K IFACE rx off", "for the card that receives them: the stack checks by itself", LESS_GRO
+)
+GRO_OFF: Final = Remedy(
+    "ethtool -K IFACE gro off", f"the interface where they enter the machine {VERIFIES}", "more CPU time"
+)
 
 
-def finish_in_software(interface: Interface, why: str) -> Remedy:
-    """Let the stack complete checksums before they leave *interface*."""
-    return Remedy(interface.command(f"ethtool -K {quote(interface.name)} tx off"), f"{named(interface)} {why}", TX_COST)
+@dataclass(frozen=True)
+class End:
+    """One end of conversations: its address, its interface if known, and whether it was seen to leak."""
+
+    address: str
+    interface: Interface | None
+    leaks: bool = True
 
 
-def finish_at(address: str) -> Remedy:
-    """The same where the interface is not known: on the host of *address*, in its namespace."""
+def two_taps(name: str) -> Remedy:
+    """Find the hop that changes them."""
     return Remedy(
-        f"ethtool -K {SENDER} tx off",
-        f"run it on the sending end, in the namespace of {address}, with its interface for {SENDER}: it "
-        "sends finished checksums from then on",
-        TX_COST,
+        f"pktmend diagnose -i {name} -I AFTER",
+        "tap before and after each hop on the way: the one behind which they turn wrong",
     )
 
 
-def for_leak(ends: Iterable[tuple[str, Interface | None, bool]], hops: list[Hop]) -> list[Remedy]:
-    """Return the cures of a hop that loses the note.
-
-    ends: (address, its interface if known, whether it was seen to leak): both ends of the conversations, for the
-          answers take the same way.
-    """
-    remedies = []
-    for address, interface, leaks in ends:
-        why = (
-            "sends finished checksums from then on"
-            if leaks
-            else "does the same for the answers, which come back through the same hop"
-        )
-        if interface is None:
-            remedies.append(finish_at(address))
-        elif leaks or interface.leaves_checksums:
-            remedies.append(finish_in_software(interface, why))
-    if any(hop.program == OVS for hop in hops):
-        remedies.append(
-            Remedy(
-                "ovs-vsctl set Open_vSwitch . other_config:userspace-tso-enable=true",
-                "Open vSwitch keeps the note across its userspace datapath, after a restart of ovs-vswitchd",
-                "the restart interrupts all its traffic",
-            )
-        )
-    for hop in hops:
-        if hop.kind == "program":
-            remedies += [
-                Remedy(
-                    i.command(f"ip link set dev {quote(i.name)} {XDP_WORDS.get(i.xdp, 'xdp')} off"),
-                    f"frames that come in at {named(i)} go through the kernel, note and all",
-                    "what the XDP program does is not done any more",
-                )
-                for i in hop.interfaces
-            ]
-    return _unique(remedies)
+def miscomputed_at(source: str) -> Remedy:
+    """Against a card that computes wrongly."""
+    return Remedy(
+        "ethtool -K IFACE tx off",
+        f"on {source}, if its network card computes them; else the program that crafts these packets has to be "
+        "corrected",
+        LESS_TSO,
+    )
 
 
-def bridge_command(template: str, around: HostContext | None, target: Interface | None, *, incoming: bool) -> str:
-    """Fill in `pktmend bridge`: A the side of the hop, B that of the receiver, whose interface is *target*.
-
-    incoming: the packets arrived at the tapped interface from the hop (else they leave there, or the hop lies behind).
-    What is not known here is said in capitals: TO-HOP, a port that the hop is given instead of the receiver's;
-    TO-RECEIVER.
-    """
-    a, b, prefix = "TO-HOP", "TO-RECEIVER", ""
-    if around is not None and around.tapped is not None:
-        port = around.machine.peer_of(target) if target else None
-        if port is None and not incoming:
-            port = around.tapped
-        if port is not None:
-            b, prefix = port.name, port.namespace.prefix
-        if (
-            incoming
-            and around.tapped != target
-            and (port is None or (port.namespace.inode == around.tapped.namespace.inode and port != around.tapped))
-        ):
-            a = around.tapped.name
-    command = template.format(a=quote(a), b=quote(b))
-    return f"{prefix} {command}" if prefix else command
+def sctp_off(end: End) -> Remedy:
+    """Compute the CRC32c in software."""
+    i = end.interface
+    command = i.command(f"ethtool -K {quote(i.name)} tx-checksum-sctp off") if i else None
+    return Remedy(
+        command or f"ethtool -K {UNKNOWN_INTERFACE} tx-checksum-sctp off",
+        f"{end.address} computes the CRC32c itself",
+        "a little more CPU time",
+    )
 
 
-def _unique(remedies: list[Remedy]) -> list[Remedy]:
-    return list({(remedy.command, remedy.effect): remedy for remedy in remedies}.values())
+def rx_off(interface: Interface) -> Remedy:
+    """Let the stack check what *interface* receives."""
+    return Remedy(
+        interface.command(f"ethtool -K {quote(interface.name)} rx off"),
+        f"{full_place(interface)} claims nothing: the stack checks by itself",
+        LESS_GRO,
+    )
+
+
+def gro_off(port: Interface) -> Remedy:
+    """Let *port* not verify what is damaged only later."""
+    return Remedy(
+        port.command(f"ethtool -K {quote(port.name)} gro off"),
+        f"{full_place(port)}, where they enter, {VERIFIES}",
+        "more CPU time",
+    )
+
+
+def link_counters(interface: Interface) -> Remedy:
+    """Look for a broken link."""
+    return Remedy(
+        interface.command(f"ethtool -S {quote(interface.name)}"),
+        "look for CRC, symbol and alignment errors: a cable, connector or card",
+    )
+
+
+def at_end(end: End) -> Remedy:
+    """Let one end complete its checksums."""
+    if end.interface is None:
+        return tx_off_at(end.address)
+    why = (
+        "sends complete checksums from then on"
+        if end.leaks
+        else "does the same for the answers, which come back through the same hop"
+    )
+    return tx_off(end.interface, f"{full_place(end.interface)} {why}")
+
+
+def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = ()) -> tuple[Remedy, ...]:
+    """Return the cures of a hop that loses the metadata: at both ends (answers pass it too), then at the hops."""
+    hops = tuple(hops)
+    remedies = [at_end(end) for end in ends if end.interface is None or end.leaks or end.interface.leaves_checksums]
+    databases = [hop.database for hop in hops if hop.database]
+    remedies += [ovs_tso(databases[0])] if databases else []
+    remedies += [_xdp_off(i) for hop in hops if hop.kind is HopKind.PROGRAM for i in hop.interfaces]
+    return tuple({(remedy.command, remedy.effect): remedy for remedy in remedies}.values())
+
+
+def _xdp_off(interface: Interface) -> Remedy:
+    mode = XDP_WORDS.get(interface.xdp, "xdp")
+    return Remedy(
+        interface.command(f"ip link set dev {quote(interface.name)} {mode} off"),
+        f"frames that come in at {full_place(interface)} go through the kernel, mark and all",
+        "what the XDP program does is not done any more",
+    )

@@ -1,4 +1,4 @@
-"""From evidence to findings.
+"""From evidence to decisions.
 
 Rules of this file:
 1. Each rule claims the bad packets that it explains; what is claimed is not explained twice.
@@ -9,26 +9,41 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from pktmend.commands.diagnose import rules_protocols, rules_rewritten, rules_unfinished, rules_wrong
+from pktmend.commands.diagnose import (
+    rules_dhcp,
+    rules_empty,
+    rules_flags,
+    rules_icmp,
+    rules_partial,
+    rules_rewritten,
+    rules_sctp,
+    rules_wrong,
+)
 from pktmend.commands.diagnose.case import Case
+from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.decision import Confidence, Decision, least_sure
 from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.finding import CONFIDENCE, Finding
-from pktmend.commands.diagnose.host_context import HostContext
-from pktmend.console.plural import quantity
+from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
+from pktmend.commands.diagnose.facts.tap import NoPacket, Totals
+
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.host_context import HostContext
 
 # in this order: what is more special first
-RULES: Final[tuple[Callable[[Case], list[Finding]], ...]] = (
-    rules_protocols.vouched,
-    rules_protocols.flagged,
-    rules_protocols.sctp,
-    rules_protocols.dhcp,
-    rules_protocols.icmp,
-    rules_unfinished.leaked,
-    rules_unfinished.pending,
-    rules_wrong.empty,
+RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
+    rules_flags.verified,
+    rules_flags.flagged,
+    rules_sctp.sctp,
+    rules_dhcp.dhcp,
+    rules_icmp.icmp,
+    rules_partial.leaked,
+    rules_partial.pending,
+    rules_empty.empty,
+    rules_rewritten.nat_on_zero,
     rules_rewritten.rewritten,
     rules_wrong.arithmetic,
     rules_wrong.length,
@@ -39,64 +54,64 @@ RULES: Final[tuple[Callable[[Case], list[Finding]], ...]] = (
 )
 
 
-def findings_of(tap: Tap, around: HostContext | None = None) -> list[Finding]:
+def decide(tap: Tap, host: HostContext | None = None) -> list[Decision]:
     """Return what was found, the most important first; never empty."""
-    case = Case(tap, around)
-    found = [finding for rule in RULES for finding in rule(case)]
-    found = _join_healthy(found) or [nothing(tap)]
+    case = Case(tap, host)
+    found = _merge_healthy(decision for rule in RULES for decision in rule(case)) or [nothing(tap)]
     if tap.is_cut:
-        for finding in found:
-            _cut(finding, tap)
-    return sorted(found, key=lambda finding: finding.weight)
+        found = [_cut(decision, tap.counters.packets) for decision in found]
+    return sorted(found, key=lambda decision: decision.weight)
 
 
-def _join_healthy(found: list[Finding]) -> list[Finding]:
-    """One finding for each healthy result, as sure as the least sure of its parts."""
-    joined: dict[str, Finding] = {}
-    for finding in found:
-        first = joined.setdefault(finding.name if finding.cause.is_healthy else f"{len(joined)}", finding)
-        if first is not finding:
-            first.confidence = max(first.confidence, finding.confidence, key=CONFIDENCE.index)
-            first.evidence += finding.evidence
-            first.samples += finding.samples
-            first.counts |= finding.counts
-            first.limits = first.limits or finding.limits
-    return list(joined.values())
+def _merge_healthy(found: Iterable[Decision]) -> list[Decision]:
+    """One decision for each healthy result, as sure as the least sure of its parts."""
+    unhealthy: list[Decision] = []
+    healthy: dict[RootCause, Decision] = {}
+    for decision in found:
+        first = healthy.get(decision.cause)
+        if not decision.cause.is_healthy:
+            unhealthy.append(decision)
+        elif first is None:
+            healthy[decision.cause] = decision
+        else:
+            healthy[decision.cause] = replace(
+                first,
+                confidence=least_sure((first.confidence, decision.confidence)),
+                facts=first.facts + decision.facts,
+                samples=first.samples + decision.samples,
+                counts={**first.counts, **decision.counts},
+                limits=first.limits or decision.limits,
+            )
+    return [*unhealthy, *healthy.values()]
 
 
-def _cut(finding: Finding, tap: Tap) -> None:
+def _cut(decision: Decision, packets: int) -> Decision:
     """Nothing that is healthy is sure of a file that could not be read to its end."""
-    if finding.cause.is_healthy:
-        finding.confidence = "possible"
-    after = (
-        f"the capture is cut off or broken after {quantity(tap.counters.packets, 'packet')}; what followed is unknown"
-    )
-    finding.limits = f"{finding.limits}; {after}" if finding.limits else after
+    confidence = Confidence.POSSIBLE if decision.cause.is_healthy else decision.confidence
+    return replace(decision, confidence=confidence, limits=(*decision.limits, CutOff(packets)))
 
 
-def nothing(tap: Tap) -> Finding:
+def nothing(tap: Tap) -> Decision:
     """No check is bad or pending.  It is sure if nothing that could be checked was left out."""
     packets = tap.counters.packets
     if not packets:
-        return Finding("nothing-seen", "certain", [f"no packet was seen on {tap.name}"])
+        facts = (NoPacket(tap.name),)
+        return Decision(cause=RootCause.NOTHING_SEEN, confidence=Confidence.CERTAIN, facts=facts)
     total = Counter[str]()
     for outcomes in tap.checks.values():
         total.update(outcomes)
-    seen = ", ".join(f"{quantity(n, 'checksum')} {word}" for word, n in total.items())
-    evidence = [f"{quantity(packets, 'packet')}; " + (seen or "none carries a checksum that is known here")]
-    limits = ""
-    if total["unchecked"]:
-        limits = (
-            f"{quantity(total['unchecked'], 'checksum')} cannot be checked: truncated by the capture, "
-            "fragments, quoted in ICMP errors, or lengths that contradict each other"
-        )
-    unchecked, good = (sum(way.kinds[kind] for way in tap.ways) for kind in ("unchecked", "good"))
+    unchecked, good = (sum(d.kinds[kind] for d in tap.directions) for kind in ("unchecked", "good"))
     quoted = 2 * len(tap.icmp_errors)  # the headers that one quotes are never judged
-    confidence = (
-        "possible"
-        if unchecked > good or not total["good"]
-        else "likely"
-        if unchecked or total["unchecked"] > quoted or tap.counters.malformed
-        else "certain"
+    if unchecked > good or not total["good"]:
+        confidence = Confidence.POSSIBLE
+    elif unchecked or total["unchecked"] > quoted or tap.counters.malformed:
+        confidence = Confidence.LIKELY
+    else:
+        confidence = Confidence.CERTAIN
+    return Decision(
+        cause=RootCause.NOTHING_WRONG,
+        confidence=confidence,
+        facts=(Totals(packets, dict(total)),),
+        counts=dict(total),
+        limits=(Unchecked(total["unchecked"]),) if total["unchecked"] else (),
     )
-    return Finding("nothing-wrong", confidence, evidence, counts=dict(total), limits=limits)

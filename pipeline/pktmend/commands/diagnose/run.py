@@ -1,71 +1,49 @@
-"""`pktmend diagnose`: fill one tap or two, join them with what the machine says, print the findings."""
+"""`pktmend diagnose`: examine, print the findings."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from pktmend.commands.diagnose import rules, taps
 from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.finding import Finding
-from pktmend.commands.diagnose.host_context import HostContext
+from pktmend.commands.diagnose.examine import examine
+from pktmend.commands.diagnose.finding import Diagnosis, in_words
 from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.show import text_of
+from pktmend.commands.diagnose.taps import Hooks
 from pktmend.console.plural import quantity
+from pktmend.console.read_to_end import run_to_end
 from pktmend.console.report import check_lines, merge_checks, print_json
 from pktmend.console.signals import Signals
-from pktmend.errors import EXIT_PROBLEMS, PktmendError
+from pktmend.errors import EXIT_PROBLEMS
 
 
 def run_diagnose(options: Options) -> int:
     """Diagnose; return the exit code: 1 if a finding is unhealthy."""
-    options.check()
+    options.validate()
     signals = Signals()
-    fault: PktmendError | None = None
-    if options.b:
-        from pktmend.commands.diagnose.two_taps import diagnose_two
-
-        seen, findings, fault = diagnose_two(options, signals)
-    elif options.is_live:
-        tap, around = _watch(options, signals)
-        seen, findings = [tap], rules.findings_of(tap, around)
-    else:
-        tap, fault = taps.read(
-            options.a, signals, packets=options.packets, expression=options.expression, at_wire=options.at_wire
-        )
-        seen, findings = [tap], rules.findings_of(tap)
-    if fault is not None and not any(tap.counters.packets for tap in seen):
-        raise fault  # nothing was read, so nothing can be said
-    _print(options, seen, findings)
-    if fault is not None:
+    found = examine(options, Hooks(signals.stop.is_set, _say, partial(run_to_end, signals=signals)))
+    findings = [in_words(decision) for decision in found.decisions]
+    _print(options, found.taps, findings)
+    if found.fault is not None:
         sys.stdout.flush()
-        raise fault
-    return 0 if all(f.cause.is_healthy for f in findings) else EXIT_PROBLEMS
+        raise found.fault
+    return 0 if all(finding.is_healthy for finding in findings) else EXIT_PROBLEMS
 
 
-def _watch(options: Options, signals: Signals) -> tuple[Tap, HostContext]:
-    from pktmend.host.machine import read_machine
-
-    before = read_machine()
-    tap = taps.watch(
-        options.a,
-        signals,
-        packets=options.packets,
-        duration=options.seconds,
-        expression=options.expression,
-        promiscuous=options.promiscuous,
-    )
-    return tap, HostContext(before, read_machine(), options.a)
+def _say(text: str) -> None:
+    print(f"pktmend: {text}", file=sys.stderr, flush=True)
 
 
-def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Finding]) -> None:
-    directions = [tap.counters for tap in seen]
-    checks = merge_checks(directions)
+def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis]) -> None:
+    counters = [tap.counters for tap in seen]
+    checks = merge_checks(counters)
     packets, truncated, malformed = (
-        sum(getattr(d, name) for d in directions) for name in ("packets", "truncated", "malformed")
+        sum(getattr(each, name) for each in counters) for name in ("packets", "truncated", "malformed")
     )
-    drops = sum(d.kernel_drops for d in directions)
+    drops = sum(each.kernel_drops for each in counters)
     if options.json:
         for finding in findings:
             print_json(finding.as_json())

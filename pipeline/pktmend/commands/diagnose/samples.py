@@ -17,15 +17,15 @@ WITH_PORTS: Final = (6, 17, 33, 132, 136)
 FEW_BITS: Final = 2  # of a one's complement difference; 1 in 146 random ones has so few
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One checksum of one packet.
+    """One checksum of one packet.  A sample equals itself only, so that sets of them are cheap.
 
     n, time_ns, wirelen, link, flags: of the packet.       offset, width, stored, seed, expected, ...: of the check.
     seed:     S; None where the sum has no pseudo header.  expected: None where it was not computed.
     source, target, ports: of the IP header that the check belongs to, ports 0 where there are none.
     outer:    the same addresses of the outermost IP header.   layers: how many IP headers the packet has.
-    frame:    the packet's first octets, whole as a rule.
+    frame:    the packet's first bytes, whole as a rule.
     """
 
     n: int
@@ -117,18 +117,18 @@ def end_text(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def mac_text(octets: bytes) -> str:
+def mac_text(data: bytes) -> str:
     """`02:00:00:00:00:01`; empty if there is none."""
-    return octets.hex(":") if any(octets) else ""
+    return data.hex(":") if any(data) else ""
 
 
-def address_text(octets: bytes) -> str:
-    """Return an IP address of four or sixteen octets as text."""
-    return socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
+def address_text(data: bytes) -> str:
+    """Return an IP address of four or sixteen bytes as text."""
+    return socket.inet_ntop(socket.AF_INET if len(data) == 4 else socket.AF_INET6, data)
 
 
 def addresses_of(frame: bytes, l3: int, version: int) -> tuple[str, str]:
-    """Return source and destination of the IP header at octet l3; empty where the frame is cut before them."""
+    """Return source and destination of the IP header at byte l3; empty where the frame is cut before them."""
     at, width = (l3 + 12, 4) if version == 4 else (l3 + 8, 16)
     if at + 2 * width > len(frame):
         return "", ""
@@ -136,7 +136,7 @@ def addresses_of(frame: bytes, l3: int, version: int) -> tuple[str, str]:
 
 
 def ports_of(frame: bytes, l4: int, protocol: int) -> tuple[int, int]:
-    """Return the ports of the transport header at octet l4, zeros where it has none."""
+    """Return the ports of the transport header at byte l4, zeros where it has none."""
     if protocol not in WITH_PORTS or l4 + 4 > len(frame):
         return 0, 0
     return int.from_bytes(frame[l4 : l4 + 2], "big"), int.from_bytes(frame[l4 + 2 : l4 + 4], "big")
@@ -144,14 +144,14 @@ def ports_of(frame: bytes, l4: int, protocol: int) -> tuple[int, int]:
 
 def layer_of(layers: list[Layer], k: _core.Check) -> Layer:
     """Return (l3, l4, version, protocol) of the IP packet that a check belongs to."""
-    mine = [layer for layer in layers if layer[0] == k.start or layer[1] == k.start]
+    own = [layer for layer in layers if layer[0] == k.start or layer[1] == k.start]
     inside = [layer for layer in layers if layer[0] <= k.start]
-    return (mine or inside or layers or [Layer(0, 0, 0, 0)])[-1]
+    return (own or inside or layers or [Layer(0, 0, 0, 0)])[-1]
 
 
-def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> list[Sample]:
-    """Return a sample of each of *checks* of packet i, with the frame's first *octets*."""
-    frame = batch.octets(i, octets)
+def samples_of(batch: _core.Batch, i: int, checks: list[_core.Check], size: int) -> list[Sample]:
+    """Return a sample of each of *checks* of packet i, with the frame's first *size* bytes."""
+    frame = batch.octets(i, size)
     layers = batch.layers_of(i)
     outer = addresses_of(frame, layers[0][0], layers[0][2]) if layers else ("", "")
     found = []
@@ -188,3 +188,9 @@ def take(batch: _core.Batch, i: int, checks: list[_core.Check], octets: int) -> 
             )
         )
     return found
+
+
+def address_words(address: str) -> list[int]:
+    """Return the 16-bit words of an address; none of an empty one."""
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address) if address else b""
+    return [int.from_bytes(packed[i : i + 2], "big") for i in range(0, len(packed), 2)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose.evidence import Tap
-from pktmend.console.read_to_end import run_to_end
-from pktmend.console.signals import Signals
 from pktmend.errors import FormatError
 from pktmend.packetio import bpf_filter
 from pktmend.packetio.afpacket import Ring
@@ -19,12 +17,38 @@ from pktmend.packetio.capture import Capture, Writer
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
 
-RECORDED: Final = 256 << 20  # octets of each of two live taps, which are looked at twice
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.options import Options
+
+RECORDED: Final = 256 << 20  # bytes of each of two live taps, which are looked at twice
+POLL_INTERVAL: Final = 0.1
+
+
+def run_quietly(pipeline: Pipeline, capture: Capture) -> None:
+    """Run over a file to its end; raises what ended it."""
+    try:
+        pipeline.run()
+    except FormatError as error:
+        raise capture.explain(error) from error
+    capture.require_intact()
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller hears of a diagnosis and decides; by default nothing is said, and nothing ends it early.
+
+    is_stopped: asked ten times a second while an interface is watched.     say: told what goes on.
+    run:        runs a pipeline over a capture to its end, raising what ended it.
+    """
+
+    is_stopped: Callable[[], bool] = lambda: False
+    say: Callable[[str], None] = lambda text: None
+    run: Callable[[Pipeline, Capture], None] = run_quietly
 
 
 def read(
     path: str,
-    signals: Signals,
+    hooks: Hooks,
     *,
     packets: int,
     expression: str,
@@ -41,68 +65,60 @@ def read(
     with Capture(path, filter=bpf_filter.for_files(expression) if expression else None) as source:
         pipeline = Pipeline(source, [*tap.stages(), *more], limit=packets)
         try:
-            run_to_end(pipeline, source, signals)
+            hooks.run(pipeline, source)
         except FormatError as error:
             fault, tap.is_cut = error, True
         tap.close(pipeline.counters())
     return tap, fault
 
 
-def _wait(pipelines: Sequence[Pipeline], signals: Signals, duration: float, octets: int = 0) -> None:
-    """Let them run until *duration* or a signal ends them, or one ends by itself or has read *octets*."""
+def _wait(pipelines: Sequence[Pipeline], hooks: Hooks, duration: float, size: int = 0) -> None:
+    """Let them run until *duration* is over or the hooks say so, or one ends by itself or has read *size* bytes."""
     deadline = time.monotonic() + duration if duration else None
-    while not any(pipeline.wait(0.1 / len(pipelines)) for pipeline in pipelines):
-        if octets and max(pipeline.counters().octets for pipeline in pipelines) > octets:
-            print(f"pktmend: {octets >> 20} MiB are recorded, which is enough", file=sys.stderr, flush=True)
+    while not any(pipeline.wait(POLL_INTERVAL / len(pipelines)) for pipeline in pipelines):
+        if size and max(pipeline.counters().octets for pipeline in pipelines) > size:
+            hooks.say(f"{size >> 20} MiB are recorded, which is enough")
             break
-        if signals.stop.is_set() or (deadline is not None and time.monotonic() >= deadline):
+        if hooks.is_stopped() or (deadline is not None and time.monotonic() >= deadline):
             break
     stop_all(pipelines)
 
 
-def _say(names: Sequence[str], duration: float) -> None:
-    spell = f" for {duration:g} s" if duration else ""
-    print(f"pktmend: watching {' and '.join(names)}{spell}", file=sys.stderr, flush=True)
+def _announce(hooks: Hooks, names: Sequence[str], duration: float) -> None:
+    hooks.say(f"watching {' and '.join(names)}{f' for {duration:g} s' if duration else ''}")
 
 
-def watch(
-    interface: str, signals: Signals, *, packets: int, duration: float, expression: str, promiscuous: bool
-) -> Tap:
-    """Return what passes *interface* within *duration* seconds, or until *packets* did or a signal came."""
-    tap = Tap(interface, is_live=True)
-    program = bpf_filter.for_interface(expression, interface) if expression else b""
-    with Ring(interface, program=program, promiscuous=promiscuous) as ring:
-        pipeline = Pipeline(ring, tap.stages(), limit=packets)
+def _ring(interface: str, options: Options) -> Ring:
+    program = bpf_filter.for_interface(options.expression, interface) if options.expression else b""
+    return Ring(interface, program=program, promiscuous=options.promiscuous)
+
+
+def watch(options: Options, hooks: Hooks) -> Tap:
+    """Return what passes the first interface, until the options or the hooks end it."""
+    tap = Tap(options.a, is_live=True)
+    with _ring(options.a, options) as ring:
+        pipeline = Pipeline(ring, tap.stages(), limit=options.packets)
         pipeline.start()
-        _say([interface], duration)
-        _wait([pipeline], signals, duration)
+        _announce(hooks, [options.a], options.seconds)
+        _wait([pipeline], hooks, options.seconds)
         tap.close(pipeline.counters())
     return tap
 
 
-def record(
-    interfaces: Sequence[str],
-    folder: Path,
-    signals: Signals,
-    *,
-    packets: int,
-    duration: float,
-    expression: str,
-    promiscuous: bool,
-) -> tuple[list[Path], list[Counters]]:
-    """Record several interfaces at once, each to a file in *folder*; return the files and what was counted."""
+def record(options: Options, hooks: Hooks, folder: Path) -> tuple[list[str], list[Counters]]:
+    """Record both interfaces at once, each to a file in *folder*; return the files and what was counted."""
+    interfaces = (options.a, options.b)
     with ExitStack() as stack:
         pipelines, paths = [], []
         for number, name in enumerate(interfaces):
-            program = bpf_filter.for_interface(expression, name) if expression else b""
-            ring = stack.enter_context(Ring(name, program=program, promiscuous=promiscuous))
-            paths.append(folder / f"{number}.pcapng")
+            ring = stack.enter_context(_ring(name, options))
+            paths.append(str(folder / f"{number}.pcapng"))
             writer = Writer(paths[-1])
             stack.callback(writer.close)
-            pipelines.append(Pipeline(ring, [], writer, limit=packets))
+            pipelines.append(Pipeline(ring, [], writer, limit=options.packets))
         for pipeline in pipelines:
             pipeline.start()
-        _say(interfaces, duration)
-        _wait(pipelines, signals, duration, RECORDED)
+        _announce(hooks, interfaces, options.seconds)
+        _wait(pipelines, hooks, options.seconds, RECORDED)
         counted = [pipeline.counters() for pipeline in pipelines]
     return paths, counted

@@ -30,7 +30,7 @@ def look_again(machine: Machine, began: float, *, everywhere: bool = False) -> R
 
     everywhere: all namespaces, else only those that have counted checksum errors; without any there is no wait.
     """
-    places = [place for place in machine.places if everywhere or checksum_errors(place.counters)]
+    places = [place for place in machine.namespaces if everywhere or checksum_errors(place.counters)]
     if places:
         time.sleep(max(0.0, began + PAUSE - time.monotonic()))
     rose = {place.namespace.inode: rise for place in places if (rise := _rise(place)) is not None}

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pktmend.commands.doctor.finding import FEW, Finding, Severity
+from pktmend.commands.doctor.finding import FEW, HostFinding, Severity
 from pktmend.console.plural import quantity
 from pktmend.errors import OSFailure, PrivilegeError
 
@@ -27,7 +27,7 @@ LINE: Final = re.compile(r"kfree_skb: .*protocol=(\d+) location=(\S+).* reason: 
 BUFFER_KIB: Final = 4096
 
 
-def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[Finding]:
+def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[HostFinding]:
     """Return one finding for each reason that names a checksum.
 
     wait:    lets the given seconds pass, fewer if a signal comes.
@@ -47,24 +47,24 @@ def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[Finding
     return list(_findings(dropped, seconds))
 
 
-def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[Finding]:
+def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[HostFinding]:
     by_reason: Counter[str] = Counter()
     for (reason, _), n in dropped.items():
         by_reason[reason] += n
     for reason, n in by_reason.most_common():
         places = [f"{location}: {count}" for (why, location), count in dropped.most_common() if why == reason]
-        yield Finding(
-            "dropped-now",
-            Severity.PROBLEM if n > FEW else Severity.WARNING,
-            f"the kernel dropped {quantity(n, 'packet')} within {seconds:.1f} s, reason {reason}",
-            "Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
-            tuple(places),
+        yield HostFinding(
+            name="dropped-now",
+            severity=Severity.PROBLEM if n > FEW else Severity.WARNING,
+            title=f"the kernel dropped {quantity(n, 'packet')} within {seconds:.1f} s, reason {reason}",
+            meaning="Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
+            evidence=tuple(places),
         )
 
 
 @contextmanager
 def _instance() -> Iterator[Path]:
-    """Make a tracing instance of our own and remove it again; nobody else's tracing is touched."""
+    """Make a tracing instance of our own and remove it again; no other tracing is touched."""
     root = next((place for place in PLACES if (place / "instances").is_dir()), None)
     if root is None:
         raise OSFailure("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")

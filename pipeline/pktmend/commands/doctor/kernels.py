@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Final
 
-from pktmend.commands.doctor.finding import Finding, Remedy, Severity
-from pktmend.commands.doctor.hops import View
+from pktmend.advice.finding import Remedy
+from pktmend.commands.doctor.finding import HostFinding, Severity
+from pktmend.commands.doctor.view import View
 from pktmend.host.model import Interface, Machine
 
 Version = tuple[int, ...]
@@ -70,7 +71,7 @@ BUGS: Final = (
             None
             if i.master
             else Remedy(
-                i.command(f"ethtool -K {quote(i.name)} rx off"), "veth does not vouch then", "more CPU on receive"
+                i.command(f"ethtool -K {quote(i.name)} rx off"), "veth claims nothing then", "more CPU on receive"
             )
         ),
     ),
@@ -115,7 +116,7 @@ BUGS: Final = (
         Severity.WARNING,
         (6, 11),
         (6, 12),
-        "this kernel leaves UDP checksums unfinished where checksum offload is off",
+        "this kernel leaves UDP checksums partial where checksum offload is off",
         "A datagram sent with UDP_SEGMENT that needs no segmentation leaves with the pseudo-header sum; the receiver "
         "drops it.",
         "d96016a764f6",
@@ -125,26 +126,26 @@ BUGS: Final = (
 )
 
 
-def kernel_bugs(view: View) -> Iterator[Finding]:
+def kernel_bugs(view: View) -> Iterator[HostFinding]:
     """Bugs of this kernel version that concern an interface of this machine."""
     machine = view.machine
     for bug in BUGS:
         about = bug.about(machine) if bug.has(machine.kernel) else []
         if about:
             fixed = ".".join(map(str, bug.fixed))
-            yield Finding(
-                bug.name,
-                bug.severity,
-                bug.title,
-                bug.why,
-                (
+            yield HostFinding(
+                name=bug.name,
+                severity=bug.severity,
+                title=bug.title,
+                meaning=bug.why,
+                evidence=(
                     f"Linux {machine.release}; fixed in {fixed}, or by your distribution before that",
                     f"concerns {', '.join(i.name for i in about[:4])}" + (" and others" if len(about) > 4 else ""),
                 ),
-                (
+                remedies=(
                     Remedy("", f"with a kernel of {fixed} or later the bug is gone", "a reboot"),
                     *(remedy for i in about[:4] if (remedy := bug.remedy(i))),
                 ),
-                tuple(about),
+                interfaces=tuple(about),
                 reference=f"Linux commit {bug.commit}",
             )

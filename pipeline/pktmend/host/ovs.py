@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pktmend.host.namespaces import processes, program_of
-
-DEFAULT_DATABASE = "unix:/var/run/openvswitch/db.sock"
+OVS: Final = "ovs-vswitchd"
+DEFAULT_DATABASE: Final = "unix:/var/run/openvswitch/db.sock"
 
 
 @dataclass(frozen=True)
@@ -28,24 +25,37 @@ class Switch:
 
 def find_switches() -> tuple[Switch, ...]:
     """Return the daemons that answered; one that cannot be asked is left out (its sockets still show)."""
+    from pktmend.host.namespaces import processes, program_of  # diagnose wants the names of this file only
+
     found = []
     for pid in processes():
-        if program_of(pid) == "ovs-vswitchd":
+        if program_of(pid) == OVS:
             switch = _ask(pid)
             if switch is not None:
                 found.append(switch)
     return tuple(found)
 
 
-def _ask(pid: int) -> Switch | None:
+def database_of(pid: int) -> str:
+    """Return the database of the daemon *pid*, as it is reached from here; empty if that cannot be found out."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return None
-    database = next((w for w in words[1:] if w.startswith(("unix:", "tcp:", "ssl:"))), DEFAULT_DATABASE)
-    try:
+        database = next((w for w in words[1:] if w.startswith(("unix:", "tcp:", "ssl:"))), DEFAULT_DATABASE)
+        database = database.replace("unix:/run/", "unix:/var/run/")  # the same folder
         if database.startswith("unix:/") and not Path(f"/proc/{pid}/root").samefile("/"):  # it runs in a container
             database = f"unix:/proc/{pid}/root{database[5:]}"
+    except OSError:
+        return ""
+    return database
+
+
+def _ask(pid: int) -> Switch | None:
+    import subprocess
+
+    database = database_of(pid)
+    if not database:
+        return None
+    try:
         rows = _list(database, "bridge", "name,datapath_type")
         config = dict(_list(database, "Open_vSwitch", "other_config")[0][0][1])
     except (OSError, ValueError, LookupError, subprocess.SubprocessError):
@@ -69,6 +79,9 @@ def unit_of(pid: int) -> str:
 
 def _list(database: str, table: str, columns: str) -> list[Any]:
     """Return the rows of a table: lists of JSON values."""
+    import json
+    import subprocess
+
     done = subprocess.run(
         [
             "ovs-vsctl",

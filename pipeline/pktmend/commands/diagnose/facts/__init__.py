@@ -1,0 +1,11 @@
+"""What the rules see, as data, and the English of it: each fact is a frozen value with a `text`.
+
+counts             numbers in sentences, shared by the others
+tap                what one tap holds as a whole; what rose on this machine meanwhile
+capture_point      what shows where a capture was taken
+partial            partial checksums: leaked or pending, their senders, the hops on their way
+flags, protocols   flags that contradict the packet; SCTP, DHCP, ICMP
+wrong, rewritten   sums that are empty, miscomputed, damaged; headers that were rewritten
+hop                what a hop did between two taps
+limits             what the evidence cannot tell
+"""

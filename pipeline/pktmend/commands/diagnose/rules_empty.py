@@ -1,0 +1,87 @@
+"""The rule on empty fields: left to hardware, which is healthy where they are filled in later, or forgotten."""
+
+from __future__ import annotations
+
+from pktmend.commands.diagnose.case import Case, surely
+from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
+from pktmend.commands.diagnose.facts.limits import Limit
+from pktmend.commands.diagnose.facts.wrong import (
+    Empty,
+    EmptyOverPartial,
+    FilledLater,
+    IllegalZeros,
+    LeftToCard,
+    Wrong,
+)
+from pktmend.commands.diagnose.remedies import for_leak
+from pktmend.commands.diagnose.samples import Sample, bits
+from pktmend.enums import Cause, Proto
+
+EMPTY = (Cause.NEVER_FILLED, Cause.ILLEGAL_ZERO)
+
+
+def empty(case: Case) -> list[Decision]:
+    """0 where a sum is mandatory: sort them by what became of their packets."""
+    zero = [s for s in case.unexplained if s.cause in EMPTY]
+    if all(s.expected is not None and s.width == 2 and bits(s.delta) == 1 for s in zero):
+        return []  # 0 is a right sum too, once in 65,536: where each is one bit away from it, bits were damaged
+    directions = [d for d in case.tap.directions if d.kinds["never_filled"]]
+    acked = {(d.source, d.target) for d in directions if d.acked}
+    filled: list[Sample] = []
+    over_partial: list[Sample] = []
+    headers: list[Sample] = []
+    others: list[Sample] = []
+    for s in case.claim_causes(*EMPTY):
+        if (s.source, s.target) in acked:
+            filled.append(s)
+        elif s.proto != Proto.IP:
+            others.append(s)
+        else:
+            (over_partial if s.n in case.tap.seeded else headers).append(s)
+    found = []
+    if filled:
+        total = sum(d.acked for d in directions)
+        found.append(
+            _left_to_card(case, filled, Confidence.CERTAIN, LeftToCard(case.total(filled)), FilledLater(total))
+        )
+    if over_partial:
+        fact = EmptyOverPartial(case.total(over_partial))
+        found.append(_left_to_card(case, over_partial, Confidence.LIKELY, fact))
+    if headers:
+        found.append(_never_filled(case, RootCause.IP_HEADER_NEVER_FILLED, headers))
+    if others:
+        found.append(_never_filled(case, RootCause.NEVER_FILLED, others))
+    return found
+
+
+def _left_to_card(case: Case, samples: list[Sample], confidence: Confidence, *facts: Fact) -> Decision:
+    return Decision(
+        cause=RootCause.OFFLOAD_PENDING,
+        confidence=confidence,
+        facts=facts,
+        samples=tuple(samples),
+        counts=case.total(samples),
+    )
+
+
+def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decision:
+    counts = case.total(samples)
+    is_live = case.tap.is_live
+    facts: list[Fact] = [Empty(counts)]
+    illegal = sum(s.cause == Cause.ILLEGAL_ZERO for s in samples)
+    if illegal:
+        facts.append(IllegalZeros(illegal))
+    if is_live and cause is RootCause.IP_HEADER_NEVER_FILLED:
+        facts.append(Wrong.LINUX_FILLS)
+    from_file = Confidence.LIKELY if case.tap.at_wire else Confidence.POSSIBLE
+    return Decision(
+        cause=cause,
+        confidence=surely(samples) if is_live else from_file,
+        facts=tuple(facts),
+        samples=tuple(samples),
+        counts=counts,
+        remedies=for_leak(case.senders(samples)),
+        limits=() if is_live else (Limit.CARD_MAY_FILL,),
+        bridge=case.bridge(cause, samples),
+    )

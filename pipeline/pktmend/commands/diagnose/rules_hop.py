@@ -1,0 +1,242 @@
+"""Rules on packets that were seen before and behind a hop.
+
+Rules of this file:
+1. The hop is blamed for what was all right before it and is wrong behind it, and for nothing else.
+2. What was wrong at the first tap already is that tap's decision.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from pktmend.advice.finding import Remedy
+from pktmend.commands.diagnose.case import Case, surely
+from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
+from pktmend.commands.diagnose.evidence import Tap
+from pktmend.commands.diagnose.facts.hop import (
+    ChangedBits,
+    ChangedChecks,
+    ChangedContents,
+    ChangedField,
+    Hop,
+    Rewrote,
+)
+from pktmend.commands.diagnose.facts.limits import Limit
+from pktmend.commands.diagnose.facts.tap import SeenAt
+from pktmend.commands.diagnose.journey import journey
+from pktmend.commands.diagnose.loss import decide_lost
+from pktmend.commands.diagnose.match import HEALTHY, Matched
+from pktmend.commands.diagnose.pairs import Change
+from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, UPDATE_ZERO
+from pktmend.commands.diagnose.samples import Sample
+from pktmend.enums import Cause, Proto, Status
+
+if TYPE_CHECKING:
+    from pktmend.commands.diagnose.host_context import HostContext
+
+LOSSES: Final = (RootCause.METADATA_LOST, RootCause.TUNNEL_INNER_UNFINISHED)
+FEW_BITS: Final = 2
+SHOWN: Final = 2
+
+
+@dataclass(frozen=True)
+class TwoTaps:
+    """Two taps and what became of the packets between them.
+
+    changes: {(outcome before, outcome behind): compared pairs}.      host: the machine at A, None offline.
+    """
+
+    a: Tap
+    b: Tap
+    matched: Matched
+    changes: dict[tuple[str, str], list[Change]]
+    host: HostContext | None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A check that is bad behind the hop and was not before, with what it was (None: it was not there)."""
+
+    change: Change
+    before: Sample | None
+    behind: Sample
+
+
+def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> list[Decision]:
+    """Return what the hop did, then what was wrong before it; at_a, at_b: what each tap shows alone."""
+    found = _merge(
+        decision
+        for (before, behind), changes in two.changes.items()
+        if behind not in HEALTHY and before != behind
+        for decision in _done(two, (before, behind), changes)
+    )
+    known = {decision.cause for decision in found}
+    for decision in at_a:
+        if not decision.cause.is_healthy and decision.cause not in known:
+            found.append(_seen_at(two.a, decision))
+            known.add(decision.cause)
+    if not found:
+        found = [_seen_at(two.b, decision) for decision in at_b if _is_sure_fault(decision)][:1]
+    if not found:
+        found = _of_receiver(two, at_a, at_b)
+    first, *others = sorted(found, key=lambda decision: decision.weight)
+    return [replace(first, facts=(*first.facts, *journey(two.a, two.b, two.matched, two.changes))), *others]
+
+
+def _seen_at(tap: Tap, decision: Decision) -> Decision:
+    return replace(decision, facts=(SeenAt(tap.name), *decision.facts))
+
+
+def _is_sure_fault(decision: Decision) -> bool:
+    is_doubtful = decision.cause is RootCause.METADATA_LOST and decision.confidence is Confidence.POSSIBLE
+    return not decision.cause.is_healthy and not is_doubtful
+
+
+def _of_receiver(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> list[Decision]:
+    """The hop changed nothing: say what the second tap shows, which is what a receiver gets."""
+    if any(not decision.cause.is_healthy for decision in at_b):
+        return list(at_b)
+    return [decision for decision in (at_b if two.b.counters.packets else at_a) if decision.cause.is_healthy]
+
+
+def _merge(found: Iterator[Decision]) -> list[Decision]:
+    """One decision for each root cause."""
+    merged: dict[RootCause, Decision] = {}
+    for decision in found:
+        first = merged.get(decision.cause)
+        if first is not None:
+            new = tuple(fact for fact in decision.facts if fact not in first.facts)
+            counts = Counter(first.counts) + Counter(decision.counts)
+            decision = replace(
+                first, facts=first.facts + new, samples=first.samples + decision.samples, counts=dict(counts)
+            )
+        merged[decision.cause] = decision
+    return list(merged.values())
+
+
+def _done(two: TwoTaps, kind: tuple[str, str], changes: list[Change]) -> Iterator[Decision]:
+    """Name what turned a packet that was all right before into one that is bad behind."""
+    by_cause: dict[RootCause, list[Damage]] = defaultdict(list)
+    is_all = True
+    for change in changes:
+        damage = damage_of(change)
+        if damage is None:  # it was bad before
+            is_all = False
+        else:
+            by_cause[cause_of(damage)].append(damage)
+    is_all = is_all and len(by_cause) == 1
+    for cause, some in by_cause.items():
+        yield _decision(two, cause, kind, some, two.matched.counts[kind] if is_all else len(some))
+
+
+def damage_of(change: Change) -> Damage | None:
+    """Return the check that the hop made bad, the innermost one first; None if it made none bad."""
+    for behind in reversed(change.behind.checks):
+        if behind.status != Status.BAD:
+            continue
+        alike = [s for s in change.before.checks if s.proto == behind.proto]
+        before = alike[-1] if alike else None
+        if before is None or before.status != Status.BAD or _was_complete(before):
+            return Damage(change, before, behind)
+    return None
+
+
+def cause_of(damage: Damage) -> RootCause:
+    """Name one pair's root cause."""
+    change, before, behind = damage.change, damage.before, damage.behind
+    if change.bit_count:
+        return RootCause.BIT_ERRORS if change.bit_count <= FEW_BITS else RootCause.CORRUPTION
+    if behind.cause in (Cause.LEAKED, Cause.INNER_PENDING):
+        if before is not None and _was_complete(before):
+            return RootCause.DOUBLE_COMPLETION
+        return RootCause.TUNNEL_INNER_UNFINISHED if behind.depth else RootCause.METADATA_LOST
+    if behind.stored == 0:
+        return RootCause.IP_HEADER_NEVER_FILLED if behind.proto == Proto.IP else RootCause.NEVER_FILLED
+    if before is not None and before.status == Status.ABSENT:
+        return RootCause.NAT_ON_ZERO
+    kept = before is not None and bool(change.rewrote) and before.stored == behind.stored
+    if change.is_translated or behind.cause in (Cause.HEADER_DELTA, Cause.NAT_DELTA) or kept:
+        return RootCause.NAT_WITHOUT_UPDATE
+    if behind.proto == Proto.SCTP:
+        return RootCause.SCTP_WRONG_SUM
+    return {
+        Cause.LENGTH: RootCause.LENGTH_FAULT,
+        Cause.BAD_SEED: RootCause.BAD_SEED,
+        Cause.NOT_COMPLEMENTED: RootCause.WRONG_ARITHMETIC,
+        Cause.BYTE_SWAPPED: RootCause.WRONG_ARITHMETIC,
+    }.get(behind.cause, RootCause.CORRUPTION)
+
+
+def _was_complete(s: Sample) -> bool:
+    return s.status == Status.GOOD or (s.cause == Cause.BAD_SEED and s.stored == s.expected)
+
+
+def _decision(two: TwoTaps, cause: RootCause, kind: tuple[str, str], damages: list[Damage], total: int) -> Decision:
+    samples = tuple(damage.behind for damage in damages)
+    kinds = dict.fromkeys((str(d.behind.proto), _outcome(d.before), _outcome(d.behind)) for d in damages)
+    fields = [
+        ChangedField(d.change.before.n, d.change.behind.n, _field_values(d.before, d.behind)) for d in damages[:SHOWN]
+    ]
+    explain = EXPLAIN.get(cause)
+    explained = [explain([damage.change for damage in damages])] if explain else []
+    seen: list[Fact] = [ChangedChecks(total, tuple(kinds)), *fields, *explained]
+    counts = {" to ".join(kind): total}
+    case = Case(two.b, two.host)
+    if cause not in LOSSES:
+        return Decision(
+            cause=cause,
+            confidence=surely(samples),
+            facts=tuple(seen),
+            samples=samples,
+            counts=counts,
+            remedies=REMEDIES.get(cause, ()),
+            bridge=case.bridge(cause, samples),
+        )
+    lost = decide_lost(case, samples, counts=counts, seen=seen, confidence=Confidence.LIKELY, was_pending=True)
+    if kind[0] == "pending" and two.a.has_metadata:
+        return replace(lost, confidence=Confidence.CERTAIN, limits=())
+    return replace(lost, limits=(Limit.NO_METADATA_BEFORE,))
+
+
+def _outcome(s: Sample | None) -> str:
+    return "missing" if s is None else str(s.cause) if s.status == Status.BAD else str(s.status)
+
+
+def _field_values(before: Sample | None, behind: Sample) -> tuple[str, str, str]:
+    """The field before, behind, and as it should be."""
+    return before.hex(before.stored) if before else "-", behind.hex(behind.stored), behind.hex(behind.expected)
+
+
+def _changed_bits(changes: list[Change]) -> Fact:
+    first = tuple(bits for change in changes[:SHOWN] for bits in change.bits[:SHOWN])
+    total = sum(change.lengths[0] for change in changes) * 8
+    return ChangedBits(sum(change.bit_count for change in changes), total, len(changes), first)
+
+
+def _changed_contents(changes: list[Change]) -> Fact:
+    change = next((change for change in changes if change.bits), None)
+    if change is None:
+        return Hop.SUM_ALONE
+    return ChangedContents(change.behind.n, len(change.bits), change.bits[0][0], change.bits[-1][0])
+
+
+def _rewrote(changes: list[Change]) -> Fact:
+    return Rewrote(tuple(Counter(name for change in changes for name in change.rewrote).most_common(5)))
+
+
+REMEDIES: Final[dict[RootCause, tuple[Remedy, ...]]] = {
+    RootCause.NAT_WITHOUT_UPDATE: (UPDATE_SUM,),
+    RootCause.NAT_ON_ZERO: UPDATE_ZERO,
+    RootCause.DOUBLE_COMPLETION: (COMPLETES_BLINDLY,),
+}
+EXPLAIN: Final[dict[RootCause, Callable[[list[Change]], Fact]]] = {
+    RootCause.BIT_ERRORS: _changed_bits,
+    RootCause.CORRUPTION: _changed_contents,
+    RootCause.NAT_WITHOUT_UPDATE: _rewrote,
+    RootCause.NAT_ON_ZERO: _rewrote,
+    RootCause.DOUBLE_COMPLETION: lambda _: Hop.COMPLETED_AGAIN,
+}
