@@ -12,7 +12,7 @@ import pytest
 from scapy.all import IP, TCP, Ether, PcapReader, Raw
 from scapy.all import checksum as scapy_checksum
 
-from pktmend import Capture, Null, Pipeline, Status, Writer, batch_of, checksum, classify, count, repair_with, verify
+from pktmend import Capture, Frames, Null, Pipeline, Repair, Status, Writer, checksum, classify, count, verify
 from pktmend.commands.bench.read import write_captures
 from pktmend.packetio.capture import PCAP
 
@@ -48,7 +48,7 @@ def test_sum(benchmark: Any, impl: str, size: int) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_verify_a_batch(benchmark: Any, size: int) -> None:
-    batch = batch_of(frames(size), flags=1)
+    batch = Frames(frames(size), flags=1).batch()
     benchmark.extra_info["packets"] = len(batch)
     benchmark(verify, batch)
     assert set(batch.status) == {Status.GOOD}
@@ -70,10 +70,10 @@ def test_verify_one_packet_scapy(benchmark: Any) -> None:
 def test_repair_a_batch(benchmark: Any, size: int) -> None:
     good = frames(size, 64)
     wrong = [frame[:50] + b"\x12\x34" + frame[52:] for frame in good]
-    repair = repair_with("all")
+    repair = Repair("all")
 
     def setup() -> tuple[tuple[Any], dict[str, Any]]:
-        return (batch_of(wrong, flags=1),), {}
+        return (Frames(wrong, flags=1).batch(),), {}
 
     def run(batch: Any) -> Any:
         verify(batch)
@@ -117,7 +117,7 @@ def test_write_a_file(benchmark: Any, capture: Path, tmp_path: Path, impl: str) 
 
     def ours() -> None:
         with Capture(capture) as source:
-            sink = Writer(target, format=PCAP)
+            sink = Writer(target, file_format=PCAP)
             Pipeline(source, [], sink).run()
             sink.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pktmend import Batch, Cause, Check, PacketFlag, Proto, Reason, Status, _core, batch_of, classify, verify_with
+from pktmend import Batch, Cause, Check, Frames, PacketFlag, Proto, Reason, Status, Verify, _core, classify
 
 LIVE = int(PacketFlag.METADATA)
 PENDING = int(PacketFlag.METADATA | PacketFlag.NOT_READY)
@@ -26,8 +26,8 @@ def judged(
     expected: bool = False,
 ) -> Batch:
     """Return the frame as a judged batch of one."""
-    batch = batch_of([frame], link=link, flags=flags, wirelen=wirelen, vnet=vnet)
-    verify_with(expected=expected)(batch)
+    batch = Frames([frame], link=link, flags=flags, wirelen=wirelen, vnet=vnet).batch()
+    Verify(expected=expected)(batch)
     classify(batch)
     return batch
 

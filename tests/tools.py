@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pktmend import Batch, Verdict, _core
+from pktmend import Batch, Function, Verdict, _core
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # seconds for what takes far less: how long a busy machine may take
@@ -51,8 +51,8 @@ class Collect:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
 
-    def sink(self, capacity: int) -> _core.Sink:
-        return _core.PythonSink(self)
+    def open(self, capacity: int) -> _core.Sink:
+        return Function(self).open(capacity)
 
     def __call__(self, batch: Batch) -> None:
         self.frames += [bytes(batch.frame(i)) for i in range(len(batch)) if batch.verdict[i] == Verdict.PASS]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the commands that lie beside this page
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "pipeline"))  # the commands that lie beside this page
 
 from pktmend._version import VERSION
 from pktmend.cli import pktmend
@@ -16,18 +16,20 @@ from pktmend.cli import pktmend
 TARGET = Path(__file__).with_name("pktmend.1")
 HEAD = r"""
 .SH DESCRIPTION
-A container hands out TCP and UDP packets whose checksum is unfinished: the field holds the sum of the pseudo header,
-and a note beside the packet asks hardware to add the rest.
-A hop that loses the note makes them wrong, and the receiver drops them.
+A container sends TCP and UDP packets with a partial checksum: the field holds the sum of the pseudo header, and
+metadata beside the packet (the kernel\(aqs
+.BR CHECKSUM_PARTIAL )
+asks hardware to add the rest.
+A hop that loses the metadata makes them wrong, and the receiver drops them.
 .B pktmend
-tells such packets from corrupt ones, completes what is provably unfinished, and leaves what is corrupt alone.
+tells such packets from corrupt ones, completes what is provably partial, and leaves what is corrupt alone.
 .PP
 Reading and sending packets needs
 .B CAP_NET_RAW
 (see
 .BR capabilities (7));
 files need nothing.
-Standard output is data, standard error is talk.
+Standard output is data; events and errors go to standard error.
 .B \-\-json
 prints NDJSON, one object a line.
 """
@@ -35,14 +37,14 @@ TAIL = r"""
 .SH SIGNALS
 .TP
 .BR SIGINT ", " SIGTERM
-Drain, print the summary, end; a second one ends at once.
+Drain, print the summary, and exit; a second one ends at once.
 .TP
 .B SIGUSR1
 Print statistics and go on.
 .SH "EXIT STATUS"
 .TP
 .B 0
-Fine.
+Success.
 .TP
 .B 1
 Problems were found, or a stage failed.
@@ -51,19 +53,19 @@ Problems were found, or a stage failed.
 Wrong usage or settings.
 .TP
 .B 3
-A privilege is missing; it is named.
+A privilege is missing; the message names it.
 .TP
 .B 4
-An interface or file is missing.
+An interface, file or program is missing or cannot be used.
 .TP
 .B 5
 Not a capture, or a broken one.
 .TP
 .B 130
-Ended by Ctrl\-C before it began.
+Ended by a signal before it began.
 .TP
 .B 141
-Nobody reads standard output any more.
+The reader of standard output is gone.
 .SH ENVIRONMENT
 .TP
 .B PKTMEND_\fIOPTION\fR
@@ -74,9 +76,9 @@ and
 .B PKTMEND_BUSY_POLL
 is
 .BR \-\-busy\-poll .
-Stronger than
-.BR \-\-config ,
-weaker than the command line.
+Overrides
+.BR \-\-config ;
+the command line overrides it.
 .TP
 .B PKTMEND_KERNEL
 The SIMD kernel to use; see
@@ -88,11 +90,11 @@ Set by
 .B bridge
 and
 .B monitor
-say when they are ready and alive; see
+report when they are ready and alive; see
 .BR sd_notify (3).
 .TP
 .B NO_COLOR
-No colours.
+Use no colours.
 .SH FILES
 .TP
 .I /etc/pktmend/bridge\-NAME.toml\fR, \fI/etc/pktmend/monitor\-NAME.toml
@@ -102,7 +104,7 @@ and
 .BR pktmend\-monitor@NAME .
 .TP
 .I ~/.cache/pktmend/stages
-Native stages that were compiled.
+Compiled native stages.
 .SH "SHELL COMPLETION"
 .EX
 eval "$(_PKTMEND_COMPLETE=bash_source pktmend)"     # bash; zsh_source for zsh

@@ -16,6 +16,7 @@ int pp_reader_init(pp_reader *r, int fd)
     pp_capture_init(&r->capture);
     r->fd = fd;
     r->room = CHUNK;
+    r->copy_fd = -1;
     r->data = malloc(r->room);
     return r->data ? 0 : -ENOMEM;
 }
@@ -36,6 +37,12 @@ static int refill(pp_reader *r)
     if (n <= 0)
         return n == 0 || errno == EINTR ? 0 : -errno;
     size_t left = r->length - r->at;
+    if (r->copy_fd >= 0 && r->copied < r->at) { /* no packet was in it, so the sink was not asked */
+        int rc = pp_write_all(r->copy_fd, r->data + r->copied, r->at - r->copied);
+        if (rc < 0)
+            return rc;
+        r->copied = r->at;
+    }
     if (r->at) {
         memmove(r->data, r->data + r->at, left);
         r->copied -= r->copied < r->at ? r->copied : r->at;

@@ -22,7 +22,8 @@ typedef struct pp_reader {
     size_t room;   /* bytes that fit */
     size_t copied; /* bytes that a copy has written, or 0 */
     int fd;
-    int final; /* no more bytes will come */
+    int copy_fd; /* of the copy that is made, -1 none: no byte is let go of before it is written there */
+    int final;   /* no more bytes will come */
 } pp_reader;
 
 /* Of a file, pipe, socket or terminal, which the caller owns and keeps open.  0 or -ENOMEM. */

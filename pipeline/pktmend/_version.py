@@ -1,5 +1,3 @@
 """The version of the distribution, the command and the library."""
 
-from typing import Final
-
-VERSION: Final = "0.2.0"
+VERSION = "0.2.0"

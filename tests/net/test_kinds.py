@@ -215,7 +215,7 @@ def test_frames_that_the_ring_cut_are_never_sent_on(make_line: Callable[[int], L
         bytes(Ether(src=ME, dst=ALL) / f.ip4 / f.udp / Raw(bytes([i]) * (8000 if i % 2 else 100))) for i in range(100)
     ]
     with (
-        line.node.call(lambda: Ring("pa", version=2, outgoing=False)) as ring,
+        line.node.call(lambda: Ring("pa", ring="v2", outgoing=False)) as ring,
         line.node.call(lambda: Emit("pb", coalesce=False)) as emit,
         watch(line.b) as trace,
         open_tap(line.a, "eth0") as out,

@@ -84,10 +84,10 @@ def test_numbered_datagrams_at_full_speed_are_all_accounted_for(line: Line, mode
 
 @pytest.mark.parametrize(
     "geometry",
-    [{"version": 3, "blocks": 2, "block_size": 1 << 17}, {"version": 2, "slots": 128}],
+    [{"ring": "v3", "blocks": 2, "block_size": 1 << 17}, {"ring": "v2", "slots": 128}],
     ids=["two blocks", "128 slots"],
 )
-def test_tiny_ring_drops_and_counts(line: Line, geometry: dict[str, int]) -> None:
+def test_tiny_ring_drops_and_counts(line: Line, geometry: dict[str, Any]) -> None:
     total = 200_000
     line.silence()
     with (

@@ -173,7 +173,7 @@ def test_signal_prints_the_summary_with_kernel_drops(pair: Pair, number: int) ->
     text = out.decode()
     assert process.returncode == 0
     assert "pa: 2 packets" in text and "kernel saw 2, dropped 0" in text and "leaked 1" in text
-    assert "10.7.0.1:40000 > 10.7.0.2:5000" in text and "a hop before here lost the note" in text
+    assert "10.7.0.1:40000 > 10.7.0.2:5000" in text and "a hop before here lost the metadata" in text
 
 
 def test_usr1_prints_a_snapshot_and_goes_on(pair: Pair) -> None:
@@ -183,5 +183,6 @@ def test_usr1_prints_a_snapshot_and_goes_on(pair: Pair) -> None:
     for asked in range(10):
         monitor.process.send_signal(signal.SIGUSR1)
         until(lambda n=asked: len(monitor.snapshots) > before + n, "a snapshot")
-    assert time.monotonic() - began < 6  # by itself it prints one a second
+    # by itself it prints one a second
+    assert len(monitor.snapshots) - before > time.monotonic() - began + 2
     assert monitor.end()["directions"][0]["packets"] == 3

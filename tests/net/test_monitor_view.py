@@ -89,9 +89,9 @@ def pair() -> Iterator[Pair]:
         yield Pair(world)
 
 
-def monitor(pair: Pair, *argv: str, python: str = "-P -mpktmend") -> str:
+def monitor(pair: Pair, *argv: str, python: tuple[str, ...] = ("-P", "-m", "pktmend")) -> str:
     """Return the shell command of a monitor in node."""
-    return shlex.join(pair.node.argv([sys.executable, *python.split(" ", 1), "monitor", "-i", "pa", *argv]))
+    return shlex.join(pair.node.argv([sys.executable, *python, "monitor", "-i", "pa", *argv]))
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_kernel_drops_are_red_unless_there_is_no_color(pair: Pair, terminal: typ
 
 
 def test_without_rich_it_prints_lines_and_a_hint(pair: Pair, terminal: type[Terminal]) -> None:
-    without = "-c import sys; sys.modules['rich'] = None; from pktmend.cli import main; main()"
+    without = ("-c", "import sys; sys.modules['rich'] = None; from pktmend.cli import main; main()")
     seen = terminal(monitor(pair, "--duration", "1.5", "udp", python=without))
     seen.shows("pip install 'pktmend[monitor]'", "packets/s", "LEFT")
 

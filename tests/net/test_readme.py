@@ -31,13 +31,13 @@ def test_six_line_stage_drops_the_bad_and_passes_the_good() -> None:
 
 
 def test_native_stage_compiles_and_runs() -> None:
-    from pktmend import NativeStage, Verdict, batch_of, verify
+    from pktmend import Frames, NativeStage, Verdict, verify
 
     names: dict[str, object] = {}
     exec(BLOCKS[1], names)
     stage = names["drop_udp"]
     assert isinstance(stage, NativeStage)
-    batch = batch_of([f.raw(f.ether / f.ip4 / f.udp), f.raw(f.ether / f.ip4 / f.tcp)])
+    batch = Frames([f.raw(f.ether / f.ip4 / f.udp), f.raw(f.ether / f.ip4 / f.tcp)]).batch()
     verify(batch)
     stage(batch)
     assert list(batch.verdict) == [Verdict.DROP, Verdict.PASS]

@@ -32,12 +32,12 @@ def start(pipeline: Pipeline) -> None:
     time.sleep(0.2)
 
 
-@pytest.mark.parametrize("version", [2, 3])
-def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, version: int) -> None:
+@pytest.mark.parametrize("layout", ["v2", "v3"])
+def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, layout: str) -> None:
     """V2: the kernel keeps its slot reserved and drops all that follows; V3: it counts a packet that is not there."""
     tap = open_tap_device(host, "tap0", TAP | NO_PI | VNET_HDR)
     big = f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 4000))
-    with host.call(lambda: Ring("tap0", version=version, outgoing=False)) as ring:
+    with host.call(lambda: Ring("tap0", ring=layout, outgoing=False)) as ring:
         pipeline = Pipeline(ring, [verify, count])
         start(pipeline)
         os.write(tap, bytes(10) + PLAIN)
@@ -58,7 +58,7 @@ def test_frame_the_header_cannot_express_does_not_stop_the_reader(host: Host, ve
 
 def test_large_frames_keep_their_octets_across_a_link_event(line: Line) -> None:
     """The error that a link event leaves on the socket must not cost the queue of large frames its step."""
-    ring = line.node.call(lambda: Ring("pb", version=2, outgoing=False))
+    ring = line.node.call(lambda: Ring("pb", ring="v2", outgoing=False))
     line.node.link("pb", mtu=9000)
     line.b.link("eth0", mtu=9000)
     letters = b"ABCDEF"
@@ -99,9 +99,9 @@ def test_tun_has_no_ethernet_header(host: Host) -> None:
     assert udp["good"] == 1 and sum(udp.values()) == 2
 
 
-@pytest.mark.parametrize("version", [2, 3])
-def test_batches_go_back_even_when_the_loop_is_left(line: Line, version: int) -> None:
-    with line.node.call(lambda: Ring("pb", version=version, outgoing=False)) as ring, open_tap(line.b, "eth0") as out:
+@pytest.mark.parametrize("layout", ["v2", "v3"])
+def test_batches_go_back_even_when_the_loop_is_left(line: Line, layout: str) -> None:
+    with line.node.call(lambda: Ring("pb", ring=layout, outgoing=False)) as ring, open_tap(line.b, "eth0") as out:
         ours = 0
 
         def mine(batch: Batch) -> int:
@@ -124,7 +124,7 @@ def test_view_alive_at_release_is_a_buffererror(line: Line) -> None:
         with pytest.raises(BufferError, match="1 view"):
             next(batches)
         with pytest.raises(BufferError):
-            ring.source.close()
+            ring.open().close()
         kept.release()
 
 

@@ -20,11 +20,11 @@ def send():
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * SIZE, ("127.0.0.1", 9))
 
 def read(ring, batch):
-    while not ring.source.next(batch):
+    while not ring.open().next(batch):
         pass
 
 gc.disable()  # nothing here needs it: no cycle holds a ring
-ring = Ring("lo", version=VERSION)
+ring = Ring("lo", ring="VERSION")
 """
 
 PROGRAMS = {
@@ -32,7 +32,7 @@ PROGRAMS = {
     "a view of a frame holds the memory of its ring": (
         """
 send()
-batch = Batch(ring.source.capacity)
+batch = Batch(ring.open().capacity)
 read(ring, batch)
 view = batch.frame(0)
 del ring, batch
@@ -55,7 +55,7 @@ del ring
     "a batch that is kept keeps nothing of a ring that is closed": (
         """
 send()
-batch = Batch(ring.source.capacity)
+batch = Batch(ring.open().capacity)
 read(ring, batch)
 ring.close()
 """,
@@ -65,16 +65,16 @@ ring.close()
     "views of one batch are in the way of another, and of closing": (
         """
 send()
-batch, other = Batch(ring.source.capacity), Batch(ring.source.capacity)
+batch, other = Batch(ring.open().capacity), Batch(ring.open().capacity)
 read(ring, batch)
 view = batch.frame(0)
-for call in (lambda: ring.source.next(other), ring.close):
+for call in (lambda: ring.open().next(other), ring.close):
     try:
         call()
     except BufferError:
         print("refused")
 view.release()
-ring.source.release(batch)
+ring.open().release(batch)
 """,
         "send(); read(ring, other); print(len(batch)); ring.close(); print(len(other), rings())",
         "refused\nrefused\n0\n0 0",
@@ -88,10 +88,10 @@ def host() -> Iterator[Host]:
         yield world.host("h")
 
 
-@pytest.mark.parametrize(("version", "size"), [(3, 100), (2, 100), (2, 9000)])  # the last lies beside the slots
+@pytest.mark.parametrize(("layout", "size"), [("v3", 100), ("v2", 100), ("v2", 9000)])  # the last lies beside the slots
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_memory_of_a_ring(host: Host, name: str, version: int, size: int) -> None:
+def test_memory_of_a_ring(host: Host, name: str, layout: str, size: int) -> None:
     before, after, want = PROGRAMS[name]
-    program = HEAD.replace("VERSION", str(version)).replace("SIZE", str(size)) + before + after
+    program = HEAD.replace("VERSION", layout).replace("SIZE", str(size)) + before + after
     done = host.run(sys.executable, "-c", program, timeout=30, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, want), done.stderr

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from scapy.all import UDP, Ether
 import frames as f
 from line import Bridge, assert_ledger, open_tap, put
 from pktmend.testbed.netns import Host, Testbed
-from tools import until
+from tools import PATIENCE, until
 
 SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "pktmend" / "commands" / "schema" / "monitor-1.json"
 
@@ -119,3 +121,25 @@ def run(*argv: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def load_beside_a_spinner(program: Bridge, seconds: float) -> float:
+    """Return the processor time that *program* takes while a busy loop gets so many seconds of it, as a share of them.
+
+    Whatever else the machine does, a program that spins comes out near 1 or above.
+    """
+    spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    stat = Path(f"/proc/{spinner.pid}/stat")
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def spun() -> float:
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / tick
+
+    try:
+        before, begin = program.cpu_seconds(), spun()
+        until(lambda: spun() - begin >= seconds, "the busy loop's time", 10 * PATIENCE)
+        return (program.cpu_seconds() - before) / (spun() - begin)
+    finally:
+        spinner.kill()
+        spinner.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from pktmend import batch_of, verify
+from pktmend import Frames, verify
 from pktmend.commands.bench.frames import TCP, UDP, Shape
 from pktmend.commands.bench.receive import Arrivals
 
@@ -20,7 +20,7 @@ def numbered(number: int, run: int = 7, protocol: int = UDP) -> bytes:
 
 
 def note(arrivals: Arrivals, frames: list[bytes]) -> None:
-    batch = batch_of(frames, flags=1)
+    batch = Frames(frames, flags=1).batch()
     verify(batch)
     arrivals.stage(batch)
 

@@ -10,7 +10,7 @@ from scapy.all import ARP, GRE, ICMP, IP, SCTP, TCP, UDP, VXLAN, Dot1Q, Ether, I
 from scapy.contrib.gtp import GTP_U_Header
 
 import frames as f
-from pktmend import Batch, Capture, Cause, CheckFlag, Pipeline, Proto, Reason, Status, batch_of, classify, verify
+from pktmend import Batch, Capture, Cause, CheckFlag, Frames, Pipeline, Proto, Reason, Status, classify, verify
 from pktmend.records import Kernel, Layer
 
 PACKETS: dict[str, Packet] = {
@@ -41,7 +41,7 @@ def endpoints_of(packet: Packet) -> tuple[bytes, bytes, int, int]:
 
 
 def test_endpoints_are_those_of_the_outermost_headers() -> None:
-    batch = batch_of([f.raw(packet) for packet in PACKETS.values()])
+    batch = Frames([f.raw(packet) for packet in PACKETS.values()]).batch()
     verify(batch)
     src, dst = numpy.asarray(batch.src), numpy.asarray(batch.dst)
     assert src.shape == dst.shape == (len(PACKETS), 16) and src.dtype == numpy.uint8
@@ -56,7 +56,7 @@ def test_endpoints_of_a_cut_packet_are_zero_where_they_were_not_captured(name: s
     whole = f.raw(PACKETS[name])
     src, dst, sport, dport = endpoints_of(PACKETS[name])
     header = 14 + (20 if name == "udp" else 40)
-    batch = batch_of([whole[:cut] for cut in range(header + 8)], wirelen=len(whole))
+    batch = Frames([whole[:cut] for cut in range(header + 8)], wirelen=len(whole)).batch()
     verify(batch)
     for cut in range(len(batch)):
         seen = bytes(numpy.asarray(batch.src)[cut]), bytes(numpy.asarray(batch.dst)[cut])
@@ -67,7 +67,7 @@ def test_endpoints_of_a_cut_packet_are_zero_where_they_were_not_captured(name: s
 
 def test_later_fragment_has_addresses_and_no_ports() -> None:
     pieces = fragment(f.ip4 / UDP(sport=7, dport=8) / (b"x" * 100), fragsize=48)
-    batch = batch_of([f.raw(f.ether / piece) for piece in pieces])
+    batch = Frames([f.raw(f.ether / piece) for piece in pieces]).batch()
     verify(batch)
     assert len(batch) == 3
     assert all(bytes(row[:4]) == ip_address(f.ip4.src).packed for row in numpy.asarray(batch.src))
@@ -92,7 +92,7 @@ def test_endpoints_follow_the_batch(tmp_path_factory: pytest.TempPathFactory) ->
     with Capture(str(path)) as source:
         Pipeline(source, [verify, first, second]).run()
     assert seen == list(range(1, 3001))
-    batch = batch_of([f.raw(PACKETS["udp"])])
+    batch = Frames([f.raw(PACKETS["udp"])]).batch()
     assert batch.sport[0] == 0
     verify(batch)
     assert batch.sport[0] == 256
@@ -111,7 +111,7 @@ def test_view_of_endpoints_that_is_kept_is_refused_like_any_other(tmp_path_facto
 
 
 def test_column_is_not_replaced() -> None:
-    batch = batch_of([f.raw(PACKETS["udp"])])
+    batch = Frames([f.raw(PACKETS["udp"])]).batch()
     with pytest.raises(AttributeError, match=r"write to elements of batch\.verdict"):
         batch.verdict = [1]  # type: ignore[misc, assignment]
     with pytest.raises(TypeError):
@@ -119,7 +119,7 @@ def test_column_is_not_replaced() -> None:
 
 
 def test_check_speaks_in_words() -> None:
-    batch = batch_of([f.leaked(f.ether / f.ip4 / f.udp / f.PAYLOAD)], flags=1)  # PacketFlag.METADATA
+    batch = Frames([f.leaked(f.ether / f.ip4 / f.udp / f.PAYLOAD)], flags=1).batch()  # PacketFlag.METADATA
     verify(batch)
     classify(batch)
     ip, udp = batch.checks_of(0)
@@ -134,7 +134,10 @@ def test_check_speaks_in_words() -> None:
     stored = f.leaked(f.ether / f.ip4 / f.udp / f.PAYLOAD)[40:42].hex()
     assert repr(udp) == f"<Check udp at 40: bad, leaked, stored {stored}, expected {right}>"
     assert repr(ip).startswith("<Check ip at 24: good, stored ") and ip.depth == 0
-    assert repr(batch) == "<Batch of 1 packet, capacity 1>" and repr(batch_of([])) == "<Batch of 0 packets, capacity 1>"
+    assert (
+        repr(batch) == "<Batch of 1 packet, capacity 1>"
+        and repr(Frames([]).batch()) == "<Batch of 0 packets, capacity 1>"
+    )
 
 
 def test_records_have_names() -> None:
@@ -142,6 +145,6 @@ def test_records_have_names() -> None:
 
     kernels = pktmend.kernels()
     assert all(isinstance(each, Kernel) for each in kernels) and sum(each.active for each in kernels) == 1
-    batch = batch_of([f.raw(PACKETS["tcp"])])
+    batch = Frames([f.raw(PACKETS["tcp"])]).batch()
     verify(batch)
     assert batch.layers_of(0) == [Layer(l3=14, l4=34, version=4, protocol=6)]

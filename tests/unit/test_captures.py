@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pktmend import Batch, Capture, Cause, Check, Pipeline, Proto, Reason, Status, classify
-from pktmend.runtime.stages import verify_with
+from pktmend.runtime.stages import Verify
 
 NOT_COVERED = {"eigrp"}
 
@@ -34,7 +34,7 @@ def ours(path: Path) -> dict[int, list[Check]]:
         packets.update((batch.number[i], batch.checks_of(i)) for i in range(len(batch)))
 
     with Capture(path) as source:
-        Pipeline(source, [verify_with(expected=True), classify, collect]).run()
+        Pipeline(source, [Verify(expected=True), classify, collect]).run()
     return packets
 
 
@@ -114,7 +114,7 @@ def test_lengths_exception_is_only_where_it_belongs(captures: Path) -> None:
                 into[batch.number[i]] = (batch.wirelen[i], bytes(batch.frame(i)), batch.checks_of(i))
 
         with Capture(captures / name) as source:
-            Pipeline(source, [verify_with(), classify, collect]).run()
+            Pipeline(source, [Verify(), classify, collect]).run()
         for n, (wirelen, frame, checks) in frames.items():
             lengths = [k for k in checks if k.reason == Reason.LENGTH]
             ip = 14

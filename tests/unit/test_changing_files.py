@@ -79,7 +79,7 @@ def test_lengths_that_change_after_they_were_checked_are_not_used(tmp_path: Path
     program = f"""
 import os, sys
 from pktmend import Capture, classify, Copy, Pipeline, verify
-from pktmend.runtime.stages import repair_with
+from pktmend.runtime.stages import Repair
 def change(batch):
     with open({str(path)!r}, "r+b") as file:
         file.seek({before} + 4)
@@ -88,7 +88,7 @@ def change(batch):
         file.write(b"\\xf0\\xff\\xff\\x6f")  # and of its packet
 with Capture({str(path)!r}) as source:
     sink = Copy({str(out)!r}, source)
-    Pipeline(source, [verify, classify, change, repair_with("unfinished")], sink).run()
+    Pipeline(source, [verify, classify, change, Repair("unfinished")], sink).run()
     sink.close()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)

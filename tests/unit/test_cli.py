@@ -7,12 +7,16 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
+import click
 import pytest
 from scapy.all import wrpcap
 
 import frames as f
+from pktmend.cli import pktmend
+from pktmend.commands.bridge.options import BridgeOptions
 from tools import ROOT, run_pktmend
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
@@ -82,8 +86,8 @@ def test_check_reads_standard_input() -> None:
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"GIF89a and more", "octet 0"),
-        (LEAKED.read_bytes()[:-3], "octet"),
+        (b"GIF89a and more", "byte 0"),
+        (LEAKED.read_bytes()[:-3], "byte"),
     ],
 )
 def test_what_is_no_capture_is_exit_5_and_says_where(tmp_path: Path, content: bytes, words: str) -> None:
@@ -230,7 +234,7 @@ def test_help_names_every_command() -> None:
 
 def test_check_all_calls_good_what_is_good() -> None:
     done = run_pktmend("check", "-r", str(LEAKED), "--all", "--at", "wire")
-    assert b"ip checksum at octet 24 is good: stored" in done.stdout
+    assert b"ip checksum at byte 24 is good: stored" in done.stdout
     assert done.stdout.count(b" is bad (") == 4
 
 
@@ -258,3 +262,35 @@ def test_full_disk_behind_standard_output_is_one_line(argv: tuple[str, ...]) -> 
         )
     assert done.returncode == 4
     assert done.stderr == b"pktmend: writing standard output: No space left on device\n"
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    """All commands by their full name."""
+
+    def below(name: str, command: click.Command) -> list[tuple[str, click.Command]]:
+        if not isinstance(command, click.Group):
+            return [(name, command)]
+        context = click.Context(command)
+        found = ((each, command.get_command(context, each)) for each in command.list_commands(context))
+        return [pair for each, sub in found if sub is not None for pair in below(f"{name} {each}".strip(), sub)]
+
+    return below("", pktmend)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), every_command(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_option_says_what_it_does(name: str, command: click.Command) -> None:
+    for p in command.params:
+        if isinstance(p, click.Option):
+            assert p.help and p.help[0].isupper() and p.help[-1] in ".)]", f"{name} {p.opts}: {p.help}"
+
+
+def test_an_option_of_bridge_is_a_field_with_the_same_default() -> None:
+    command = pktmend.get_command(click.Context(pktmend), "bridge")
+    assert command is not None
+    options = command.make_context("bridge", ["-i", "x", "-I", "y"]).params
+    del options["check_config"]
+    assert options == {"a": "x", "b": "y"} | {
+        each.name: each.default for each in fields(BridgeOptions) if each.default is not MISSING
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -90,7 +89,6 @@ def test_bench_looks_where_it_will_write_before_it_measures(tmp_path: Path, opti
 
 def test_monitor_looks_where_it_will_draw_before_it_watches(tmp_path: Path) -> None:
     pytest.importorskip("rich")
-    began = time.monotonic()
-    done = run_pktmend("monitor", "-i", "lo", "--duration", "60", "--picture", str(tmp_path / "no" / "x.svg"))
-    assert done.returncode == 4 and time.monotonic() - began < 30
+    done = run_pktmend("monitor", "-i", "lo", "--duration", "3600", "--picture", str(tmp_path / "no" / "x.svg"))
+    assert done.returncode == 4
     assert done.stderr == f"pktmend: cannot write {tmp_path}/no/x.svg: No such file or directory\n".encode()

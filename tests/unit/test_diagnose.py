@@ -164,7 +164,7 @@ def test_broken_file_reports_what_came_before(tmp_path: Path) -> None:
     path = t.pcap(tmp_path / "x", t.conversation(A, SERVER, 1))
     path.write_bytes(path.read_bytes()[:-3])
     done = run("-r", str(path))
-    assert done.returncode == 5 and "octet" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 5 and "byte" in done.stderr and done.stderr.count("\n") == 1
     assert "pending, not bad" in done.stdout
 
 
@@ -181,7 +181,7 @@ def test_broken_file_reports_what_came_before(tmp_path: Path) -> None:
         (("-r", "-", "-R", "x"), 2, "twice"),
         (("-r", "/nonexistent"), 4, "/nonexistent"),
         (("-i", "nosuch0"), 4, "nosuch0"),
-        (("-r", str(ROOT / "README.md")), 5, "octet 0"),
+        (("-r", str(ROOT / "README.md")), 5, "byte 0"),
     ],
 )
 def test_misuse(argv: tuple[str, ...], code: int, words: str) -> None:

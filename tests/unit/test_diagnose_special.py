@@ -17,7 +17,7 @@ from scapy.utils import checksum
 import frames as f
 import tapes as t
 from diagnosing import SERVER, A, B, diagnose, evidence, named
-from pktmend import Capture, Cause, PacketFlag, Pipeline, batch_of
+from pktmend import Capture, Cause, Frames, PacketFlag, Pipeline
 from pktmend.commands.diagnose import rules_flags
 from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.evidence import Tap
@@ -45,7 +45,9 @@ def test_bad_seed_and_what_no_tap_can_see(tmp_path: Path) -> None:
 def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:
     """As a ring hands it over: the virtio-net header says which field is unfinished, and it is not."""
     packet = t.tcp(A, B, 4000, 80, 1, 1, "PA", bytes(100))
-    batch = batch_of([f.raw(packet)] * 3, flags=int(PacketFlag.METADATA | PacketFlag.NOT_READY), vnet=f.vnet(packet))
+    batch = Frames(
+        [f.raw(packet)] * 3, flags=int(PacketFlag.METADATA | PacketFlag.NOT_READY), vnet=f.vnet(packet)
+    ).batch()
     tap = Tap("eth0", is_live=True)
     for stage in tap.stages():
         stage(batch)

@@ -14,7 +14,7 @@ from scapy.all import ICMP, TCP, UDP, VXLAN, Dot1Q, Ether, Raw
 import frames as f
 import tapes as t
 from diagnosing import A, B, evidence, named
-from pktmend import batch_of, verify
+from pktmend import Frames, verify
 from pktmend.commands.diagnose import match
 from tools import ROOT
 
@@ -211,7 +211,7 @@ def test_bad_before_the_hop_and_translated_by_it_is_not_the_hops_doing(tmp_path:
 
 
 def prints(*packets: Any) -> list[int]:
-    batch = batch_of([p if isinstance(p, bytes) else f.raw(p) for p in packets])
+    batch = Frames([p if isinstance(p, bytes) else f.raw(p) for p in packets]).batch()
     verify(batch)
     return list(batch.fingerprints())
 
@@ -244,7 +244,7 @@ def test_both_taps_keep_the_same_part_of_what_is_too_much(monkeypatch: Any) -> N
     one, other = match.Track(), match.Track()
     for track, chosen in ((one, packets), (other, packets[:300])):
         for first in range(0, len(chosen), 64):
-            batch = batch_of(chosen[first : first + 64])
+            batch = Frames(chosen[first : first + 64]).batch()
             verify(batch)
             track(batch)
     assert 20 < len(one.prints) <= 100 and one.mask

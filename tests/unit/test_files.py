@@ -19,7 +19,20 @@ from scapy.all import RawPcapNgReader, RawPcapReader, wrpcap
 
 import frames as f
 import pktmend
-from pktmend import Capture, Copy, FormatError, PacketFlag, Pipeline, Status, Writer, _core, classify, count, verify
+from pktmend import (
+    Capture,
+    Copy,
+    FormatError,
+    Frames,
+    PacketFlag,
+    Pipeline,
+    Status,
+    Writer,
+    _core,
+    classify,
+    count,
+    verify,
+)
 from pktmend.packetio.capture import PCAP, PCAPNG
 from tapes import File, read
 from tools import PATIENCE, need, run_pktmend
@@ -69,7 +82,7 @@ def test_drop_count_of_the_statistics_block(tmp_path: Path) -> None:
     path.write_bytes(file.octets)
     with Capture(path) as source:
         Pipeline(source, []).run()
-        assert source.source.interfaces == [(1, 42)]
+        assert source.interfaces == [(1, 42)]
 
 
 def test_epb_flags_say_what_the_kernel_knew(tmp_path: Path) -> None:
@@ -101,20 +114,20 @@ def test_what_the_source_knew_survives_a_round_trip(tmp_path: Path, flags: int) 
     assert read(tmp_path / "b.pcapng") == read(tmp_path / "a.pcapng")
     with Capture(tmp_path / "b.pcapng") as source:
         Pipeline(source, []).run()
-        assert source.source.interfaces == [(1, 7)]
+        assert source.interfaces == [(1, 7)]
     assert [bytes(p) for p, _ in RawPcapNgReader(str(tmp_path / "b.pcapng"))] == [LEAKED] * 3
 
 
-@pytest.mark.parametrize("format", [PCAP, PCAPNG])
-def test_what_we_write_others_read(tmp_path: Path, format: int) -> None:
+@pytest.mark.parametrize("file_format", [PCAP, PCAPNG])
+def test_what_we_write_others_read(tmp_path: Path, file_format: str) -> None:
     need("tshark")
     wrpcap(str(tmp_path / "a.pcap"), [GOOD, LEAKED, GOOD[:61]], linktype=1)
     out = tmp_path / "b"
     with Capture(tmp_path / "a.pcap") as source:
-        sink = Writer(out, format=format)
+        sink = Writer(out, file_format=file_format)
         Pipeline(source, [verify], sink).run()
         sink.close()
-    reader = RawPcapReader(str(out)) if format == PCAP else RawPcapNgReader(str(out))
+    reader = RawPcapReader(str(out)) if file_format == PCAP else RawPcapNgReader(str(out))
     assert [bytes(p) for p, _ in reader] == [GOOD, LEAKED, GOOD[:61]]
     lengths = subprocess.run(
         ["tshark", "-r", str(out), "-T", "fields", "-e", "frame.len"], capture_output=True, text=True, check=True
@@ -124,7 +137,7 @@ def test_what_we_write_others_read(tmp_path: Path, format: int) -> None:
 
 def test_stripped_vlan_tag_is_put_back_when_written(tmp_path: Path) -> None:
     tagged = f.raw(f.tagged(f.ether / f.ip4 / f.tcp / f.PAYLOAD))
-    batch = _core.batch_of([tagged[:12] + tagged[16:]], flags=int(PacketFlag.VLAN), tpid=0x8100, tci=5)
+    batch = Frames([tagged[:12] + tagged[16:]], flags=int(PacketFlag.VLAN), tpid=0x8100, tci=5).batch()
     path = tmp_path / "x.pcapng"
     with path.open("wb") as file:
         sink = _core.WriterSink(file.fileno(), PCAPNG)
@@ -134,16 +147,16 @@ def test_stripped_vlan_tag_is_put_back_when_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("snaplen", range(10, 20))
-@pytest.mark.parametrize("format", [PCAP, PCAPNG])
-def test_snaplen_cuts_what_was_on_the_wire(tmp_path: Path, format: int, snaplen: int) -> None:
+@pytest.mark.parametrize("file_format", [PCAP, PCAPNG])
+def test_snaplen_cuts_what_was_on_the_wire(tmp_path: Path, file_format: str, snaplen: int) -> None:
     tagged = f.raw(f.tagged(f.ether / f.ip4 / f.tcp / f.PAYLOAD))
-    batch = _core.batch_of([tagged[:12] + tagged[16:]], flags=int(PacketFlag.VLAN), tpid=0x8100, tci=5)
+    batch = Frames([tagged[:12] + tagged[16:]], flags=int(PacketFlag.VLAN), tpid=0x8100, tci=5).batch()
     path = tmp_path / "x.pcap"
     with path.open("wb") as file:
-        sink = _core.WriterSink(file.fileno(), format, snaplen=snaplen)
+        sink = _core.WriterSink(file.fileno(), file_format, snaplen=snaplen)
         sink.write(batch)
         sink.finish()
-    with RawPcapReader(str(path)) if format == PCAP else RawPcapNgReader(str(path)) as reader:
+    with RawPcapReader(str(path)) if file_format == PCAP else RawPcapNgReader(str(path)) as reader:
         assert [bytes(frame) for frame, _ in reader] == [tagged[:snaplen]]
 
 
@@ -215,7 +228,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_lengths_are_named_with_their_octet(tmp_path: Path, name: str) -> None:
+def test_hostile_lengths_are_named_with_their_byte(tmp_path: Path, name: str) -> None:
     content, offset = HOSTILE[name]
     path = tmp_path / "x"
     path.write_bytes(content)
@@ -223,7 +236,7 @@ def test_hostile_lengths_are_named_with_their_octet(tmp_path: Path, name: str) -
         Pipeline(source, [verify, classify, count]).run()
     assert caught.value.offset == offset, caught.value
     done = run_pktmend("check", "-r", str(path))
-    assert done.returncode == 5 and f"octet {offset}".encode() in done.stderr
+    assert done.returncode == 5 and f"byte {offset}".encode() in done.stderr
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:

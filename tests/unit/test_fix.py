@@ -137,3 +137,18 @@ def test_packets_before_the_fault_are_kept(tmp_path: Path) -> None:
     done = run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "y.pcapng"))
     assert done.returncode == 5 and b"2 packets" in done.stdout
     assert (tmp_path / "y.pcapng").read_bytes() == file.octets
+
+
+@pytest.mark.parametrize("packets", [0, 1, 1023, 1024, 2048])
+def test_blocks_without_packets_are_copied_wherever_they_stand(tmp_path: Path, packets: int) -> None:
+    """A batch has 1024 packets; what stands behind a full one, and more than one read of it, is written too."""
+    file = File().section().interface()
+    for _ in range(packets):
+        file.packet(GOOD)
+    for n in range(5):
+        file.block(0x80000001, bytes([n]) * (700 << 10))  # of somebody else's
+    file.packet(GOOD).block(5, bytes(12))
+    path, out = tmp_path / "x.pcapng", tmp_path / "y.pcapng"
+    path.write_bytes(file.octets)
+    assert run_pktmend("fix", "-r", str(path), "-w", str(out)).returncode == 0
+    assert out.read_bytes() == file.octets

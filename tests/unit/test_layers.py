@@ -24,7 +24,7 @@ FLOORS = (
     {"host"},
     {"packetio", "runtime", "testbed"},
     {"console"},
-    {"advice"},  # one Finding and one Remedy for diagnose and doctor, who must not import each other
+    {"advice", "reading"},  # advice: one Finding and one Remedy for diagnose and doctor, who must not import each other
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -52,8 +52,8 @@ CORE_FLOORS = (
     {"engine"},
     {"sums", "views"},
     {"batch"},
-    {"frames", "python_stage", "sources", "stages"},
-    {"conversations", "samples", "sinks"},
+    {"python_stage", "sources", "stages"},
+    {"conversations", "frames", "samples", "sinks"},
     {"loop"},
 )
 CORE_LEVEL = {name: level for level, floor in enumerate(CORE_FLOORS) for name in floor}

@@ -19,7 +19,7 @@ GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 
 HEAD = """
 import gc, sys, weakref
-from pktmend import Capture, Pipeline, StageError, batch_of
+from pktmend import Capture, Frames, Pipeline, StageError
 
 path = sys.argv[1]
 kept = []
@@ -115,7 +115,7 @@ def test_exporter_of_a_view_gives_no_second_one(tmp_path: Path) -> None:
         run(
             tmp_path / "x.pcap",
             """
-batch = batch_of([bytes(100)])
+batch = Frames([bytes(100)]).batch()
 view = batch.frame(0)
 exporter = view.obj
 view.release()
@@ -126,6 +126,24 @@ except BufferError as error:
 """,
         )
         == "this view was given out already; ask the batch for another"
+    )
+
+
+def test_view_of_a_frame_given_by_the_program_outlives_batch_and_pipeline(tmp_path: Path) -> None:
+    """A stage that keeps views, in a pipeline that goes on all the same: nothing that they show is given back."""
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
+from pktmend import OnError
+
+Pipeline(Frames((bytes([n]) * 1400 for n in range(100)), batch_size=10), [keep], on_error=OnError.PASS).run()
+gc.collect()
+others = [bytearray(b"x") * 1400 for _ in range(1000)]  # where their memory was
+print([view.tobytes() == bytes([10 * n]) * 1400 for n, view in enumerate(kept)].count(True))
+""",
+        )
+        == "10"
     )
 
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from pktmend import ConfigError
 from pktmend.commands.monitor.bad_packets import EXPLAINED, Picker
-from pktmend.commands.monitor.file import name_of
 from pktmend.commands.monitor.history import ASCII_BARS, History, sparkline
 from pktmend.commands.monitor.metrics_server import Server, parse_address
 from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
 from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Flow, Snapshot
 from pktmend.commands.monitor.text_lines import rate_line
+from pktmend.commands.monitor.turnover import name_of
 from pktmend.commands.schema import names, text_of
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
@@ -35,7 +35,7 @@ V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
 
 
 @pytest.mark.parametrize(
-    ("talk", "words"),
+    ("flow", "words"),
     [
         (V4, "10.0.0.1:1234 > 10.0.0.2:53"),
         (V6, "[::1]:1234 > [::2]:80"),
@@ -44,8 +44,8 @@ V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
         (Flow(0, 0, bytes(4), bytes(4), 0, 0), "not IP"),
     ],
 )
-def test_talk_is_written_as_people_write_it(talk: Flow, words: str) -> None:
-    assert str(talk) == words
+def test_flow_is_written_as_people_write_it(flow: Flow, words: str) -> None:
+    assert str(flow) == words
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_files_are_named_as_tcpdump_names_them(options: WriteOptions, expected: 
 )
 def test_options_that_cannot_work(options: MonitorOptions) -> None:
     with pytest.raises(ConfigError):
-        options.check()
+        options.validate()
 
 
 def test_rings_share_a_bounded_amount_of_memory() -> None:
@@ -203,7 +203,7 @@ def test_view_is_never_wider_or_higher_than_the_terminal(
     history.add(Snapshot(0, ()), snapshot)
     out = io.StringIO()
     console = Console(file=out, width=width, height=height, color_system=None)
-    console.print(view(State(snapshot, history, told="told"), width, height))
+    console.print(view(State(snapshot, history, event="event"), width, height))
     lines = out.getvalue().splitlines()
     assert len(lines) <= height and all(len(line) <= width for line in lines)
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from pktmend import Batch, _core, enums
+from pktmend import Batch, Frames, _core, enums
 from tools import ROOT
 
 PACKAGE = ROOT / "pipeline" / "pktmend"
@@ -51,7 +51,7 @@ def test_words_are_there_without_the_engine() -> None:
 
 
 def test_batch_has_an_attribute_for_every_column_and_for_no_other() -> None:
-    batch = _core.batch_of([bytes(60)])
+    batch = Frames([bytes(60)]).batch()
     views = {name for name in dir(Batch) if isinstance(getattr(batch, name, None), memoryview)}
     assert views - NOT_PER_PACKET - ENDPOINTS == set(COLUMNS) - HIDDEN
     for name in set(COLUMNS) - HIDDEN:

@@ -16,7 +16,7 @@ from scapy.all import ICMP, IP, TCP, UDP, VXLAN, Ether, IPv6, Raw, wrpcap
 import frames as f
 from carriers import over4
 from judging import FIRST, LIVE, SECOND, verdicts
-from pktmend import Batch, Capture, Cause, Pipeline, batch_of, classify, verify
+from pktmend import Batch, Capture, Cause, Frames, Pipeline, classify, verify
 
 A, B, D = "10.7.0.1", "203.0.113.9", "198.51.100.7"
 A6, B6, D6 = "fd07::1", "2001:db8::9", "2001:db8:1::7"
@@ -24,7 +24,7 @@ A6, B6, D6 = "fd07::1", "2001:db8::9", "2001:db8:1::7"
 
 def flow(*frames: bytes, flags: int = LIVE, link: int = 1) -> list[str]:
     """Return the verdict on the last check of each packet of one batch."""
-    batch = batch_of(frames, flags=flags, link=link)
+    batch = Frames(frames, flags=flags, link=link).batch()
     verify(batch)
     classify(batch)
     return [verdicts(batch.checks_of(i))[-1] for i in range(len(batch))]
@@ -182,7 +182,7 @@ def outer(batch: Batch) -> list[str]:
 
 
 def outer_of(*frames: bytes) -> list[str]:
-    batch = batch_of(frames, flags=LIVE)
+    batch = Frames(frames, flags=LIVE).batch()
     verify(batch)
     classify(batch)
     return outer(batch)

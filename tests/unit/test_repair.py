@@ -9,7 +9,7 @@ from scapy.all import GRE, ICMP, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChun
 
 import frames as f
 from judging import PENDING, judged
-from pktmend import Batch, Cause, PacketFlag, Proto, Status, repair_with
+from pktmend import Batch, Cause, PacketFlag, Proto, Repair, Status
 
 INNER = (
     Ether(src="02:00:00:00:01:01", dst="02:00:00:00:01:02")
@@ -41,7 +41,7 @@ def test_outer_sum_that_was_right_over_a_leaked_inner_one_follows_the_repair() -
     batch = judged(unfinished)
     assert statuses(batch)["udp0"] == (Status.GOOD, Cause.NONE)
     assert statuses(batch)["tcp1"] == (Status.BAD, Cause.LEAKED)
-    repair_with("leaked")(batch)
+    Repair("leaked")(batch)
     assert bytes(batch.frame(0)) == right
     assert batch.status[0] == Status.GOOD
 
@@ -58,7 +58,7 @@ def test_healthy_local_checksum_offload_is_pending_and_left_alone(policy: str, e
     assert statuses(batch)["udp0"] == (Status.PENDING, Cause.INNER_PENDING)
     assert statuses(batch)["tcp1"] == (Status.PENDING, Cause.NONE)
     outer = bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2])
-    repair_with(policy)(batch)
+    Repair(policy)(batch)
     assert bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2]) == outer
     finished = bytes(batch.frame(0))
     header = batch.vnet(0)
@@ -73,7 +73,7 @@ def test_inside_out_repair_of_a_leaked_tunnel() -> None:
     """The flag was lost behind the encapsulation: both look wrong; completing the inner makes the outer right."""
     batch = judged(lco())
     assert statuses(batch)["udp0"] == (Status.BAD, Cause.INNER_PENDING)
-    repair_with("leaked")(batch)
+    Repair("leaked")(batch)
     assert bytes(batch.frame(0)) == f.raw(TUNNELLED / INNER)
     assert batch.status[0] == Status.GOOD
 
@@ -88,9 +88,9 @@ def test_a_leaked_sum_within_damage_is_not_signed(bit: int) -> None:
     batch = judged(bytes(unfinished))
     assert statuses(batch)["udp0"] == (Status.BAD, Cause.BIT_FLIP if bit else Cause.CORRUPT)
     assert statuses(batch)["tcp1"] == (Status.BAD, Cause.LEAKED)
-    repair_with("leaked")(batch)
+    Repair("leaked")(batch)
     assert bytes(batch.frame(0)) == unfinished
-    repair_with("all")(batch)
+    Repair("all")(batch)
     again = Ether(bytes(batch.frame(0)))
     del again[UDP].chksum, again[TCP].chksum
     assert bytes(batch.frame(0)) == f.raw(again)  # told by name, it signs what is there
@@ -103,7 +103,7 @@ def test_seed_in_the_outer_sum_of_a_tunnelled_super_frame_is_healthy() -> None:
     flags = PENDING | int(PacketFlag.SUPER_FRAME)
     batch = judged(frame, flags=flags, vnet=needs_csum(VXLAN_HEADERS + 34, 16, gso_type=1, gso_size=40))
     assert statuses(batch)["udp0"] == (Status.PENDING, Cause.INNER_PENDING)
-    repair_with("all")(batch)
+    Repair("all")(batch)
     assert bytes(batch.frame(0)[OUTER_FIELD : OUTER_FIELD + 2]) == frame[OUTER_FIELD : OUTER_FIELD + 2]
 
 
@@ -112,7 +112,7 @@ def test_completing_a_flagged_field_takes_the_flag_away() -> None:
     wrong = f.put16(f.raw(packet), 50, 0x1234)
     batch = judged(wrong, flags=PENDING, vnet=f.vnet(packet))
     assert statuses(batch)["tcp0"] == (Status.BAD, Cause.BAD_SEED)
-    repair_with("all")(batch)
+    Repair("all")(batch)
     header = batch.vnet(0)
     assert bytes(batch.frame(0)) == f.raw(packet)
     assert header is not None and header[0] & f.NEEDS_CSUM == 0
@@ -126,7 +126,7 @@ def test_bad_seed_of_a_super_frame_becomes_the_seed() -> None:
         flags=PENDING | int(PacketFlag.SUPER_FRAME),
         vnet=f.vnet(packet, gso_type=1, gso_size=50),
     )
-    repair_with("all")(batch)
+    Repair("all")(batch)
     header = batch.vnet(0)
     assert bytes(batch.frame(0)) == f.leaked(packet)
     assert header is not None and header[0] & f.NEEDS_CSUM
@@ -143,7 +143,7 @@ def test_sctp_offload_leaves_zero_and_is_pending() -> None:
     assert statuses(judged(unfinished))["sctp0"] == (Status.BAD, Cause.LEAKED)
     assert statuses(judged(unfinished, flags=0))["sctp0"][0] == Status.PENDING  # a file cannot tell
     batch = judged(unfinished)
-    repair_with("leaked")(batch)
+    Repair("leaked")(batch)
     assert bytes(batch.frame(0)) == right
 
 
@@ -161,7 +161,7 @@ def test_fragments_are_never_touched_not_even_their_ip_header() -> None:
     wrong = f.put16(part, 24, 0x1234)
     batch = judged(wrong)
     assert batch.status[0] == Status.BAD
-    repair_with("all")(batch)
+    Repair("all")(batch)
     assert bytes(batch.frame(0)) == wrong
 
 
@@ -172,7 +172,7 @@ def test_illegal_zero_is_completed_to_ffff_where_the_sum_is_zero() -> None:
     assert f.get16(f.raw(packet), f.field_offset(packet)) == 0xFFFF
     batch = judged(f.put16(f.raw(packet), f.field_offset(packet), 0))
     assert statuses(batch)["udp0"] == (Status.BAD, Cause.ILLEGAL_ZERO)
-    repair_with("all")(batch)
+    Repair("all")(batch)
     assert bytes(batch.frame(0)) == f.raw(packet)
 
 
@@ -180,10 +180,10 @@ def test_illegal_zero_is_completed_to_ffff_where_the_sum_is_zero() -> None:
 def test_repair_is_idempotent(policy: str) -> None:
     for frame in (lco(), f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD), f.raw(TUNNELLED / Raw(f.leaked(INNER)))):
         batch = judged(frame)
-        repair_with(policy)(batch)
+        Repair(policy)(batch)
         once = bytes(batch.frame(0))
         again = judged(once)
-        repair_with(policy)(again)
+        Repair(policy)(again)
         assert bytes(again.frame(0)) == once
 
 
@@ -194,5 +194,5 @@ def test_sum_over_nothing_but_zeros_is_written_as_all_ones(field: int) -> None:
     assert right[36:38] == b"\xff\xff"  # by scapy
     batch = judged(f.put16(right, 36, field))
     assert batch.status[0] == Status.BAD
-    repair_with("all")(batch)
+    Repair("all")(batch)
     assert bytes(batch.frame(0)) == right

@@ -138,7 +138,7 @@ def test_file_that_cannot_be_read_is_exit_4(tmp_path: Path) -> None:
     assert "nosuch.toml: No such file" in refused(run_pktmend("bridge", "--config", f"{tmp_path}/nosuch.toml"), 4)
     assert "Is a directory" in refused(run_pktmend("bridge", "--config", str(tmp_path)), 4)
     (tmp_path / "binary").write_bytes(b"a = '\xff'")
-    assert "octet 5 is not UTF-8" in refused(run_pktmend("bridge", "--config", f"{tmp_path}/binary"))
+    assert "byte 5 is not UTF-8" in refused(run_pktmend("bridge", "--config", f"{tmp_path}/binary"))
 
 
 def test_environment_is_checked_as_the_command_line_is() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import frames as f
 import pktmend
-from pktmend import ConfigError, Verdict, batch_of, build_native, native, verify
+from pktmend import ConfigError, Frames, Verdict, build_native, verify, wrap_native
 from pktmend._core import ABI, CAPSULE
 from pktmend.runtime.stage_loader import load
 from pktmend.runtime.stages import STAGE_CDEF
@@ -80,7 +80,7 @@ def compiled(folder: Path, name: str, source: str, include: str, cdef: str = "")
 
 
 def dropped(stage: Any) -> list[bool]:
-    batch = batch_of([FRAME, FRAME[:20]])
+    batch = Frames([FRAME, FRAME[:20]]).batch()
     verify(batch)
     stage(batch)
     return [verdict == Verdict.DROP for verdict in batch.verdict]
@@ -88,14 +88,14 @@ def dropped(stage: Any) -> list[bool]:
 
 def test_cffi_stage_runs_as_its_own_build_made_it(tmp_path: Path) -> None:
     lib = compiled(tmp_path, "_abi_mine", DROP_ALL, pktmend.include_dir()).lib
-    assert dropped(native(lib.pktmend_stage_of_drop_all)) == [True, True]
+    assert dropped(wrap_native(lib.pktmend_stage_of_drop_all)) == [True, True]
     assert lib.called == 1
 
 
 def test_cffi_stage_of_another_abi_is_refused(tmp_path: Path, other_header: str) -> None:
     lib = compiled(tmp_path, "_abi_99", DROP_ALL, other_header).lib
     with pytest.raises(ConfigError, match=REFUSED.format("mine")) as caught:
-        native(lib.pktmend_stage_of_drop_all, name="mine")
+        wrap_native(lib.pktmend_stage_of_drop_all, name="mine")
     assert "include_dir()" in str(caught.value)
     assert lib.called == 0
 
@@ -104,9 +104,9 @@ def test_bare_cffi_function_is_told_how_to_say_its_abi(tmp_path: Path) -> None:
     source = DROP_ALL + "int bare(pp_batch *b, void *context) { (void)context; return (int)b->count; }"
     built = compiled(tmp_path, "_abi_bare", source, pktmend.include_dir(), "int bare(pp_batch *, void *);")
     with pytest.raises(ConfigError, match=r"stage mine: a bare function does not say.*PKTMEND_STAGE"):
-        native(built.ffi.addressof(built.lib, "bare"), name="mine")
+        wrap_native(built.ffi.addressof(built.lib, "bare"), name="mine")
     with pytest.raises(ConfigError, match=r"neither.*PKTMEND_STAGE"):
-        native(built.lib.bare, name="mine")
+        wrap_native(built.lib.bare, name="mine")
 
 
 def test_built_native_stage_of_another_abi_is_refused() -> None:
@@ -182,14 +182,14 @@ def test_capsule_of_abi_1_is_refused_by_its_name() -> None:
     """It was a bare function then: nothing behind the pointer is read."""
     name = b"pktmend.stage/1"
     with pytest.raises(ConfigError, match=r"stage old was built for ABI 1 of .*, this is ABI 2"):
-        native(capsule(name), name="old")
+        wrap_native(capsule(name), name="old")
 
 
 def test_capsule_whose_name_and_content_differ_is_refused() -> None:
     name = CAPSULE.encode()
     content = (ctypes.c_uint32 * 4)(8, 98, 0, 0)
     with pytest.raises(ConfigError, match="stage odd was built for ABI 98"):
-        native(capsule(name, ctypes.addressof(content)), name="odd")
+        wrap_native(capsule(name, ctypes.addressof(content)), name="odd")
 
 
 def test_numba_stage_of_another_abi_is_refused() -> None:
@@ -202,10 +202,10 @@ def test_numba_stage_of_another_abi_is_refused() -> None:
     other = types.Record(fields, BATCH.size + 8, aligned=True)
     stage = numba.cfunc(types.int32(types.CPointer(other), types.voidptr))(lambda batch, context: 0)
     with pytest.raises(ConfigError, match=REFUSED.format("mine")):
-        native(stage, name="mine")
+        wrap_native(stage, name="mine")
     untold = numba.cfunc(types.int32(types.voidptr, types.voidptr))(lambda batch, context: 0)
     with pytest.raises(ConfigError, match=r"int \(\*\)\(pp_batch \*, void \*\), not .*SIGNATURE"):
-        native(untold)
+        wrap_native(untold)
 
 
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror", "-O2", "-shared", "-fPIC"]
@@ -246,7 +246,7 @@ PKTMEND_STAGE(tcp) { for (uint32_t i = 0; i < batch->count + 9; i++)
 @pytest.mark.parametrize(("name", "least"), [("packet", 14), ("ip", 14 + 20), ("udp", 14 + 20 + 8), ("tcp", 1000)])
 def test_accessors_give_a_header_only_where_all_of_it_was_captured(name: str, least: int) -> None:
     """Cut after every byte; and packets beyond the last are asked for."""
-    batch = batch_of([FRAME[:cut] for cut in range(len(FRAME) + 1)], wirelen=len(FRAME))
+    batch = Frames([FRAME[:cut] for cut in range(len(FRAME) + 1)], wirelen=len(FRAME)).batch()
     verify(batch)
     build_native(ACCESS, name)(batch)
     assert [v == Verdict.DROP for v in batch.verdict] == [cut >= least for cut in range(len(FRAME) + 1)]

@@ -14,7 +14,7 @@ from scapy.all import IP, UDP, Ether, IPv6
 
 import frames as f
 import pktmend
-from pktmend import PacketFlag, Status, Verdict, batch_of, native, verify
+from pktmend import Frames, PacketFlag, Status, Verdict, verify, wrap_native
 from pktmend.runtime.stage_loader import load
 from tools import ROOT
 
@@ -34,7 +34,7 @@ MARKED = [
 
 def kept(stage: Any, *frames: bytes) -> list[bool]:
     """Which of *frames* does the stage let pass?"""
-    batch = batch_of(frames)
+    batch = Frames(frames).batch()
     verify(batch)
     stage(batch)
     return [verdict == Verdict.PASS for verdict in batch.verdict]
@@ -49,7 +49,7 @@ def test_numpy_stage_drops_what_is_long(stage_examples: Path) -> None:
     stage: Any = load(f"{stage_examples}/numpy_stage.py:DropLong,limit={len(UDP_5000)}")()
     assert kept(stage, TCP, UDP_5000, UDP_5000 + b"x") == [True, True, False]
     assert stage.counters() == {"longest": len(UDP_5000) + 1}
-    empty = batch_of([])
+    empty = Frames([]).batch()
     stage(empty)
 
 
@@ -70,7 +70,7 @@ def test_numba_function_of_another_type_is_refused() -> None:
     numba = pytest.importorskip("numba")
     wrong = numba.cfunc("int32(int32)")(lambda a: a)
     with pytest.raises(pktmend.ConfigError, match=r"a native stage is int \(\*\)\(pp_batch \*, void \*\), not"):
-        native(wrong)
+        wrap_native(wrong)
 
 
 def test_numbas_view_of_the_batch_is_the_compilers(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_cython_stage_washes_dscp_and_keeps_the_sum_right(stage_examples: Path) 
     (built,) = stage_examples.glob("cython/wash.*.so")
     stage = load(f"{built}:wash_dscp")()
     wrong = f.put16(MARKED[0], 24, 0x1234)
-    batch = batch_of([TCP, *MARKED, wrong, UDP6_5000])
+    batch = Frames([TCP, *MARKED, wrong, UDP6_5000]).batch()
     verify(batch)
     stage(batch)
     washed = [bytes(batch.frame(i)) for i in range(len(batch))]
@@ -134,4 +134,4 @@ def test_capsule_of_another_kind_is_refused() -> None:
     import datetime
 
     with pytest.raises(pktmend.ConfigError, match=r"not 'datetime\.datetime_CAPI'"):
-        native(datetime.datetime_CAPI)  # type: ignore[attr-defined]
+        wrap_native(datetime.datetime_CAPI)  # type: ignore[attr-defined]

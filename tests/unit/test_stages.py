@@ -154,9 +154,9 @@ def test_native_stage_of_another_type_is_refused() -> None:
     ffi = cffi.FFI()
     callback = ffi.callback("int(int)", lambda a: a)
     with pytest.raises(pktmend.ConfigError, match=r"int \(\*\)\(pp_batch \*, void \*\)"):
-        pktmend.native(callback)
+        pktmend.wrap_native(callback)
     with pytest.raises(pktmend.ConfigError, match="neither"):
-        pktmend.native(print)
+        pktmend.wrap_native(print)
 
 
 def test_native_stage_that_fails_is_named(capture: str) -> None:
@@ -173,7 +173,7 @@ def test_native_stage_that_does_not_compile_says_why() -> None:
 def test_repair_all_makes_scapys_sum_and_changes_nothing_else(capture: str, kernel: str) -> None:
     sink = Collect()
     with Capture(capture) as source:
-        p = Pipeline(source, [verify, classify, pktmend.repair_with("all")], sink)
+        p = Pipeline(source, [verify, classify, pktmend.Repair("all")], sink)
         p.run()
     damaged = sink.frames[1]
     assert [i for i in range(len(damaged)) if damaged[i] != CORRUPT[i]] in ([50, 51], [50], [51])
@@ -185,7 +185,7 @@ def test_repair_all_makes_scapys_sum_and_changes_nothing_else(capture: str, kern
 def test_repair_leaves_the_corrupt_one_alone(capture: str, policy: str) -> None:
     sink = Collect()
     with Capture(capture) as source:
-        stages = [pktmend.verify_with(at_wire=True), classify, pktmend.repair_with(policy)]
+        stages = [pktmend.Verify(at_wire=True), classify, pktmend.Repair(policy)]
         Pipeline(source, stages, sink).run()
     assert sink.frames[1] == CORRUPT
     repaired = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
@@ -194,7 +194,7 @@ def test_repair_leaves_the_corrupt_one_alone(capture: str, policy: str) -> None:
 
 def test_unknown_policy_lists_the_known() -> None:
     with pytest.raises(pktmend.ConfigError, match="leaked"):
-        pktmend.repair_with("everything")
+        pktmend.Repair("everything")
 
 
 def test_where_finds_a_port_of_tcp_and_udp_and_layers_are_those_of_scapy() -> None:
@@ -202,7 +202,7 @@ def test_where_finds_a_port_of_tcp_and_udp_and_layers_are_those_of_scapy() -> No
     other[UDP].sport, other[UDP].dport = 53, 9
     inner = Ether() / f.ip6 / f.tcp
     tunnel = f.ether / f.ip4 / UDP(sport=9, dport=4789) / VXLAN() / inner
-    batch = pktmend.batch_of([GOOD, f.raw(other), PING, f.raw(tunnel), f.raw(other)[:35]])
+    batch = pktmend.Frames([GOOD, f.raw(other), PING, f.raw(tunnel), f.raw(other)[:35]]).batch()
     verify(batch)
     assert batch.where(port=80) == [0]  # the tunnel's inner one is not meant
     assert batch.where(port=53) == [1] and batch.where(port=9) == [1, 3] and batch.where(port=9, protocol=6) == []

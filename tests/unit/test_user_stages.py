@@ -18,7 +18,7 @@ import frames as f
 import pktmend
 from pktmend import Batch, Capture, OnError, Pipeline, Status, Verdict, classify, count, verify
 from pktmend.runtime.counters import Counters
-from pktmend.runtime.stage_health import StageWatch
+from pktmend.runtime.stage_health import StageHealth
 from pktmend.runtime.stage_loader import load
 from tools import ROOT, Collect
 
@@ -194,14 +194,14 @@ def test_slow_stage_is_told_once_and_only_while_packets_are_lost(capture: str, m
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     d, _ = run(capture, lambda batch: None)
     told: list[str] = []
-    watch = StageWatch(OnError.PASS)
+    watch = StageHealth(OnError.PASS)
 
     def second(busy: float, drops: int) -> None:
         nonlocal d
         clock[0] += 1
         stage = replace(d.stages[0], ns=d.stages[0].ns + int(busy * 1e9))
         d = replace(d, stages=(stage,), kernel_drops=d.kernel_drops + drops)
-        watch.look([d], told.append)
+        watch.poll([d], told.append)
 
     second(0.9, 5)  # nothing to compare with yet
     second(0.9, 0)

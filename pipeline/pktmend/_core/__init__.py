@@ -12,7 +12,7 @@ from pktmend._core.sums import checksum, crc32c, kernel_address, kernels, self_t
 from pktmend._core.batch import Batch, batch_layout
 from pktmend._core.conversations import DIRECTION_FIELDS, DIRECTION_KINDS, Conversations
 from pktmend._core.engine import ABI, words
-from pktmend._core.frames import batch_of, inspect
+from pktmend._core.frames import FramesSource, inspect
 from pktmend._core.loop import Loop, run_together
 from pktmend._core.samples import Sampler, Spool
 from pktmend._core.sinks import CopySink, EmitSink, NullSink, PythonSink, Sink, WriterSink
@@ -43,6 +43,7 @@ __all__ = [
     "Conversations",
     "CopySink",
     "EmitSink",
+    "FramesSource",
     "Loop",
     "NativeStage",
     "NullSink",
@@ -55,7 +56,6 @@ __all__ = [
     "Spool",
     "WriterSink",
     "batch_layout",
-    "batch_of",
     "capsule_stage",
     "checksum",
     "classify_stage",

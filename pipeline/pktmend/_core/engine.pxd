@@ -54,7 +54,7 @@ cdef extern from "io/batch.h" nogil:
     ctypedef struct pp_arrival:
         uint8_t *data
         uint32_t caplen, wirelen
-        uint64_t number
+        uint64_t time_ns, number
         uint16_t flags, link, vlan_tpid, vlan_tci
     void pp_batch_append(pp_batch *, const pp_arrival *) noexcept
 
@@ -158,8 +158,8 @@ cdef extern from "run/loop.h" nogil:
         uint64_t tx_error[160]
         uint64_t rebuilds, link_events
     ctypedef struct pp_source:
-        int (*next)(pp_batch *, void *) noexcept
-        void (*release)(void *) noexcept
+        int (*next)(pp_batch *, void *) noexcept nogil
+        void (*release)(void *) noexcept nogil
         int (*rebuild)(void *) noexcept
         void *context
         int fd
@@ -218,7 +218,9 @@ cdef extern from "io/capture.h" nogil:
 cdef extern from "io/reader.h" nogil:
     ctypedef struct pp_reader:
         pp_capture capture
+        uint8_t *data
         size_t length, at
+        int copy_fd
         int final
     int pp_reader_init(pp_reader *, int) noexcept
     int pp_reader_begin(pp_reader *) noexcept

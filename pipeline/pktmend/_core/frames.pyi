@@ -1,23 +1,28 @@
-"""Batches of frames that no source read."""
+"""Batches of frames that the program has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from typing_extensions import Buffer
 
-from pktmend._core.batch import Batch
+from pktmend._core.sources import Source
 from pktmend._core.views import Check
 from pktmend.records import Inspected
 
-def batch_of(
-    frames: Sequence[Buffer],
-    *,
-    link: int = 1,
-    flags: int = 0,
-    vnet: Buffer | None = None,
-    wirelen: int | None = None,
-    tpid: int = 0,
-    tci: int = 0,
-) -> Batch: ...
+class FramesSource(Source):
+    def __new__(
+        cls,
+        frames: Iterable[Buffer | tuple[int, Buffer]],
+        *,
+        capacity: int = 256,
+        link: int = 1,
+        flags: int = 0,
+        vnet: Buffer | None = None,
+        wirelen: int | None = None,
+        tpid: int = 0,
+        tci: int = 0,
+    ) -> FramesSource: ...
+    def close(self) -> None: ...
+
 def inspect(
     frame: Buffer,
     *,

@@ -103,21 +103,23 @@ cdef class Loop:
         culprit = None
         if self.c.failed_stage >= 0:
             culprit = self.stages[self.c.failed_stage]
-        elif isinstance(self.sink, PythonSink):
+        elif self.c.sink_failed and isinstance(self.sink, PythonSink):
             culprit = (<PythonSink>self.sink).stage
         if isinstance(culprit, _PythonStage) and (<_PythonStage>culprit).error is not None:
             error = (<_PythonStage>culprit).error
             (<_PythonStage>culprit).error = None
             kind = ViewError if isinstance(error, BufferError) else StageError
             raise kind(f"stage {culprit.name}: {(<_PythonStage>culprit).fault}", stage=culprit.name) from error
-        if self.c.failed_stage < 0 and isinstance(self.sink, (CopySink, WriterSink)) and self.c.sink_failed:
-            raise_for_errno(rc, "writing the capture")
+        if self.c.failed_stage < 0 and self.c.sink_failed and culprit is None:
+            raise_for_errno(rc, "writing the capture" if isinstance(self.sink, (CopySink, WriterSink)) else "the sink")
         if culprit is not None:
             raise StageError(f"stage {culprit.name} failed: {fault_words(rc)}", stage=culprit.name)
-        if isinstance(self.source, CaptureSource) and self.source.error:
-            what, offset = self.source.error
-            raise FormatError(f"{what} at octet {offset}", offset=offset)
-        raise_for_errno(rc, "the worker")
+        self.source.fault(rc)
+
+    @property
+    def sink_failed(self):
+        """Was it the sink that ended it?"""
+        return bool(self.c.sink_failed)
 
     def stop(self):
         """Ask run() to drain and return; from any thread."""

@@ -1,5 +1,6 @@
 """Where batches go: an interface, a capture, a Python function, nowhere."""
 
+cimport cython
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -8,6 +9,9 @@ from pktmend._core.engine cimport *
 from pktmend._core.python_stage cimport _PythonStage, run_python
 from pktmend._core.sources cimport CaptureSource
 from pktmend.stage cimport *
+
+from pktmend._core.sources import FORMATS as _FORMATS
+from pktmend.errors import ConfigError
 
 
 cdef class Sink:
@@ -53,24 +57,35 @@ cdef class EmitSink(Sink):
             pp_emit_free(self.emit)
 
 
+@cython.no_gc_clear  # the source is needed to the end
 cdef class CopySink(Sink):
     """Writes a copy of the capture behind *source* to *fd* as it is gone through, repaired packets included."""
 
     def __cinit__(self, CaptureSource source not None, int fd):
         self.source = source
+        if source.reader.copy_fd >= 0:
+            raise ConfigError("another copy of this capture is being made")
         self.copy.reader, self.copy.fd = source.reader, fd
+        source.reader.copy_fd = fd
         self.c.take, self.c.context = pp_copy_take, &self.copy
 
     def finish(self):
         """Write what follows the last packet."""
+        self.source.reader.copy_fd = -1
         raise_for_errno(pp_copy_finish(&self.copy), "writing")
+
+    def __dealloc__(self):
+        if self.copy.reader != NULL:
+            self.copy.reader.copy_fd = -1
 
 
 cdef class WriterSink(Sink):
-    """Writes packets to a new capture on *fd*: format 1 pcap, 2 pcapng."""
+    """Writes packets to a new capture on *fd*: file_format "pcap" or "pcapng"."""
 
-    def __cinit__(self, int fd, int format, *, bint only_bad=False, uint32_t snaplen=0):
-        raise_for_errno(pp_writer_init(&self.writer, fd, format), "a writer")
+    def __cinit__(self, int fd, file_format, *, bint only_bad=False, uint32_t snaplen=0):
+        if file_format not in _FORMATS[1:]:
+            raise ConfigError(f"file format {file_format!r}", "pcap or pcapng")
+        raise_for_errno(pp_writer_init(&self.writer, fd, _FORMATS.index(file_format)), "a writer")
         self.writer.only_bad, self.writer.snaplen = only_bad, snaplen
         self.c.take, self.c.context = pp_writer_take, &self.writer
 

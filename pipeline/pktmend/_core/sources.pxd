@@ -12,6 +12,8 @@ cdef class Source:
     cdef Batch batch
     cdef object memory  # what the frames of its batch lie in
 
+    cdef int fault(self, int rc) except -1
+    cdef bint is_closed(self)
     cdef int attach(self, Batch batch) except -1
     cdef int detach(self) except -1
 

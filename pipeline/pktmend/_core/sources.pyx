@@ -7,6 +7,7 @@ last of the two.  So no cycle is needed for a view to keep what it shows.
 import os
 import stat
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.errno cimport ENODATA
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
@@ -23,6 +24,40 @@ cdef class Source:
     One batch at a time is filled from a source; it is emptied when the source is closed, and a source cannot be closed
     while a loop runs on it or a view of its batch is alive.
     """
+
+    cdef int fault(self, int rc) except -1:
+        """Raise what ended reading with *rc*."""
+        return raise_for_errno(rc, "reading")
+
+    def next(self, Batch batch not None):
+        """Fill *batch*; return the number of packets, 0 if none is there now, None if no more will come."""
+        cdef int n
+        if self.is_closed():
+            raise ConfigError("this source is closed")
+        if self.running:
+            raise ConfigError("a pipeline runs on this source")
+        batch.require_no_views()
+        if batch.c.capacity < self.capacity:
+            raise ConfigError(f"a batch of capacity {batch.c.capacity} for a source that needs {self.capacity}")
+        if self.batch is not batch or batch.owner is not self.memory:
+            self.attach(batch)
+        with nogil:
+            n = self.c.next(&batch.c, self.c.context)
+        if n <= 0:
+            batch.c.count = 0
+        if n == -ENODATA:
+            return None
+        return self.fault(n)
+
+    def release(self, Batch batch not None):
+        """Give back what the last next() gave.  BufferError while a view of it is alive."""
+        batch.require_no_views()
+        batch.c.count = 0
+        if not self.is_closed():
+            self.c.release(self.c.context)
+
+    cdef bint is_closed(self):
+        return False
 
     cdef int attach(self, Batch batch) except -1:
         """Fill *batch* from now on; BufferError while a view of the one before is alive."""
@@ -109,26 +144,14 @@ cdef class RingSource(Source):
             self.ring.map = NULL
             (<_RingMemory>self.memory).unmap()
 
-    def next(self, Batch batch not None):
-        """Fill *batch*; return the number of packets, 0 if none is there now."""
-        cdef int n
-        if self.ring.map == NULL:
-            raise ConfigError("the ring is closed")
-        batch.require_no_views()
-        if batch.c.capacity < self.capacity:
-            raise ConfigError(f"a batch of capacity {batch.c.capacity} for a ring that needs {self.capacity}")
-        if self.batch is not batch or batch.owner is not self.memory:
-            self.attach(batch)
-        with nogil:
-            n = pp_ring_next(&self.ring, &batch.c)
-        return raise_for_errno(n, "reading the ring")
+    cdef int fault(self, int rc) except -1:
+        return raise_for_errno(rc, "reading the ring")
 
-    def release(self, Batch batch not None):
-        """Hand what the last next() gave back to the kernel.  BufferError while a view of it is alive."""
-        batch.require_no_views()
-        batch.c.count = 0
-        if self.ring.map != NULL:
-            pp_ring_release(&self.ring)
+    cdef bint is_closed(self):
+        return self.ring.map == NULL
+
+
+FORMATS = ("", "pcap", "pcapng")  # by the engine's number: not known yet, classic pcap, pcapng
 
 
 cdef class _CaptureMemory:
@@ -161,14 +184,20 @@ cdef class CaptureSource(Source):
         pp_reader_free(self.reader)
 
     def begin(self):
-        """Return the format as `format` has it, once enough has come to know it; 0 until then.  FormatError if it is none."""
+        """Return the format, "pcap" or "pcapng", once enough has come to know it; "" until then.  FormatError if it is none."""
         cdef int rc
         with nogil:
             rc = pp_reader_begin(self.reader)
+        return FORMATS[self.fault(rc)]
+
+    cdef int fault(self, int rc) except -1:
         if rc < 0 and self.reader.capture.error != NULL:
             what, offset = self.error
-            raise FormatError(f"{what} at octet {offset}", offset=offset)
+            raise FormatError(f"{what} at byte {offset}", offset=offset)
         return raise_for_errno(rc, "reading")
+
+    cdef bint is_closed(self):
+        return self.reader.data == NULL
 
     @property
     def error(self):
@@ -191,8 +220,8 @@ cdef class CaptureSource(Source):
 
     @property
     def format(self):
-        """1 pcap, 2 pcapng, 0 not known yet."""
-        return self.reader.capture.format
+        """"pcap", "pcapng", or "" where it is not known yet."""
+        return FORMATS[self.reader.capture.format]
 
     @property
     def interfaces(self):

@@ -17,5 +17,5 @@ cdef class _Witnesses:
     cdef pp_witnesses *c
 
 
-cdef NativeStage builtin(pp_stage_fn run, str name, option=*)
+cdef NativeStage builtin(pp_stage_fn run, str name, option=*, kind=*)
 cdef NativeStage stage_on(pp_stage_fn run, str name, void *context, object keep)

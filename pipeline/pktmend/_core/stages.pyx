@@ -22,7 +22,7 @@ cdef class NativeStage:
         cdef int rc
         cdef void *context = self.context
         cdef _Witnesses witnesses
-        if self.run == pp_stage_classify:
+        if self.run == pp_stage_classify and context == NULL:
             witnesses = _Witnesses()  # outside of a pipeline the batch is all that there is to know
             context = witnesses.c
         batch.located = False  # it may verify
@@ -31,8 +31,12 @@ cdef class NativeStage:
         if rc < 0:
             raise StageError(f"stage {self.name} failed: {os.strerror(-rc)}", stage=self.name)
 
+    def with_memory(self):
+        """Return this stage with a memory of its own from batch to batch, for one thread; itself if it needs none."""
+        return classify_stage(NativeStage, remembers=True) if self.run == pp_stage_classify else self
+
     def __repr__(self):
-        return f"<NativeStage {self.name}>"
+        return f"<{type(self).__name__} {self.name}>"
 
 
 cdef class _Witnesses:
@@ -47,8 +51,8 @@ cdef class _Witnesses:
         pp_witnesses_free(self.c)
 
 
-cdef NativeStage builtin(pp_stage_fn run, str name, option=None):
-    cdef NativeStage s = NativeStage.__new__(NativeStage)
+cdef NativeStage builtin(pp_stage_fn run, str name, option=None, kind=NativeStage):
+    cdef NativeStage s = NativeStage.__new__(kind)
     s.run, s.name, s.is_builtin = run, name, True
     if option is not None:
         s.option = option
@@ -62,20 +66,25 @@ cdef NativeStage stage_on(pp_stage_fn run, str name, void *context, object keep)
     return s
 
 
-def verify_stage(option=0):
-    return builtin(pp_stage_verify, "verify", option)
+def verify_stage(option, kind):
+    return builtin(pp_stage_verify, "verify", option, kind)
 
 
-def classify_stage():
-    return builtin(pp_stage_classify, "classify")
+def classify_stage(kind, *, remembers=False):
+    cdef NativeStage s = builtin(pp_stage_classify, "classify", None, kind)
+    cdef _Witnesses witnesses
+    if remembers:  # in a pipeline each worker has a memory of its own instead
+        s.keep = witnesses = _Witnesses()
+        s.context = witnesses.c
+    return s
 
 
 def count_stage():
     return builtin(pp_stage_count, "count")
 
 
-def repair_stage(policy):
-    return builtin(pp_stage_repair, "repair", policy)
+def repair_stage(policy, kind):
+    return builtin(pp_stage_repair, "repair", policy, kind)
 
 
 def drop_corrupt_stage():

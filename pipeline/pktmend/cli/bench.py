@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pktmend.cli.options import Once
+from pktmend.cli.options import DURATION, Once
 
 if TYPE_CHECKING:
     from pktmend.commands.bench.session import Bench
 
-JSON = click.option("--json", is_flag=True, help="NDJSON, one object a line.")
-ROUNDS = click.option("--rounds", type=click.IntRange(min=1), help="Medians are over these.")
-SECONDS = click.option("--seconds", type=click.IntRange(min=1), help="Of each measurement.")
+JSON = click.option("--json", is_flag=True, help="Print NDJSON, one object a line.")
+ROUNDS = click.option("--rounds", type=click.IntRange(min=1), help="Measure this often and take medians.")
+SCENARIO = "Run this scenario only; repeatable."
+IP = "Send this IP version."
+PROTOCOL = "Send this protocol."
+SECONDS = click.option("--seconds", type=click.IntRange(min=1), help="Measure for so many seconds each.")
 
 
 @click.group()
 def bench() -> None:
-    """Measure this machine, peers beside it where they are installed; send and receive numbered frames."""
+    """Measure this machine beside the peers that are installed; send and receive numbered frames."""
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,9 +30,14 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--picture", metavar="FILE.svg", default="", help="Draw the bridges of the result."),
         click.option("--markdown", metavar="FILE.md", default="", help="Write the result as a page."),
-        click.option("--compare", metavar="FILE", default="", help="Say what has changed since then, beyond noise."),
-        click.option("--save", metavar="FILE", default="", help="Keep the result."),
-        click.option("--quick", is_flag=True, help="One short round: shows that it works, not how fast."),
+        click.option(
+            "--compare",
+            metavar="FILE",
+            default="",
+            help="Print what has changed against this saved result, beyond noise.",
+        ),
+        click.option("--save", metavar="FILE", default="", help="Save the result."),
+        click.option("--quick", is_flag=True, help="Run one short round, to see that it works and not how fast."),
         JSON,
     ):
         command = option(command)
@@ -82,10 +90,12 @@ def bench_read(rounds: int | None, **output: Any) -> None:
 
 @bench.command("monitor", short_help="Time the monitor beside other programs.")
 @ROUNDS
-@click.option("--only", multiple=True, metavar="WORD", help="Readers whose name holds this, beside the walker.")
+@click.option(
+    "--only", multiple=True, metavar="WORD", help="Only readers whose name contains WORD, and the walker; repeatable."
+)
 @output_options
 def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> None:
-    """Processor time of the monitor, a packet, beside an empty walker of the same ring.  Root; extra `lab`."""
+    """Measure the monitor's processor time per packet, beside an empty walker of the same ring.  Root; extra `lab`."""
     from pktmend.commands.bench import suite
 
     _run([suite.monitor_bench(quick=output["quick"], rounds=rounds, only=only)], **output)
@@ -95,7 +105,7 @@ def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> N
 @ROUNDS
 @output_options
 def bench_stage(rounds: int | None, **output: Any) -> None:
-    """What a stage that does nothing costs the bridge, in Python and in C.  Root; extra `lab`."""
+    """Measure what a stage that does nothing costs the bridge, in Python and in C.  Root; extra `lab`."""
     from pktmend.commands.bench import suite
 
     _run([suite.stage_bench(quick=output["quick"], rounds=rounds)], **output)
@@ -104,10 +114,8 @@ def bench_stage(rounds: int | None, **output: Any) -> None:
 @bench.command("bridge", short_help="Compare bridges, ours and others.")
 @ROUNDS
 @SECONDS
-@click.option("--only", multiple=True, metavar="WORD", help="Forwarders whose name holds this; repeatable.")
-@click.option(
-    "--congestion", metavar="NAME", default="", help="TCP's congestion control; this machine's own if not told."
-)
+@click.option("--only", multiple=True, metavar="WORD", help="Only forwarders whose name contains WORD; repeatable.")
+@click.option("--congestion", metavar="NAME", default="", help="TCP congestion control (default: this machine's).")
 @output_options
 def bench_bridge(
     rounds: int | None, seconds: int | None, only: tuple[str, ...], congestion: str, **output: Any
@@ -124,7 +132,7 @@ def bench_bridge(
 @bench.command("ring")
 @ROUNDS
 @SECONDS
-@click.option("--scenario", multiple=True, type=click.Choice(["default", "tso-off", "udp-64"]), help="Repeatable.")
+@click.option("--scenario", multiple=True, type=click.Choice(["default", "tso-off", "udp-64"]), help=SCENARIO)
 @output_options
 def bench_ring(rounds: int | None, seconds: int | None, scenario: tuple[str, ...], **output: Any) -> None:
     """Sweep slot, block and ring sizes of the bridge.  Root; extra `lab`."""
@@ -136,7 +144,7 @@ def bench_ring(rounds: int | None, seconds: int | None, scenario: tuple[str, ...
 @bench.command("all")
 @output_options
 def bench_all(**output: Any) -> None:
-    """Run all of them but the sweep: about seven minutes.  Without root those that need no network."""
+    """Run all of them but the sweep: about seven minutes.  Without root, those that need no network."""
     from pktmend.commands.bench import suite
 
     benches, skipped = suite.all_benches(quick=output["quick"])
@@ -144,20 +152,22 @@ def bench_all(**output: Any) -> None:
 
 
 @bench.command("gen", short_help="Send numbered frames, right or damaged.")
-@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Where the frames leave.")
+@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Send on this interface.")
 @click.option(
     "--mix",
     default="64",
     show_default=True,
     metavar="SIZES",
-    help="Octets of a frame without FCS, several with commas in turn, or imix.",
+    help="Frame sizes in bytes without FCS, separated by commas and sent in turn, or imix.",
 )
-@click.option("--ip", "versions", type=click.Choice(["4", "6", "both"]), default="4", show_default=True)
-@click.option("--protocol", type=click.Choice(["udp", "tcp", "both"]), default="udp", show_default=True)
-@click.option("--flows", type=int, default=16, show_default=True, help="Source ports.")
-@click.option("--rate", default="10000", show_default=True, metavar="N", help="Frames a second, or max.")
-@click.option("--count", type=click.IntRange(min=0), default=0, metavar="N", help="End after so many frames.")
-@click.option("--duration", type=float, default=10.0, show_default=True, metavar="SECONDS", help="End after this time.")
+@click.option("--ip", "versions", type=click.Choice(["4", "6", "both"]), default="4", show_default=True, help=IP)
+@click.option("--protocol", type=click.Choice(["udp", "tcp", "both"]), default="udp", show_default=True, help=PROTOCOL)
+@click.option("--flows", type=int, default=16, show_default=True, help="Send so many flows, by their source port.")
+@click.option("--rate", default="10000", show_default=True, metavar="N", help="Send N frames a second, or max.")
+@click.option(
+    "--count", type=click.IntRange(min=0), default=0, metavar="N", help="Stop after N frames (default: none)."
+)
+@click.option("--duration", type=float, default=10.0, show_default=True, metavar="SECONDS", help="Stop after SECONDS.")
 @click.option(
     "--damage",
     multiple=True,
@@ -168,28 +178,30 @@ def bench_all(**output: Any) -> None:
 @click.option(
     "--offload",
     is_flag=True,
-    help="Checksums leave unfinished, with the kernel's note, as from a container; TCP above the MTU leaves"
-    " as super-frames.",
+    help="Send partial checksums with the kernel's CHECKSUM_PARTIAL metadata, as a container does, and TCP above the"
+    " MTU as super-frames.",
 )
-@click.option("--vlan", type=click.IntRange(0, 4095), metavar="ID", help="Tag the frames.")
-@click.option("--to-mac", metavar="MAC", default="02:00:00:00:00:02", show_default=True)
+@click.option("--vlan", type=click.IntRange(0, 4095), metavar="ID", help="Tag the frames with this VLAN.")
+@click.option(
+    "--to-mac", metavar="MAC", default="02:00:00:00:00:02", show_default=True, help="Destination hardware address."
+)
 @click.option("--from", "source", multiple=True, metavar="ADDRESS", help="Source address; one for each IP version.")
-@click.option("--to", "target", multiple=True, metavar="ADDRESS", help="Target address; one for each IP version.")
-@click.option("--force", is_flag=True, help="Also on the interface of this machine's default route.")
+@click.option("--to", "target", multiple=True, metavar="ADDRESS", help="Destination address; one for each IP version.")
+@click.option("--force", is_flag=True, help="Send even on the interface of this machine's default route.")
 @JSON
-def bench_gen(interface: str, json: bool, force: bool, **told: Any) -> None:
+def bench_gen(interface: str, json: bool, force: bool, **options: Any) -> None:
     """Send numbered frames, right or damaged in chosen ways; `monitor` or `bench receive` counts at the other end.
 
-    Ends after ten seconds if not told otherwise.  Sends nothing but to the interface that is named.
+    Nothing is sent but on IFACE.
     """
     from pktmend.commands.bench.generate import options_of, run_generator
 
-    run_generator(interface, options_of(**told), json=json, force=force)
+    run_generator(interface, options_of(**options), json=json, force=force)
 
 
 @bench.command("receive", short_help="Count the frames of `bench gen`.")
-@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Where the frames arrive.")
-@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
+@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Receive on this interface.")
+@DURATION
 @JSON
 def bench_receive(interface: str, duration: float | None, json: bool) -> None:
     """Count the frames of `bench gen`: received, lost, twice, out of order, and their checksums."""

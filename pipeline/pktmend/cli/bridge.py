@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from pktmend.cli.options import ON_ERROR, STAGE, Once, configurable
+from pktmend.cli.options import DURATION, NO_SECCOMP, ON_ERROR, STAGE, VERBOSE, Once, configurable
 
 
 @configurable
 @click.command()
-@click.option("-i", "a", cls=Once, required=True, metavar="IFACE", help="One side.")
-@click.option("-I", "b", cls=Once, required=True, metavar="IFACE", help="The other side.")
-@click.option("--unidir", is_flag=True, help="Only from -i to -I.")
+@click.option("-i", "a", cls=Once, required=True, metavar="IFACE", help="Use this interface as one side of the bridge.")
+@click.option("-I", "b", cls=Once, required=True, metavar="IFACE", help="Use this interface as the other side.")
+@click.option("--unidir", is_flag=True, help="Carry frames from -i to -I only.")
 @click.option(
     "--repair",
     type=click.Choice(["leaked", "all", "none"]),
     default="leaked",
     show_default=True,
-    help="leaked: what is provably unfinished; all: recompute everything, corruption included.",
+    help="Complete what is provably partial (leaked), recompute everything, corruption included (all), or nothing.",
 )
 @click.option(
     "--corrupt",
     type=click.Choice(["pass", "drop"]),
     default="pass",
     show_default=True,
-    help="What becomes of packets that stay bad.",
+    help="Pass or drop packets that stay bad.",
 )
 @click.option(
     "--finish",
     multiple=True,
     metavar="IFACE",
-    help="Complete pending checksums and split super-frames in user space on frames leaving IFACE.",
+    help="Complete pending checksums and split super-frames in user space in frames leaving IFACE; for both: repeat.",
 )
 @click.option(
-    "--ring", type=click.Choice(["v2", "v3"]), default="v2", show_default=True, help="v2: lowest delay; v3: densest."
+    "--ring",
+    type=click.Choice(["v2", "v3"]),
+    default="v2",
+    show_default=True,
+    help="Receive ring (TPACKET): v2 has the lowest delay, v3 packs frames most densely.",
 )
 @click.option(
     "--workers",
@@ -41,14 +47,15 @@ from pktmend.cli.options import ON_ERROR, STAGE, Once, configurable
     default=1,
     show_default=True,
     metavar="N",
-    help="Threads for each direction; flows keep their order.",
+    help="Use N threads for each direction; each flow keeps its order.",
 )
 @click.option(
     "--busy-poll",
     type=click.IntRange(0, 1_000_000),
     default=0,
+    show_default=True,
     metavar="USEC",
-    help="Look again without sleeping for so long after the last packet.",
+    help="Poll without sleeping for USEC microseconds after the last packet: less delay, more CPU.",
 )
 @click.option(
     "--rx-usecs",
@@ -56,68 +63,25 @@ from pktmend.cli.options import ON_ERROR, STAGE, Once, configurable
     default=75,
     show_default=True,
     metavar="USEC",
-    help="Under load, look for frames so often instead of being woken for each (v2; 0: be woken).",
+    help="Under load, poll every USEC microseconds instead of waking for each frame; 0 wakes for each (v2 only).",
 )
-@click.option("--no-coalesce", is_flag=True, help="Do not join consecutive segments of a flow to super-frames.")
+@click.option("--no-coalesce", is_flag=True, help="Do not coalesce consecutive segments of a flow into super-frames.")
 @STAGE
 @ON_ERROR
 @click.option(
     "--isolate",
     is_flag=True,
-    help="Keep the host's own stack away from both interfaces (tc ingress drop) while it runs.",
+    help="Keep the host's own stack away from both interfaces while the bridge runs (tc ingress drop).",
 )
-@click.option("--force", is_flag=True, help="Go on where another bridge has an interface already.")
-@click.option("-Z", "--user", metavar="USER", default="", help="Run as USER once everything is set up.")
-@click.option("--no-seccomp", is_flag=True, help="Do not filter system calls once everything is set up.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell which privileges every thread has kept.")
-@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
-@click.option("--json", is_flag=True, help="A snapshot a second and a last one, NDJSON.")
-def bridge(
-    a: str,
-    b: str,
-    unidir: bool,
-    repair: str,
-    corrupt: str,
-    finish: tuple[str, ...],
-    ring: str,
-    workers: int,
-    busy_poll: int,
-    rx_usecs: int,
-    no_coalesce: bool,
-    stage: tuple[str, ...],
-    on_error: str | None,
-    isolate: bool,
-    force: bool,
-    user: str,
-    no_seccomp: bool,
-    verbose: bool,
-    duration: float | None,
-    json: bool,
-) -> None:
+@click.option("--force", is_flag=True, help="Run although another bridge has one of the interfaces.")
+@click.option("-Z", "--user", metavar="USER", default="", help="Change to USER after the set-up.")
+@NO_SECCOMP
+@VERBOSE
+@DURATION
+@click.option("--json", is_flag=True, help="Print NDJSON: a snapshot every second, and a last one.")
+def bridge(**options: Any) -> None:
     """Carry frames between two interfaces and repair their checksums on the way."""
-    from pktmend.commands.bridge.run import BridgeOptions, run_bridge
+    from pktmend.commands.bridge.options import BridgeOptions
+    from pktmend.commands.bridge.run import run_bridge
 
-    run_bridge(
-        BridgeOptions(
-            a=a,
-            b=b,
-            unidir=unidir,
-            repair=repair,
-            corrupt=corrupt,
-            finish=finish,
-            ring=int(ring[1:]),
-            workers=workers,
-            busy_poll_us=busy_poll,
-            rx_usecs=rx_usecs,
-            coalesce=not no_coalesce,
-            stages=stage,
-            on_error=on_error,
-            isolate=isolate,
-            force=force,
-            user=user,
-            seccomp=not no_seccomp,
-            verbose=verbose,
-            duration=duration,
-            json=json,
-        )
-    )
+    run_bridge(BridgeOptions(**options))

@@ -6,23 +6,23 @@ import sys
 
 import click
 
-from pktmend.cli.options import AT, Once, require_one_source
+from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, Once, require_one_source
 from pktmend.errors import ConfigError
 
 
 @click.command()
 @click.option("-i", "interface", cls=Once, metavar="IFACE", help="Tap this interface.")
 @click.option(
-    "-I", "behind", cls=Once, metavar="IFACE", help="And this one, behind the suspected hop: packets are matched."
+    "-I", "behind", cls=Once, metavar="IFACE", help="Tap this one too, behind the suspect hop: packets are matched."
 )
-@click.option("-r", "path", cls=Once, metavar="FILE", help="Or a capture file; - for standard input.")
-@click.option("-R", "path_behind", cls=Once, metavar="FILE", help="And one taken behind the suspected hop.")
-@click.option("--duration", type=float, metavar="SECONDS", help="Watch so long; 10 if nothing else ends it.")
-@click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
-@click.option("--json", is_flag=True, help="NDJSON: each finding, the most important first, then the summary.")
+@click.option("-r", "path", cls=Once, metavar="FILE", help="Read a capture file; - for standard input.")
+@click.option("-R", "path_behind", cls=Once, metavar="FILE", help="Read this one too, taken behind the suspect hop.")
+@click.option("--duration", type=float, metavar="SECONDS", help="Stop after SECONDS (default 10; with -c, none).")
+@PACKETS
+@click.option("--json", is_flag=True, help="Print NDJSON: each finding, the most important first, then the summary.")
 @AT
-@click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
-@click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
+@NO_PROMISCUOUS
+@NO_NAMES
 @click.argument("expression", nargs=-1)
 def diagnose(
     interface: str | None,
@@ -34,10 +34,9 @@ def diagnose(
     json: bool,
     at: str,
     no_promiscuous: bool,
-    n: bool,
     expression: tuple[str, ...],
 ) -> None:
-    """Name the root cause of wrong checksums, what proves it, and the command that cures it; exit 1 if there is one.
+    """Name the root cause of wrong checksums, the evidence, and the command that cures it; exit 1 if there is one.
 
     EXPRESSION selects packets in tcpdump's language (libpcap).
     """

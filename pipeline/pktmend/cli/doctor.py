@@ -16,13 +16,13 @@ from pktmend.cli.options import NETNS
     "--watch",
     type=click.FloatRange(0, 3600, min_open=True),
     metavar="SECONDS",
-    help="Watch so long what the kernel drops for its checksum: counters; with root and tracefs also where.",
+    help="Watch for SECONDS what the kernel drops for its checksum: counters; with root and tracefs also where.",
 )
-@click.option("--json", is_flag=True, help="NDJSON: each finding, then a summary.")
+@click.option("--json", is_flag=True, help="Print NDJSON: each finding, then a summary.")
 def doctor(interfaces: tuple[str, ...], netns: str | None, watch: float | None, json: bool) -> None:
-    """Look for what in this machine's set-up will produce bad checksums; exit 1 if something will.
+    """Find what in this machine's set-up will produce bad checksums; exit 1 if something will.
 
-    Without IFACE every interface of every namespace is looked at; with it, those and what is on their path.
+    Examine every interface of every namespace, or only each IFACE and what is on its path.
     """
     from pktmend.commands.doctor.run import run_doctor
 

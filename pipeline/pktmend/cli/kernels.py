@@ -6,7 +6,7 @@ import click
 
 
 @click.command()
-@click.option("--json", is_flag=True, help="NDJSON, one object a kernel.")
+@click.option("--json", is_flag=True, help="Print NDJSON, one object a kernel.")
 def kernels(json: bool) -> None:
     """List the SIMD kernels of the checksum engine."""
     import pktmend

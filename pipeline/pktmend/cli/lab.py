@@ -13,7 +13,7 @@ def lab() -> None:
 
 
 @lab.command("list")
-@click.option("--json", is_flag=True, help="One object a line.")
+@click.option("--json", is_flag=True, help="Print NDJSON, one object a line.")
 def list_(json: bool) -> None:
     """List the cases."""
     from pktmend.commands.lab.run import list_cases
@@ -23,12 +23,12 @@ def list_(json: bool) -> None:
 
 @lab.command(short_help="Reproduce a case, diagnose it, cure it.")
 @click.argument("name")
-@click.option("--keep", is_flag=True, help="Leave the broken set-up in place, and say how to enter and remove it.")
-@click.option("--json", is_flag=True, help="Steps and the outcome as NDJSON.")
+@click.option("--keep", is_flag=True, help="Leave the broken set-up in place, and print how to enter and remove it.")
+@click.option("--json", is_flag=True, help="Print steps and the outcome as NDJSON.")
 def run(name: str, keep: bool, json: bool) -> None:
-    """Play the case NAME (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
+    """Run the case NAME (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
 
-    Exit code 0: symptom seen, diagnosed as expected and cured; 1: not so; 4: a program is not installed.
+    Exit code 0: symptom seen, diagnosed as expected and cured; 1: one of these failed; 4: a program is not installed.
     """
     from pktmend.commands.lab.run import run_cases
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pktmend.cli.options import Once, configurable
+from pktmend.cli.options import DURATION, NO_NAMES, NO_PROMISCUOUS, NO_SECCOMP, PACKETS, VERBOSE, Once, configurable
 
 
 @configurable
@@ -15,7 +15,7 @@ from pktmend.cli.options import Once, configurable
     required=True,
     multiple=True,
     metavar="IFACE",
-    help="What to watch; repeatable.  A pattern such as 'veth*' also takes those that come later.",
+    help="Watch this interface; repeatable.  A pattern such as 'veth*' includes interfaces that appear later.",
 )
 @click.option(
     "-Q",
@@ -23,35 +23,37 @@ from pktmend.cli.options import Once, configurable
     type=click.Choice(["in", "out", "inout"]),
     default="inout",
     show_default=True,
-    help="Packets that come in, go out, or both.",
+    help="Watch packets that come in, go out, or both.",
 )
-@click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
+@NO_PROMISCUOUS
 @click.option(
     "-B",
     "buffer_kib",
     type=click.IntRange(min=512),
     metavar="KIB",
-    help="Size of each ring.  [default: 32768, less where there are many]",
+    help="Size of each ring.  [default: 32768, less if there are many]",
 )
-@click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
-@click.option("--duration", type=float, metavar="SECONDS", help="End after this time.")
+@PACKETS
+@DURATION
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
     metavar="N",
-    help="Threads for each interface, sharing its flows (fanout).",
+    help="Use N threads for each interface; they share its flows (fanout).",
 )
-@click.option("--json", is_flag=True, help="NDJSON: a snapshot a second, bad packets, events (see `pktmend schema`).")
-@click.option("--plain", is_flag=True, help="A line a second, also on a terminal.")
+@click.option(
+    "--json", is_flag=True, help="Print NDJSON: a snapshot every second, bad packets, events (see `pktmend schema`)."
+)
+@click.option("--plain", is_flag=True, help="Print a line every second, also on a terminal.")
 @click.option(
     "--bad-limit",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
     metavar="N",
-    help="Bad packets told one by one: at most N per second, interface and cause.",
+    help="Print at most N bad packets one by one, per second, interface and cause.",
 )
 @click.option("-w", "write", cls=Once, metavar="FILE", help="Write packets to a pcapng file; - for standard output.")
 @click.option("--bad-only", is_flag=True, help="Write bad packets only.")
@@ -60,35 +62,38 @@ from pktmend.cli.options import Once, configurable
     "snaplen",
     type=click.IntRange(min=0),
     default=0,
+    show_default=True,
     metavar="N",
-    help="Write at most N octets of each packet; it is judged whole.  0: all.",
+    help="Write at most N bytes of each packet, 0 for all; the whole packet is checked either way.",
 )
 @click.option(
     "-C",
     "file_megabytes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Begin another file (FILE1, FILE2, ...) beyond N million octets.",
+    help="Begin another file (FILE1, FILE2, ...) beyond N million bytes.",
 )
 @click.option(
     "-G",
     "file_seconds",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Begin another file after N seconds; FILE may hold strftime's %-letters.",
+    help="Begin another file after N seconds; FILE may hold strftime's %-sequences.",
 )
 @click.option(
     "-W",
     "file_count",
     type=click.IntRange(min=1),
     metavar="N",
-    help="With -C: keep N files, in a ring.  With -G: end after N files.",
+    help="With -C, keep N files, in a ring.  With -G, stop after N files.",
 )
-@click.option("--listen", metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz; :PORT is 127.0.0.1 only.")
-@click.option("--picture", metavar="FILE.svg", default="", help="At the end, draw the live view.")
-@click.option("--no-seccomp", is_flag=True, help="Do not filter system calls once it runs.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell which privileges every thread has kept.")
-@click.option("-n", is_flag=True, hidden=True, help="For the habit: names are never resolved.")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz; :PORT listens on 127.0.0.1."
+)
+@click.option("--picture", metavar="FILE.svg", default="", help="Draw the live view at the end.")
+@NO_SECCOMP
+@VERBOSE
+@NO_NAMES
 @click.argument("expression", nargs=-1)
 def monitor(
     interfaces: tuple[str, ...],
@@ -111,10 +116,9 @@ def monitor(
     picture: str,
     no_seccomp: bool,
     verbose: bool,
-    n: bool,
     expression: tuple[str, ...],
 ) -> None:
-    """Watch interfaces: rates per status and cause, live on a terminal, else a line a second.
+    """Watch interfaces: rates per status and cause, live on a terminal, else a line every second.
 
     EXPRESSION selects packets in tcpdump's language (libpcap).
     """

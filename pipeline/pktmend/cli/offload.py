@@ -10,10 +10,12 @@ from pktmend.cli.options import NETNS, Once
 
 
 @click.command()
-@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="The interface.")
+@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Act on this interface.")
 @NETNS
-@click.option("--all", "every", is_flag=True, help="Show every feature, not only the short words.")
-@click.option("--json", is_flag=True, help="One NDJSON object: features, what was changed, what moved with it.")
+@click.option("--all", "every", is_flag=True, help="Show every feature, not only those with short names.")
+@click.option(
+    "--json", is_flag=True, help="Print one NDJSON object: the features, what was changed, what changed with it."
+)
 @click.argument("action", type=click.Choice(["show", "set", "restore"]), default="show")
 @click.argument("words", nargs=-1, metavar="[FEATURE on|off]...")
 def offload(
@@ -26,7 +28,7 @@ def offload(
 ) -> None:
     """Show or change the offloads of an interface; restore undoes exactly what set changed.
 
-    FEATURE is one of ethtool's short words (tx, rx, sg, tso, gso, gro, lro) or a feature's own name.
+    FEATURE is one of ethtool's short names (tx, rx, sg, tso, gso, gro, lro) or a feature's full name.
     """
     from pktmend.commands.offload import run_offload
 

@@ -12,7 +12,7 @@ from pktmend.errors import ConfigError, PktmendError
 
 
 class Once(click.Option):
-    """An option that names a file, an interface or a namespace: a second one is refused, where click takes the last."""
+    """An option for a file, an interface or a namespace: a second one is refused, where click takes the last."""
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Have the parser keep all that are given."""
@@ -45,23 +45,42 @@ AT = click.option(
     type=click.Choice(["sender", "wire"]),
     default="sender",
     show_default=True,
-    help="Where the capture was taken: beyond the sender (wire) an unfinished checksum has leaked.",
+    help="Where the capture was taken: beyond the sender (wire) a partial checksum is wrong (leaked).",
 )
 NETNS = click.option(
-    "--netns", cls=Once, metavar="NAME|PID", help="The namespace it is in: a name of `ip netns`, or a process."
+    "--netns",
+    cls=Once,
+    metavar="NAME|PID",
+    help="Enter this network namespace first: a name of `ip netns`, or a process.",
 )
 
 STAGE = click.option(
     "--stage",
     multiple=True,
     metavar="STAGE[,ARG=VALUE...]",
-    help="A stage of yours: FILE.py:NAME, module:NAME or the name of an entry point; repeatable.  See docs/stages.md.",
+    help="Add a stage of yours: FILE.py:NAME, module:NAME or an entry point's name; repeatable.  See docs/stages.md.",
 )
 ON_ERROR = click.option(
     "--on-error",
     type=click.Choice(["pass", "drop"]),
-    help="What becomes of a batch on which a stage of yours fails; without it the first failure is the end.",
+    help="Pass or drop a batch on which your stage fails, and go on; without it the first failure ends the command.",
 )
+
+NO_PROMISCUOUS = click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
+NO_NAMES = click.option(
+    "-n", is_flag=True, expose_value=False, help="Accepted for tcpdump compatibility; names are never resolved."
+)
+PACKETS = click.option("-c", "packets", type=click.IntRange(min=1), metavar="N", help="Stop after N packets.")
+DURATION = click.option(
+    "--duration", type=float, metavar="SECONDS", help="Stop after SECONDS (default: run until a signal)."
+)
+VERBOSE = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print the privileges of each thread to stderr, once they are dropped: user, capabilities, seccomp.",
+)
+NO_SECCOMP = click.option("--no-seccomp", is_flag=True, help="Do not filter system calls after the set-up.")
 
 
 def configurable(command: click.Command) -> click.Command:
@@ -98,10 +117,10 @@ def configurable(command: click.Command) -> click.Command:
             is_eager=True,
             expose_value=False,
             callback=on_config,
-            help="Settings under the long options' names; command line and PKTMEND_<OPTION> are stronger.",
+            help="Read settings, named as the long options; the command line and PKTMEND_<OPTION> override them.",
         ),
         click.Option(
-            ["--check-config"], is_flag=True, help="Show the settings in force, say where each comes from, and end."
+            ["--check-config"], is_flag=True, help="Print the settings in force and where each comes from, and exit."
         ),
     ]
     return command

@@ -16,7 +16,7 @@ from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.capture import Capture
 from pktmend.runtime import stage_loader
 from pktmend.runtime.pipeline import Pipeline, Stage
-from pktmend.runtime.stages import classify, count, verify_with
+from pktmend.runtime.stages import Verify, classify, count
 
 
 class Printer:
@@ -57,25 +57,22 @@ def run_check(
 
     stages: users' stages to try, as stage_loader.load takes them; bad packets that they drop are not shown.
     """
-    mine = [stage_loader.load(text)() for text in stages]
+    user_stages = [stage_loader.load(text)() for text in stages]
     signals = Signals()
     with _open(path, interface or "", expression, promiscuous) as source:
-        return _run(source, signals, mine, packets=packets, json=json, every=every, at_wire=at_wire)
+        return _run(source, signals, user_stages, packets=packets, json=json, every=every, at_wire=at_wire)
 
 
 def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
-    from pktmend.packetio import bpf_filter
-
     if path is not None:
-        return Capture(path, filter=bpf_filter.for_files(expression) if expression else None)
-    program = bpf_filter.for_interface(expression, interface) if expression else b""
-    return Ring(interface, program=program, promiscuous=promiscuous)
+        return Capture(path, packet_filter=expression)
+    return Ring(interface, packet_filter=expression, promiscuous=promiscuous)
 
 
 def _run(
     source: Capture | Ring,
     signals: Signals,
-    mine: Sequence[Stage],
+    user_stages: Sequence[Stage],
     *,
     packets: int,
     json: bool,
@@ -83,7 +80,7 @@ def _run(
     at_wire: bool,
 ) -> int:
     printer = Printer(json=json, every=every)
-    stages: list[Stage] = [verify_with(expected=every, at_wire=at_wire), classify, count, *mine, printer]
+    stages: list[Stage] = [Verify(expected=every, at_wire=at_wire), classify, count, *user_stages, printer]
     pipeline = Pipeline(source, stages, limit=packets)
     fault: FormatError | None = None
     try:
@@ -100,7 +97,7 @@ def _run(
     dropped = {reason: n for reason, n in d.dropped.items() if reason != str(Drop.NO_SINK)}
     if json:
         summary = {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed, "checks": d.checks}
-        tried = {"dropped": dropped, "stages": d.stages[:-1]} if mine else {}
+        tried = {"dropped": dropped, "stages": d.stages[:-1]} if user_stages else {}
         print_json({"summary": summary | tried})
     else:
         print(
@@ -108,7 +105,7 @@ def _run(
             f"{words(d.status)}"
         )
         print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
-        if mine:
+        if user_stages:
             print(f"  dropped {words(dropped)}")
     if fault is not None:
         sys.stdout.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TextIO
 
 from pktmend.console.fifo import awaited_reader
 from pktmend.console.plural import quantity
@@ -14,21 +14,21 @@ from pktmend.enums import RepairPolicy
 from pktmend.errors import FormatError
 from pktmend.packetio.capture import Capture, Copy, Writer, format_of
 from pktmend.runtime.pipeline import Pipeline, Stage
-from pktmend.runtime.stages import classify, count, repair_with, verify_with
+from pktmend.runtime.stages import Repair, Verify, classify, count
 
 
 def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -> None:
-    """Copy *path* to *output*, completing what is unfinished (repair `leaked`) or whatever can be computed (`all`)."""
+    """Copy *path* to *output*, completing partial checksums (repair `leaked`) or whatever can be computed (`all`)."""
     signals = Signals()
     policy = RepairPolicy.ALL if repair == "all" else RepairPolicy.UNFINISHED
-    stages: list[Stage] = [verify_with(expected=True, at_wire=at_wire), classify, count, repair_with(policy)]
+    stages: list[Stage] = [Verify(expected=True, at_wire=at_wire), classify, count, Repair(policy)]
     wanted = format_of(output)
     with Capture(path) as source:
         if not source.recognise(signals.stop.is_set):  # before what is there already is written over
             raise KeyboardInterrupt
-        convert = wanted and wanted != source.format
+        convert = wanted and wanted != source.file_format
         with awaited_reader(output, signals.stop.is_set):
-            sink: Any = Writer(output, format=wanted) if convert else Copy(output, source)
+            sink: Writer | Copy = Writer(output, file_format=wanted) if convert else Copy(output, source)
         pipeline = Pipeline(source, stages, sink)
         fault: FormatError | None = None
         try:
@@ -44,7 +44,7 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
             raise fault
 
 
-def _report(pipeline: Pipeline, json: bool, file: Any) -> None:
+def _report(pipeline: Pipeline, json: bool, file: TextIO) -> None:
     d = pipeline.counters()
     if json:
         print_json(

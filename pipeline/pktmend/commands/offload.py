@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. What is remembered is what was *requested* before, feature by feature: what follows from it comes back by itself.
-2. restore touches only features that still are as we left them; somebody else's later change stays.
+2. restore touches only features that still are as we left them; a later change by others stays.
 3. An interface is known by namespace, number and name.  The kernel uses these again after a deletion, which rule 2
    makes harmless: what is not as we left it is not ours.
 """
@@ -203,7 +203,7 @@ def _key(namespace: Namespace, interface: str) -> str:
 def run_offload(
     *, interface: str, action: str, words: Sequence[str], netns: str | None, json: bool, every: bool
 ) -> int:
-    """Do what `pktmend offload` was told; return its exit code."""
+    """Show, set or restore offloads; return the exit code."""
     namespace = find_namespace(netns) if netns else own_namespace()
     memory = Memory()
 
@@ -279,8 +279,8 @@ def _table(
 
 
 def _feature_line(name: str, f: Feature) -> str:
-    note = " [fixed]" if f.is_fixed else f" [requested {_word(f.requested)}]" if f.requested != f.active else ""
-    return f"    {name}: {_word(f.active)}{note}"
+    remark = " [fixed]" if f.is_fixed else f" [requested {_word(f.requested)}]" if f.requested != f.active else ""
+    return f"    {name}: {_word(f.active)}{remark}"
 
 
 def _lines(interface: str, namespace: Namespace, outcome: Outcome, remembered: Remembered, action: str) -> list[str]:

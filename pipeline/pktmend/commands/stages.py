@@ -6,6 +6,7 @@ import struct
 
 from pktmend import _core
 from pktmend.console.report import print_json
+from pktmend.packetio.in_python import Frames
 from pktmend.runtime.stage_loader import entry_points
 from pktmend.runtime.stages import BUILTIN, verify
 
@@ -15,7 +16,7 @@ CALLS, TRIALS = 50, 5
 
 
 def frame_of(size: int) -> bytes:
-    """Return an Ethernet frame of *size* octets: TCP over IPv4, both sums right."""
+    """Return an Ethernet frame of *size* bytes: TCP over IPv4, both sums right."""
     addresses = bytes([10, 7, 0, 1, 10, 7, 0, 2])
     total = size - 14
     ip = struct.pack("!BBHHHBB", 0x45, 0, total, 7, 0x4000, 64, 6)
@@ -27,8 +28,8 @@ def frame_of(size: int) -> bytes:
 
 
 def ns_per_packet(stage: _core.NativeStage, size: int) -> float:
-    """Return what *stage* takes for a good packet of *size* octets, in cache."""
-    batch = _core.batch_of([frame_of(size)] * PACKETS)
+    """Return what *stage* takes for a good packet of *size* bytes, in cache."""
+    batch = Frames([frame_of(size)] * PACKETS).batch()
     verify(batch)
     return min(_core.time_stage(stage, batch, CALLS) for _ in range(TRIALS)) / CALLS / PACKETS
 

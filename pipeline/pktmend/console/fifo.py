@@ -1,4 +1,4 @@
-"""A FIFO to write to: its open() waits until somebody reads, lets no signal of ours through, and says nothing."""
+"""A FIFO to write to: its open() waits for a reader, lets no signal of ours through, and says nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pktmend.console.signals import NOTICED_WITHIN
 def awaited_reader(path: str, is_stopped: Callable[[], bool]) -> Iterator[None]:
     """Wait until the FIFO *path* has a reader, so that opening it in the block does not wait; nothing for other files.
 
-    Standard error is told, once.  Raises KeyboardInterrupt when *is_stopped*.
+    Says so on standard error, once.  Raises KeyboardInterrupt when *is_stopped*.
     """
     fd = _wait(path, is_stopped)
     try:
@@ -29,8 +29,8 @@ def awaited_reader(path: str, is_stopped: Callable[[], bool]) -> Iterator[None]:
 
 
 def _wait(path: str, is_stopped: Callable[[], bool]) -> int:
-    """Return a descriptor that keeps the reader from an end of file, -1 where nobody has to be waited for."""
-    is_told = False
+    """Return a descriptor that keeps the reader from an end of file, -1 where there is no FIFO to wait for."""
+    is_said = False
     while True:
         try:
             if path == "-" or not stat.S_ISFIFO(Path(path).stat().st_mode):
@@ -39,9 +39,9 @@ def _wait(path: str, is_stopped: Callable[[], bool]) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:
                 return -1  # the open() that follows says what is wrong
-        if not is_told:
+        if not is_said:
             print(f"pktmend: waiting for a reader of FIFO {path}", file=sys.stderr, flush=True)
-            is_told = True
+            is_said = True
         if is_stopped():
             raise KeyboardInterrupt
         time.sleep(NOTICED_WITHIN)

@@ -1,39 +1,46 @@
-"""Run a pipeline over a file to its end: signals stop it, and a terminal sees how far it is."""
+"""Run a pipeline over a file to its end: signals stop it, and a terminal shows the progress."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
+from pktmend.console.main_loop import main_loop
 from pktmend.console.signals import Signals
-from pktmend.errors import FormatError
 from pktmend.packetio.capture import Capture
-from pktmend.runtime.pipeline import Pipeline
+from pktmend.runtime.pipeline import Pipeline, Source
 
 QUIET_SECONDS = 1.0
 
 
-def run_to_end(pipeline: Pipeline, source: object, signals: Signals) -> None:
-    """Start *pipeline*, wait for its end; raises what ended it.  After a second a terminal is shown the progress."""
-    began = time.monotonic()
-    shown = False
+def run_to_end(pipeline: Pipeline, source: Source, signals: Signals) -> None:
+    """Run *pipeline* to its end; raises what ended it.  After a second a terminal shows the progress."""
+    on_tick, clear = _progress(source) if isinstance(source, Capture) and sys.stderr.isatty() else (None, lambda: None)
     pipeline.start()
     try:
-        while not pipeline.wait(0.1):
-            if signals.stop.is_set():
-                pipeline.stop()
-            if isinstance(source, Capture) and time.monotonic() - began > QUIET_SECONDS and sys.stderr.isatty():
-                shown = True
-                done = source.source.offset
-                amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
-                print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
-    except FormatError as error:
-        if isinstance(source, Capture):
-            raise source.explain(error) from error
-        raise
-    else:
-        if isinstance(source, Capture):
-            source.require_intact()
+        main_loop(signals, wait=pipeline.wait, on_tick=on_tick)
+        pipeline.stop()
+        pipeline.wait()
     finally:
-        if shown:
+        clear()
+
+
+def _progress(source: Capture) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return what prints how far *source* has been read, and what takes that off the terminal again."""
+    began = time.monotonic()
+    is_shown = False
+
+    def show() -> None:
+        nonlocal is_shown
+        if time.monotonic() - began > QUIET_SECONDS:
+            is_shown = True
+            done = source.offset
+            amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
+            print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
+
+    def clear() -> None:
+        if is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    return show, clear

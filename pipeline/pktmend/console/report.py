@@ -1,4 +1,4 @@
-"""Text and JSON of what was counted and found.  stdout is data, stderr is talk; nothing here decides anything."""
+"""Text and JSON of what was counted and found.  stdout is data; nothing here decides anything."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status
 from pktmend.runtime.counters import Counters, StageCount
 
 
-def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
-    """Print one NDJSON line, to standard output if not told otherwise."""
+def print_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
+    """Print one NDJSON line, to standard output by default."""
     import msgspec
 
     file = file or sys.stdout
@@ -24,8 +24,8 @@ def print_json(value: Mapping[str, Any], file: TextIO | None = None) -> None:
 
 def rfc3339(time_ns: int) -> str:
     """Return a time since the epoch as RFC 3339 has it, in UTC, to the nanosecond."""
-    seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"
+    seconds, fraction = divmod(time_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
 
 
 def words(counts: Mapping[str, int]) -> str:
@@ -128,8 +128,8 @@ def check_line(n: int, k: Check) -> str:
     width = k.width * 2
     expected = f", expected {k.expected:0{width}x}" if k.flags & CheckFlag.HAS_EXPECTED else ""
     verdict = str(Status(k.status)) + (f" ({Cause(k.cause)})" if k.cause else "")
-    vouched = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
+    claimed = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
     return (
-        f"packet {n}: {Proto(k.proto)} checksum at octet {k.offset} is {verdict}:"
-        f" stored {k.stored:0{width}x}{expected}{vouched}"
+        f"packet {n}: {Proto(k.proto)} checksum at byte {k.offset} is {verdict}:"
+        f" stored {k.stored:0{width}x}{expected}{claimed}"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,58 +56,45 @@ def _type_of(parameter: click.Parameter) -> Any:
     return list[kind] if parameter.multiple or parameter.nargs != 1 else kind
 
 
-def schema(command: click.Command) -> type[msgspec.Struct]:
-    """Return the type of the command's file: every key optional, no other allowed."""
-    fields = [(p.name or "", _type_of(p) | msgspec.UnsetType, msgspec.UNSET) for p in parameters(command)]
-    return msgspec.defstruct(f"{command.name}_settings", fields, forbid_unknown_fields=True, rename="kebab")
-
-
 def read(path: str, command: click.Command) -> dict[str, Any]:
     """Return the settings in the file *path*, by parameter name.
 
     Raises: OSFailure if it cannot be read; ConfigError, with the place, if it is no TOML, or has an unknown key or a
-            value that cannot be.
+            value of the wrong type or range.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise OSFailure(f"{path}: {error.strerror}", error=error.errno or 0) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: octet {error.start} is not UTF-8") from None
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from None
     try:
-        found: Any = msgspec.toml.decode(text, type=schema(command))
-    except msgspec.ValidationError as error:
-        raise _explain(path, text, command, str(error)) from None
-    except msgspec.DecodeError as error:  # tomllib's words have line and column
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:  # its words have line and column
         raise ConfigError(f"{path}: {error}") from None
-    values = {name: value for name in found.__struct_fields__ if (value := getattr(found, name)) is not msgspec.UNSET}
-    for p in parameters(command):
-        if isinstance(p, click.Argument) and p.name in values:
-            values[p.name] = values[p.name].split()
+    known = {key_of(p): p for p in parameters(command)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        place = f"{path}{_line_of(key, text)}"
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, 0.7)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            raise ConfigError(f"{place}: unknown key {key!r}", hint)
+        parameter = known[key]
+        try:
+            taken = msgspec.convert(value, _type_of(parameter))
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{place}: {key}: {error}") from None
+        values[parameter.name or ""] = taken.split() if isinstance(parameter, click.Argument) else taken
     if values.get(_CODE):
         require_trusted(Path(path), f"{path} names code")
     return values
 
 
-def _explain(path: str, text: str, command: click.Command, words: str) -> ConfigError:
-    """Say it with the line it is on, and what was probably meant."""
-    keys = [key_of(p) for p in parameters(command)]
-    unknown = re.search(r"unknown field `(.*?)`", words)
-    place = re.search(r"\$\.([\w-]+)", words)
-    key = unknown[1] if unknown else place[1] if place else ""
-    line = next(
-        (
-            f":{n}"
-            for n, row in enumerate(text.splitlines(), 1)
-            if re.match(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""", row)
-        ),
-        "",
-    )
-    if unknown:
-        near = difflib.get_close_matches(key, keys, 1, 0.7)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(keys)}"
-        return ConfigError(f"{path}{line}: unknown key {key!r}", hint)
-    return ConfigError(f"{path}{line}: {key}: {words.partition(' - at')[0]}")
+def _line_of(key: str, text: str) -> str:
+    """Return `:N`, the line of TOML that sets *key* or opens a table of that name; empty if none is found."""
+    pattern = re.compile(rf"""\s*(\[\s*)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+    return next((f":{n}" for n, row in enumerate(text.splitlines(), 1) if pattern.match(row)), "")
 
 
 def show(context: click.Context) -> str:
@@ -126,13 +114,11 @@ def show(context: click.Context) -> str:
 
 def name_source(context: click.Context, error: PktmendError) -> None:
     """Say in the hint of *error* where a setting that it is about comes from, if that is not the command line."""
-    said = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", error.detail))
-    interface = getattr(error, "interface", "")
+    options = error.options if isinstance(error, ConfigError) else ()
+    interface = error.subject if isinstance(error, OSFailure) else ""
     for p in parameters(context.command):
         value, origin = context.params.get(p.name or ""), origin_of(context, p)
-        is_meant = said & {*p.opts, *p.secondary_opts} or (
-            interface and interface in (value if isinstance(value, tuple) else (value,))
-        )
+        is_meant = p.name in options or (interface and interface in (value if isinstance(value, tuple) else (value,)))
         if is_meant and origin not in (COMMAND_LINE, DEFAULT):
             error.hint = "; ".join(filter(None, (error.hint, f"{p.opts[-1]} was set by {origin}")))
 

@@ -1,4 +1,4 @@
-"""Signals of the long-running commands: the first SIGINT or SIGTERM asks, the second ends at once.
+"""Signals of the long-running commands: the first SIGINT or SIGTERM asks to end, the second ends at once.
 
 SIGUSR1 prints statistics and goes on, as tcpdump does.  SIGHUP asks for files to be opened again, where there are some.
 """

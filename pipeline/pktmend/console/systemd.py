@@ -1,4 +1,4 @@
-"""Tell the service manager how it goes: the datagrams of sd_notify(3) over NOTIFY_SOCKET.
+"""Report to the service manager: the datagrams of sd_notify(3) over NOTIFY_SOCKET.
 
 Without NOTIFY_SOCKET nothing is sent.  The socket is opened at once and kept, so that it works after privileges, the
 file system or system calls are taken away.
@@ -27,7 +27,7 @@ class Service:
         self._socket: socket.socket | None = None
         self._half_period = 0.0
         self._beats: Sequence[int] = ()
-        self._fed = self._told = time.monotonic()
+        self._fed = self._reported = time.monotonic()
         address = environment.get("NOTIFY_SOCKET", "")
         if address[:1] not in ("/", "@"):
             return
@@ -53,11 +53,11 @@ class Service:
 
     def is_status_due(self) -> bool:
         """Is it time to say something new?  Saves putting it into words."""
-        return self._socket is not None and time.monotonic() - self._told >= STATUS_SECONDS
+        return self._socket is not None and time.monotonic() - self._reported >= STATUS_SECONDS
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         self._send(f"STATUS={text}")
 
     def feed(self, beats: Sequence[int]) -> None:

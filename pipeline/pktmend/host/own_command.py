@@ -1,6 +1,6 @@
-"""How pktmend starts itself as a child: with the interpreter that runs it, and never out of the current folder.
+"""How pktmend starts itself: with the interpreter that runs it, and never with modules of the current folder.
 
-`python -m` takes the current folder first; run as root in somebody's folder it would execute what lies there.
+`python -m` looks into the current folder first; run as root in somebody's folder it would execute what lies there.
 """
 
 from __future__ import annotations
@@ -19,3 +19,12 @@ def own_command(*argv: str) -> list[str]:
 def own_module(module: str, *argv: str) -> list[str]:
     """Return one of our modules as a program."""
     return [*PYTHON, "-m", module, *argv]
+
+
+def leave_start_folder() -> None:
+    """Take off the module path what python put in front: the script's folder or, with -m, the current one.
+
+    To be called once, before anything is imported that lies outside this package and the standard library.
+    """
+    if not sys.flags.safe_path:
+        del sys.path[0]

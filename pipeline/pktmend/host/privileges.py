@@ -30,7 +30,9 @@ def find_user(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        raise ConfigError(f"there is no user {name!r}", "-Z takes a name that `getent passwd` knows") from None
+        raise ConfigError(
+            f"there is no user {name!r}", "-Z takes a name that `getent passwd` knows", options=("user",)
+        ) from None
 
 
 def become(user: pwd.struct_passwd) -> None:
@@ -121,7 +123,7 @@ class ThreadState:
 
 
 def thread_states(pid: int | str = "self") -> list[ThreadState]:
-    """Return the state of every thread of a process, ours if not told otherwise."""
+    """Return the state of every thread of a process, ours by default."""
     found = []
     for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: int(path.name)):
         lines = (line.split(":", 1) for line in (task / "status").read_text().splitlines())

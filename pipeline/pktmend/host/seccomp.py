@@ -6,8 +6,7 @@ Rules of this file:
    Nothing is killed for it: a call that was forgotten here must not end a bridge.  A foreign system call table is.
 3. It holds for every thread of the process (TSYNC), for those to come, and for good.
 
-Not here: who may do what (pktmend.host.privileges), and which files are read; a filter cannot
-see what a path points to.
+Not here: privileges (pktmend.host.privileges), and which files are read; a filter cannot see what a path points to.
 
 Source: seccomp(2); Linux Documentation/userspace-api/seccomp_filter.rst.
 """
@@ -46,7 +45,7 @@ GROUPS: Final = {"packets": PACKETS, "capture": CAPTURE, "serve": SERVE, "write"
 
 FIRST_UNIFIED: Final = 424  # from here on numbers are the same everywhere, and callers fall back on ENOSYS
 FOREIGN_TABLE: Final = 0x40000000  # x32
-NR, ARCH, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; an argument takes 8 octets, the low half first
+NR, ARCH, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; an argument takes 8 bytes, the low half first
 OPEN_FLAGS: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

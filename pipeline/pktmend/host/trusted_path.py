@@ -1,4 +1,4 @@
-"""Whose code may run here: a file is trusted if nobody but its owner, its group and root can change or replace it."""
+"""Whose code may run here: a file is trusted if only its owner, its group and root can change or replace it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Rules of this file:
 1. Control only: sockets are made, set up, bound and closed here; ext/ring.c and ext/emit.c move the packets.
-2. Every failure is a OSFailure that names the interface, and the capability if that is what is missing.
+2. Every failure is an OSFailure that names the interface, and the capability if that is what is missing.
 
 Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
 """
@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import errno
 import mmap
-import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from pktmend import _core
 from pktmend._kernel import ffi, lib
 from pktmend.errors import ConfigError, OSFailure, PrivilegeError
 from pktmend.host.ethtool import features_of
 from pktmend.host.interfaces import mtu_of, require_interface
+from pktmend.packetio.iterate import batches_of
 
 SOCKET_BUFFER: Final = 64 << 20
 ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
@@ -57,24 +57,26 @@ def _large_buffer(s: socket.socket, force: int, plain: int) -> None:
 class Ring:
     """A receive ring on *interface*; a source of batches.
 
-    version:     3: blocks, densest, for monitors (a block is handed over when full or after retire_blk_tov_ms).
-                 2: slots, each frame wakes the reader at once, for bridges.
-    block_size:  octets of a V3 block, a multiple of the page size; also the longest frame, headers included.
-    blocks:      number of V3 blocks.
-    slot_size:   octets of a V2 slot; longer frames travel through the socket's queue, whole.
-    slots:       number of V2 slots.
-    outgoing:    also see what this host sends out of the interface (never for a bridge: it would read its own output).
-    promiscuous: also see what is addressed to others.
-    program:     a classic BPF program that the kernel runs on each frame (see bpf_filter.for_interface).
+    ring:          "v3": blocks, densest, for monitors (a block is handed over when full or after retire_blk_tov_ms).
+                   "v2": slots, each frame wakes the reader at once, for bridges.
+    block_size:    bytes of a v3 block, a multiple of the page size; also the longest frame, headers included.
+    blocks:        number of v3 blocks.
+    slot_size:     bytes of a v2 slot; longer frames travel through the socket's queue, whole.
+    slots:         number of v2 slots.
+    outgoing:      also see what this host sends out of the interface (never for a bridge: it would read its own).
+    promiscuous:   also see what is addressed to others.
+    packet_filter: only see packets that match this expression in tcpdump's language; needs libpcap.
+    program:       a classic BPF program that the kernel runs on each frame, instead of an expression.
 
-    Closed explicitly or as a context manager.  Raises OSFailure, PrivilegeError, ConfigError.
+    A context manager; close() gives ring and socket back.
+    Raises: OSFailure if there is no such interface, PrivilegeError without CAP_NET_RAW, ConfigError.
     """
 
     def __init__(
         self,
         interface: str,
         *,
-        version: int = 3,
+        ring: str = "v3",
         block_size: int = 1 << 20,
         blocks: int = 32,
         retire_blk_tov_ms: int = 1,
@@ -82,13 +84,18 @@ class Ring:
         slots: int = 8192,
         outgoing: bool = True,
         promiscuous: bool = True,
+        packet_filter: str = "",
         program: bytes = b"",
     ) -> None:
-        if version not in (2, 3):
-            raise ConfigError(f"ring version {version}", "v2 or v3")
+        if ring not in ("v2", "v3"):
+            raise ConfigError(f"ring {ring!r}", "v2 or v3")
         require_interface(interface)
         self.interface = interface
-        self.version = version
+        self.ring = ring
+        if packet_filter:
+            from pktmend.packetio import bpf_filter
+
+            program = bpf_filter.for_interface(packet_filter, interface)
         self._socket = _packet_socket(interface)
         try:
             self._set_up(block_size, blocks, retire_blk_tov_ms, slot_size, slots, outgoing, promiscuous, program)
@@ -108,11 +115,11 @@ class Ring:
         program: bytes,
     ) -> None:
         s, name = self._socket, self.interface
-        _set(s, lib.PACKET_VERSION, lib.TPACKET_V3 if self.version == 3 else lib.TPACKET_V2, "ring version", name)
+        _set(s, lib.PACKET_VERSION, lib.TPACKET_V3 if self.ring == "v3" else lib.TPACKET_V2, "ring version", name)
         _set(s, lib.PACKET_VNET_HDR, 1, "virtio-net header", name)
         if not outgoing:
             _set(s, lib.PACKET_IGNORE_OUTGOING, 1, "ignoring outgoing frames (Linux 4.20)", name)
-        if self.version == 3:
+        if self.ring == "v3":
             size = block_size * blocks
             request = ffi.new(
                 "struct tpacket_req3 *",
@@ -139,12 +146,12 @@ class Ring:
                     "tp_frame_nr": slots,
                 },
             )
-        _set(s, lib.PACKET_RX_RING, bytes(ffi.buffer(request)), f"a ring of {size} octets", name)
+        _set(s, lib.PACKET_RX_RING, bytes(ffi.buffer(request)), f"a ring of {size} bytes", name)
         self._map = mmap.mmap(s.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        self.source = _core.RingSource(
+        self._source = _core.RingSource(
             s.fileno(),
             self._map,
-            version=self.version,
+            version=int(self.ring[1:]),
             block_size=block_size,
             block_count=blocks,
             frame_size=slot_size,
@@ -156,6 +163,15 @@ class Ring:
         self._ignores_outgoing = not outgoing
         self._promiscuous = promiscuous
         self.rebind()
+
+    @property
+    def name(self) -> str:
+        """The interface's name, as counters have it."""
+        return self.interface
+
+    def open(self) -> _core.Source:
+        """Return the engine's side, which ends with close()."""
+        return self._source
 
     def attach(self, program: bytes) -> None:
         """Let the kernel run another classic BPF program on each frame from now on.  Needs no privilege."""
@@ -184,7 +200,7 @@ class Ring:
         return str(self._socket.getsockname()[0])
 
     def renamed(self, name: str) -> None:
-        """Note the interface's new name."""
+        """Take the interface's new name."""
         self.interface = name
 
     def join_fanout(self, group: int) -> None:
@@ -211,27 +227,17 @@ class Ring:
         """Return the socket's descriptor, for poll."""
         return self._socket.fileno()
 
-    def batches(self, timeout: float | None = None) -> Iterator[_core.Batch]:
-        """Yield batches as they come; each is released when the next is asked for.
+    def batches(self, *stages: Callable[[_core.Batch], Any], timeout: float | None = None) -> Iterator[_core.Batch]:
+        """Yield batches as they come, each after *stages* ran; a batch is released when the next is asked for.
 
         timeout: seconds of silence after which the iteration ends; None waits for ever.
-        Raises:  BufferError if a view of the last batch is still alive.
+        Raises:  BufferError at the next step if a view of the batch is still alive: a column, a frame, an array of one.
         """
-        batch = _core.Batch(self.source.capacity)
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        while True:
-            if self.source.next(batch):
-                try:
-                    yield batch
-                finally:
-                    self.source.release(batch)
-            elif not poll.poll(None if timeout is None else timeout * 1000):
-                return
+        return batches_of(self._source, stages, self.fileno(), timeout)
 
     def close(self) -> None:
-        """Give ring and socket back.  Idempotent."""
-        self.source.close()
+        """Give ring and socket back.  Idempotent.  BufferError while a view of a batch is alive."""
+        self._source.close()
         self._map.close()
         self._socket.close()
 
@@ -249,7 +255,10 @@ class Emit:
 
     finish:   complete pending checksums and split super-frames to the interface's MTU in user space, for an egress
               whose next hop loses the metadata (a userspace switch, AF_XDP, a plain relay).
-    coalesce: join consecutive segments of a flow to super-frames where the interface takes them (not with finish).
+    coalesce: coalesce consecutive segments of a flow to super-frames where the interface takes them (not with finish).
+
+    A context manager; close() closes the socket.
+    Raises: OSFailure if there is no such interface, PrivilegeError without CAP_NET_RAW.
     """
 
     def __init__(self, interface: str, *, finish: bool = False, coalesce: bool = False) -> None:
@@ -267,7 +276,12 @@ class Emit:
             self._socket.close()
             raise
 
-    def sink(self, capacity: int) -> _core.Sink:
+    @property
+    def name(self) -> str:
+        """The interface's name, as counters have it."""
+        return self.interface
+
+    def open(self, capacity: int) -> _core.Sink:
         """Return the engine's side for batches of up to *capacity* packets; the socket stays ours."""
         tcp, udp = self.read_offloads()
         sink = _core.EmitSink(
@@ -277,7 +291,7 @@ class Emit:
         return sink
 
     def read_offloads(self) -> tuple[bool, bool]:
-        """Return whether TCP and UDP segments are to be joined: wanted, and the interface splits them again."""
+        """Return whether TCP and UDP segments are to be coalesced: wanted, and the interface splits them again."""
         if not self._coalesce:
             return False, False
         features = features_of(self.interface)
@@ -294,7 +308,7 @@ class Emit:
         return str(self._socket.getsockname()[0])
 
     def renamed(self, name: str) -> None:
-        """Note the interface's new name."""
+        """Take the interface's new name."""
         self.interface = name
 
     def set_mtu(self, mtu: int) -> None:
@@ -303,7 +317,7 @@ class Emit:
             sink.set_mtu(mtu)
 
     def adapt(self) -> None:
-        """Join segments, or no longer, as the interface's offloads now are."""
+        """Coalesce segments, or no longer, as the interface's offloads now are."""
         for sink in self._sinks:
             sink.set_coalesce(*self.read_offloads())
 

@@ -7,10 +7,13 @@ interface the kernel runs it.  Source: pcap-filter(7), pcap_compile(3PCAP).
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pktmend import _core
 from pktmend.errors import ConfigError
+
+if TYPE_CHECKING:
+    import cffi
 
 LIBRARIES: Final = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
 SNAPLEN: Final = 262144
@@ -59,7 +62,7 @@ unsigned int bpf_filter(const struct bpf_insn *, const unsigned char *, unsigned
 """
 
 
-def _libpcap() -> tuple[Any, Any]:
+def _libpcap() -> tuple[cffi.FFI, Any]:
     """Return cffi's view of libpcap."""
     import cffi
 
@@ -73,11 +76,12 @@ def _libpcap() -> tuple[Any, Any]:
     raise ConfigError("a filter expression needs libpcap, which is not installed", "apt install libpcap0.8")
 
 
-def _compile(ffi: Any, lib: Any, handle: Any, expression: str) -> Any:
+def _compile(ffi: cffi.FFI, lib: Any, handle: Any, expression: str) -> Any:
     """Return a compiled struct bpf_program, freed with its owner, or the words of libpcap's refusal."""
     program = ffi.gc(ffi.new("struct bpf_program *"), lib.pcap_freecode)
     if lib.pcap_compile(handle, program, expression.encode(), 1, NETMASK_UNKNOWN) < 0:
-        return ffi.string(lib.pcap_geterr(handle)).decode(errors="replace")
+        words: bytes = ffi.string(lib.pcap_geterr(handle))  # type: ignore[assignment]  # of a char array
+        return words.decode(errors="replace")
     return program
 
 

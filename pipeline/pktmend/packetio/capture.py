@@ -1,7 +1,7 @@
 """Capture files: Capture (a source), Copy and Writer (sinks).
 
-Files and pipes are read piece by piece: a repair in place changes our copy, never the file, and who writes to the file
-meanwhile changes nothing that was checked.
+Files and pipes are read chunk by chunk: a repair in place changes our copy, never the file, and a program that writes
+to the file meanwhile changes nothing that was checked.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import select
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from pktmend import _core
 from pktmend.errors import ConfigError, FormatError, OSFailure
+from pktmend.packetio.iterate import batches_of
 
-PCAP: Final = 1
-PCAPNG: Final = 2
+PCAP: Final = "pcap"
+PCAPNG: Final = "pcapng"
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-PIECE: Final = 1 << 20
-LOOK_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
+CHUNK: Final = 1 << 20
+POLL_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
 
 
 def _open(path: str, mode: str) -> IO[bytes]:
@@ -37,25 +38,25 @@ def _open(path: str, mode: str) -> IO[bytes]:
         return open(path, mode, opener=_open_at_once if mode == "rb" else None)
     except OSError as error:
         verb = "read" if mode == "rb" else "write"
-        raise OSFailure(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0) from error
+        raise OSFailure(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0, path) from error
 
 
 def standard_input() -> IO[bytes]:
-    """Return it, or raise OSFailure where whoever started us has closed it."""
+    """Return standard input, or raise OSFailure if it was closed before this process began."""
     if sys.stdin is None:
         raise OSFailure("cannot read -: standard input is closed", "", errno.EBADF)
     return sys.stdin.buffer
 
 
 def standard_output() -> IO[bytes]:
-    """Return it, or raise OSFailure where whoever started us has closed it."""
+    """Return standard output, or raise OSFailure if it was closed before this process began."""
     if sys.stdout is None:
         raise OSFailure("cannot write -: standard output is closed", "", errno.EBADF)
     return sys.stdout.buffer
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a FIFO without waiting for a writer, which would let no signal through: who reads it polls."""
+    """Open a file; a FIFO without waiting for a writer, which would let no signal through: its reader polls."""
     fd = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(fd, True)
     return fd
@@ -72,7 +73,7 @@ def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
             import zstandard
         except ImportError:
             raise ConfigError(f"{path} is compressed with zstd", "pip install zstandard") from None
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), PIECE)
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), CHUNK)
     return None
 
 
@@ -88,8 +89,8 @@ class _Feed:
 
     def _run(self) -> None:
         try:
-            while piece := self._readable.read1(PIECE):
-                view = memoryview(piece)
+            while chunk := self._readable.read1(CHUNK):
+                view = memoryview(chunk)
                 while view:
                     view = view[os.write(self._in, view) :]
         except BrokenPipeError:
@@ -107,79 +108,130 @@ class _Feed:
 class Capture:
     """A capture file (classic pcap, pcapng, either of them compressed with gzip or zstd) as a source; "-" is stdin.
 
-    filter: packets to read (see pktmend.packetio.bpf_filter.for_files); others are passed over.
+    packet_filter: packets to read: an expression in tcpdump's language (needs libpcap), or what
+                   pktmend.packetio.bpf_filter.for_files made of one; others are passed over.
 
-    Raises OSFailure if it cannot be opened, FormatError (with the octet offset) when it is not a capture or is
-    broken: while reading, after the packets before the fault.
+    path:          as it was given; also the source's name in counters.
+    size:          bytes of the file; 0 of a pipe, or where the size says nothing because it is compressed.
+    file_format:   "pcap" or "pcapng"; "" until it is known (see recognise).
+
+    A context manager; close() closes the file.
+    Raises: OSFailure if it cannot be opened; FormatError (with the byte offset) when it is not a capture or is broken:
+            while reading, after the packets before the fault.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, filter: _core.PacketFilter | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, packet_filter: _core.PacketFilter | str | None = None) -> None:
         self.path = os.fspath(path)
-        self.interface = self.path  # names the source in the counters
-        self.size = 0  # octets of the file; 0 of a pipe
-        self.format = 0  # PCAP or PCAPNG, once it is known
+        self.size = 0
+        self.file_format = ""
         self._feed: _Feed | None = None
+        if isinstance(packet_filter, str):
+            from pktmend.packetio import bpf_filter
+
+            packet_filter = bpf_filter.for_files(packet_filter) if packet_filter else None
         self._file = _open(self.path, "rb")
         try:
-            self.source = self._source(filter)
+            self._source = self._open_source(packet_filter)
         except BaseException:
             self._close_file()
             raise
 
-    def _source(self, filter: _core.PacketFilter | None) -> _core.CaptureSource:
+    def _open_source(self, packet_filter: _core.PacketFilter | None) -> _core.CaptureSource:
         mode = os.fstat(self._file.fileno())
         if stat.S_ISDIR(mode.st_mode):
-            raise OSFailure(f"{self.path} is a directory, not a capture")
+            raise OSFailure(f"{self.path} is a directory, not a capture", subject=self.path)
         if not stat.S_ISREG(mode.st_mode):
-            return _core.CaptureSource(self._file.fileno(), filter=filter)
+            return _core.CaptureSource(self._file.fileno(), filter=packet_filter)
         if mode.st_size == 0:
-            raise FormatError(f"{self.path} is empty", "not a capture file")
+            raise FormatError(f"{self.path} is empty", "not a capture file", subject=self.path)
         magic = os.pread(self._file.fileno(), 4, 0)
         readable = _decompressor(self.path, self._file, magic)
         if readable is not None:
             self._feed = _Feed(readable)
-            return _core.CaptureSource(self._feed.fd, filter=filter)
+            return _core.CaptureSource(self._feed.fd, filter=packet_filter)
         self.size = mode.st_size
-        self.format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
-        return _core.CaptureSource(self._file.fileno(), filter=filter)
+        self.file_format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
+        return _core.CaptureSource(self._file.fileno(), filter=packet_filter)
+
+    @property
+    def name(self) -> str:
+        """The path, as counters have it."""
+        return self.path
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the file that are done, after decompression."""
+        return self._source.offset
+
+    @property
+    def interfaces(self) -> list[tuple[int, int | None]]:
+        """(link type, packets dropped by the capturing program or None) of each interface of the current section."""
+        return self._source.interfaces
+
+    def open(self) -> _core.CaptureSource:
+        """Return the engine's side, which ends with close()."""
+        return self._source
+
+    def batches(self, *stages: Callable[[_core.Batch], Any]) -> Iterator[_core.Batch]:
+        """Yield batches to the end of the file, each after *stages* ran; one is released when the next is asked for.
+
+        Raises: BufferError at the next step if a view of the batch is still alive: a column, a frame, an array of one.
+                FormatError after the packets before the fault.
+        """
+        try:
+            yield from batches_of(self._source, stages, self._input())
+        except FormatError as error:
+            raise self.explain(error) from error
+        self.require_intact()
 
     def fileno(self) -> int:
         """Return the file's descriptor."""
         return self._file.fileno()
 
+    def _input(self) -> int:
+        """The descriptor that bytes come from."""
+        if self._file.closed:
+            raise ConfigError(f"{self.path} is closed")
+        return self._feed.fd if self._feed else self._file.fileno()
+
     def recognise(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
         """Wait until it is known to be a capture; False if *is_stopped* came first.  FormatError if it is none.
 
-        For whoever must not touch anything else before: reading needs no call of this.
+        Reading needs no call of this; a program that must touch nothing else before does.
         """
         poll = select.poll()
-        poll.register(self._feed.fd if self._feed else self._file.fileno(), select.POLLIN)
+        poll.register(self._input(), select.POLLIN)
         try:
-            while not (format := self.source.begin()):
+            while not (file_format := self._source.begin()):
                 if is_stopped():
                     return False
-                poll.poll(LOOK_MS)
+                poll.poll(POLL_MS)
         except FormatError as error:
             raise self.explain(error) from error
-        self.format = format
+        self.file_format = file_format
         return True
 
     def explain(self, error: FormatError) -> FormatError:
         """Return an error of reading with the name of this file in it, or the fault behind the fault."""
+        if error.subject:  # it has the name already
+            return error
         try:
             self.require_intact()
         except FormatError as behind:
             return behind
-        return FormatError(f"{self.path}: {error.detail}", error.hint, error.offset)
+        return FormatError(f"{self.path}: {error.detail}", error.hint, error.offset, self.path)
 
     def require_intact(self) -> None:
         """Raise FormatError if decompression failed, or if a file ended before the size that it began with."""
         if self._feed is not None and self._feed.error is not None:
-            raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken")
-        ended_at = self.source.ended_at
+            raise FormatError(f"{self.path}: {self._feed.error}", "the compressed file is broken", subject=self.path)
+        ended_at = self._source.ended_at
         if ended_at is not None and ended_at < self.size:
             raise FormatError(
-                f"{self.path} was truncated while it was read", f"{ended_at} octets were left of {self.size}", ended_at
+                f"{self.path} was truncated while it was read",
+                f"{ended_at} bytes were left of {self.size}",
+                ended_at,
+                self.path,
             )
 
     def _close_file(self) -> None:
@@ -188,7 +240,7 @@ class Capture:
 
     def close(self) -> None:
         """Close.  Idempotent.  BufferError while a view of a batch is alive."""
-        self.source.close()
+        self._source.close()
         if self._feed is not None:
             self._feed.close()
             self._feed = None
@@ -208,32 +260,51 @@ class _Output:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.interface = self.path
         self._file = _open(self.path, "wb")
+        self._is_open = True
+
+    @property
+    def name(self) -> str:
+        """The path, as counters have it."""
+        return self.path
 
     def explain(self, error: OSFailure) -> OSFailure:
         """Return an error of writing with the name of this file in it; the engine does not know it."""
-        if not error.detail.startswith("writing"):
-            return error
         name = "standard output" if self.path == "-" else self.path
         return OSFailure(f"writing {name}: {error.strerror}", error.hint, error.errno or 0, self.path)
 
     def _finish(self, finish: Callable[[], None]) -> None:
-        """Write what is left and close, whatever happens."""
+        """Write what is left and close, whatever happens; once."""
+        if not self._is_open:
+            return
+        self._is_open = False
         try:
             finish()
         except OSFailure as error:
             raise self.explain(error) from error
         finally:
-            self._close_file()
+            if self.path != "-":
+                self._file.close()
 
-    def _close_file(self) -> None:
-        if self.path != "-":
-            self._file.close()
+    def close(self) -> None:
+        """Write what is left and close.  Idempotent."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Copy(_Output):
-    """A sink: a copy of *capture* in its own format, repaired packets included, everything else octet for octet."""
+    """A sink: a copy of *capture* in its own format, repaired packets included, everything else byte for byte.
+
+    A context manager; close() writes what follows the last packet, so close it before the capture.
+    Raises: OSFailure if it cannot be written, ConfigError if it is the file that is read.
+    """
 
     def __init__(self, path: str | os.PathLike[str], capture: Capture) -> None:
         name = os.fspath(path)
@@ -241,43 +312,52 @@ class Copy(_Output):
             if name != "-" and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
                 raise ConfigError(f"{path} is the file that is read", "write to another")
         super().__init__(path)
-        self._sink = _core.CopySink(capture.source, self._file.fileno())
+        self._sink = _core.CopySink(capture.open(), self._file.fileno())
 
-    def sink(self, capacity: int) -> _core.Sink:
-        """Return the engine's side."""
+    def open(self, capacity: int) -> _core.Sink:
+        """Return the engine's side, which ends with close()."""
         return self._sink
 
     def close(self) -> None:
-        """Write what is left and close."""
+        """Write what is left and close.  Idempotent."""
         self._finish(self._sink.finish)
 
 
 class Writer(_Output):
-    """A sink: a new capture file, pcapng or (format=PCAP) classic with nanoseconds.
+    """A sink: a new capture file, "pcapng" or classic "pcap" with nanoseconds.
 
-    only_bad: write bad packets only.      snaplen: octets of each packet at most, 0 all.
+    only_bad: write bad packets only.      snaplen: bytes of each packet at most, 0 all.
     pcapng keeps what the source knew of the checksum (epb_flags bits 9 to 11); classic pcap cannot.
+
+    A context manager; close() writes what is buffered.
+    Raises: OSFailure if it cannot be written, ConfigError for another format.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, format: int = PCAPNG, only_bad: bool = False, snaplen: int = 0
+        self, path: str | os.PathLike[str], *, file_format: str = PCAPNG, only_bad: bool = False, snaplen: int = 0
     ) -> None:
+        if file_format not in (PCAP, PCAPNG):  # before a file is made
+            raise ConfigError(f"file format {file_format!r}", "pcap or pcapng")
         super().__init__(path)
-        self._sink = _core.WriterSink(self._file.fileno(), format, only_bad=only_bad, snaplen=snaplen)
+        self._sink = _core.WriterSink(self._file.fileno(), file_format, only_bad=only_bad, snaplen=snaplen)
 
-    def sink(self, capacity: int) -> _core.Sink:
-        """Return the engine's side."""
+    def open(self, capacity: int) -> _core.Sink:
+        """Return the engine's side, which ends with close()."""
         return self._sink
+
+    def write(self, batch: _core.Batch) -> None:
+        """Write the packets of *batch* that pass: for a loop over batches, without a pipeline."""
+        self._sink.write(batch)
 
     def describe(self, name: str, link: int = 1) -> None:
         """Name interface 0 before its first packet."""
         self._sink.interface(0, link, name)
 
     def close(self, *, time_ns: int = 0, received: int | None = None, dropped: int = 0) -> None:
-        """Write the kernel's counts where they are given, and what is left; close."""
+        """Write the kernel's counts where they are given, and what is left; close.  Idempotent."""
         self._finish(lambda: self._sink.finish(time_ns, received, dropped))
 
 
-def format_of(path: str) -> int:
-    """Return the format that a file name asks for: PCAPNG, PCAP, or 0 for no opinion."""
-    return {".pcapng": PCAPNG, ".pcap": PCAP, ".cap": PCAP}.get(Path(path).suffix.lower(), 0)
+def format_of(path: str) -> str:
+    """Return the format that a file name asks for: PCAPNG, PCAP, or "" for no opinion."""
+    return {".pcapng": PCAPNG, ".pcap": PCAP, ".cap": PCAP}.get(Path(path).suffix.lower(), "")

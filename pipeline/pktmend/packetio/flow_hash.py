@@ -2,11 +2,11 @@
 
 Every ring sees every frame and its program keeps one of *count* parts, by a hash over addresses and ports.  What a
 kernel's fanout group (PACKET_FANOUT) does, but for one thing: the kernel never binds a socket of a group again, so when
-its interface is deleted and made again, such a reader is deaf for good; these rings go on.  The price: every program
-runs on every frame, so this is for a few rings.
+its interface is deleted and made again, such a reader receives nothing any more; these rings go on.  The price: every
+program runs on every frame, so this is for a few rings.
 
 Rules of this file:
-1. Each frame is kept by exactly one program, whatever its octets and its length: a load beyond the end of a frame
+1. Each frame is kept by exactly one program, whatever its bytes and its length: a load beyond the end of a frame
    would make every program refuse it.
 2. Frames of one flow have one hash.  Fragments have no ports and go by their addresses; what is not IP by its Ethernet
    addresses.
@@ -24,7 +24,7 @@ from pktmend._kernel import lib
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k
 
-MACS, ETHERTYPE = 12, 12  # octets of addresses; offset of the type
+MACS, ETHERTYPE = 12, 12  # bytes of addresses; offset of the type
 IPV4, IPV4_END, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_ADDRESSES = 14, 34, 20, 23, (26, 30)
 IPV6_END, IPV6_NEXT, IPV6_ADDRESSES = 54, 20, tuple(range(22, 54, 4))
 WITH_PORTS: Final = (6, 17, 33, 132, 136)  # TCP, UDP, DCCP, SCTP, UDP-Lite
@@ -66,7 +66,7 @@ class _Assembler:
 def part(number: int, count: int) -> bytes:
     """Return the program (struct sock_filter after struct sock_filter) that keeps part *number* of *count*."""
     a = _Assembler()
-    word, half, octet = (lib.BPF_LD | size | lib.BPF_ABS for size in (lib.BPF_W, lib.BPF_H, lib.BPF_B))
+    word, half, byte = (lib.BPF_LD | size | lib.BPF_ABS for size in (lib.BPF_W, lib.BPF_H, lib.BPF_B))
     length, xor = lib.BPF_LD | lib.BPF_W | lib.BPF_LEN, lib.BPF_ALU | lib.BPF_XOR | lib.BPF_X
     keep_hash, load_hash, to_x = lib.BPF_ST, lib.BPF_LDX | lib.BPF_MEM, lib.BPF_MISC | lib.BPF_TAX
 
@@ -91,7 +91,7 @@ def part(number: int, count: int) -> bytes:
     mix(IPV4_ADDRESSES)
     a.do(half, IPV4_FRAGMENT)
     a.jump(lib.BPF_JSET, IS_FRAGMENT, "done")
-    a.do(octet, IPV4_PROTOCOL)
+    a.do(byte, IPV4_PROTOCOL)
     for protocol in WITH_PORTS:
         a.jump(lib.BPF_JEQ, protocol, "ipv4 ports")
     a.go("done")
@@ -107,7 +107,7 @@ def part(number: int, count: int) -> bytes:
     a.do(length)
     a.jump(lib.BPF_JGE, IPV6_END, false="other")
     mix(IPV6_ADDRESSES)
-    a.do(octet, IPV6_NEXT)
+    a.do(byte, IPV6_NEXT)
     for protocol in WITH_PORTS:
         a.jump(lib.BPF_JEQ, protocol, "ipv6 ports")
     a.go("done")

@@ -1,7 +1,7 @@
-"""An interface belongs to one bridge: a claim that lasts as long as the process that holds it.
+"""An interface belongs to one bridge: a lock that lasts as long as the process that holds it.
 
 It is an abstract unix socket named after the interface's number.  Such names belong to the network namespace, as the
-numbers do, so a claim is seen from every container that shares the namespace; a renamed interface keeps its number;
+numbers do, so a lock is seen from every container that shares the namespace; a renamed interface keeps its number;
 and the kernel takes the name back whatever ends the process.  Needs no privilege.
 
 Source: unix(7).
@@ -22,11 +22,11 @@ BACKLOG: Final = 4096  # nobody accepts: each refused start takes a place
 
 
 class InterfaceLock:
-    """The claim to interface number *index* for *purpose* (of TAKEN).
+    """The lock on interface number *index* for *purpose* (of TAKEN).
 
     name:    of the interface, for the error.
-    patience: seconds to wait for one who is about to end.
-    Raises:  OSFailure (EBUSY) that names the process which has it.
+    patience: seconds to wait for a holder that is about to end.
+    Raises:  OSFailure (EBUSY) that names the process that holds it.
     """
 
     def __init__(self, purpose: str, index: int, name: str, *, patience: float = 0) -> None:
@@ -42,7 +42,7 @@ class InterfaceLock:
         self._socket = taken
 
     def move(self, index: int) -> bool:
-        """Exchange it for the claim to another number; False, and the old one is kept, if that is taken."""
+        """Exchange it for the lock on another number; False, and the old one is kept, if that is taken."""
         if index == self.index:
             return True
         taken = _bind(self._purpose, index)
@@ -81,7 +81,7 @@ def _bind(purpose: str, index: int) -> socket.socket | None:
 
 
 def holder(purpose: str, index: int) -> int:
-    """Return the process that has the claim, 0 if that cannot be found out (it is in another pid namespace, say)."""
+    """Return the process that holds the lock, 0 if that cannot be found out (it is in another pid namespace, say)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.setblocking(False)
         try:

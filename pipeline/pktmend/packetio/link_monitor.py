@@ -1,4 +1,4 @@
-"""Keeps the ports of a running bridge in step with their interfaces, and tells each change once.
+"""Follow what happens to an interface whose sockets are in use, and notify of each change once.
 
 An interface may go down, change its MTU or offloads, be renamed, deleted and made again, or be moved to another
 namespace.  A packet socket survives all of that; what it is bound to may not.  Needs no privilege.
@@ -16,12 +16,12 @@ from pktmend.packetio.interface_lock import InterfaceLock
 
 
 class LinkMonitor:
-    """One interface of the bridge: its sockets, the claim to it if there is one, and what was last seen of it."""
+    """One interface: its sockets, the lock on it if there is one, and what was last seen of it."""
 
-    def __init__(self, name: str, ports: list[Ring | Emit], claim: InterfaceLock | None = None) -> None:
+    def __init__(self, name: str, sockets: list[Ring | Emit], lock: InterfaceLock | None = None) -> None:
         self.name = name
-        self._ports = ports
-        self._claim = claim
+        self._sockets = sockets
+        self._lock = lock
         self._is_refused = False
         self._is_there = True
         self._is_up = True
@@ -29,52 +29,52 @@ class LinkMonitor:
         self._offloads = self._read_offloads()
 
     def _read_offloads(self) -> tuple[bool, bool] | None:
-        return next((each.read_offloads() for each in self._ports if isinstance(each, Emit)), None)
+        return next((each.read_offloads() for each in self._sockets if isinstance(each, Emit)), None)
 
-    def look(self, tell: Callable[[str], None]) -> None:
-        """Compare with the system, adapt, and *tell* what changed."""
+    def poll(self, notify: Callable[[str], None]) -> None:
+        """Compare with the system, adapt, and *notify* of what changed."""
         try:
-            self._follow(tell)
+            self._follow(notify)
         except (OSError, OSFailure):
-            return  # it went away while we looked: the next look sees that
+            return  # it went away meanwhile: the next poll sees that
 
-    def _follow(self, tell: Callable[[str], None]) -> None:
-        bound = {each.bound_to() for each in self._ports}
+    def _follow(self, notify: Callable[[str], None]) -> None:
+        bound = {each.bound_to() for each in self._sockets}
         if "" in bound:  # the kernel takes a deleted or moved interface off the socket
             if self._is_there:
                 self._is_there = False
-                tell(f"{self.name}: the interface is gone; waiting for one of that name")
+                notify(f"{self.name}: the interface is gone; waiting for one of that name")
             if self.name not in (each for _, each in socket.if_nameindex()) or not is_up(self.name):
                 return
-            if self._claim is not None and not self._claim.move(socket.if_nametoindex(self.name)):
+            if self._lock is not None and not self._lock.move(socket.if_nametoindex(self.name)):
                 if not self._is_refused:
-                    tell(f"{self.name}: the interface is back, but another bridge has taken it; waiting")
+                    notify(f"{self.name}: the interface is back, but another bridge has taken it; waiting")
                 self._is_refused = True
                 return
-            for each in self._ports:
+            for each in self._sockets:
                 each.rebind()
             self._is_there = self._is_up = True
             self._is_refused = False
-            tell(f"{self.name}: the interface is back, bound again")
+            notify(f"{self.name}: the interface is back, bound again")
             bound = {self.name}
         name = bound.pop()
         if name != self.name:
-            tell(f"{self.name}: the interface is called {name} now; going on with it")
+            notify(f"{self.name}: the interface is called {name} now; going on with it")
             self.name = name
-            for each in self._ports:
+            for each in self._sockets:
                 each.renamed(name)
         if is_up(name) != self._is_up:
             self._is_up = not self._is_up
-            tell(f"{name}: the link is {'up' if self._is_up else 'down'}")
+            notify(f"{name}: the link is {'up' if self._is_up else 'down'}")
         if (mtu := mtu_of(name)) != self._mtu:
-            tell(f"{name}: MTU {self._mtu} is {mtu} now")
+            notify(f"{name}: MTU {self._mtu} is {mtu} now")
             self._mtu = mtu
-            for each in self._ports:
+            for each in self._sockets:
                 if isinstance(each, Emit):
                     each.set_mtu(mtu)
         if (offloads := self._read_offloads()) != self._offloads:
             self._offloads = offloads
-            tell(f"{name}: segmentation offloads changed")
-            for each in self._ports:
+            notify(f"{name}: segmentation offloads changed")
+            for each in self._sockets:
                 if isinstance(each, Emit):
                     each.adapt()

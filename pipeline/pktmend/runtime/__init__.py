@@ -2,7 +2,7 @@
 
 pipeline        Pipeline: start, wait, stop
 counters        what a pipeline counted, as plain data
-stages          verify, classify, count, repair, ...; native() and build_native() for a stage in C
+stages          verify, classify, count, repair, ...; wrap_native() and build_native() for a stage in C
 stage_loader    the stages that a user names on the command line
 numba_stage     the type of a stage that Numba compiles
 stage_health    tells once about a stage that fails

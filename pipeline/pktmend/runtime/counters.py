@@ -17,7 +17,7 @@ OUTCOMES: tuple[str, ...] = (*map(str, Status), *map(str, list(Cause)[1:]))  # b
 
 
 def _outcomes(counts: list[int]) -> dict[str, int]:
-    """Name the nonzero outcomes of one protocol's checks.  A bad check that no one classified is plain `bad`."""
+    """Name the nonzero outcomes of one protocol's checks.  A bad check that was not classified is plain `bad`."""
     return {OUTCOMES[i]: n for i, n in enumerate(counts) if n}
 
 
@@ -38,8 +38,13 @@ def _add(values: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """What a user's stage did: calls, how many of them failed, ns in all; fault: the first failure in words.
+    """What a user's stage did.
 
+    name:     of the stage.
+    calls:    batches that it was called with.
+    errors:   calls that failed.
+    ns:       nanoseconds that all calls took together.
+    fault:    the first failure in words, or None.
     counters: what the stage's own counters() says, if it has that.
     """
 
@@ -65,7 +70,33 @@ class StageCount:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What one worker counted; all 64-bit totals since its start."""
+    """What one worker counted; all 64-bit totals since its start.
+
+    From the ledger, in frames:
+    from_, to:     names of source and sink: an interface, a path, "" or None.
+    kernel_seen:   what the kernel put or wanted to put into the ring; 0 for a file.
+    kernel_drops:  of these, what found no room in it.
+    read:          what was read from the source.
+    sent:          of these, what left as it was read; a super-frame that left as 45 segments counts once.
+    sent_frames:   frames that left, each segment counted.
+    dropped:       what was dropped here, by reason (Drop).
+    truncated:     what was cut when it was captured, and so not sent on.
+    tx_error:      what the sink refused, by the errno's name.
+    held:          what was read and has not ended in any of these yet, or never did because a stage failed.
+    rebuilds:      times that the ring had to be set up again.
+    link_events:   times that the interface went down or changed.
+
+    From the stage `count`, in packets; zero without it:
+    packets:       what was counted.       octets: bytes of them on the wire.
+    malformed:     with headers that contradict each other.       super_frames: above the MTU, to be segmented.
+    repaired:      checksums completed by `repair`, by cause, or `pending`.
+    finished:      completed on a finishing egress.       split: super-frames segmented there.
+    claimed_valid: bad although the kernel or device had called them valid.
+    status:        packets by Status.
+    checks:        checksums by protocol (Proto), then by Status, bad ones by Cause.
+
+    stages:        what each stage of yours did, in their order.
+    """
 
     from_: str
     to: str | None
@@ -130,6 +161,6 @@ class Counters:
         return cls(**{name: _add([getattr(part, name) for part in parts]) for name in cls.__slots__})
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the object that `--json` prints."""
+        """Return a dictionary of plain values, the object that `--json` prints."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         return {"from": fields.pop("from_"), **fields}

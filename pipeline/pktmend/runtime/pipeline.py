@@ -8,33 +8,48 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from pktmend import _core
 from pktmend.enums import OnError
-from pktmend.errors import ConfigError, OSFailure, StageError
+from pktmend.errors import ConfigError, FormatError, OSFailure, StageError
 from pktmend.runtime.counters import Counters
 
 Stage = Callable[[_core.Batch], Any]
 
 
-class HasSource(Protocol):
-    """A source: Ring, a capture file."""
+class Source(Protocol):
+    """Where packets come from: Ring, Capture, Frames.
 
-    @property
-    def source(self) -> _core.Source: ...
+    A source of your own has open(), which returns what one of these opens: `return Frames(self.frames()).open()`.
+    Optional: `name`, a str for the counters; `explain(error)`, which returns a FormatError with more in it;
+    `require_intact()`, called after the last packet, which raises FormatError if it was not the last that there was;
+    `close()`, called by `with Pipeline(...)`.
+    """
+
+    def open(self) -> _core.Source:
+        """Return the engine's side."""
 
 
-class HasSink(Protocol):
-    """A sink: Emit, Null, a capture writer.  One with explain(error) says which file an error of writing is about."""
+class Sink(Protocol):
+    """Where packets go: Emit, Copy, Writer, Function, Null.
 
-    def sink(self, capacity: int) -> _core.Sink: ...
+    A sink of your own has open(capacity), which returns what one of these opens for batches of up to *capacity*
+    packets: `return Function(self.take).open(capacity)`.
+    Optional: `name`, a str for the counters; `explain(error)`, which returns an OSFailure of writing with more in it;
+    `close()`, called by `with Pipeline(...)`.
+    """
+
+    def open(self, capacity: int) -> _core.Sink:
+        """Return the engine's side."""
 
 
 class Null:
     """A sink that keeps nothing: packets are counted and forgotten."""
 
-    def sink(self, capacity: int) -> _core.Sink:
+    def open(self, capacity: int) -> _core.Sink:
         """Return the engine's side."""
         return _core.NullSink()
 
@@ -45,22 +60,27 @@ class Pipeline:
     stages: built-in ones run without the GIL; a Python callable takes it once per batch.
     sink:   None means Null().
     limit:  packets to read at most; 0 for no limit.
-    busy_poll_us: look again without sleeping for so long after the last packet: less delay, more CPU.
-    rx_usecs: under load, look again after so long instead of being woken for each frame: less CPU, larger batches.
-    on_error: when a stage of yours fails (raises, keeps a view of the batch, writes a value that there is not):
+    busy_poll_us: poll without sleeping for so many microseconds after the last packet: less delay, more CPU.
+    rx_usecs: under load, poll after so many microseconds instead of being woken for each frame: less CPU, larger
+        batches.
+    on_error: when a stage of yours fails (raises, keeps a view of the batch, writes an invalid value):
         OnError.END ends the pipeline with StageError, its exception as __cause__ (ViewError for a view);
         PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
 
     A stage may have `name`, `counters()` (names and numbers, shown with the others) and `close()`, called at the end.
 
-    run() blocks; start(), stop() and wait() are for several at once.
+    run() blocks; start(), stop() and wait() are for several at once.  A pipeline runs once.
+
+    Source and sink belong to whoever made them and are closed by them.  `with Pipeline(...)` takes both over: at the
+    end of the block it stops, waits, and closes the sink and then the source.
+    Raises: ConfigError; running raises what a source, stage or sink raised (see pktmend.errors).
     """
 
     def __init__(
         self,
-        source: HasSource,
+        source: Source,
         stages: Sequence[Stage] = (),
-        sink: HasSink | None = None,
+        sink: Sink | None = None,
         *,
         limit: int = 0,
         busy_poll_us: int = 0,
@@ -71,10 +91,14 @@ class Pipeline:
             raise ConfigError(f"stages is a list, not {stages!r}")
         self.source = source
         self.sink = sink if sink is not None else Null()
+        for end, kind in ((self.source, "source"), (self.sink, "sink")):
+            if not hasattr(end, "open"):
+                raise ConfigError(f"{end!r} is no {kind}: it has no open()")
+        engine = source.open()
         self._loop = _core.Loop(
-            source.source,
+            engine,
             list(stages),
-            self.sink.sink(source.source.capacity),
+            self.sink.open(engine.capacity),
             limit,
             busy_poll_us * 1000,
             rx_usecs * 1000,
@@ -89,10 +113,9 @@ class Pipeline:
         try:
             if fault is None:
                 self._loop.check()
-        except OSFailure as error:
-            fault = getattr(self.sink, "explain", lambda error: error)(error)
+                getattr(self.source, "require_intact", lambda: None)()
         except BaseException as error:
-            fault = error
+            fault = self._explained(error)
         for stage in self._stages:
             try:
                 getattr(stage, "close", lambda: None)()
@@ -100,6 +123,16 @@ class Pipeline:
                 fault = fault or StageError(f"closing a stage: {type(error).__name__}: {error}")
         self._error = fault
         self._done.set()
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return *error*, or what the end that it came from makes of it."""
+        end: object = None
+        if isinstance(error, OSFailure) and self._loop.sink_failed:
+            end = self.sink
+        elif isinstance(error, FormatError):
+            end = self.source
+        explain = getattr(end, "explain", None)
+        return explain(error) if explain else error
 
     def start(self) -> None:
         """Begin, on a thread of its own."""
@@ -145,7 +178,24 @@ class Pipeline:
     def counters(self) -> Counters:
         """Return the counters as last published: at least five times a second, and exact once it has ended."""
         ledger, tally = self._loop.snapshot()
-        return Counters.of(ledger, tally, getattr(self.source, "interface", ""), getattr(self.sink, "interface", None))
+        return Counters.of(ledger, tally, getattr(self.source, "name", ""), getattr(self.sink, "name", None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, wait, close sink and source; raise what ended the pipeline, unless another error is on its way."""
+        with ExitStack() as ends:
+            for end in (self.source, self.sink):  # the sink is closed first: a copy needs its source
+                close = getattr(end, "close", None)
+                if close is not None:
+                    ends.callback(close)
+            if self._thread is not None:
+                self.stop()
+                with suppress(*([Exception] if value is not None else [])):
+                    self.wait()
 
 
 def start_together(pipelines: Sequence[Pipeline]) -> None:

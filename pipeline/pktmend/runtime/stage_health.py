@@ -1,4 +1,4 @@
-"""Tell the operator of users' stages while they run, once each: that one fails, that one is too slow."""
+"""Notify of users' stages while they run, once each: that one fails, that one is too slow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pktmend.runtime.counters import Counters
 MOST = 0.5  # of a worker's time
 
 
-class StageWatch:
-    """Compares snapshots; look() is to be called about once a second.
+class StageHealth:
+    """Compares snapshots; poll() is to be called about once a second.
 
     workers: threads that share one direction.  together: one thread serves all directions.
     """
@@ -21,31 +21,31 @@ class StageWatch:
         self._on_error = on_error
         self._workers = workers
         self._together = together
-        self._told: set[tuple[str, str, str]] = set()
+        self._notified: set[tuple[str, str, str]] = set()
         self._before: list[Counters] = []
         self._then = time.monotonic()
 
-    def look(self, directions: Sequence[Counters], tell: Callable[[str], None]) -> None:
-        """*tell* what is new since the last look."""
+    def poll(self, directions: Sequence[Counters], notify: Callable[[str], None]) -> None:
+        """*notify* of what is new since the last poll."""
         now = time.monotonic()
         elapsed = now - self._then
         for d in directions:
             for stage in d.stages:
                 if stage.errors and self._on_error is not OnError.END:
                     becomes = "are dropped" if self._on_error is OnError.DROP else "pass without it"
-                    self._tell(
+                    self._once(
                         "error",
                         d.from_,
                         stage.name,
-                        tell,
+                        notify,
                         f"stage {stage.name} failed on packets from {d.from_}: {stage.fault};"
                         f" those {becomes}, and further failures are only counted",
                     )
         if self._before and elapsed > 0:
-            self._tell_slow(directions, elapsed, tell)
+            self._notify_slow(directions, elapsed, notify)
         self._before, self._then = list(directions), now
 
-    def _tell_slow(self, directions: Sequence[Counters], elapsed: float, tell: Callable[[str], None]) -> None:
+    def _notify_slow(self, directions: Sequence[Counters], elapsed: float, notify: Callable[[str], None]) -> None:
         lost = sum(d.kernel_drops - b.kernel_drops for d, b in zip(directions, self._before, strict=True))
         if lost <= 0:
             return
@@ -56,16 +56,16 @@ class StageWatch:
         for name, each in shares.items():
             share = sum(each) if self._together else max(each)
             if share > MOST:
-                self._tell(
+                self._once(
                     "slow",
                     "",
                     name,
-                    tell,
+                    notify,
                     f"stage {name} takes {min(share, 1):.0%} of its worker's time, and the kernel drops packets"
                     f" ({lost} just now): it is too slow for this traffic",
                 )
 
-    def _tell(self, kind: str, where: str, name: str, tell: Callable[[str], None], text: str) -> None:
-        if (kind, where, name) not in self._told:
-            self._told.add((kind, where, name))
-            tell(text)
+    def _once(self, kind: str, where: str, name: str, notify: Callable[[str], None], text: str) -> None:
+        if (kind, where, name) not in self._notified:
+            self._notified.add((kind, where, name))
+            notify(text)

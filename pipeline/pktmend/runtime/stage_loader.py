@@ -25,7 +25,7 @@ from pktmend._core import NativeStage
 from pktmend.errors import ConfigError, PktmendError
 from pktmend.host.trusted_path import require_trusted
 from pktmend.runtime.pipeline import Stage
-from pktmend.runtime.stages import native
+from pktmend.runtime.stages import wrap_native
 
 GROUP = "pktmend.stages"
 _ARGUMENT = re.compile(r'\s*([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^,]*)(?:,|$)')
@@ -47,10 +47,12 @@ def load(text: str) -> Callable[[], Stage]:
         place, name = _entry_point(target, what)
     try:
         found = _attribute(_module(place, what), name, what)
+    except ConfigError as error:  # of require_trusted, which knows no options
+        raise _fault(error.detail, error.hint) from error
     except PktmendError:
         raise
     except BaseException as error:  # it is the user's code: SystemExit ends nothing here
-        raise ConfigError(f"{what}: {_words(error)}") from error
+        raise _fault(f"{what}: {_words(error)}") from error
 
     def make() -> Stage:
         if not isinstance(found, type) and not arguments:
@@ -58,10 +60,14 @@ def load(text: str) -> Callable[[], Stage]:
         try:
             made = found(**arguments)
         except Exception as error:
-            raise ConfigError(f"{what}: {_words(error)}") from error
+            raise _fault(f"{what}: {_words(error)}") from error
         return _as_stage(made, label, what)
 
     return make
+
+
+def _fault(detail: str, hint: str = "") -> ConfigError:
+    return ConfigError(detail, hint, options=("stage",))
 
 
 def entry_points() -> list[importlib.metadata.EntryPoint]:
@@ -85,10 +91,10 @@ def _arguments(text: str, what: str) -> dict[str, Any]:
     while at < len(text):
         argument = _ARGUMENT.match(text, at)
         if argument is None:
-            raise ConfigError(f"{what}: {text[at:]!r} is no argument", "name=value, separated by commas")
+            raise _fault(f"{what}: {text[at:]!r} is no argument", "name=value, separated by commas")
         name, value = argument[1], argument[2]
         if name in found:
-            raise ConfigError(f"{what}: argument {name!r} is given twice")
+            raise _fault(f"{what}: argument {name!r} is given twice")
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -103,9 +109,9 @@ def _entry_point(name: str, what: str) -> tuple[str, str]:
     if len(found) == 1:
         return found.pop()
     if found:
-        raise ConfigError(f"{what}: several packages offer a stage of that name", "say package.module:name")
+        raise _fault(f"{what}: several packages offer a stage of that name", "say package.module:name")
     names = ", ".join(each.name for each in known) or "none"
-    raise ConfigError(f"{what}: no installed package offers such a stage", f"there are: {names}; or say module:name")
+    raise _fault(f"{what}: no installed package offers such a stage", f"there are: {names}; or say module:name")
 
 
 def _module(place: str, what: str) -> ModuleType:
@@ -113,12 +119,12 @@ def _module(place: str, what: str) -> ModuleType:
         return _from_file(require_trusted(Path(place).expanduser(), what))
     names = place.split(".")
     if not all(name.isidentifier() for name in names):
-        raise ConfigError(f"{what}: {place!r} is neither a file nor a module")
+        raise _fault(f"{what}: {place!r} is neither a file nor a module")
     for end in range(1, len(names) + 1):  # each package before what is in it
         name = ".".join(names[:end])
         spec = importlib.util.find_spec(name)
         if spec is None:
-            raise ConfigError(f"{what}: no module {name!r} is installed", "a file is named by its path: ./x.py:stage")
+            raise _fault(f"{what}: no module {name!r} is installed", "a file is named by its path: ./x.py:stage")
         if spec.has_location and spec.origin:
             require_trusted(Path(spec.origin), what)
         importlib.import_module(name)
@@ -131,7 +137,7 @@ def _from_file(path: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is no Python module", "a .py file or an extension module")
+        raise _fault(f"{path} is no Python module", "a .py file or an extension module")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -147,16 +153,16 @@ def _attribute(module: ModuleType, name: str, what: str) -> Any:
     for part in name.split("."):
         if not hasattr(found, part) and part not in exported:
             there = ", ".join(sorted({*exported, *(n for n in vars(module) if not n.startswith("_"))})) or "nothing"
-            raise ConfigError(f"{what}: there is no {name!r} in {module.__file__}", f"there are: {there}")
+            raise _fault(f"{what}: there is no {name!r} in {module.__file__}", f"there are: {there}")
         found = getattr(found, part) if hasattr(found, part) else exported[part]
     return found
 
 
-def _as_stage(found: Any, name: str, what: str) -> Stage:
+def _as_stage(found: object, name: str, what: str) -> Stage:
     kind = type(found)
     if kind.__name__ == "PyCapsule" or kind.__module__.partition(".")[0] in ("numba", "_cffi_backend"):
-        return native(found, name=name)
+        return wrap_native(found, name=name)
     if isinstance(found, NativeStage) or callable(found):
         stage: Stage = found
         return stage
-    raise ConfigError(f"{what}: {found!r} cannot be called with a batch")
+    raise _fault(f"{what}: {found!r} cannot be called with a batch")

@@ -1,12 +1,11 @@
 """The stages that come with the engine, and how to bring your own.
 
 A stage is anything that can be called with a batch.  It reads columns, writes columns, returns nothing.
-`verify`, `classify`, `count`, `repair` and `drop_corrupt` are C; in a pipeline they run without the GIL.
+`verify`, `classify`, `count`, `repair` and `drop_corrupt` are ready made, in C; in a pipeline they run without the GIL.
+`Verify(...)`, `Repair(...)` and `Classify()` make others with options: a name with a capital is a class, one without
+is a stage or a function.
 
 BUILTIN says what each reads, writes and costs.
-
-`classify` remembers witnesses of address translation from batch to batch, for each pipeline on its own; called outside
-of one it knows the batch at hand.
 """
 
 from __future__ import annotations
@@ -16,16 +15,79 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pktmend import _core
 from pktmend.enums import RepairPolicy
 from pktmend.errors import ConfigError, StageError
 from pktmend.include import include_dir
 
-verify = _core.verify_stage()
-classify = _core.classify_stage()
+_EXPECTED, _AT_WIRE = 1, 2
+_SIGNATURE = ("int", ("pp_batch *", "void *"))
+_WANTED = "int (*)(pp_batch *, void *)"
+_SAY_ABI = "PKTMEND_STAGE(NAME) in C, wrap_native(lib.pktmend_stage_of_NAME) in Python; see docs/stages.md"
+
+STAGE_CDEF = """
+typedef struct pp_batch pp_batch;
+typedef struct { uint32_t size; uint32_t abi; int (*run)(pp_batch *, void *); } pktmend_stage;
+"""  # for cffi: behind it, `extern const pktmend_stage pktmend_stage_of_NAME;` for each stage
+
+
+class Verify(_core.NativeStage):
+    """Find every checksum of each packet and say of each: good, absent, unchecked, pending or bad.
+
+    expected: also compute what a pending checksum will be (costs a pass over the payload).
+    at_wire:  the packets were taken beyond the sender: a partial checksum has leaked, even without metadata.
+
+    Reads: frames, flags.  Writes: status, checks, l3, l4, version, protocol.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *, expected: bool = False, at_wire: bool = False) -> Self:
+        return _core.verify_stage((_EXPECTED if expected else 0) | (_AT_WIRE if at_wire else 0), cls)
+
+
+class Classify(_core.NativeStage):
+    """Say why a bad checksum is bad.  In a pipeline each worker remembers witnesses of address translation.
+
+    Called outside of a pipeline, an instance remembers them from batch to batch, for one thread; the ready-made
+    `classify`, which all share, knows the batch at hand.
+
+    Reads: checks, frames.  Writes: cause; status of outer checks.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls) -> Self:
+        return _core.classify_stage(cls, remembers=True)
+
+
+class Repair(_core.NativeStage):
+    """Complete checksums in place, and the status with them.
+
+    policy: a RepairPolicy or its word.  leaked: what is provably partial and lost its metadata.  unfinished: also what
+            is pending, for files.  all: whatever can be computed, corruption included.  none: nothing.
+    Raises: ConfigError for another word.
+
+    Reads: checks, verdict.  Writes: checksum fields, status.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, policy: RepairPolicy | str = RepairPolicy.LEAKED) -> Self:
+        if isinstance(policy, str):
+            try:
+                policy = RepairPolicy[policy.upper()]
+            except KeyError:
+                raise ConfigError(f"repair policy {policy!r}", f"one of {', '.join(map(str, RepairPolicy))}") from None
+        return _core.repair_stage(int(policy), cls)
+
+
+verify = Verify()
+classify = _core.classify_stage(_core.NativeStage)
 count = _core.count_stage()
+repair = Repair()
 drop_corrupt = _core.drop_corrupt_stage()
 
 # stage: (reads, writes, what its cost grows with)
@@ -34,42 +96,11 @@ BUILTIN: dict[_core.NativeStage, tuple[str, str, str]] = {
     classify: ("checks, frames", "cause; status of outer checks", "packets, and bad checks"),
     count: ("status, checks, flags", "the worker's counters", "checks"),
     drop_corrupt: ("status", "verdict", "packets"),
+    repair: ("checks, verdict", "checksum fields, status", "packets, and fields that are written"),
 }
-_EXPECTED, _AT_WIRE = 1, 2
-_SIGNATURE = ("int", ("pp_batch *", "void *"))
-_WANTED = "int (*)(pp_batch *, void *)"
-_SAY_ABI = "PKTMEND_STAGE(NAME) in C, native(lib.pktmend_stage_of_NAME) in Python; see docs/stages.md"
-
-STAGE_CDEF = """
-typedef struct pp_batch pp_batch;
-typedef struct { uint32_t size; uint32_t abi; int (*run)(pp_batch *, void *); } pktmend_stage;
-"""  # for cffi: behind it, `extern const pktmend_stage pktmend_stage_of_NAME;` for each stage
 
 
-def verify_with(*, expected: bool = False, at_wire: bool = False) -> _core.NativeStage:
-    """Return a verify stage with options.
-
-    expected: also compute what a pending checksum will be (costs a pass over the payload).
-    at_wire:  the capture was taken beyond the sender: an unfinished checksum has leaked, even without metadata.
-    """
-    return _core.verify_stage((_EXPECTED if expected else 0) | (_AT_WIRE if at_wire else 0))
-
-
-def repair_with(policy: RepairPolicy | str) -> _core.NativeStage:
-    """Return a repair stage for *policy*: leaked, all, none, or unfinished (for files: pending and leaked)."""
-    if isinstance(policy, str):
-        try:
-            policy = RepairPolicy[policy.upper()]
-        except KeyError:
-            raise ConfigError(f"repair policy {policy!r}", f"one of {', '.join(map(str, RepairPolicy))}") from None
-    return _core.repair_stage(int(policy))
-
-
-repair = repair_with(RepairPolicy.LEAKED)
-BUILTIN[repair] = ("checks, verdict", "checksum fields, status", "packets, and fields that are written")
-
-
-def native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeStage:
+def wrap_native(function: Any, *, context: int = 0, name: str = "") -> _core.NativeStage:
     """Make a stage of a C function that says which <pktmend/stage.h> it was built with.
 
     function: what PKTMEND_STAGE(NAME) exports, through cffi: `lib.pktmend_stage_of_NAME`; a PyCapsule named
@@ -162,7 +193,7 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
         raise StageError(f"cannot load {built}", stage=function)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
-    return native(loaded.lib.pktmend_found(), name=name or function)
+    return wrap_native(loaded.lib.pktmend_found(), name=name or function)
 
 
 # Behind a source: what PKTMEND_STAGE exported, or else the function.  The second declaration is a tentative definition

@@ -257,5 +257,5 @@ def _ip(*words: str) -> None:
 def index_of(ip: Any, interface: str) -> int:
     found = ip.link_lookup(ifname=interface)
     if not found:
-        raise OSFailure(f"there is no interface {interface!r}", interface=interface)
+        raise OSFailure(f"there is no interface {interface!r}", subject=interface)
     return int(found[0])

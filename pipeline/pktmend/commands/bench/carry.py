@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from pktmend.commands.bridge.run import FEW_CPUS, Bridge, BridgeOptions, stages_of
+from pktmend.commands.bridge.bridge import FEW_CPUS, Bridge, stages_of
+from pktmend.commands.bridge.options import BridgeOptions
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
 from pktmend.packetio.afpacket import Emit, Ring
@@ -26,8 +27,9 @@ def with_rings(options: BridgeOptions, numbers: dict[str, int]) -> Iterator[Sequ
         pipelines = []
         for source, target in ((options.a, options.b), (options.b, options.a)):
             emit = stack.enter_context(Emit(target, coalesce=True))
-            ring = stack.enter_context(Ring(source, outgoing=False, **numbers))  # type: ignore[arg-type]
-            rest = options.rx_usecs if numbers["version"] == 2 else 0
+            layout, geometry = f"v{numbers['version']}", {k: n for k, n in numbers.items() if k != "version"}
+            ring = stack.enter_context(Ring(source, ring=layout, outgoing=False, **geometry))  # type: ignore[arg-type]
+            rest = options.rx_usecs if layout == "v2" else 0
             pipelines.append(Pipeline(ring, stages_of(options), emit, rx_usecs=rest))
         if len(os.sched_getaffinity(0)) <= FEW_CPUS:
             start_together(pipelines)
@@ -44,7 +46,7 @@ def carry(a: str, b: str, told: dict[str, str]) -> None:
     """Carry frames between *a* and *b* until a signal comes."""
     signals = Signals()
     stage = told.pop("stage", "")
-    options = BridgeOptions(a=a, b=b, stages=(stage,) if stage else ())
+    options = BridgeOptions(a=a, b=b, stage=(stage,) if stage else ())
     with ExitStack() as stack:
         if told:
             pipelines = stack.enter_context(with_rings(options, {name: int(value) for name, value in told.items()}))

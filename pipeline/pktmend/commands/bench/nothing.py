@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pktmend._core import Batch
 from pktmend.commands.bench._traffic import lib
-from pktmend.runtime.stages import native
+from pktmend.runtime.stages import wrap_native
 
 
 def in_python(batch: Batch) -> None:
     """Do nothing.  Reads: nothing.  Writes: nothing."""
 
 
-in_c = native(lib.pktmend_stage_of_traffic_nothing, name="in_c")
+in_c = wrap_native(lib.pktmend_stage_of_traffic_nothing, name="in_c")

@@ -19,7 +19,7 @@ from pktmend.console.signals import Signals
 from pktmend.errors import ConfigError
 from pktmend.packetio.afpacket import Ring
 from pktmend.runtime.pipeline import Pipeline
-from pktmend.runtime.stages import classify, count, native, verify
+from pktmend.runtime.stages import classify, count, verify, wrap_native
 
 
 class Arrivals:
@@ -28,7 +28,7 @@ class Arrivals:
     def __init__(self) -> None:
         self._c = ffi.new("traffic_arrivals *")
         context = int(ffi.cast("uintptr_t", self._c))
-        self.stage: NativeStage = native(lib.pktmend_stage_of_traffic_note, context=context, name="note numbers")
+        self.stage: NativeStage = wrap_native(lib.pktmend_stage_of_traffic_note, context=context, name="note numbers")
 
     @property
     def foreign(self) -> int:

@@ -12,12 +12,14 @@ from random import Random
 from statistics import median
 
 from pktmend import _core
-from pktmend._core import Batch, batch_of
+from pktmend._core import Batch
 from pktmend.commands.bench import frames
 from pktmend.commands.bench._peers import ffi, lib
 from pktmend.commands.bench.figures import Line, Table, spread
 from pktmend.enums import Proto, Status
 from pktmend.errors import ConfigError, PktmendError
+from pktmend.packetio.in_python import Frames
+from pktmend.runtime.stages import verify
 
 MIXES = ("64", "576", "1500", "9000", "IMIX")
 ETHERNET, HEADERS = 14, 14 + 20 + 20
@@ -62,8 +64,8 @@ class VerifyBench:
 
     def _line(self, mix: str) -> Line:
         made = frames_of(mix)
-        batch = batch_of(made)
-        stage, kernel = _core.verify_stage(), _core.kernel_address()
+        batch = Frames(made).batch()
+        stage, kernel = verify, _core.kernel_address()
         stage(batch)
         check_answers(batch)
         views = [ffi.from_buffer("uint8_t[]", batch.frame(i)) for i in range(len(batch))]
@@ -71,10 +73,10 @@ class VerifyBench:
         lengths = ffi.new("uint32_t[]", [len(frame) - ETHERNET for frame in made])
         octets, count = sum(map(len, made)), len(made)
         turns = 1 + 2_000_000 // (octets + 300 * count)
-        verify: list[float] = []
+        judged: list[float] = []
         bare: list[float] = []
         for _ in range(self.rounds):
-            verify.append(min(_core.time_stage(stage, batch, turns) for _ in range(TRIALS)) / turns / count)
+            judged.append(min(_core.time_stage(stage, batch, turns) for _ in range(TRIALS)) / turns / count)
             bare.append(lib.peer_time_slices(kernel, slices, lengths, count, turns, TRIALS) / count)
         check_answers(batch)
         return {
@@ -83,7 +85,7 @@ class VerifyBench:
             "mix": mix,
             "packets": count,
             "octets": octets,
-            **spread(verify, "ns_per_packet"),
+            **spread(judged, "ns_per_packet"),
             "sum_ns_per_packet": round(median(bare), 3),
         }
 

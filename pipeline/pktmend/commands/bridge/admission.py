@@ -1,4 +1,4 @@
-"""Before two interfaces are bridged: nobody else carries their frames, and the host stack is told of, or kept out."""
+"""Before two interfaces are bridged: nobody else may carry their frames; the host stack is kept out, or warned of."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Admission:
     """What a bridge of *a* and *b* has taken; a context manager.
 
     sources:  those of them that are read: two readers of one interface would carry each frame twice.
-    isolate:  keep the host stack away from both.     force: go on where somebody else has one, with a warning.
-    claims:   by interface.     warnings: what a person should know, and no reason to refuse.
+    isolate:  keep the host stack away from both.     force: go on although another bridge has one, with a warning.
+    locks:    by interface.     warnings: what a person should know, and no reason to refuse.
     Raises OSFailure for what is refused.
     """
 
     def __init__(self, a: str, b: str, *, sources: Sequence[str], isolate: bool = False, force: bool = False) -> None:
-        self.claims: dict[str, InterfaceLock] = {}
+        self.locks: dict[str, InterfaceLock] = {}
         self.warnings: list[str] = []
         self._isolation: Isolation | None = None
         self._is_lost = False
@@ -33,8 +33,8 @@ class Admission:
                 try:
                     require_free(use)
                     if use.name in sources:
-                        claim = InterfaceLock("bridge", socket.if_nametoindex(use.name), use.name)
-                        self.claims[use.name] = stack.enter_context(claim)
+                        lock = InterfaceLock("bridge", socket.if_nametoindex(use.name), use.name)
+                        self.locks[use.name] = stack.enter_context(lock)
                 except OSFailure as error:
                     if not force:
                         raise
@@ -51,12 +51,12 @@ class Admission:
         """The process that holds the isolation, 0 without."""
         return self._isolation.pid if self._isolation else 0
 
-    def look(self, tell: Callable[[str], None]) -> None:
-        """Tell, once, if the process that holds the isolation is gone."""
+    def poll(self, notify: Callable[[str], None]) -> None:
+        """Notify, once, if the process that holds the isolation is gone."""
         if self._isolation is not None and not self._is_lost and not self._isolation.is_held():
             self._is_lost = True
             for command in self._isolation.commands_to_end():
-                tell(f"the process that isolates the interfaces is gone; they stay so until: {command}")
+                notify(f"the process that isolates the interfaces is gone; they stay so until: {command}")
 
     def __enter__(self) -> Admission:
         return self

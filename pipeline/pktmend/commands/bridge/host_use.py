@@ -88,7 +88,7 @@ def require_free(use: HostUse) -> None:
         raise OSFailure(
             f"interface {use.name!r} is a port of {kind}{use.master!r} already",
             f"ip link set dev {use.name} nomaster; or --force",
-            interface=use.name,
+            subject=use.name,
         )
 
 

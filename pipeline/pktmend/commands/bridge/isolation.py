@@ -1,7 +1,7 @@
 """Keep the host stack away from interfaces while a bridge runs, and give them back whatever ends it.
 
 A process of its own holds the isolation: it has CAP_NET_ADMIN, which the bridge drops, and it outlives a bridge that
-crashes.  Nobody can tell it anything: it waits for the bridge's end of a socket to close, and follows the interfaces
+crashes.  It takes no orders: it waits for the bridge's end of a socket to close, and follows the interfaces
 (a new one of the same name is isolated again) by listening to the kernel.
 
 What is left over if both are killed is found by the next bridge on the interface (clean_up).
@@ -42,7 +42,7 @@ class Isolation:
     def __init__(self, *names: str) -> None:
         self.names = names
         self._control, theirs = socket.socketpair()
-        package = str(Path(__file__).resolve().parents[2])  # an editable install is on no path of sys.path
+        package = str(Path(__file__).resolve().parents[3])  # an editable install is on no path of sys.path
         path = ":".join([package, *(each for each in sys.path if each)])
         with theirs:
             self._process = subprocess.Popen(
@@ -91,7 +91,7 @@ def _raise(number: int, text: str) -> None:
     raise OSFailure(text, hint if number in (errno.ENOENT, errno.EOPNOTSUPP) else "", number)
 
 
-def clean_up(name: str, tell: Callable[[str], None]) -> None:
+def clean_up(name: str, notify: Callable[[str], None]) -> None:
     """Undo what a bridge that was killed has left on *name*, or say how."""
     index = socket.if_nametoindex(name)
     handle = tc_ingress.find(index)
@@ -101,14 +101,14 @@ def clean_up(name: str, tell: Callable[[str], None]) -> None:
         with InterfaceLock("isolation", index, name, patience=PATIENCE):
             tc_ingress.take_out(index)
     except PermissionError:
-        tell(
+        notify(
             f"{name}: still isolated from the host by a bridge that was killed; undo it by:"
             f" {tc_ingress.command_to_take_out(name, handle)}"
         )
     except OSFailure:
-        return  # somebody isolates it now
+        return  # another bridge isolates it now
     else:
-        tell(f"{name}: a bridge that was killed had left it isolated from the host; undone")
+        notify(f"{name}: a bridge that was killed had left it isolated from the host; undone")
 
 
 def _find(name: str) -> int:
@@ -124,16 +124,16 @@ class _Port:
     def __init__(self, name: str) -> None:
         self.name = name
         self.index = socket.if_nametoindex(name)
-        self._claim = InterfaceLock("isolation", self.index, name, patience=PATIENCE)
+        self._lock = InterfaceLock("isolation", self.index, name, patience=PATIENCE)
         tc_ingress.put(self.index)
 
     def follow(self, links: dict[int, str]) -> None:
-        """Note a new name; isolate a new interface of that name, or the same one come back from elsewhere."""
+        """Follow a new name; isolate a new interface of that name, or the same one come back from elsewhere."""
         if self.index in links:
             self.name = links[self.index]
         else:
             index = next((number for number, name in links.items() if name == self.name), 0)
-            if not index or not self._claim.move(index):
+            if not index or not self._lock.move(index):
                 return
             self.index = index
         tc_ingress.put(self.index)
@@ -184,7 +184,7 @@ def _hold(control: socket.socket, events: socket.socket, ports: list[_Port]) -> 
                 links = {link.index: link.name for link in read_links()}
                 for port in ports:
                     port.follow(links)
-            except OSError as error:  # it went away meanwhile: the next event tells; anything else is worth a word
+            except OSError as error:  # it went away meanwhile: the next event says so; anything else is reported
                 if error.errno != errno.ENODEV:
                     print(f"pktmend: following the isolated interfaces: {error.strerror}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Conversations as the engine's table has them."""
+"""Conversations as the engine's table has them, in Python's words.  The engine's names occur in this file only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pktmend.commands.diagnose.samples import address_text, end_text, mac_text
 ICMP: Final = (1, 58)
 TCP: Final = 6
 PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 33: "DCCP", 58: "ICMPv6", 132: "SCTP", 136: "UDP-Lite"}
-# What a packet carried, and what else is counted: names of _core.DIRECTION_FIELDS.
+
+FIELDS: Final = _core.DIRECTION_FIELDS
 KINDS: Final = ("good", "unchecked", "pending_flagged", "pending_unknown", "leaked", "never_filled")
 NUMBERS: Final = ("packets", "outgoing", "short_frames", "acked", "retransmitted", "largest")
 PARTIAL: Final = ("pending_flagged", "pending_unknown", "leaked", "never_filled")
@@ -66,7 +67,7 @@ def directions_of(table: _core.Conversations) -> list[Direction]:
     """Return both directions of every conversation, those with packets only."""
     found = []
     for _, protocol, ends, both in table.rows():
-        counted = [dict(zip(_core.DIRECTION_FIELDS, values, strict=True)) for values in both]
+        counted = [dict(zip(FIELDS, values, strict=True)) for values in both]
         for i, one in enumerate(counted):
             if one["packets"]:
                 found.append(_direction(protocol, ends[i], ends[1 - i], one, counted[1 - i]["packets"]))
@@ -85,7 +86,7 @@ def _direction(
         source_mac=mac_text(counted["source_mac"]),
         replies=replies,
         kinds={kind: counted[kind] for kind in KINDS},
-        **{number: counted[number] for number in NUMBERS},
+        **{name: counted[name] for name in NUMBERS},
     )
 
 

@@ -19,7 +19,7 @@ from pktmend.commands.diagnose.samples import Sample, addresses_of, samples_of
 from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Stage
-from pktmend.runtime.stages import classify, count, verify_with
+from pktmend.runtime.stages import Verify, classify, count
 
 PER_CAUSE: Final = 512  # bad packets that are looked at, of each cause
 WHOLE: Final = 64  # of them so many are kept whole
@@ -94,7 +94,7 @@ class Tap:
 
     def stages(self) -> list[Stage]:
         """Return what a pipeline needs to fill this."""
-        return [verify_with(at_wire=self.at_wire), classify, count, self.conversations.stage(), self.look]
+        return [Verify(at_wire=self.at_wire), classify, count, self.conversations.stage(), self.look]
 
     def close(self, counted: Counters) -> None:
         """Take over the totals; the pipeline has ended."""

@@ -18,7 +18,7 @@ from pktmend.enums import CheckFlag, Proto
 from pktmend.packetio.capture import Capture
 from pktmend.records import Layer
 from pktmend.runtime.pipeline import Pipeline
-from pktmend.runtime.stages import classify, verify_with
+from pktmend.runtime.stages import Verify, classify
 
 WHOLE: Final = 1 << 17
 Fields = tuple[tuple[str, int, int], ...]
@@ -99,7 +99,7 @@ def fetch(path: str, numbers: Iterable[int], *, at_wire: bool) -> dict[int, Pack
     """Return the packets of these numbers of a file."""
     stage = Fetch(numbers)
     with Capture(path) as source:
-        Pipeline(source, [verify_with(expected=True, at_wire=at_wire), classify, stage]).run()
+        Pipeline(source, [Verify(expected=True, at_wire=at_wire), classify, stage]).run()
     return stage.found
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.errors import FormatError
-from pktmend.packetio import bpf_filter
 from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.capture import Capture, Writer
 from pktmend.runtime.counters import Counters
@@ -62,7 +61,7 @@ def read(
     """
     tap = Tap(name or path, is_live=bool(name), at_wire=at_wire)
     fault: FormatError | None = None
-    with Capture(path, filter=bpf_filter.for_files(expression) if expression else None) as source:
+    with Capture(path, packet_filter=expression) as source:
         pipeline = Pipeline(source, [*tap.stages(), *more], limit=packets)
         try:
             hooks.run(pipeline, source)
@@ -89,8 +88,7 @@ def _announce(hooks: Hooks, names: Sequence[str], duration: float) -> None:
 
 
 def _ring(interface: str, options: Options) -> Ring:
-    program = bpf_filter.for_interface(options.expression, interface) if options.expression else b""
-    return Ring(interface, program=program, promiscuous=options.promiscuous)
+    return Ring(interface, packet_filter=options.expression, promiscuous=options.promiscuous)
 
 
 def watch(options: Options, hooks: Hooks) -> Tap:

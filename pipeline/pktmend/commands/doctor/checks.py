@@ -64,7 +64,7 @@ def _named(interfaces: Sequence[Interface], name: str, namespace: Namespace) -> 
         if interface.name == name:
             return interface
     where = "" if namespace.is_own else f" in {namespace.label}"
-    raise OSFailure(f"there is no interface {name!r}{where}", "`ip link` lists them", interface=name)
+    raise OSFailure(f"there is no interface {name!r}{where}", "`ip link` lists them", subject=name)
 
 
 def _neighbours(view: View, interface: Interface) -> list[Interface]:

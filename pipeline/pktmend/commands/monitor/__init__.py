@@ -1,13 +1,17 @@
-"""`pktmend monitor`: watch interfaces, and show, tell, write and count what their packets' checksums are.
+"""`pktmend monitor`: watch interfaces, and show, record, write and count what their packets' checksums are.
 
-options          what it was told
-watch            rings, workers, samples: the packet path
-writer, file     packets to files, on a thread of their own
-bad              which bad packets are shown, and in which words
-run              the loop that ties them, and shows every snapshot to one of three faces:
-lines            a line a second
+options          the options
+run              a running monitor: ties the others together, a snapshot every half second
+workers          rings, workers, samples: the packet path
+snapshot         frozen: all that is shown, served or recorded
+bad_packets      which bad packets are shown, and in which words
+writer           packets to files, on a thread of its own (spools: what waits; file, turnover: where it goes)
+sandbox          which privileges stay
+metrics, metrics_server     Prometheus
+renderer         how snapshots are shown, one of:
+text_lines       a line a second
 events           NDJSON
-screen, view     the live view (history: its past, keys: its keyboard)
+screen, view     the live view (history: its past, keyboard: its keys)
 """
 
 from __future__ import annotations

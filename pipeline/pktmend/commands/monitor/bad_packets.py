@@ -12,13 +12,13 @@ from pktmend.enums import Cause, CheckFlag, Proto
 
 EXPLAINED: Final = {
     Cause.NONE: "wrong",
-    Cause.LEAKED: "unfinished: it is the sum of the pseudo header, and a hop before here lost the note that says so",
-    Cause.NEVER_FILLED: "zero where one is mandatory: nobody filled it in",
+    Cause.LEAKED: "partial: the sum of the pseudo header; a hop before here lost the metadata that says so",
+    Cause.NEVER_FILLED: "zero where one is mandatory: never filled in",
     Cause.ILLEGAL_ZERO: "zero, which UDP over IPv6 may have in tunnels only",
-    Cause.BAD_SEED: "marked as unfinished, but not the sum of the pseudo header",
-    Cause.INNER_PENDING: "right once the packet inside is finished",
+    Cause.BAD_SEED: "marked as partial, but not the sum of the pseudo header",
+    Cause.INNER_PENDING: "right once the inner packet is complete",
     Cause.NOT_COMPLEMENTED: "the right sum, not complemented",
-    Cause.BYTE_SWAPPED: "the right one with its octets swapped",
+    Cause.BYTE_SWAPPED: "the right one with its bytes swapped",
     Cause.LENGTH: "right over another length: padding was summed, or the length left out",
     Cause.HEADER_DELTA: "that of the packet before a small change of its header (TTL, ToS)",
     Cause.NAT_DELTA: "that of the packet before its address or port was translated",
@@ -33,11 +33,11 @@ def explain(packet: BadPacket) -> str:
     k = packet.worst
     digits = k.width * 2
     right = f", right is {k.expected:0{digits}x}" if k.flags & CheckFlag.HAS_EXPECTED else ""
-    vouched = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
+    claimed = "; the kernel vouched for it" if k.flags & CheckFlag.CLAIMED_VALID else ""
     inner = "inner " if k.depth else ""
     return (
-        f"{clock(packet.time_ns)} {packet.interface} {packet.talk}: {inner}{Proto(k.proto)} checksum"
-        f" {k.stored:0{digits}x}{right} ({packet.cause}): {EXPLAINED[packet.cause]}{vouched}"
+        f"{clock(packet.time_ns)} {packet.interface} {packet.flow}: {inner}{Proto(k.proto)} checksum"
+        f" {k.stored:0{digits}x}{right} ({packet.cause}): {EXPLAINED[packet.cause]}{claimed}"
     )
 
 

@@ -16,7 +16,7 @@ class Events:
     """Prints a snapshot a second, bad packets and events to standard output; events also to stderr."""
 
     def __init__(self) -> None:
-        self._accounted: dict[str, int] = {}  # bad packets shown or told as not shown, by interface
+        self._accounted: dict[str, int] = {}  # bad packets printed, or counted as not shown, by interface
         self._has_begun = False
 
     def bad(self, packets: Sequence[BadPacket], snapshot: Snapshot) -> None:
@@ -51,7 +51,7 @@ class Events:
         print_json({"snapshot": snapshot.as_json()})
 
     def tick(self, snapshot: Snapshot) -> bool:
-        """Nobody presses keys here."""
+        """There is no keyboard here."""
         return True
 
     def end(self, snapshot: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""One pcapng file being written: sections of whole blocks, and what tcpdump would call it."""
+"""One pcapng file being written: sections of whole blocks."""
 
 from __future__ import annotations
 
@@ -10,24 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 from pktmend import _core
-from pktmend.commands.monitor.options import WriteOptions
 from pktmend.errors import OSFailure
 from pktmend.packetio.capture import PCAPNG, standard_output
-
-
-def name_of(options: WriteOptions, now: float, number: int) -> str:
-    """Return the name of file *number* begun at *now*, as tcpdump's MakeFilename has it."""
-    path = time.strftime(options.path, time.localtime(now)) if options.seconds else options.path
-    digits = len(str(options.files - 1)) if options.files > 1 else 0
-    if not options.megabytes or (number == 0 and digits == 0):
-        return path
-    return f"{path}{number:0{digits}d}"
 
 
 class File:
     """A file with a section of ours, begun anew or (append) behind what is there.  "-" is standard output.
 
-    size:   octets of whole blocks in it.      added: of those, by us.
+    size:   bytes of whole blocks in it.      added: of those, by us.
     Raises OSFailure: from __init__ with nothing left behind, from the others with the file closed after its last
     whole block.
     """
@@ -68,9 +58,9 @@ class File:
         self._add(self._section.octets - before)
 
     def drain(self, spool: _core.Spool, limit: int) -> int:
-        """Write what *spool* holds, until *limit* octets are reached or passed; return the packets written."""
-        octets, packets, number = spool.drain(self._file.fileno(), limit)
-        self._add(octets)
+        """Write what *spool* holds, until *limit* bytes are reached or passed; return the packets written."""
+        size, packets, number = spool.drain(self._file.fileno(), limit)
+        self._add(size)
         if number:
             self.cut()
             raise WriteError(packets, f"{self.path}: {os.strerror(number)}", "", number)
@@ -95,9 +85,9 @@ class File:
                 os.ftruncate(self._file.fileno(), self.size)
         self._close()
 
-    def _add(self, octets: int) -> None:
-        self.size += octets
-        self.added += octets
+    def _add(self, size: int) -> None:
+        self.size += size
+        self.added += size
 
     @contextlib.contextmanager
     def _cut_on_error(self) -> Iterator[None]:

@@ -7,7 +7,6 @@ import select
 import sys
 import termios
 import tty
-from typing import Any
 
 
 class Keys:
@@ -15,7 +14,7 @@ class Keys:
 
     def __init__(self) -> None:
         self._fd = -1
-        self._before: Any = None
+        self._before: list[int | list[bytes | int]] = []
 
     def open(self) -> None:
         """Have keys come at once and unseen.  Ctrl-C and Ctrl-Z stay what they are."""

@@ -20,7 +20,7 @@ from pktmend.enums import Cause, Proto, Status
 from pktmend.runtime.counters import Counters
 
 PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
-    ("pktmend_bytes", "Octets of the packets read, as they were on the wire.", lambda d: d.octets),
+    ("pktmend_bytes", "Bytes of the packets read, as they were on the wire.", lambda d: d.octets),
     ("pktmend_kernel_packets", "Packets that the kernel meant for us, drops included.", lambda d: d.kernel_seen),
     ("pktmend_kernel_drops", "Packets that the kernel dropped because the ring was full.", lambda d: d.kernel_drops),
     ("pktmend_super_frames", "Packets above the MTU, as GSO and GRO stacks hand them over.", lambda d: d.super_frames),
@@ -98,7 +98,7 @@ def _checks(snapshot: Snapshot) -> Iterator[Metric]:
 def _file(file: FileCounts) -> Iterator[Metric]:
     yield GaugeMetricFamily("pktmend_writer_up", "Are packets written to the file?", value=int(file.is_writing))
     yield CounterMetricFamily("pktmend_written_packets", "Packets written to the file.", value=file.written)
-    yield CounterMetricFamily("pktmend_written_bytes", "Octets written to the file.", value=file.octets)
+    yield CounterMetricFamily("pktmend_written_bytes", "Bytes written to the file.", value=file.octets)
     lost = CounterMetricFamily(
         "pktmend_unwritten_packets", "Packets meant for the file and not written.", labels=["reason"]
     )

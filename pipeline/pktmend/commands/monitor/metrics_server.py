@@ -13,10 +13,15 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.monitor.snapshot import Snapshot
 from pktmend.errors import ConfigError, OSFailure
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+Request = socket.socket | tuple[bytes, socket.socket]  # of socketserver
 
 LOOPBACK: Final = "127.0.0.1"
 STALE_SECONDS: Final = 10.0
@@ -28,11 +33,12 @@ def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of `HOST:PORT`, `[V6]:PORT` or `:PORT`, which is loopback.  ConfigError if it is none."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"--listen {text!r}", "HOST:PORT, or :PORT for 127.0.0.1")
+        raise ConfigError(f"--listen {text!r}", "HOST:PORT, or :PORT for 127.0.0.1", options=("listen",))
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ConfigError(f"--listen {text!r}", f"an IPv6 address in brackets: [{host}]:{port}")
+        hint = f"an IPv6 address in brackets: [{host}]:{port}"
+        raise ConfigError(f"--listen {text!r}", hint, options=("listen",))
     return host or LOOPBACK, int(port)
 
 
@@ -43,7 +49,9 @@ class Server:
         try:
             from prometheus_client import CollectorRegistry, ProcessCollector
         except ImportError:
-            raise ConfigError("--listen needs prometheus_client", "pip install 'pktmend[monitor]'") from None
+            raise ConfigError(
+                "--listen needs prometheus_client", "pip install 'pktmend[monitor]'", options=("listen",)
+            ) from None
         from pktmend.commands.monitor.metrics import Collector
 
         host, port = parse_address(listen)
@@ -81,7 +89,7 @@ class _Http(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, registry: Any, latest: Callable[[], Snapshot]) -> None:
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, latest: Callable[[], Snapshot]) -> None:
         self.registry = registry
         self.latest = latest
         self._free = threading.BoundedSemaphore(AT_ONCE)
@@ -96,20 +104,20 @@ class _Http(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Request, client_address: object) -> None:
         """Serve it on a thread, unless too many are being served."""
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request_thread(self, request: Request, client_address: object) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Request, client_address: object) -> None:
         """Say nothing: a client that went away is its own affair."""
 
 
@@ -146,5 +154,5 @@ class _Request(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""

@@ -1,4 +1,4 @@
-"""What `pktmend monitor` was told."""
+"""The options of `pktmend monitor`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class WriteOptions:
     """Where packets are written, as tcpdump's -w, -C, -G and -W have it.
 
     path:      of the file; with seconds it may hold strftime's %-letters; "-" is standard output.
-    only_bad:  bad packets only.           snaplen: octets of each packet at most, 0 all.
-    megabytes: a new file beyond so many millions of octets, named path1, path2, ...; 0 never.
+    only_bad:  bad packets only.           snaplen: bytes of each packet at most, 0 all.
+    megabytes: a new file beyond so many million bytes, named path1, path2, ...; 0 never.
     seconds:   a new file after so many seconds; 0 never.
-    files:     with megabytes: begin again with the first after so many; with seconds: end after so many; 0 no limit.
+    files:     with megabytes: begin again with the first after so many; with seconds: stop after so many; 0 no limit.
     """
 
     path: str
@@ -36,14 +36,14 @@ class WriteOptions:
 class MonitorOptions:
     """All of it.
 
-    interfaces: names, or patterns such as `veth*`, which interfaces that come later join.
+    interfaces: names, or patterns such as `veth*`, which include interfaces that appear later.
     direction:  in, out or inout.          buffer_kib: of each ring; 0 chooses.
-    packets:    end after so many; 0 never (one interface and one worker only).
-    duration:   end after so many seconds. workers: threads for each interface, sharing its flows.
-    expression: in tcpdump's language.     bad_limit: bad packets told one by one per second, interface and cause.
+    packets:    stop after so many; 0 never (one interface and one worker only).
+    duration:   stop after so many seconds. workers: threads for each interface, sharing its flows.
+    expression: in tcpdump's language.     bad_limit: bad packets shown one by one per second, interface and cause.
     listen:     HOST:PORT of the metrics; empty: none.
     plain:      a line a second, also on a terminal.       picture: an SVG file of the last view.
-    seccomp:    filter system calls once it runs.          verbose: tell what every thread may still do.
+    seccomp:    filter system calls once it runs.          verbose: print what every thread may still do.
     """
 
     interfaces: tuple[str, ...]
@@ -63,22 +63,27 @@ class MonitorOptions:
     seccomp: bool = True
     verbose: bool = False
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Raise ConfigError for what cannot work."""
         if len(set(self.interfaces)) != len(self.interfaces):
-            raise ConfigError(f"an interface is named twice: {', '.join(self.interfaces)}")
+            names = ", ".join(self.interfaces)
+            raise ConfigError(f"an interface is named twice: {names}", options=("interfaces",))
         if self.duration is not None and not 0 < self.duration < math.inf:
-            raise ConfigError(f"--duration {self.duration}", "seconds above 0")
+            raise ConfigError(f"--duration {self.duration}", "seconds above 0", options=("duration",))
         if self.packets and (len(self.interfaces) > 1 or self.workers > 1 or self.has_patterns):
-            raise ConfigError("-c counts the packets of one interface with one worker")
+            raise ConfigError("-c counts the packets of one interface with one worker", options=("packets",))
         if self.write is None:
             return
         if self.write.path == "-" and self.json:
-            raise ConfigError("-w - and --json both want standard output", "write to a file or a named pipe")
+            raise ConfigError(
+                "-w - and --json both want standard output",
+                "write to a file or a named pipe",
+                options=("write", "json"),
+            )
         if self.write.files and not (self.write.megabytes or self.write.seconds):
-            raise ConfigError("-W counts files", "with -C or -G")
+            raise ConfigError("-W counts files", "with -C or -G", options=("file_count",))
         if self.write.path == "-" and (self.write.megabytes or self.write.seconds):
-            raise ConfigError("-C and -G need files", "-w FILE")
+            raise ConfigError("-C and -G need files", "-w FILE", options=("file_megabytes", "file_seconds"))
 
     @property
     def has_patterns(self) -> bool:

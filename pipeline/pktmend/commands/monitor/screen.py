@@ -1,4 +1,4 @@
-"""The live view on a terminal: drawn on the alternate screen twice a second and at each key; q, p and s are heeded.
+"""The live view on a terminal: drawn on the alternate screen twice a second and at each key; q, p and s are handled.
 
 On every way out the terminal is left as it was.
 """
@@ -62,7 +62,7 @@ class Screen:
         self._next_draw = 0.0
         self._state: State | None = None
         self._latest: BadPacket | None = None
-        self._told = ""
+        self._event = ""
         self._must_sleep = False
         signal.signal(signal.SIGTSTP, self._on_sleep)
         self._show()
@@ -91,7 +91,7 @@ class Screen:
 
     def event(self, kind: str, text: str) -> None:
         """Show it in a line of its own."""
-        self._told = text
+        self._event = text
         if self._live is None:
             self._lines.event(kind, text)
 
@@ -106,7 +106,7 @@ class Screen:
         if not self._state.is_paused:
             self._state.snapshot, self._state.latest = now, self._latest
             self._state.seconds = time.monotonic() - self._began
-        self._state.told = self._told
+        self._state.event = self._event
         return self._state
 
     def report(self, snapshot: Snapshot) -> None:
@@ -116,7 +116,7 @@ class Screen:
         self._show()
 
     def tick(self, snapshot: Snapshot) -> bool:
-        """Heed the keys, and draw if it is time; False once q was pressed."""
+        """Handle the keys, and draw if it is time; False once q was pressed."""
         if self._must_sleep:
             self._sleep()
         state = self._take(snapshot)

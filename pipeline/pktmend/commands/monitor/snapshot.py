@@ -31,7 +31,7 @@ TRANSPORTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Who talks to whom, by the outermost IP header; ports are 0 where there are none."""
+    """A flow (5-tuple) by the outermost IP header; ports are 0 where there are none."""
 
     version: int
     protocol: int
@@ -63,7 +63,7 @@ class BadFlow:
     """A flow with bad packets.  packets may be too high by up to *over* where very many flows are bad."""
 
     interface: str
-    talk: Flow
+    flow: Flow
     packets: int
     over: int
     last_ns: int
@@ -73,8 +73,8 @@ class BadFlow:
         """Return it as the object that `--json` prints."""
         return {
             "interface": self.interface,
-            "flow": str(self.talk),
-            "transport": self.talk.transport,
+            "flow": str(self.flow),
+            "transport": self.flow.transport,
             "packets": self.packets,
             "over": self.over,
             "last": rfc3339(self.last_ns),
@@ -87,7 +87,7 @@ class BadPacket:
     """One bad packet, of those that were kept."""
 
     interface: str
-    talk: Flow
+    flow: Flow
     time_ns: int
     caplen: int
     wirelen: int
@@ -104,8 +104,8 @@ class BadPacket:
         return {
             "time": rfc3339(self.time_ns),
             "interface": self.interface,
-            "flow": str(self.talk),
-            "transport": self.talk.transport,
+            "flow": str(self.flow),
+            "transport": self.flow.transport,
             "caplen": self.caplen,
             "wirelen": self.wirelen,
             "cause": str(self.cause),
@@ -137,7 +137,7 @@ class Snapshot:
     directions: one for each interface.       flows: with most bad packets first.
     kernel:     the namespace's own *InCsumErrors, named as nstat names them; kernel_start: when the monitor began.
     shown:      bad packets that were shown one by one.
-    is_running: do all workers still run?     taken: when, on the clock that nobody sets.
+    is_running: do all workers still run?     taken: when, on the monotonic clock.
     """
 
     time_ns: int

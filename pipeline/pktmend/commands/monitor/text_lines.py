@@ -46,7 +46,7 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     lines = []
     for d in snapshot.directions:
         lines.append(
-            f"{d.from_}: {d.packets} packets, {d.octets} octets; kernel saw {d.kernel_seen}, dropped {d.kernel_drops}"
+            f"{d.from_}: {d.packets} packets, {d.octets} bytes; kernel saw {d.kernel_seen}, dropped {d.kernel_drops}"
         )
         lines += check_lines(d.checks)
         for n, what in (
@@ -59,14 +59,14 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     if snapshot.flows:
         lines.append("most bad packets:")
         lines += [
-            f"  {f.interface} {f.talk}  {f.talk.transport}  {f.packets}  {f.cause}"
+            f"  {f.interface} {f.flow}  {f.flow.transport}  {f.packets}  {f.cause}"
             for f in snapshot.flows[:SUMMARY_FLOWS]
         ]
     if counted := {name: n for name, n in snapshot.kernel_errors.items() if n}:
         lines.append(f"the kernel itself counted: {words(counted)}")
     if (file := snapshot.file) is not None:
         lines.append(
-            f"{file.path}: {file.written} packets written, {file.octets} octets in {file.files} files;"
+            f"{file.path}: {file.written} packets written, {file.octets} bytes in {file.files} files;"
             f" not written: {words(file.not_written)}"
         )
         if file.buffered:
@@ -75,7 +75,7 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
 
 
 class Lines:
-    """Prints to *file*, standard output if not told otherwise; events go to stderr."""
+    """Prints to *file*, standard output by default; events go to stderr."""
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stdout
@@ -101,7 +101,7 @@ class Lines:
         print("\n".join(summary_lines(snapshot)), file=sys.stderr, flush=True)
 
     def tick(self, snapshot: Snapshot) -> bool:
-        """Nobody presses keys here."""
+        """There is no keyboard here."""
         return True
 
     def end(self, snapshot: Snapshot) -> None:

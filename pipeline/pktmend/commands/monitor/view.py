@@ -41,7 +41,7 @@ class State:
     snapshot: Snapshot
     history: History = field(default_factory=History)
     latest: BadPacket | None = None
-    told: str = ""
+    event: str = ""
     order: str = "packets"
     is_paused: bool = False
     seconds: float = 0.0
@@ -58,7 +58,7 @@ def scaled(value: float) -> str:
 
 
 def view(state: State, width: int, height: int, *, is_ascii: bool = False) -> RenderableType:
-    """Return the whole view, no wider and no higher than told."""
+    """Return the whole view, no wider and no higher than given."""
     bars = ASCII_BARS if is_ascii else BARS
     head: list[RenderableType] = [_title(state, width, bars), _interfaces(state, width)]
     foot: list[RenderableType] = [Text(_cut(line, width), style=style) for line, style in _footer(state, width)]
@@ -183,13 +183,13 @@ def _flows(state: State, width: int) -> Table:
         column.justify = "left"
     table.columns[0].ratio = 1
     for flow in sorted(state.snapshot.flows, key=ORDERS[state.order])[:50]:  # type: ignore[arg-type]
-        cells = [Text(str(flow.talk)), Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
-        table.add_row(*cells, *([] if is_narrow else [Text(flow.talk.transport), Text(flow.interface)]))
+        cells = [Text(str(flow.flow)), Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
+        table.add_row(*cells, *([] if is_narrow else [Text(flow.flow.transport), Text(flow.interface)]))
     return table
 
 
 def _footer(state: State, width: int) -> list[tuple[str, str]]:
-    """Return lines and their styles: the latest bad packet, the kernel's word, the file, what was told, keys."""
+    """Return lines and their styles: the latest bad packet, the kernel's word, the file, the latest event, keys."""
     lines: list[tuple[str, str]] = []
     if state.latest is not None:
         text = f"latest bad: {explain(state.latest)}"
@@ -202,8 +202,8 @@ def _footer(state: State, width: int) -> list[tuple[str, str]]:
         if file.not_written:
             text += f", NOT WRITTEN {words(file.not_written)}"
         lines.append((text, ALARM if file.not_written else ""))
-    if state.told:
-        lines.append((state.told, ""))
+    if state.event:
+        lines.append((state.event, ""))
     keys = f"p {'go on' if state.is_paused else 'pause'}   s sort flows (by {state.order})   q quit"
     lines.append((keys if width >= len(keys) else "p pause  s sort  q quit", "dim"))
     return lines

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from pktmend import _core
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
 from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Flow, heaviest
+from pktmend.commands.monitor.spools import Spools
 from pktmend.enums import Cause
 from pktmend.errors import OSFailure
 from pktmend.host.interfaces import interfaces, is_loopback, is_up, require_interface
@@ -33,17 +34,10 @@ from pktmend.runtime.stages import classify, count, verify
 BLOCK: Final = 1 << 20  # of a ring; also the longest frame
 RETIRE_MS: Final = 20  # how long a block waits to be filled: fewer, fuller blocks outlast a reader that is kept waiting
 MOST_FLOWS: Final = 50
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 GONE: Final = "(gone)"
 
 _groups = itertools.count(os.getpid() * 64)
-
-
-class Spools(Protocol):
-    """Who writes packets: gives a spool for a worker of an interface (name, link type), and takes it back."""
-
-    def spool(self, name: str, link: int) -> _core.Spool | None: ...
-    def retire(self, spool: _core.Spool) -> None: ...
 
 
 class Watched:
@@ -64,13 +58,13 @@ class Watched:
             for ring in self.rings:
                 ring.attach(program)
             self._open = stack.pop_all()
-        self.port = LinkMonitor(name, list(self.rings))
+        self.link = LinkMonitor(name, list(self.rings))
 
     def _worker(self, ring: Ring, options: MonitorOptions, spools: Spools | None) -> Pipeline:
         sampler = _core.Sampler()
         self._samplers.append(sampler)
         stages: list[Stage] = [verify, classify, count, sampler.stage]
-        if spools is not None and (spool := spools.spool(self._name, ring.link)) is not None:
+        if spools is not None and (spool := spools.new(self._name, ring.link)) is not None:
             self.spools.append(spool)
             stages.append(spool.stage)
         return Pipeline(ring, stages, limit=options.packets)
@@ -91,17 +85,17 @@ class Watched:
     def bad_packets(self) -> list[BadPacket]:
         """Return the bad packets kept since the last call."""
         return [
-            BadPacket(self.name, Flow(*talk), time_ns, caplen, wirelen, Cause(cause), tuple(checks))
+            BadPacket(self.name, Flow(*flow), time_ns, caplen, wirelen, Cause(cause), tuple(checks))
             for sampler in self._samplers
-            for talk, time_ns, caplen, wirelen, _, cause, checks in sampler.take()
+            for flow, time_ns, caplen, wirelen, _, cause, checks in sampler.take()
         ]
 
     def flows(self) -> list[BadFlow]:
         """Return the flows with most bad packets."""
         return [
-            BadFlow(self.name, Flow(*talk), packets, over, last_ns, Cause(cause))
+            BadFlow(self.name, Flow(*flow), packets, over, last_ns, Cause(cause))
             for sampler in self._samplers
-            for talk, packets, over, last_ns, cause in sampler.flows(MOST_FLOWS)
+            for flow, packets, over, last_ns, cause in sampler.flows(MOST_FLOWS)
         ]
 
     def close(self) -> None:
@@ -132,16 +126,16 @@ def _program(name: str, options: MonitorOptions) -> bytes:
 class Watch:
     """All interfaces; a context manager that ends their workers and gives their rings back.
 
-    tell: is told when an interface comes, goes or changes, once.
+    notify: called when an interface comes, goes or changes, once.
     """
 
-    def __init__(self, options: MonitorOptions, spools: Spools | None, tell: Callable[[str], None]) -> None:
+    def __init__(self, options: MonitorOptions, spools: Spools | None, notify: Callable[[str], None]) -> None:
         self._options = options
         self._spools = spools
-        self._tell = tell
+        self._notify = notify
         self._gone: list[Counters] = []  # at most one: what was watched and is not there any more
         self._refused: set[str] = set()
-        self._next_look = 0.0
+        self._next_poll = 0.0
         self._has_started = False
         self.watched: list[Watched] = []
 
@@ -170,17 +164,17 @@ class Watch:
             for pipeline in each.pipelines:
                 pipeline.start()
 
-    def look(self) -> None:
-        """Follow the interfaces, every second: changes are told; those that may come and go do."""
+    def poll(self) -> None:
+        """Follow the interfaces, every second: notify of changes; those that may come and go do."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_poll:
             return
-        self._next_look = now + LOOK_SECONDS
+        self._next_poll = now + POLL_SECONDS
         for each in list(self.watched):
             if self._options.may_change and not each.is_there():
                 self._leave(each)
             else:
-                each.port.look(self._tell)
+                each.link.poll(self._notify)
         if self._options.may_change:
             self._join()
 
@@ -192,7 +186,7 @@ class Watch:
         if self._spools is not None:
             for spool in each.spools:
                 self._spools.retire(spool)
-        self._tell(f"{each.name}: the interface is gone")
+        self._notify(f"{each.name}: the interface is gone")
 
     def _join(self) -> None:
         names = self._wanted()
@@ -203,14 +197,14 @@ class Watch:
             try:
                 new = Watched(name, self._options, self._options.ring_kib(len(names)), self._spools)
             except (OSFailure, OSError) as error:
-                if name in interfaces():  # else it went away while we looked
+                if name in interfaces():  # else it went away meanwhile
                     self._refused.add(name)
-                    self._tell(f"{name}: not watched: {error}")
+                    self._notify(f"{name}: not watched: {error}")
                 continue
             self.watched.append(new)
             for pipeline in new.pipelines:
                 pipeline.start()
-            self._tell(f"{name}: watched from now on")
+            self._notify(f"{name}: watched from now on")
 
     @property
     def pipelines(self) -> list[Pipeline]:

@@ -1,0 +1,55 @@
+"""How snapshots are shown: lines, NDJSON events, or the live view; chosen by the options and the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from pktmend.commands.monitor.events import Events
+from pktmend.commands.monitor.options import MonitorOptions
+from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
+from pktmend.commands.monitor.text_lines import Lines
+from pktmend.errors import ConfigError
+
+
+class Renderer(Protocol):
+    """Shows what it is given; tick() returns False when the user wants to end."""
+
+    def bad(self, packets: Sequence[BadPacket], snapshot: Snapshot) -> None: ...
+    def event(self, kind: str, text: str) -> None: ...
+    def second(self, before: Snapshot, now: Snapshot) -> None: ...
+    def report(self, snapshot: Snapshot) -> None: ...
+    def tick(self, snapshot: Snapshot) -> bool: ...
+    def end(self, snapshot: Snapshot) -> None: ...
+    def close(self) -> None: ...
+
+
+def require_rich() -> None:
+    """Raise ConfigError if the live view cannot be drawn."""
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        raise ConfigError("drawing the live view needs rich", "pip install 'pktmend[monitor]'") from None
+
+
+def renderer_for(options: MonitorOptions) -> Renderer:
+    """Choose: events, the live view on a terminal that can show it, or lines."""
+    if options.json:
+        return Events()
+    to_file = options.write is not None and options.write.path == "-"
+    if options.picture:
+        from pktmend.commands.monitor.screen import Picture
+
+        return Picture(options)
+    if options.plain or to_file or not sys.stdout.isatty():
+        return Lines(sys.stderr if to_file else None)
+    try:
+        require_rich()
+    except ConfigError as error:
+        lines = Lines()
+        lines.event("hint", str(error))
+        return lines
+    from pktmend.commands.monitor.screen import Screen, can_show
+
+    return Screen(options) if can_show() else Lines()
