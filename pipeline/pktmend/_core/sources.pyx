@@ -201,7 +201,7 @@ cdef class CaptureSource(Source):
 
     @property
     def error(self):
-        """(what, octet offset in the file) of the fault that ended reading, or None."""
+        """(what, byte offset in the file) of the fault that ended reading, or None."""
         if self.reader.capture.error == NULL:
             return None
         return (<bytes>self.reader.capture.error).decode(), self.reader.capture.error_offset
