@@ -139,11 +139,11 @@ class build_with_engine(build_ext):
     def _compile(self, source: str, *, include_dirs: list[str], flags: list[str], macros: Macros = ()) -> str:
         """Compile *source* unless its object is newer than all that it was made of, and made in the same way."""
         target = Path(self.compiler.object_filenames([source], output_dir=self.build_temp)[0])
-        way = target.with_suffix(".way")
+        command = target.with_suffix(".cmd")
         made_of = target.with_suffix(".d")
         asked = f"{self.compiler.compiler_so} {include_dirs} {flags} {macros}"
-        if not (way.exists() and way.read_text() == asked and _is_newer(target, made_of)):
-            way.unlink(missing_ok=True)
+        if not (command.exists() and command.read_text() == asked and _is_newer(target, made_of)):
+            command.unlink(missing_ok=True)
             self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
@@ -151,7 +151,7 @@ class build_with_engine(build_ext):
                 macros=list(macros),
                 extra_postargs=[*flags, "-MMD", "-MF", str(made_of)],
             )
-            way.write_text(asked)
+            command.write_text(asked)
         return str(target)
 
     def _link(self, objects: list[str], target: Path, arguments: list[str]) -> None:

@@ -81,7 +81,7 @@ def test_verdict_that_there_is_not_is_a_failure(capture: str, policy: OnError) -
         numpy.asarray(batch.verdict)[:] = 77
 
     if policy is OnError.END:
-        with pytest.raises(pktmend.StageError, match="nonsense failed: wrote a value that there is not"):
+        with pytest.raises(pktmend.StageError, match="nonsense failed: wrote an invalid value"):
             run(capture, nonsense, on_error=policy)
         return
     d, passed = run(capture, nonsense, on_error=policy)

@@ -1,4 +1,4 @@
-"""Who talks with whom."""
+"""What diagnose takes along."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""What diagnose takes along: who talks with whom."""
+"""What diagnose takes along: the conversations of a capture."""
 
 from pktmend._core.engine cimport *
 from pktmend._core.stages cimport NativeStage, builtin
@@ -15,7 +15,7 @@ cdef tuple direction_values(const pp_direction *d):
 
 
 cdef class Conversations:
-    """Who talks with whom, and what became of packets whose checksum was unfinished; see conversation.h.
+    """The conversations, and what became of packets with a partial checksum; see conversation.h.
 
     stage() goes after classify, in one pipeline; read rows() when that has ended.
     """
@@ -42,7 +42,7 @@ cdef class Conversations:
     def rows(self):
         """Return (version, protocol, (address, port) of both ends, DIRECTION_FIELDS of both directions) of each.
 
-        Addresses are octets.  The first direction is from the first end to the second.
+        Addresses are bytes.  The first direction is from the first end to the second.
         """
         cdef pp_conversation *k
         cdef int width

@@ -181,7 +181,7 @@ cdef dict own_counters(stage):
 
 
 cdef str fault_words(int rc):
-    return "wrote a value that there is not" if rc == -EBADMSG else os.strerror(-rc)
+    return "wrote an invalid value" if rc == -EBADMSG else os.strerror(-rc)
 
 
 def run_together(loops):

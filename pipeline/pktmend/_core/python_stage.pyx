@@ -63,10 +63,10 @@ cdef int run_python(pp_batch *b, void *context) noexcept with gil:
 
 
 cdef void undo_python(pp_batch *b, void *context) noexcept with gil:
-    """Put back the octets of the frames that the stage has asked for."""
+    """Put back the bytes of the frames that the stage has asked for."""
     cdef Batch batch = (<_PythonStage>context).batch
     cdef uint32_t head
-    cdef bytes octets
-    for i, octets in (batch.undo or {}).items():
+    cdef bytes data
+    for i, data in (batch.undo or {}).items():
         head = batch.head(i)
-        memcpy(b.data[i] - head, <char *>octets, len(octets))
+        memcpy(b.data[i] - head, <char *>data, len(data))

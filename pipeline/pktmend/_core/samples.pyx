@@ -71,7 +71,7 @@ cdef class Spool:
     """Takes packets of one worker, as its `stage`, towards a file that another thread writes by drain()."""
 
     def __cinit__(self, uint64_t size, *, uint32_t interface=0, bint only_bad=False, uint32_t snaplen=0):
-        raise_for_errno(pp_spool_init(&self.c, size), f"a spool of {size} octets")
+        raise_for_errno(pp_spool_init(&self.c, size), f"a spool of {size} bytes")
         self.c.interface, self.c.only_bad, self.c.snaplen = interface, only_bad, snaplen
 
     def __dealloc__(self):
@@ -83,9 +83,9 @@ cdef class Spool:
         return stage_on(pp_stage_spool, "spool", &self.c, self)
 
     def drain(self, int fd, uint64_t limit):
-        """Write blocks to *fd* until none is left or *limit* octets are reached or passed.
+        """Write blocks to *fd* until none is left or *limit* bytes are reached or passed.
 
-        Returns (octets, packets, errno), of whole blocks: a failed write may leave part of another behind them.
+        Returns (bytes, packets, errno), of whole blocks: a failed write may leave part of another behind them.
         """
         cdef pp_spooled done
         cdef int rc
@@ -94,7 +94,7 @@ cdef class Spool:
         return done.bytes, done.packets, -rc
 
     def pending(self):
-        """Return the octets that wait to be written."""
+        """Return the bytes that wait to be written."""
         return pp_spool_pending(&self.c)
 
     def discard(self):

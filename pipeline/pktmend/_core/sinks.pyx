@@ -94,9 +94,9 @@ cdef class WriterSink(Sink):
 
     def interface(self, uint32_t number, uint16_t link, name=None):
         """Describe an interface before its first packet."""
-        cdef bytes octets = b"" if name is None else name.encode()
+        cdef bytes encoded = b"" if name is None else name.encode()
         raise_for_errno(pp_writer_interface(&self.writer, number, link,
-                                            NULL if name is None else <char *>octets), "writing")
+                                            NULL if name is None else <char *>encoded), "writing")
 
     def write(self, Batch batch not None):
         """Write the packets of *batch* that pass."""

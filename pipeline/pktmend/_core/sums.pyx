@@ -81,6 +81,6 @@ def self_test():
 if os.environ.get("PKTMEND_KERNEL"):
     try:
         use_kernel(os.environ["PKTMEND_KERNEL"])
-    except ConfigError as error:  # nobody who reads it has asked for a kernel just now
+    except ConfigError as error:  # not asked for by a call: say where it comes from
         raise ConfigError(f"PKTMEND_KERNEL: {error.detail}", error.hint) from None
 self_test()
