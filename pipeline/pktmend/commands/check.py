@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pktmend._core import Batch
 from pktmend.console.plural import quantity
@@ -12,11 +13,13 @@ from pktmend.console.report import bad_of, check_line, check_lines, packet_json,
 from pktmend.console.signals import Signals
 from pktmend.enums import Drop, Status
 from pktmend.errors import EXIT_PROBLEMS, FormatError, StageError
-from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.capture import Capture
 from pktmend.runtime import stage_loader
 from pktmend.runtime.pipeline import Pipeline, Stage
 from pktmend.runtime.stages import Verify, classify, count
+
+if TYPE_CHECKING:
+    from pktmend.packetio.afpacket import Ring
 
 
 class Printer:
@@ -66,6 +69,8 @@ def run_check(
 def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
     if path is not None:
         return Capture(path, packet_filter=expression)
+    from pktmend.packetio.afpacket import Ring  # only live: a file needs no socket
+
     return Ring(interface, packet_filter=expression, promiscuous=promiscuous)
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 STATUS_SECONDS = 5.0
 
@@ -34,6 +37,8 @@ class Service:
         if environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             period = environment.get("WATCHDOG_USEC", "")
             self._half_period = int(period) / 2e6 if period.isdigit() else 0.0
+        import socket  # only where somebody listens
+
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             connection.setblocking(False)

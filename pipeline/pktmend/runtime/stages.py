@@ -10,7 +10,6 @@ BUILTIN says what each reads, writes and costs.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import sys
@@ -175,6 +174,8 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
 
     header = (Path(include_dir()) / "pktmend" / "stage.h").read_text()  # another layout is another module
     text = f"#include <pktmend/stage.h>\n{source}\n{_FOUND.format(function=function)}"
+    import hashlib  # only here: it loads OpenSSL
+
     digest = hashlib.sha256(f"{header}\0{text}\0{sys.implementation.cache_tag}".encode()).hexdigest()
     module = f"_pktmend_stage_{digest[:16]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pktmend" / "stages"
