@@ -63,10 +63,10 @@ $(VENV)/.lint: $(SOURCES) | packages-build $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[lint,monitor,zstd]' && touch $@
 
 $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@ $(VENV)/.lint
+	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@ $(VENV)/.lint $(VENV)/.demo
 
 $(VENV)/.full: $(SOURCES) | packages-full $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint
+	@echo "building"; $(BIN)/pip install -q -e '.[test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint $(VENV)/.demo
 
 clean:
 	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*.pc $(PACKAGE)/*/*.so $(PACKAGE)/*/*/*.so tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache

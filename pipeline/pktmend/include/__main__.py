@@ -1,4 +1,4 @@
-"""Print what a compiler needs for a program that uses pktmend's C library: python -m pktmend.include --help."""
+"""Print what a compiler needs for a program that uses pktmend's C library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pktmend.include import include_dir, library_dir
 
 def main() -> None:
     """Print the flags that are asked for, on one line, quoted for the shell."""
-    parser = argparse.ArgumentParser(prog="python -m pktmend.include", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m pktmend.include", description=__doc__)
     parser.add_argument("--cflags", action="store_true", help="Print the compiler's flags.")
     parser.add_argument("--libs", action="store_true", help="Print the linker's flags.")
     parser.add_argument("--pkgconfigdir", action="store_true", help="Print the folder of pktmend.pc.")

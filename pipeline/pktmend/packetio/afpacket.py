@@ -26,7 +26,7 @@ def open_packet_socket(interface: str) -> socket.socket:
     except PermissionError as error:
         raise PrivilegeError(
             f"opening a packet socket on {interface!r} needs CAP_NET_RAW",
-            "run as root, or: setcap cap_net_raw+ep on the Python in use",
+            "run as root, or give the command CAP_NET_RAW by setpriv: docs/operating.md",
             errno.EPERM,
             interface,
         ) from error

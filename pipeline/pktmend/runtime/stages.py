@@ -173,8 +173,10 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
     import cffi
 
     headers = sorted((Path(include_dir()) / "pktmend").glob("*.h"))  # another layout is another module
-    text = f"#include <pktmend/stage.h>\n{source}\n{_FOUND.format(function=function)}"
     import hashlib  # only here: it loads OpenSSL
+
+    # the compiler counts lines as the author of the stage does
+    text = f'#include <pktmend/stage.h>\n#line 1 "stage {function}"\n{source}\n{_FOUND.format(function=function)}'
 
     layout = "".join(header.read_text() for header in headers)
     digest = hashlib.sha256(f"{layout}\0{text}\0{sys.implementation.cache_tag}".encode()).hexdigest()

@@ -72,6 +72,10 @@ class MonitorOptions:
             raise ConfigError(f"--duration {self.duration}", "seconds above 0", options=("duration",))
         if self.packets and (len(self.interfaces) > 1 or self.workers > 1 or self.has_patterns):
             raise ConfigError("-c counts the packets of one interface with one worker", options=("packets",))
+        if self.listen:
+            from pktmend.commands.monitor.metrics_server import parse_address
+
+            parse_address(self.listen)
         if self.write is None:
             return
         if self.write.path == "-" and self.json:

@@ -105,6 +105,7 @@ class Watched:
 
 def _open(name: str, options: MonitorOptions, ring_kib: int) -> Ring:
     require_interface(name)
+    _program(name, options)  # a wrong expression is told before a privilege is asked for
     incoming_only = options.direction == "in" or (options.direction == "inout" and is_loopback(name))
     block = min(BLOCK, max(1 << 18, (ring_kib << 10) // 8))
     return Ring(
