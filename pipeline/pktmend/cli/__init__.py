@@ -155,7 +155,11 @@ def _on_full_disk(error: OSError) -> int:
 
 def _abandon_output() -> None:
     """What is left in the buffers has nowhere to go, and nobody would read more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # the filter of system calls is on: nothing is opened for writing any more
+        sys.stdout = sys.stderr = None
+        return
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
 
