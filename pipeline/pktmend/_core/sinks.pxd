@@ -18,6 +18,7 @@ cdef class EmitSink(Sink):
 cdef class CopySink(Sink):
     cdef pp_copy copy
     cdef CaptureSource source
+    cdef object memory  # where its reader lies: of a source in a reference cycle the collector takes it away first
 
 
 cdef class WriterSink(Sink):

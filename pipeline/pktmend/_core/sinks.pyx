@@ -57,12 +57,12 @@ cdef class EmitSink(Sink):
             pp_emit_free(self.emit)
 
 
-@cython.no_gc_clear  # the source is needed to the end
+@cython.no_gc_clear  # the memory is needed to the end
 cdef class CopySink(Sink):
     """Writes a copy of the capture behind *source* to *fd* as it is gone through, repaired packets included."""
 
     def __cinit__(self, CaptureSource source not None, int fd):
-        self.source = source
+        self.source, self.memory = source, source.memory
         if source.reader.copy_fd >= 0:
             raise ConfigError("another copy of this capture is being made")
         self.copy.reader, self.copy.fd = source.reader, fd
