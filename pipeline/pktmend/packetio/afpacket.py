@@ -1,7 +1,7 @@
 """Packet sockets: Ring (a source) and Emit (a sink).
 
 Rules of this file:
-1. Control only: sockets are made, set up, bound and closed here; ext/ring.c and ext/emit.c move the packets.
+1. Control only: sockets are made, set up, bound and closed here; ext/io/ring.c and ext/io/emit.c move the packets.
 2. Every failure is an OSFailure that names the interface, and the capability if that is what is missing.
 
 Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
