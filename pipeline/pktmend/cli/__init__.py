@@ -85,6 +85,8 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Run the command line; errors are a line on stderr and an exit code."""
+    if sys.stderr is None:  # closed before this process began: what nobody can read goes nowhere
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - it lasts as long as the process
     try:
         try:
             _invoke(sys.argv[1:])
