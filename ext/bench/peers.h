@@ -2,7 +2,7 @@
  *
  * Rules:
  *   1. Written for this bench after the shape of the original, which is named; nothing is copied.
- *   2. A sum is congruent (mod 0xffff) to the sum of the 16-bit words as memcpy loads them, as ext/sum.h has it.
+ *   2. A sum is congruent (mod 0xffff) to the sum of the 16-bit words as memcpy loads them, as <pktmend/sum.h> has it.
  *   3. Every function is called through a pointer by the same loop, with the same data, the product's kernels too.
  */
 #ifndef PEERS_H

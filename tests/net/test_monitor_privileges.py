@@ -164,3 +164,18 @@ def test_a_reader_that_hangs_does_not_hold_up_the_end(pair: Pair, tmp_path: Path
     assert file["buffered"] == 0 and file["not_written"].get("no reader", 0) > 200, file
     assert file["written"] + file["not_written"]["no reader"] == last["directions"][0]["read"]
     assert any("nobody reads it" in text for text in monitor.told("writer"))
+
+
+@pytest.mark.parametrize(("output", "status"), [("| true; exit ${PIPESTATUS[0]}", 141), ("> /dev/full", 4), (">&-", 0)])
+def test_output_that_goes_nowhere_ends_it_without_a_traceback(pair: Pair, output: str, status: int) -> None:
+    """Under the filter nothing is opened for writing any more, /dev/null neither."""
+    command = f"{sys.executable} -P -m pktmend monitor -i pa --duration 2 {output}"
+    process = pair.node.spawn("bash", "-c", command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == status, errors
+    said = {
+        141: [],
+        4: ["pktmend: writing standard output: No space left on device"],
+        0: ["pktmend: the duration is over"],
+    }[status]
+    assert errors.decode().splitlines() == ["pktmend: watching pa", *said]

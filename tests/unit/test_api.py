@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from pktmend import (
     repair,
     verify,
 )
+from pktmend.runtime.pipeline import stop_all
 from tools import ROOT
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
@@ -140,3 +142,19 @@ def test_null_counts_and_keeps_nothing() -> None:
     p = Pipeline(Frames([GOOD] * 5), [count], Null())
     p.run()
     assert (p.counters().read, p.counters().dropped) == (5, {"no-sink": 5})
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_and_is_waited_for_by_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = (Pipeline(Frames([GOOD])) for _ in range(2))
+    first.start()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(pktmend.OSFailure, match="cannot start a thread"), second:
+        second.start()
+    stop_all([first, second])
+    assert (first.counters().read, second.counters().read) == (1, 0)

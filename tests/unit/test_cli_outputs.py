@@ -47,6 +47,13 @@ def test_full_disk_behind_check_is_no_fault_of_a_stage(more: str) -> None:
     assert (done.returncode, done.stderr) == (4, b"pktmend: writing standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("line", [f"check -r {LEAKED}", f"check --json -r {LEAKED}", "kernels", "kernels --json"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_output_that_is_closed_changes_no_exit_code(line: str, closed: str) -> None:
+    done = shell(f"{COMMAND} {line} {closed}")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

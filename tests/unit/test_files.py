@@ -35,7 +35,7 @@ from pktmend import (
 )
 from pktmend.packetio.capture_file import PCAP, PCAPNG
 from tapes import File, read
-from tools import PATIENCE, frames_in, need, run_pktmend
+from tools import PATIENCE, ROOT, frames_in, need, run_pktmend
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 LEAKED = f.leaked(f.ether / f.ip6 / f.udp / f.PAYLOAD)
@@ -266,3 +266,15 @@ def test_copy_of_a_pcapng_with_status_column(tmp_path: Path) -> None:
         sink.close()
     assert pipeline_.counters().status == {str(Status.GOOD): 3}
     assert (tmp_path / "a.pcap").read_bytes() == (tmp_path / "b.pcap").read_bytes()
+
+
+def test_a_finished_copy_that_is_dropped_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcap"
+    path.write_bytes((ROOT / "examples" / "leaked.pcap").read_bytes())
+    with Capture(path) as capture:
+        first = Copy(tmp_path / "first", capture)
+        first.close()
+        with Copy(tmp_path / "second", capture):
+            del first
+            with pytest.raises(pktmend.ConfigError, match="another copy"):
+                Copy(tmp_path / "third", capture)

@@ -170,3 +170,21 @@ print(resident() - before < 8 << 20)
         )
         == "True"
     )
+
+
+def test_copy_keeps_what_its_source_reads_from(tmp_path: Path) -> None:
+    """The collector may take the source apart first, and the copy says to its reader that it is gone."""
+    assert (
+        run(
+            tmp_path / "x.pcap",
+            """
+from pktmend import Copy
+
+with Capture(path) as capture, Copy(sys.argv[1] + ".copy", capture) as copy:
+    source, sink = capture.open(), copy.open(0)
+    of_source, of_sink = (set(map(id, gc.get_referents(end))) for end in (source, sink))
+    print(id(source) in of_sink, bool(of_source & of_sink - {id(type(source)), id(type(sink))}))
+""",
+        )
+        == "True True"
+    )

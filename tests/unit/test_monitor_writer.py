@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import time
 from collections.abc import Iterator
@@ -204,3 +206,41 @@ def test_a_reader_that_does_not_read_is_given_up(tmp_path: Path) -> None:
     counts = recorder.writer.counts()
     assert counts.written + counts.not_written[NO_READER] == 3000 and counts.buffered == 0
     assert counts.written < 1000 and "nobody reads it" in recorder.events[-1]
+
+
+def test_a_fault_of_the_thread_is_said_and_refuses_packets(tmp_path: Path) -> None:
+    def kernel() -> dict[str, tuple[int, int]]:
+        raise ZeroDivisionError("no counts")
+
+    events: list[str] = []
+    writer = Writer(WriteOptions(str(tmp_path / "x")), lambda _, text: events.append(text), kernel, 1)
+    spool = writer.spools.new("eth0", ETHERNET)
+    assert spool is not None
+    writer.open()
+    writer.start()
+    writer.reopen()  # the file is ended with the kernel's counts
+    until(lambda: not writer.counts().is_writing)
+    put(spool, 3)
+    writer.close()
+    assert writer.counts().not_written == {"ZeroDivisionError": 3} and not writer.is_complete
+    assert len(events) == 1 and "ZeroDivisionError: no counts; writing ended" in events[0]
+
+
+def test_what_closing_a_file_says_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system over the network says at close() that its quota is exhausted."""
+
+    class Remote(io.FileIO):
+        def close(self) -> None:
+            was_open = not self.closed
+            super().close()
+            if was_open:
+                raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr("builtins.open", lambda path, mode, **_: Remote(path, mode))
+    recorder = Recorder(tmp_path / "x")
+    recorder.writer.open()
+    recorder.writer.start()
+    recorder.put(2)
+    recorder.writer.close()
+    assert recorder.events == [f"{tmp_path / 'x'}: {os.strerror(errno.EDQUOT)}"]
+    assert recorder.writer.counts().written == 2

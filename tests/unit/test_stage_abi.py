@@ -110,6 +110,13 @@ def test_bare_cffi_function_is_told_how_to_say_its_abi(tmp_path: Path) -> None:
         wrap_native(built.lib.bare, name="mine")
 
 
+def test_null_pointer_is_refused() -> None:
+    ffi = cffi.FFI()
+    ffi.cdef(STAGE_CDEF)
+    with pytest.raises(ConfigError, match="stage mine is a null pointer"):
+        wrap_native(ffi.cast("pktmend_stage *", 0), name="mine")
+
+
 def test_built_native_stage_of_another_abi_is_refused() -> None:
     with pytest.raises(ConfigError, match=REFUSED.format("drop_all")):
         build_native(f"#undef PP_ABI\n#define PP_ABI 99\n{DROP_ALL}", "drop_all")

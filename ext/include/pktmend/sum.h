@@ -48,7 +48,7 @@ static inline uint16_t pp_fold(uint64_t sum)
 /* a - b in one's complement: 0 and 0xffff are both zero. */
 static inline uint16_t pp_difference(uint16_t a, uint16_t b) { return pp_fold((uint64_t)a + (uint16_t)~b); }
 
-/* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endia bytes lie on the wire.
+/* CRC32c (RFC 9260 appendix A) as SCTP stores it: the number whose little-endian bytes lie on the wire.
  * Continues from crc (0 to begin); the hardware instruction where there is one, else a table. */
 uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length);
 /* Of a packet whose four bytes at field are taken as zero: the number whose hex digits belong there, in wire order.

@@ -18,6 +18,10 @@ cdef class EmitSink(Sink):
 cdef class CopySink(Sink):
     cdef pp_copy copy
     cdef CaptureSource source
+    cdef bint is_under_way
+    cdef object memory  # where its reader lies: of a source in a reference cycle the collector takes it away first
+
+    cdef void stop(self) noexcept
 
 
 cdef class WriterSink(Sink):

@@ -57,26 +57,32 @@ cdef class EmitSink(Sink):
             pp_emit_free(self.emit)
 
 
-@cython.no_gc_clear  # the source is needed to the end
+@cython.no_gc_clear  # the memory is needed to the end
 cdef class CopySink(Sink):
     """Writes a copy of the capture behind *source* to *fd* as it is gone through, repaired packets included."""
 
     def __cinit__(self, CaptureSource source not None, int fd):
-        self.source = source
+        self.source, self.memory = source, source.memory
         if source.reader.copy_fd >= 0:
             raise ConfigError("another copy of this capture is being made")
         self.copy.reader, self.copy.fd = source.reader, fd
         source.reader.copy_fd = fd
+        self.is_under_way = True
         self.c.take, self.c.context = pp_copy_take, &self.copy
 
     def finish(self):
         """Write what follows the last packet."""
-        self.source.reader.copy_fd = -1
+        self.stop()
         raise_for_errno(pp_copy_finish(&self.copy), "writing")
 
-    def __dealloc__(self):
-        if self.copy.reader != NULL:
+    cdef void stop(self) noexcept:
+        """Leave the reader to another copy."""
+        if self.is_under_way:
             self.copy.reader.copy_fd = -1
+        self.is_under_way = False
+
+    def __dealloc__(self):
+        self.stop()
 
 
 cdef class WriterSink(Sink):

@@ -139,10 +139,11 @@ cdef class RingSource(Source):
 
     def close(self):
         """Give the memory back; the mapping can be closed then.  BufferError while a view of a batch is alive."""
-        if self.ring.map != NULL:
+        cdef _RingMemory held = self.memory
+        if held.mapped:  # also where the ring was lost while it was rebuilt
             self.detach()
             self.ring.map = NULL
-            (<_RingMemory>self.memory).unmap()
+            held.unmap()
 
     cdef int fault(self, int rc) except -1:
         return raise_for_errno(rc, "reading the ring")
@@ -208,12 +209,12 @@ cdef class CaptureSource(Source):
 
     @property
     def offset(self):
-        """Octets of the file that are done."""
+        """Bytes of the file that are done."""
         return self.reader.capture.offset
 
     @property
     def ended_at(self):
-        """Octets that came in all, once no more will come; else None."""
+        """Bytes that came in all, once no more will come; else None."""
         if not self.reader.final:
             return None
         return self.reader.capture.offset + self.reader.length - self.reader.at

@@ -85,6 +85,8 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Run the command line; errors are a line on stderr and an exit code."""
+    if sys.stderr is None:  # closed before this process began: what nobody can read goes nowhere
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - it lasts as long as the process
     try:
         try:
             _invoke(sys.argv[1:])
@@ -155,7 +157,11 @@ def _on_full_disk(error: OSError) -> int:
 
 def _abandon_output() -> None:
     """What is left in the buffers has nowhere to go, and nobody would read more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # the filter of system calls is on: nothing is opened for writing any more
+        sys.stdout = sys.stderr = None
+        return
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -113,6 +112,6 @@ def _run(
         if user_stages:
             print(f"  dropped {words(dropped)}")
     if fault is not None:
-        sys.stdout.flush()
+        print(end="", flush=True)
         raise fault
     return EXIT_PROBLEMS if bad_of(d.checks) else 0

@@ -18,6 +18,8 @@ def print_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
     import msgspec
 
     file = file or sys.stdout
+    if file is None:  # standard output is closed: as print() does
+        return
     file.write(msgspec.json.encode(value).decode() + "\n")
     file.flush()
 

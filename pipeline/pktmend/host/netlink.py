@@ -66,7 +66,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def number(value: bytes | None, default: int = 0) -> int:
-    """Return an unsigned attribute of 1, 2, 4 or 8 octets in host order; *default* if it is missing."""
+    """Return an unsigned attribute of 1, 2, 4 or 8 bytes in host order; *default* if it is missing."""
     return default if value is None else int.from_bytes(value, _ORDER)
 
 

@@ -71,12 +71,6 @@ def _permitted() -> int:
     return 0
 
 
-def _sets(capabilities: int) -> bytes:
-    """Return two struct __user_cap_data: effective and permitted as given, nothing inheritable."""
-    low, high = capabilities & 0xFFFFFFFF, capabilities >> 32
-    return struct.pack("=6I", low, low, 0, high, high, 0)
-
-
 def harden(*, user: str = "", keep: Sequence[int] = (), seccomp: bool = True, groups: Sequence[str] = ()) -> str:
     """Change to *user*, drop capabilities, and put the seccomp filter on; return why there is no filter, or "".
 

@@ -72,7 +72,12 @@ class Copy(_Output):
             if name != "-" and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
                 raise ConfigError(f"{path} is the file that is read", "write to another")
         super().__init__(path)
-        self._sink = _core.CopySink(capture.open(), self._file.fileno())
+        try:
+            self._sink = _core.CopySink(capture.open(), self._file.fileno())
+        except ConfigError:
+            if name != "-":
+                self._file.close()
+            raise
 
     def open(self, capacity: int) -> _core.Sink:
         """Return the engine's side, which ends with close()."""

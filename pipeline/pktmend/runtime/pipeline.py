@@ -5,6 +5,7 @@ Sees what sources and sinks offer, not what they are: no packet sockets here.
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -215,15 +216,21 @@ def start_together(pipelines: Sequence[Pipeline]) -> None:
     thread = threading.Thread(target=run, name="pktmend", daemon=True)
     for pipeline in pipelines:
         pipeline._thread = thread
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:  # nobody would ever end what waits for it
+        for pipeline in pipelines:
+            pipeline._thread = None
+        raise OSFailure("cannot start a thread", "is a limit of tasks reached?", errno.EAGAIN) from error
 
 
 def stop_all(pipelines: Sequence[Pipeline]) -> None:
-    """Stop all of them and wait until the last has ended; then raise what ended the first that failed."""
+    """Stop all that were started and wait until the last has ended; then raise what ended the first that failed."""
     errors: list[Exception] = []
-    for pipeline in pipelines:
+    started = [pipeline for pipeline in pipelines if pipeline._thread is not None]
+    for pipeline in started:
         pipeline.stop()
-    for pipeline in pipelines:
+    for pipeline in started:
         try:
             pipeline.wait()
         except Exception as error:

@@ -124,7 +124,10 @@ def _cffi_stage(found: Any, name: str, context: int) -> _core.NativeStage:
         raise ConfigError(
             f"{found!r} is neither a cffi pktmend_stage, a Numba cfunc nor a PyCapsule", _SAY_ABI
         ) from None
-    kind = kind.item if kind.kind == "pointer" else kind
+    if kind.kind == "pointer":
+        kind = kind.item
+        if not found:
+            raise ConfigError(f"stage {name} is a null pointer", _SAY_ABI)
     if kind.kind == "function":
         _require_signature(kind)
         raise ConfigError(

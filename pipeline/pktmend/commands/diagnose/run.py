@@ -28,7 +28,7 @@ def run_diagnose(options: Options) -> int:
     findings = [in_words(decision) for decision in found.decisions]
     _print(options, found.taps, findings)
     if found.fault is not None:
-        sys.stdout.flush()
+        print(end="", flush=True)
         raise found.fault
     return 0 if all(finding.is_healthy for finding in findings) else EXIT_PROBLEMS
 

@@ -80,10 +80,11 @@ class File:
 
     def cut(self) -> None:
         """Close it; a regular file ends with its last whole block."""
-        if self._is_regular:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # what ended it is said already
+            if self._is_regular:
                 os.ftruncate(self._file.fileno(), self.size)
-        self._close()
+        with contextlib.suppress(OSError):
+            self._close()
 
     def _add(self, size: int) -> None:
         self.size += size
@@ -99,8 +100,12 @@ class File:
             raise OSFailure(f"{self.path}: {os.strerror(number)}", "", number) from error
 
     def _close(self) -> None:
-        if self.path != "-":
+        if self.path == "-":
+            return
+        try:
             self._file.close()
+        except OSError as error:  # a file system over the network may say here what it could not store
+            raise OSFailure(f"{self.path}: {error.strerror}", "", error.errno or 0) from error
 
 
 class WriteError(OSFailure):

@@ -18,7 +18,7 @@ class Keys:
 
     def open(self) -> None:
         """Have keys come at once and unseen.  Ctrl-C and Ctrl-Z stay what they are."""
-        if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        if sys.stdin is None or not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
             return
         self._fd = sys.stdin.fileno()
         self._before = termios.tcgetattr(self._fd)

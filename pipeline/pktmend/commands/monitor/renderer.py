@@ -42,7 +42,7 @@ def renderer_for(options: MonitorOptions) -> Renderer:
         from pktmend.commands.monitor.screen import Picture
 
         return Picture(options)
-    if options.plain or to_file or not sys.stdout.isatty():
+    if options.plain or to_file or sys.stdout is None or not sys.stdout.isatty():
         return Lines(sys.stderr if to_file else None)
     try:
         require_rich()

@@ -109,7 +109,7 @@ class Lines:
         print("\n".join(summary_lines(snapshot)), file=self._file)
         if self._latest is not None:
             print(f"latest bad packet: {explain(self._latest)}", file=self._file)
-        self._file.flush()
+        print(end="", file=self._file, flush=True)
 
     def close(self) -> None:
         """Nothing to give back."""

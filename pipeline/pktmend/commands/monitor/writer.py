@@ -134,6 +134,16 @@ class Writer:
     # --- on its own thread ---
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # else nobody would know that the spools only fill from now on
+            if isinstance(self._state, Writing):
+                self._state.file.cut()
+            self._stop(type(error).__name__, Stopped())
+            self._notify("writer", f"{self._position.path}: {type(error).__name__}: {error}; writing ended for good")
+
+    def _serve(self) -> None:
+        """Write, and take orders, until the file is closed."""
         is_closing = has_moved = False
         while has_moved or not is_closing:
             try:
