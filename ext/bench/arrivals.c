@@ -87,7 +87,7 @@ int traffic_note(pp_batch *b, void *context)
                 break;
             enter(r, get32(p + 4));
             if (!known)
-                r->octets += b->wirelen[i];
+                r->bytes += b->wirelen[i];
             known = 1;
         }
         a->foreign += !known;

@@ -29,7 +29,7 @@ int pp_capture_grow(pp_capture *c)
     return 0;
 }
 
-/* The file header.  Octets it takes, 0 if they are not all here yet or the first block is it, or -errno. */
+/* The file header.  Bytes it takes, 0 if they are not all here yet or the first block is it, or -errno. */
 static int begin(pp_capture *c, const uint8_t *w, size_t length, int final)
 {
     uint32_t magic;

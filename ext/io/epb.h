@@ -24,7 +24,7 @@ typedef struct pp_epb {
     uint8_t head[28], tag[4], tail[24];
 } pp_epb;
 
-/* Octets of packet i that a file gets, its tag put back, snaplen (0: all) applied; *wirelen: what the frame had. */
+/* Bytes of packet i that a file gets, its tag put back, snaplen (0: all) applied; *wirelen: what the frame had. */
 uint32_t pp_frame_length(const pp_batch *batch, uint32_t i, uint32_t snaplen, uint32_t *wirelen);
 /* Those bytes, in up to three parts; returns how many. */
 unsigned pp_frame_parts(const pp_batch *batch, uint32_t i, uint32_t caplen, uint8_t tag[4], struct iovec *part);

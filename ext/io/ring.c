@@ -19,7 +19,7 @@
 #define LINE 64u
 #define FETCH 2048u /* bytes asked for before they are needed: about as many lines as can be on their way at once */
 #define FETCH_HEADERS                                                                                                  \
-    256u /* of them where frames are longer than that: what verify reads of an unfinished super-frame */
+    256u /* of them where frames are longer than that: what verify reads of a super-frame with a partial checksum */
 
 /* Where the kernel puts the sockaddr_ll, behind its header. */
 #define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))

@@ -41,7 +41,7 @@ pp_stage_fn pp_stage_spool;
 /* Write blocks to fd until there are no more or `limit` bytes are reached or passed.  0, or -errno of a write.
  * Waits for the reader of a pipe until pp_spool_give_up(), and returns -ETIMEDOUT then. */
 int pp_spool_drain(pp_spool *spool, int fd, uint64_t limit, pp_spooled *done);
-/* Octets that wait to be written. */
+/* Bytes that wait to be written. */
 uint64_t pp_spool_pending(const pp_spool *spool);
 /* Throw away what is in; returns the packets. */
 uint64_t pp_spool_discard(pp_spool *spool);

@@ -4,7 +4,7 @@
 
 #include <pktmend/sum.h>
 
-/* Octets that a kernel with 32-bit lanes sums in one go.  65,536 words of 65,535 are less than 2^32: lanes may wrap, and
+/* Bytes that a kernel with 32-bit lanes sums in one go.  65,536 words of 65,535 are less than 2^32: lanes may wrap, and
  * so may the sum of the lanes, for what is known modulo 2^32 and less than 2^32 is known. */
 #define PP_SUM_CHUNK 131072u
 

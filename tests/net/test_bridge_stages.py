@@ -33,7 +33,7 @@ def drop_bad(batch):
     batch.mark(Verdict.DROP, status=Status.BAD)
 
 def spoil_udp(batch):
-    """Change the last octet of UDP and leave the checksum as it is."""
+    """Change the last byte of UDP and leave the checksum as it is."""
     for i in batch.where(protocol=17):
         batch.frame(i)[-1] ^= 0xff
 

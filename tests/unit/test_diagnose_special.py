@@ -72,8 +72,8 @@ def test_sctp_wrong_sum(tmp_path: Path) -> None:
     assert named(found) == [("sctp-wrong-sum", "certain")] and "tx-checksum-sctp off" in str(found[0]["remedy"])
     frames = []
     for n in range(3):
-        octets = bytearray(sctp(n, bytes(4))[34:])
-        frames.append((n, sctp(n, struct.pack("!H", checksum(bytes(octets))) + bytes(2))))
+        data = bytearray(sctp(n, bytes(4))[34:])
+        frames.append((n, sctp(n, struct.pack("!H", checksum(bytes(data))) + bytes(2))))
     found = diagnose(t.pcap(tmp_path / "sixteen", frames))
     assert named(found) == [("sctp-wrong-sum", "certain")] and "16-bit" in evidence(found[0])
     other = [(n, t.damaged(sctp(n), 60, 0xFF)) for n in range(3)]

@@ -111,7 +111,7 @@ def ethernet_frames(batch: Batch) -> Iterator[int]:
 
 
 def save_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame behind five octets of parameters and an empty virtio-net header."""
+    """Write each frame behind five bytes of parameters and an empty virtio-net header."""
     for i in ethernet_frames(batch):
         (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
 

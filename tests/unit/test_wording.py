@@ -18,7 +18,7 @@ from pktmend.console.plural import quantity
 
 # "1 packets", "1 ip checksums"; "1 ip, 1 tcp checksums" are two
 WRONG = re.compile(
-    r"(?<!, )(?<![\d.])1 (?:\w+ )?(?:packet|checksum|frame|field|header|conversation|sender|time|octet|byte|bit|"
+    r"(?<!, )(?<![\d.])1 (?:\w+ )?(?:packet|checksum|frame|field|header|conversation|sender|time|byte|bit|"
     r"interface|namespace|problem|warning|note|connection|segment|error)s\b"
     r"|\b1 \w+ (?:are|have)\b|\b1 of 1 (?:differ|are) "
 )

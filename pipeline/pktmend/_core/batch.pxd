@@ -18,7 +18,7 @@ cdef class Batch(Exporter):
     cdef object view(self, void *at, Py_ssize_t count, Py_ssize_t size, bytes format, bint readonly=*,
                      Py_ssize_t width=*)
     cdef uint8_t *locate(self, Py_ssize_t offset) except NULL
-    cdef uint32_t head(self, Py_ssize_t i) noexcept
+    cdef uint32_t headroom(self, Py_ssize_t i) noexcept
     cdef int open(self, Py_ssize_t i) except -1
     cdef pp_select selection(self, status, cause, version, protocol, port, flags)
     cdef int require_no_views(self) except -1

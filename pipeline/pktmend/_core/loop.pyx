@@ -209,9 +209,9 @@ def run_together(loops):
 
 cdef dict tally_dict(const pp_tally *t):
     return {
-        "packets": t.packets, "octets": t.octets, "truncated": t.truncated, "malformed": t.malformed,
+        "packets": t.packets, "octets": t.wire_bytes, "truncated": t.truncated, "malformed": t.malformed,
         "super_frames": t.super_frames, "status": [t.status[i] for i in range(PP_STATUSES)],
         "checks": [[t.checks[p][o] for o in range(PP_OUTCOMES)] for p in range(PP_PROTOS)],
         "repaired": [t.repaired[i] for i in range(PP_CAUSES)],
-        "claimed_valid": t.claimed_valid, "finished": t.finished, "split": t.split,
+        "claimed_valid": t.claimed_valid, "finished": t.completed, "split": t.split,
     }

@@ -208,12 +208,12 @@ cdef class CaptureSource(Source):
 
     @property
     def offset(self):
-        """Octets of the file that are done."""
+        """Bytes of the file that are done."""
         return self.reader.capture.offset
 
     @property
     def ended_at(self):
-        """Octets that came in all, once no more will come; else None."""
+        """Bytes that came in all, once no more will come; else None."""
         if not self.reader.final:
             return None
         return self.reader.capture.offset + self.reader.length - self.reader.at

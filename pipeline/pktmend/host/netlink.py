@@ -19,7 +19,7 @@ NETLINK_NETFILTER: Final = lib.NETLINK_NETFILTER
 NLM_F_DUMP: Final = lib.NLM_F_DUMP
 HEADER: Final = struct.Struct("=IHHII")
 TYPE_MASK: Final = lib.NLA_TYPE_MASK & 0xFFFF  # the upper two bits say "nested" and "network byte order"
-ANSWER_OCTETS: Final = 1 << 17
+ANSWER_SIZE: Final = 1 << 17
 
 
 def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Iterator[bytes]:
@@ -31,7 +31,7 @@ def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Itera
         s.settimeout(10)
         s.send(HEADER.pack(HEADER.size + len(body), kind, flags | lib.NLM_F_REQUEST, 1, 0) + body)
         while True:
-            data = s.recv(ANSWER_OCTETS)
+            data = s.recv(ANSWER_SIZE)
             at = 0
             while at + HEADER.size <= len(data):
                 length, answer, _, _, _ = HEADER.unpack_from(data, at)
@@ -66,7 +66,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def number(value: bytes | None, default: int = 0) -> int:
-    """Return an unsigned attribute of 1, 2, 4 or 8 octets in host order; *default* if it is missing."""
+    """Return an unsigned attribute of 1, 2, 4 or 8 bytes in host order; *default* if it is missing."""
     return default if value is None else int.from_bytes(value, _ORDER)
 
 

@@ -107,7 +107,7 @@ def _link(answer: bytes) -> Link:
         or ("" if hardware == lib.ARPHRD_ETHER else ARPHRD.get(hardware, f"type {hardware}")),
         is_up=bool(flags & lib.IFF_UP),
         mtu=number(found.get(lib.IFLA_MTU)),
-        mac=":".join(f"{octet:02x}" for octet in found.get(lib.IFLA_ADDRESS, b"")),
+        mac=":".join(f"{byte:02x}" for byte in found.get(lib.IFLA_ADDRESS, b"")),
         master=number(found.get(lib.IFLA_MASTER)),
         master_kind=text(info.get(lib.IFLA_INFO_SLAVE_KIND)),
         link=number(found.get(lib.IFLA_LINK)),
@@ -127,9 +127,9 @@ def read_addresses() -> dict[int, list[str]]:
     for answer in ask(NETLINK_ROUTE, lib.RTM_GETADDR, struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)):
         family, length, _, _, index = struct.unpack_from("=BBBBI", answer)
         found = attributes(answer[8:])
-        octets = found.get(lib.IFA_LOCAL) or found.get(lib.IFA_ADDRESS)
-        if octets and family in (socket.AF_INET, socket.AF_INET6):
-            addresses.setdefault(index, []).append(f"{socket.inet_ntop(family, octets)}/{length}")
+        address = found.get(lib.IFA_LOCAL) or found.get(lib.IFA_ADDRESS)
+        if address and family in (socket.AF_INET, socket.AF_INET6):
+            addresses.setdefault(index, []).append(f"{socket.inet_ntop(family, address)}/{length}")
     return addresses
 
 

@@ -50,7 +50,7 @@ class Arrivals:
                     "late": r.late,
                     "first": r.lowest,
                     "last": r.highest,
-                    "octets": r.octets,
+                    "octets": r.bytes,
                 }
             )
         return found

@@ -151,7 +151,7 @@ class Sender:
     @property
     def sent_bytes(self) -> int:
         """How many bytes have been sent so far."""
-        return int(lib.traffic_octets(self._traffic))
+        return int(lib.traffic_bytes(self._traffic))
 
     @property
     def retries(self) -> int:

@@ -162,14 +162,14 @@ class Tap:
 
     def _look_at_dhcp(self, batch: _core.Batch, i: int) -> None:
         checks = [k for k in batch.checks_of(i) if k.start == batch.l4[i]]
-        message = batch.octets(i)[batch.l4[i] + 8 :]
+        message = batch.head(i)[batch.l4[i] + 8 :]
         if not checks or len(message) < 240:
             return
         sample = with_expected(samples_of(batch, i, checks, LONGEST)[0])
         self.dhcp.append(Dhcp(batch.number[i], message[0] == BOOTP_REPLY, message[28:34], _dhcp_type(message), sample))
 
     def _look_at_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
-        data, l4 = batch.octets(i), batch.l4[i]
+        data, l4 = batch.head(i), batch.l4[i]
         if l4 >= len(data) or data[l4] not in ICMP_ERRORS[protocol]:
             return
         checks = batch.checks_of(i)
