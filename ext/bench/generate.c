@@ -59,7 +59,7 @@ static void fill(traffic *x, uint32_t slot)
     memcpy(head, t->frame, t->head);
     put16(head + t->port_at, port);
     put32(head + t->number_at, number);
-    uint64_t sum = (uint64_t)t->seed + t->rest + port + (number >> 16) + (number & 0xffff);
+    uint64_t sum = (uint64_t)t->seed + t->payload_sum + port + (number >> 16) + (number & 0xffff);
     if (t->sequence_at) {
         uint32_t sequence = x->sequence[flow];
         x->sequence[flow] += t->payload;

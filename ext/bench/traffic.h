@@ -64,10 +64,10 @@ typedef struct traffic_template {
     uint16_t sequence_at; /* 0: none */
     uint16_t number_at;
     uint8_t version, protocol;
-    uint32_t payload;  /* bytes */
-    uint16_t gso_size; /* 0, or of the segments of a super-frame, which then leaves whole, its checksum partial */
-    uint32_t seed;     /* S, folded */
-    uint32_t rest;     /* P, folded, with number, port and sequence number 0 */
+    uint32_t payload;     /* bytes */
+    uint16_t gso_size;    /* 0, or of the segments of a super-frame, which then leaves whole, its checksum partial */
+    uint32_t seed;        /* S, folded */
+    uint32_t payload_sum; /* P, folded, with number, port and sequence number 0 */
 } traffic_template;
 
 typedef struct traffic traffic;
@@ -104,10 +104,10 @@ typedef struct traffic_arrivals {
     traffic_run run[TRAFFIC_RUNS]; /* what comes after so many is foreign */
 } traffic_arrivals;
 
-/* A stage: enter the numbers of a batch that verify has looked at; of a super-frame those of all its segments. */
-int traffic_note(pp_batch *batch, void *arrivals);
+/* A stage: record the numbers of a batch after verify; of a super-frame those of all its segments. */
+int traffic_record(pp_batch *batch, void *arrivals);
 /* A stage that does nothing: what a native stage costs. */
 int traffic_nothing(pp_batch *batch, void *context);
-extern const pktmend_stage pktmend_stage_of_traffic_note, pktmend_stage_of_traffic_nothing;
+extern const pktmend_stage pktmend_stage_of_traffic_record, pktmend_stage_of_traffic_nothing;
 
 #endif

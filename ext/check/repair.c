@@ -61,7 +61,7 @@ static int covers(const pp_check *outer, const pp_check *inner)
     return inner->offset >= outer->start && inner->offset < outer->start + outer->length;
 }
 
-/* Does checks[index] cover a field that someone else is still going to write? */
+/* Does checks[index] cover a field that is still to be written? */
 static int covers_partial(const pp_check *checks, unsigned count, unsigned index)
 {
     for (unsigned j = index + 1; j < count; j++)
@@ -112,7 +112,7 @@ static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsig
         if (!may_repair(k, policy) || covers_partial(checks, count, i))
             continue;
         if (policy != PP_REPAIR_ALL && is_within_damage(checks, i))
-            continue; /* behind the tunnel nobody would see it any more */
+            continue; /* behind the tunnel nothing would show it any more */
         if (k->flags & PP_CHECK_FLAGGED)
             release_flag(data, flags, k);
         store(data, k);

@@ -97,7 +97,7 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
            ip[IP6_NEXT] == IPPROTO_HOPOPTS;
 }
 
-/* What the packet socket on the way out would refuse or spoil, whatever the next hop can do: a super-frame within a tunnel
+/* What the packet socket on the way out would refuse or corrupt, whatever the next hop can do: a super-frame within a tunnel
  * (the virtio-net header cannot say so) or behind anything but tags (the kernel splits by EtherType alone: ENOMEM), a pending
  * CRC32c (it would be taken for a 16-bit sum), and BIG TCP over IPv6: the kernel takes the hop-by-hop header off a super-frame
  * that comes from user space (net/ipv6/ip6_offload.c ipv6_gso_segment, before it finds that the device can split), and without

@@ -167,7 +167,7 @@ static int next_v3(pp_ring *r, pp_batch *b)
         int n = read_block(r, b);
         if (n != 0 || !r->holding)
             return n;
-        release_v3(r); /* a block with nothing but unfilled places: nobody else would hand it back */
+        release_v3(r); /* a block with nothing but unfilled places: nothing else would hand it back */
     }
     return 0;
 }

@@ -101,20 +101,20 @@ static unsigned kind_of(const pp_batch *b, uint32_t i, const pp_inner *p)
         const pp_check *k = &checks[j];
         if (k->flags & PP_CHECK_QUOTED)
             break;
-        unsigned mine = PP_DIRECTION_GOOD;
+        unsigned found = PP_DIRECTION_GOOD;
         if (k->status == PP_STATUS_BAD)
-            mine = k->cause == PP_CAUSE_LEAKED          ? PP_DIRECTION_LEAKED
-                   : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_DIRECTION_NEVER_FILLED
-                   : k->cause == PP_CAUSE_INNER_PENDING ? PP_DIRECTION_LEAKED
-                                                        : PP_DIRECTION_BAD;
+            found = k->cause == PP_CAUSE_LEAKED          ? PP_DIRECTION_LEAKED
+                    : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_DIRECTION_NEVER_FILLED
+                    : k->cause == PP_CAUSE_INNER_PENDING ? PP_DIRECTION_LEAKED
+                                                         : PP_DIRECTION_BAD;
         else if (k->status == PP_STATUS_PENDING)
-            mine = k->reason == PP_REASON_NO_METADATA ? PP_DIRECTION_PENDING_UNKNOWN : PP_DIRECTION_PENDING_FLAGGED;
+            found = k->reason == PP_REASON_NO_METADATA ? PP_DIRECTION_PENDING_UNKNOWN : PP_DIRECTION_PENDING_FLAGGED;
         else if (k == p->check && k->status == PP_STATUS_ABSENT)
-            mine = PP_DIRECTION_ABSENT;
+            found = PP_DIRECTION_ABSENT;
         else if (k == p->check && k->status == PP_STATUS_UNCHECKED)
-            mine = PP_DIRECTION_UNCHECKED;
-        if (mine > kind)
-            kind = mine;
+            found = PP_DIRECTION_UNCHECKED;
+        if (found > kind)
+            kind = found;
     }
     return kind;
 }

@@ -1,8 +1,8 @@
-/* test_verify.c - the short way for common packets gives what the parser gives, for damaged packets too.
+/* test_verify.c - the fast path for common packets gives what the parser gives, for damaged packets too.
  *
  * Rules:
  *   1. Each frame is in the batch twice.  A wirelen below caplen means "no longer than captured" to the parser, and keeps
- *      the packet off the short way: the second is judged the long way, and both must agree in every column and check.
+ *      the packet off the fast path: the second is judged by the slow path, and both must agree in every column and check.
  *   2. Frames are malloc'ed to the byte: ASan sees one too far.
  *   3. What right and partial packets are found to be is known beforehand, from RFC 1071 added up here.
  */
@@ -115,7 +115,7 @@ static void compare(const pp_batch *b, const char *what)
                    "%s: check %u differs", what, i);
 }
 
-static void test_short_way_equals_the_long_way(void)
+static void test_fast_path_equals_the_slow_path(void)
 {
     static const uint16_t metadata[] = { 0,
                                          0,
@@ -216,6 +216,6 @@ int main(void)
     const pp_kernel *kernels = pp_kernels(&count);
     for (size_t i = 0; i < count; i++)
         if (kernels[i].supported() && pp_kernel_use(kernels[i].name) == 0)
-            test_short_way_equals_the_long_way();
+            test_fast_path_equals_the_slow_path();
     return DONE;
 }

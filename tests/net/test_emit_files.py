@@ -17,7 +17,7 @@ PACKETS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYL
 
 @pytest.mark.parametrize("coalesce", [False, True])
 @pytest.mark.parametrize("finish", [False, True])
-def test_note_of_a_file_leaves_with_its_packet(
+def test_mark_of_a_file_leaves_with_its_packet(
     tmp_path: Path, ends: tuple[Host, Host], coalesce: bool, finish: bool
 ) -> None:
     path = pcapng(tmp_path / "x.pcapng", [(1.0, f.leaked(packet), NOTE | 2) for packet in PACKETS])

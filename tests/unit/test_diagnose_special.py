@@ -43,7 +43,7 @@ def test_bad_seed_and_what_no_tap_can_see(tmp_path: Path) -> None:
 
 
 def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:
-    """As a ring hands it over: the virtio-net header says which field is unfinished, and it is not."""
+    """As a ring hands it over: the virtio-net header says which field is partial, and it is not."""
     packet = t.tcp(A, B, 4000, 80, 1, 1, "PA", bytes(100))
     batch = Frames(
         [f.raw(packet)] * 3, flags=int(PacketFlag.METADATA | PacketFlag.NOT_READY), vnet=f.vnet(packet)
@@ -99,7 +99,7 @@ def test_dhcp_raw_client(tmp_path: Path) -> None:
     found = diagnose(refused, at_wire=True)
     assert named(found) == [("dhcp-raw-client", "certain")] and "asked again twice after" in evidence(found[0])
     assert any("--checksum-fill" in each["command"] for each in found[0]["remedy"])
-    assert named(diagnose(refused))[0] == ("dhcp-raw-client", "likely")  # noted or not, it does not take them
+    assert named(diagnose(refused))[0] == ("dhcp-raw-client", "likely")  # marked or not, it does not take them
     taken = t.pcap(tmp_path / "y", lease([("discover", False), ("offer", True), ("request", False), ("ack", True)]))
     assert named(diagnose(taken))[0][0] == "offload-pending"
 

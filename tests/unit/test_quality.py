@@ -117,7 +117,7 @@ def save_frames(corpus: Path, number: int, batch: Batch) -> None:
 
 
 def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame as a super-frame whose unfinished checksum is one of its own, a tunnel's inner one too."""
+    """Write each frame as a super-frame whose partial checksum is one of its own, a tunnel's inner one too."""
     for i in ethernet_frames(batch):
         for k in batch.checks_of(i):
             if k.proto in (Proto.TCP, Proto.UDP) and batch.l3[i] < 256:

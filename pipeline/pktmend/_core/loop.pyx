@@ -80,7 +80,7 @@ cdef class Loop:
     def run(self):
         """Run until stop(), the end of the source, or a failure: StageError with the original as __cause__."""
         run_together([self])
-        self.check()
+        self.raise_fault()
 
     cdef int begin(self) except -1:
         if self.source.running:
@@ -95,7 +95,7 @@ cdef class Loop:
             self.batch.c.count = 0
         return 0
 
-    def check(self):
+    def raise_fault(self):
         """Raise what ended it, once it has: StageError with the original as __cause__, or nothing."""
         cdef int rc = self.c.rc
         if rc == 0:
@@ -185,7 +185,7 @@ cdef str fault_words(int rc):
 
 
 def run_together(loops):
-    """Run several loops on this thread, in turn, until the last has ended; then check() each."""
+    """Run several loops on this thread, in turn, until the last has ended; then raise_fault() of each."""
     cdef pp_loop *engines[PP_MAX_LOOPS]
     cdef unsigned int count = 0
     cdef Loop loop

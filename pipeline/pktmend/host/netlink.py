@@ -48,7 +48,7 @@ def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Itera
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """Return {type: value} of a stretch of attributes; what does not fit ends it."""
+    """Return {type: value} of consecutive attributes, up to the first that does not fit."""
     found = {}
     at = 0
     while at + 4 <= len(data):

@@ -112,7 +112,7 @@ class Pipeline:
     def _ended(self, fault: BaseException | None) -> None:
         try:
             if fault is None:
-                self._loop.check()
+                self._loop.raise_fault()
                 getattr(self.source, "require_intact", lambda: None)()
         except BaseException as error:
             fault = self._explained(error)

@@ -9,7 +9,7 @@ class Lib:
     TRAFFIC_HEAD: int
     TRAFFIC_DAMAGES: int
     TRAFFIC_OUTCOMES: int
-    pktmend_stage_of_traffic_note: FFI.CData
+    pktmend_stage_of_traffic_record: FFI.CData
     pktmend_stage_of_traffic_nothing: FFI.CData
     def traffic_new(
         self,
