@@ -86,7 +86,7 @@ uint64_t traffic_count(const traffic *traffic, uint32_t proto, uint32_t outcome)
 const char *traffic_outcome_name(uint32_t outcome);
 const char *traffic_damage_name(uint32_t damage);
 
-/* One run of a sender as it arrives.  A super-frame that a sender made carries one number, one that a bridge joined several. */
+/* One run of a sender as it arrives.  A super-frame that a sender made carries one number, one that a bridge coalesced several. */
 typedef struct traffic_run {
     uint32_t id, used;
     uint64_t received; /* distinct numbers */

@@ -1,4 +1,4 @@
-/* fuzz_coalesce.c - frames told by the input, through the sink, which joins them: what leaves, split again, is what came in.
+/* fuzz_coalesce.c - frames made from the input, through the sink, which coalesces them: what leaves, split again, is what came in.
  *
  * sendmmsg() and sendmsg() are this file's: they look at each message, and fail now and then.  Who split a super-frame is this
  * file too, as the kernel would: Ethernet, 802.1Q and 802.1ad tags, IP without extension headers, TCP or UDP.
@@ -74,7 +74,7 @@ static void look_at(const struct msghdr *h, int error)
     m.frame = arena + arena_used + PP_VNET_LEN;
     m.length = at - arena_used - PP_VNET_LEN;
     for (uint32_t i = 0; error && (m.count == 1 || error != EINVAL) && i < m.count; i++)
-        has_failed[m.packet[i]] = 1; /* joined packets that are refused are tried one by one */
+        has_failed[m.packet[i]] = 1; /* coalesced packets that are refused are tried one by one */
     if (error)
         return;
     arena_used = at;
@@ -110,7 +110,7 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     (void)fd, (void)flags;
     int error = answer();
     if (error == EINVAL)
-        error = ENOBUFS; /* tells this refusal from that of the joined ones */
+        error = ENOBUFS; /* differs from the refusal of coalesced ones */
     look_at(m, error);
     errno = error;
     return error ? -1 : 0;
@@ -181,7 +181,7 @@ static void check_order(void)
 }
 
 /* A super-frame that was made of several packets, taken apart. */
-static void check_joined(const message *m)
+static void check_coalesced(const message *m)
 {
     static uint8_t one[ROOM + 4], want[ROOM + 4];
     place p = locate(m->frame, m->length);
@@ -449,7 +449,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         for (uint32_t i = 0; i < sent[m].count; i++)
             came[sent[m].packet[i]].is_sent = 1;
         if (sent[m].count > 1)
-            check_joined(&sent[m]);
+            check_coalesced(&sent[m]);
         else
             check_single(&sent[m], complete);
     }

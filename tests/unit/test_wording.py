@@ -34,7 +34,7 @@ WRONG = re.compile(
         (3, "process", "3 processes"),
         (1, "checksum is", "1 checksum is"),
         (2, "checksum is", "2 checksums are"),
-        (2, "unfinished packet was", "2 unfinished packets were"),
+        (2, "partial packet was", "2 partial packets were"),
         (5, "IPv4 header has", "5 IPv4 headers have"),
         (2, "field differs", "2 fields differ"),
         (1, "field differs", "1 field differs"),

@@ -9,7 +9,7 @@ cdef class Batch(Exporter):
     cdef pp_batch c
     cdef object owner        # keeps the memory that data points at; never the source, which knows its batch
     cdef bint opened         # bytes of a frame were handed out, writable
-    cdef dict undo           # packet: its bytes as they were when they were handed out; None: nobody will want them back
+    cdef dict undo           # packet: its bytes as they were when they were handed out; None: they will not be put back
     cdef uint8_t *endpoints  # src, dst, sport, dport, each of capacity elements; null: never asked for
     cdef bint located        # endpoints are of this fill and this call:
     cdef uint32_t located_fill

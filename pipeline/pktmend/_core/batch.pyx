@@ -61,7 +61,7 @@ cdef class Batch(Exporter):
         return self.view(self.c.checks, self.c.checks_used, sizeof(pp_check), views.CHECK_FORMAT.encode())
 
     cdef uint8_t *locate(self, Py_ssize_t offset) except NULL:
-        """Where the endpoints begin, *offset* bytes a packet in; worked out at the first look in a call."""
+        """Where the endpoints begin, *offset* bytes a packet in; computed at the first read in a call."""
         cdef size_t capacity = self.c.capacity
         cdef uint8_t *at
         if self.endpoints == NULL:

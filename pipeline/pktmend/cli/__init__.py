@@ -154,7 +154,7 @@ def _on_full_disk(error: OSError) -> int:
 
 
 def _abandon_output() -> None:
-    """What is left in the buffers has nowhere to go, and nobody would read more."""
+    """Drop what is left in the buffers: its reader is gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)

@@ -49,7 +49,7 @@ class Dhcp:
 
 @dataclass(frozen=True, slots=True)
 class IcmpError:
-    """An ICMP error: to whom it went, and what it quotes; sample is its own sum, quoted that of the IP header in it."""
+    """An ICMP error: where it went, and what it quotes; sample is its own sum, quoted that of the IP header in it."""
 
     n: int
     target: str
