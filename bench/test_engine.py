@@ -14,7 +14,7 @@ from scapy.all import checksum as scapy_checksum
 
 from pktmend import Capture, Frames, Null, Pipeline, Repair, Status, Writer, checksum, classify, count, verify
 from pktmend.commands.bench.read import write_captures
-from pktmend.packetio.capture import PCAP
+from pktmend.packetio.capture_file import PCAP
 
 SIZES = [64, 576, 1500, 9000]
 FRAMES = 2000

@@ -1,4 +1,4 @@
-"""Frames for tests, made by scapy (an independent implementation), and how they get damaged."""
+"""Frames for tests, made by scapy (an independent implementation), how they get damaged, and the sum of any bytes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def put16(frame: bytes, offset: int, value: int) -> bytes:
 def get16(frame: bytes, offset: int) -> int:
     """Return a 16-bit field."""
     return int(struct.unpack_from("!H", frame, offset)[0])
+
+
+def total(data: bytes) -> int:
+    """RFC 1071 section 1: the sum of the 16-bit words, carries folded, not complemented."""
+    value = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1])) + (data[-1] << 8 if len(data) % 2 else 0)
+    while value >> 16:
+        value = (value & 0xFFFF) + (value >> 16)
+    return value
 
 
 def transport_start(frame: bytes) -> int:

@@ -44,7 +44,7 @@ ffi.set_source(
     '#include "traffic.h"',
     sources=["ext/bench/generate.c", "ext/bench/damage.c", "ext/bench/arrivals.c"],
     include_dirs=["ext/bench", "ext", "ext/include"],
-    depends=["ext/bench/traffic.h", "ext/bench/damage.h", "ext/include/pktmend/stage.h"],
+    depends=["ext/bench/traffic.h", "ext/bench/damage.h", "ext/include/pktmend/stage.h", "ext/include/pktmend/words.h"],
     extra_compile_args=["-std=c11", "-D_GNU_SOURCE=", "-O3", "-Wall", "-Wextra", "-Wshadow"],
 )
 

@@ -76,12 +76,12 @@ static int rebuild_if_wedged(pp_loop *l)
     if (l->wedged < 3 || !l->source.rebuild)
         return 0;
     l->wedged = 0;
+    read_statistics(l); /* before: what is counted afterwards may lie in the new ring and be read */
+    write_off(l);
     int rc = l->source.rebuild(l->source.context);
     if (rc < 0)
         return rc;
     l->ledger.rebuilds++;
-    read_statistics(l);
-    write_off(l);
     l->idle_drops = l->ledger.kernel_drops;
     return 0;
 }

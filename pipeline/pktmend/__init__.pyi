@@ -40,18 +40,22 @@ from pktmend.errors import (
 from pktmend.include import (
     include_dir as include_dir,
 )
-from pktmend.packetio.afpacket import (
-    Emit as Emit,
-    Ring as Ring,
-)
 from pktmend.packetio.capture import (
     Capture as Capture,
+)
+from pktmend.packetio.capture_writer import (
     Copy as Copy,
     Writer as Writer,
+)
+from pktmend.packetio.emit import (
+    Emit as Emit,
 )
 from pktmend.packetio.in_python import (
     Frames as Frames,
     Function as Function,
+)
+from pktmend.packetio.ring import (
+    Ring as Ring,
 )
 from pktmend.reading import (
     Packet as Packet,

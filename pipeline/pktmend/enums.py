@@ -1,6 +1,6 @@
 """The engine's words as enumerations.
 
-The numbers are those of <pktmend/stage.h>, typed here a second time on purpose: `pktmend --version`, completion and
+The numbers are those of <pktmend/words.h>, typed here a second time on purpose: `pktmend --version`, completion and
 type checkers need the words and not the engine, whose loading takes longer than all else they do.  A test compares
 them with what the engine says of itself, `_core.words()`.
 """

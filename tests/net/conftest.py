@@ -26,6 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def testbed() -> Iterator[Testbed]:
+    with Testbed() as testbed:
+        yield testbed
+
+
+@pytest.fixture
 def line() -> Iterator[Line]:
     with Testbed() as testbed:
         yield Line(testbed)

@@ -6,77 +6,25 @@ a(eth0) -- (pa) node (pb) -- (eth0)b
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import signal
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from line import Line, open_tap, transfer
+from live_diagnosis import Diagnosis, during, evidence, names
 from pktmend._kernel import lib
 from pktmend.commands.diagnose.api import diagnose
 from pktmend.testbed import bpf, ovs
 from pktmend.testbed.middlebox import Middlebox
-from pktmend.testbed.netns import Host, end
+from pktmend.testbed.netns import end
 from tools import PATIENCE, need
-
-Findings = list[dict[str, Any]]
-
-
-class Diagnosis:
-    """A running `pktmend diagnose --json`; stop() ends it, results() waits for it."""
-
-    def __init__(self, host: Host, *argv: str) -> None:
-        self.process = host.spawn(
-            sys.executable,
-            "-P",
-            "-m",
-            "pktmend",
-            "diagnose",
-            *argv,
-            "--json",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert self.process.stderr is not None
-        self.first_line = self.process.stderr.readline().decode()
-        assert "watching" in self.first_line, self.first_line
-
-    def stop(self) -> Findings:
-        """End it by SIGINT; as results()."""
-        self.process.send_signal(signal.SIGINT)
-        return self.results()
-
-    def results(self) -> Findings:
-        """Return the findings; the exit code fits them."""
-        out, _ = self.process.communicate(timeout=PATIENCE)
-        *found, self.summary = [json.loads(line) for line in out.splitlines()]
-        findings = [one["diagnosis"] for one in found]
-        assert self.process.returncode == (0 if all(one["healthy"] for one in findings) else 1), findings
-        return findings
-
-
-def during(traffic: Callable[[], object], *taps: tuple[Host, tuple[str, ...]]) -> list[Findings]:
-    """Let several diagnoses look on while *traffic* happens."""
-    running = [Diagnosis(host, *argv) for host, argv in taps]
-    traffic()
-    return [each.stop() for each in running]
-
-
-def names(findings: Findings) -> list[str]:
-    return [one["cause"] for one in findings]
-
-
-def evidence(finding: dict[str, Any]) -> str:
-    return "\n".join(finding["evidence"])
 
 
 def ping_and_fail(line: Line) -> None:
@@ -86,7 +34,7 @@ def ping_and_fail(line: Line) -> None:
         transfer(line.a, line.b, 1000, seconds=1.6)  # the SYN is sent again after a second
 
 
-def talk(line: Line) -> None:
+def exchange(line: Line) -> None:
     """Both pass."""
     line.a.run("ping", "-c2", "-i0.2", "10.7.0.2")
     transfer(line.a, line.b, 1 << 20)
@@ -124,7 +72,7 @@ def test_default_veth_is_healthy_at_every_tap(bridged: Line) -> None:
         (bridged.node, ("-i", "pa")),
         (bridged.node, ("-i", "pa", "-I", "pb")),
     ]
-    for findings in during(lambda: talk(bridged), *taps):
+    for findings in during(lambda: exchange(bridged), *taps):
         assert names(findings) == ["offload-pending", "super-frames"] and findings[0]["confidence"] == "certain"
         assert "acknowledged" in evidence(findings[0])
     assert "pending then pending" in evidence(findings[0])
@@ -146,7 +94,7 @@ def test_firewall_is_not_called_a_leak(bridged: Line) -> None:
 def test_finished_checksums_are_nothing_wrong(bridged: Line) -> None:
     for host in (bridged.a, bridged.b):
         host.offload("eth0", tx=False)
-    (findings,) = during(lambda: talk(bridged), (bridged.node, ("-i", "pb")))
+    (findings,) = during(lambda: exchange(bridged), (bridged.node, ("-i", "pb")))
     assert [name for name in names(findings) if name != "super-frames"] in (["nothing-wrong"], ["offload-pending"])
 
 

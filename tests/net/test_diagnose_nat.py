@@ -14,9 +14,9 @@ import pytest
 import frames as f
 import tapes as t
 from line import open_tap, put
+from live_diagnosis import during, evidence, names
 from pktmend.errors import OSFailure
 from pktmend.testbed.netns import Host, Testbed
-from test_diagnose_live import during, evidence, names
 from tools import need
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from doctoring import doctor, link, send_bad, start_relay, the
 from line import NO_PI, TAP, VNET_HDR, Line, open_tap_device, transfer
 from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.finding import HostFinding
@@ -22,7 +23,6 @@ from pktmend.commands.doctor.view import View, read_view
 from pktmend.host.model import Interface
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import end
-from test_doctor import doctor, link, send_bad, start_relay, the
 from tools import PATIENCE
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `pktmend` of this environment

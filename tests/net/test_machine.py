@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ from pktmend.host.namespaces import call, find_namespace, list_namespaces
 from pktmend.host.packet_sockets import xdp_sockets
 from pktmend.testbed.netns import Host, Testbed
 from tools import need
-
-
-@pytest.fixture
-def testbed() -> Iterator[Testbed]:
-    with Testbed() as testbed:
-        yield testbed
 
 
 def ethtool(host: Host, interface: str) -> dict[str, tuple[bool, bool]]:

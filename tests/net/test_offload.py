@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,6 @@ import pytest
 
 from line import inode
 from pktmend.testbed.netns import Host, Testbed
-
-
-@pytest.fixture
-def testbed() -> Iterator[Testbed]:
-    with Testbed() as testbed:
-        yield testbed
 
 
 class Offload:

@@ -23,10 +23,10 @@ import pytest
 from scapy.all import Raw
 
 import frames as f
+from kinds import carried, control_plane, tiny
 from line import Line, open_tap
 from running import RunningBridge
 from sanitizing import Build
-from test_kinds import carried, control_plane, tiny
 from tools import CAPTURES, ROOT, need, until
 
 MTU = 9000

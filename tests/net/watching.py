@@ -144,3 +144,9 @@ def load_beside_a_spinner(program: RunningBridge, seconds: float) -> float:
     finally:
         spinner.kill()
         spinner.wait()
+
+
+def account(last: dict[str, Any]) -> int:
+    """Return all packets meant for the file, wherever they ended."""
+    file = last["file"]
+    return int(file["written"]) + int(file["buffered"]) + sum(file["not_written"].values())

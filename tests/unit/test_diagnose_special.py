@@ -35,11 +35,11 @@ def test_vouched_for_bad(tmp_path: Path) -> None:
 def test_bad_seed_and_what_no_tap_can_see(tmp_path: Path) -> None:
     packet = t.tcp(A, B, 4000, 80, 1, 1, "PA", bytes(100))
     wrong = f.put16(f.raw(packet), 50, f.seed(packet) ^ 0x0180)
-    found = diagnose(t.pcapng(tmp_path / "x", [(n, wrong, t.NOTE) for n in range(3)]))
+    found = diagnose(t.pcapng(tmp_path / "x", [(n, wrong, t.PARTIAL) for n in range(3)]))
     assert named(found) == [("bad-seed", "certain")]
     assert "the same mistake each time" in evidence(found[0]) and "cannot be told" in found[0]["limits"]
     corrupt = t.damaged(f.leaked(packet), 90, 0x5A)  # the seed does not cover the payload
-    assert named(diagnose(t.pcapng(tmp_path / "y", [(1, corrupt, t.NOTE)]))) == [("offload-pending", "certain")]
+    assert named(diagnose(t.pcapng(tmp_path / "y", [(1, corrupt, t.PARTIAL)]))) == [("offload-pending", "certain")]
 
 
 def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:

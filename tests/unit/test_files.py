@@ -33,7 +33,7 @@ from pktmend import (
     count,
     verify,
 )
-from pktmend.packetio.capture import PCAP, PCAPNG
+from pktmend.packetio.capture_file import PCAP, PCAPNG
 from tapes import File, read
 from tools import PATIENCE, frames_in, need, run_pktmend
 

@@ -1,4 +1,4 @@
-"""What is written down more than once says the same everywhere: words and columns of <pktmend/stage.h>."""
+"""What is written down more than once says the same everywhere: the words and columns of the public headers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,13 @@
-"""The linters, and the tests of other languages: sanitizers, fuzzing, ruff, clang-format, mypy, stubs, spelling."""
+"""The linters, and the tests of other languages: sanitizers, fuzzing, ruff, clang-format, mypy, stubs, spelling.
+
+And what no linter says: files have at most 300 lines, functions fewer than 60.
+"""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -22,6 +27,14 @@ SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
 PARTS = {"fuzz_frame": 1, "fuzz_capture": 1, "fuzz_split": 2}  # by what SECONDS are divided; 3 for the others
 TARGETS = sorted(sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("fuzz_*.c")), key=lambda t: PARTS.get(t, 3))
 Said = dict[str, Future[str]]
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 59
+LANGUAGES = (".py", ".pyi", ".pyx", ".pxd", ".c", ".h")
+SOURCES = [
+    path
+    for pattern in ("pipeline/**/*", "ext/**/*", "examples/**/*", "setup.py")
+    for path in sorted(ROOT.glob(pattern))
+    if path.suffix in LANGUAGES and "build" not in path.relative_to(ROOT).parts
+]
 
 
 def run(*argv: str, timeout: float = 280) -> str:
@@ -151,6 +164,61 @@ def test_fuzz_target_finds_nothing(fuzzed: Said, target: str) -> None:
 
 def test_benchmarks_give_right_answers() -> None:
     run(sys.executable, "-m", "pytest", "-q", "bench", "--benchmark-disable", "-p", "no:cacheprovider")
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield (where, lines) of each function, its decorators not counted."""
+    text = path.read_text()
+    spans = {".c": c_functions, ".h": c_functions, ".pyx": cython_functions, ".pxd": cython_functions}
+    for first, last in spans.get(path.suffix, python_functions)(text):
+        yield f"{path.relative_to(ROOT)}:{first}", last - first + 1
+
+
+def python_functions(text: str) -> Iterator[tuple[int, int]]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.lineno, node.end_lineno or node.lineno
+
+
+def cython_functions(text: str) -> Iterator[tuple[int, int]]:
+    """As far as the lines are indented deeper than the first; a signature may close where it began."""
+    lines = text.splitlines()
+    for first, line in enumerate(lines):
+        if not (began := re.match(r"( *)(?:def|cpdef|cdef(?! class))\b.*\(", line)):
+            continue
+        last = first
+        for n in range(first + 1, len(lines)):
+            body = lines[n].lstrip()
+            if body and len(lines[n]) - len(body) <= len(began[1]) and not body.startswith(")"):
+                break
+            last = n if body else last
+        yield first + 1, last + 1
+
+
+def c_functions(text: str) -> Iterator[tuple[int, int]]:
+    """From the line before a brace at column 0, which is how clang-format has it, to the brace that closes it."""
+    first = 0
+    for n, line in enumerate(text.splitlines(), 1):
+        if line == "{":
+            first = n - 1
+        elif line == "}" and first:
+            yield first, n
+            first = 0
+
+
+def test_files_are_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    assert len(lengths) > 300
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_functions_are_short() -> None:
+    lengths = {suffix: dict[str, int]() for suffix in LANGUAGES}
+    for path in SOURCES:
+        lengths[path.suffix].update(functions(path))
+    assert all(len(lengths[suffix]) > 50 for suffix in (".py", ".pyx", ".c", ".h")), "functions are not found"
+    found = {where: lines for each in lengths.values() for where, lines in each.items()}
+    assert {where: lines for where, lines in found.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
 
 
 def test_ruff() -> None:

@@ -6,6 +6,7 @@ The header of ABI 99 has a column in front of the others: whoever ran a stage of
 from __future__ import annotations
 
 import ctypes
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from pktmend.runtime.stage_loader import load
 from pktmend.runtime.stages import STAGE_CDEF
 from tools import ROOT, need
 
-HEADER = Path(pktmend.include_dir()) / "pktmend" / "stage.h"
+HEADERS = Path(pktmend.include_dir()) / "pktmend"
 FRAME = f.raw(f.ether / f.ip4 / f.udp / f.PAYLOAD)
 REFUSED = r"stage {} was built for ABI 99 of <pktmend/stage\.h>, this is ABI 2"
 DROP_ALL = """
@@ -50,8 +51,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def other_header(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An include directory whose header is of ABI 99."""
     folder = tmp_path_factory.mktemp("include")
-    (folder / "pktmend").mkdir()
-    text = HEADER.read_text()
+    shutil.copytree(HEADERS, folder / "pktmend")
+    text = (HEADERS / "stage.h").read_text()
     for old, new in (
         ("#define PP_ABI 2\n", "#define PP_ABI 99\n"),
         (

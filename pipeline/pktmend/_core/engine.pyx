@@ -15,7 +15,7 @@ from pktmend.errors import OSFailure
 ABI = PP_ABI
 
 def words():
-    """Return the words of <pktmend/stage.h> as {kind: {word: number}}: PP_STATUS_GOOD is words()["STATUS"]["GOOD"]."""
+    """Return the words of <pktmend/words.h> as {kind: {word: number}}: PP_STATUS_GOOD is words()["STATUS"]["GOOD"]."""
     found = {}
     for i in range(pp_word_count):
         found.setdefault(pp_words[i].kind.decode(), {})[pp_words[i].word.decode()] = pp_words[i].value

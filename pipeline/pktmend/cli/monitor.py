@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pktmend.cli.options import DURATION, NO_NAMES, NO_PROMISCUOUS, NO_SECCOMP, PACKETS, VERBOSE, Once, configurable
+
+if TYPE_CHECKING:
+    from pktmend.commands.monitor import WriteOptions
 
 
 @configurable
@@ -122,20 +127,9 @@ def monitor(
 
     EXPRESSION selects packets in tcpdump's language (libpcap).
     """
-    from pktmend.commands.monitor import MonitorOptions, WriteOptions, run_monitor
+    from pktmend.commands.monitor import MonitorOptions, run_monitor
 
-    to_file = None
-    if write is not None:
-        to_file = WriteOptions(
-            write,
-            only_bad=bad_only,
-            snaplen=snaplen,
-            megabytes=file_megabytes or 0,
-            seconds=file_seconds or 0,
-            files=file_count or 0,
-        )
-    elif bad_only or snaplen or file_megabytes or file_seconds or file_count:
-        raise click.UsageError("--bad-only, -s, -C, -G and -W say how to write: with -w FILE")
+    to_file = _write_options(write, bad_only, snaplen, file_megabytes or 0, file_seconds or 0, file_count or 0)
     serve = None
     if listen is not None:
         from pktmend.commands.monitor.metrics_server import Server
@@ -162,3 +156,16 @@ def monitor(
         ),
         serve,
     )
+
+
+def _write_options(
+    path: str | None, bad_only: bool, snaplen: int, megabytes: int, seconds: int, files: int
+) -> WriteOptions | None:
+    """How to write to *path*; None without one, where no other option may be given."""
+    if path is None:
+        if bad_only or snaplen or megabytes or seconds or files:
+            raise click.UsageError("--bad-only, -s, -C, -G and -W say how to write: with -w FILE")
+        return None
+    from pktmend.commands.monitor import WriteOptions
+
+    return WriteOptions(path, only_bad=bad_only, snaplen=snaplen, megabytes=megabytes, seconds=seconds, files=files)

@@ -19,7 +19,7 @@ from pktmend.runtime.pipeline import Pipeline, Stage
 from pktmend.runtime.stages import Verify, classify, count
 
 if TYPE_CHECKING:
-    from pktmend.packetio.afpacket import Ring
+    from pktmend.packetio.ring import Ring
 
 
 class Printer:
@@ -69,7 +69,7 @@ def run_check(
 def _open(path: str | None, interface: str, expression: str, promiscuous: bool) -> Capture | Ring:
     if path is not None:
         return Capture(path, packet_filter=expression)
-    from pktmend.packetio.afpacket import Ring  # only live: a file needs no socket
+    from pktmend.packetio.ring import Ring  # only live: a file needs no socket
 
     return Ring(interface, packet_filter=expression, promiscuous=promiscuous)
 

@@ -12,7 +12,9 @@ from pktmend.console.report import check_lines, print_json, words
 from pktmend.console.signals import Signals
 from pktmend.enums import RepairPolicy
 from pktmend.errors import FormatError
-from pktmend.packetio.capture import Capture, Copy, Writer, format_of
+from pktmend.packetio.capture import Capture
+from pktmend.packetio.capture_file import format_of
+from pktmend.packetio.capture_writer import Copy, Writer
 from pktmend.runtime.pipeline import Pipeline, Stage
 from pktmend.runtime.stages import Repair, Verify, classify, count
 

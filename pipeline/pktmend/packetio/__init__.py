@@ -1,7 +1,11 @@
 """Where packets come from and go to.
 
-afpacket        Ring and Emit: packet sockets with a receive ring, and sending
-capture         Capture, Copy, Writer: pcap and pcapng files and pipes
+ring            Ring: a packet socket with a receive ring
+emit            Emit: a packet socket that sends
+afpacket        what both sockets share
+capture         Capture: pcap and pcapng files and pipes
+capture_writer  Copy, Writer: the same, written
+capture_file    how such a file is opened
 in_python       Frames and Function: a program's own frames, and a function, as the ends of a pipeline
 iterate         batches one after another, without a pipeline
 bpf_filter      tcpdump's filter language, compiled by libpcap

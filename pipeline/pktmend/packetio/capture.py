@@ -1,4 +1,4 @@
-"""Capture files: Capture (a source), Copy and Writer (sinks).
+"""Capture files as a source: Capture.
 
 Files and pipes are read chunk by chunk: a repair in place changes our copy, never the file, and a program that writes
 to the file meanwhile changes nothing that was checked.
@@ -6,60 +6,24 @@ to the file meanwhile changes nothing that was checked.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
 import os
 import select
 import stat
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 from pktmend import _core
 from pktmend.errors import ConfigError, FormatError, OSFailure
+from pktmend.packetio.capture_file import PCAP, PCAPNG, open_file
 from pktmend.packetio.iterate import batches_of
 
-PCAP: Final = "pcap"
-PCAPNG: Final = "pcapng"
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 CHUNK: Final = 1 << 20
 POLL_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
-
-
-def _open(path: str, mode: str) -> IO[bytes]:
-    if path == "-":
-        return standard_input() if mode == "rb" else standard_output()
-    try:
-        return open(path, mode, opener=_open_at_once if mode == "rb" else None)
-    except OSError as error:
-        verb = "read" if mode == "rb" else "write"
-        raise OSFailure(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0, path) from error
-
-
-def standard_input() -> IO[bytes]:
-    """Return standard input, or raise OSFailure if it was closed before this process began."""
-    if sys.stdin is None:
-        raise OSFailure("cannot read -: standard input is closed", "", errno.EBADF)
-    return sys.stdin.buffer
-
-
-def standard_output() -> IO[bytes]:
-    """Return standard output, or raise OSFailure if it was closed before this process began."""
-    if sys.stdout is None:
-        raise OSFailure("cannot write -: standard output is closed", "", errno.EBADF)
-    return sys.stdout.buffer
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a FIFO without waiting for a writer, which would let no signal through: its reader polls."""
-    fd = os.open(path, flags | os.O_NONBLOCK)
-    os.set_blocking(fd, True)
-    return fd
 
 
 def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
@@ -129,7 +93,7 @@ class Capture:
             from pktmend.packetio import bpf_filter
 
             packet_filter = bpf_filter.for_files(packet_filter) if packet_filter else None
-        self._file = _open(self.path, "rb")
+        self._file = open_file(self.path, "rb")
         try:
             self._source = self._open_source(packet_filter)
         except BaseException:
@@ -253,111 +217,3 @@ class Capture:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Output:
-    """An output file; "-" is standard output."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
-        self._file = _open(self.path, "wb")
-        self._is_open = True
-
-    @property
-    def name(self) -> str:
-        """The path, as counters have it."""
-        return self.path
-
-    def explain(self, error: OSFailure) -> OSFailure:
-        """Return an error of writing with the name of this file in it; the engine does not know it."""
-        name = "standard output" if self.path == "-" else self.path
-        return OSFailure(f"writing {name}: {error.strerror}", error.hint, error.errno or 0, self.path)
-
-    def _finish(self, finish: Callable[[], None]) -> None:
-        """Write what is left and close, whatever happens; once."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        try:
-            finish()
-        except OSFailure as error:
-            raise self.explain(error) from error
-        finally:
-            if self.path != "-":
-                self._file.close()
-
-    def close(self) -> None:
-        """Write what is left and close.  Idempotent."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Copy(_Output):
-    """A sink: a copy of *capture* in its own format, repaired packets included, everything else byte for byte.
-
-    A context manager; close() writes what follows the last packet, so close it before the capture.
-    Raises: OSFailure if it cannot be written, ConfigError if it is the file that is read.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], capture: Capture) -> None:
-        name = os.fspath(path)
-        with contextlib.suppress(OSError):  # whatever it is, opening it says so
-            if name != "-" and os.path.samestat(Path(name).stat(), os.fstat(capture.fileno())):
-                raise ConfigError(f"{path} is the file that is read", "write to another")
-        super().__init__(path)
-        self._sink = _core.CopySink(capture.open(), self._file.fileno())
-
-    def open(self, capacity: int) -> _core.Sink:
-        """Return the engine's side, which ends with close()."""
-        return self._sink
-
-    def close(self) -> None:
-        """Write what is left and close.  Idempotent."""
-        self._finish(self._sink.finish)
-
-
-class Writer(_Output):
-    """A sink: a new capture file, "pcapng" or classic "pcap" with nanoseconds.
-
-    only_bad: write bad packets only.      snaplen: bytes of each packet at most, 0 all.
-    pcapng keeps what the source knew of the checksum (epb_flags bits 9 to 11); classic pcap cannot.
-
-    A context manager; close() writes what is buffered.
-    Raises: OSFailure if it cannot be written, ConfigError for another format.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike[str], *, file_format: str = PCAPNG, only_bad: bool = False, snaplen: int = 0
-    ) -> None:
-        if file_format not in (PCAP, PCAPNG):  # before a file is made
-            raise ConfigError(f"file format {file_format!r}", "pcap or pcapng")
-        super().__init__(path)
-        self._sink = _core.WriterSink(self._file.fileno(), file_format, only_bad=only_bad, snaplen=snaplen)
-
-    def open(self, capacity: int) -> _core.Sink:
-        """Return the engine's side, which ends with close()."""
-        return self._sink
-
-    def write(self, batch: _core.Batch) -> None:
-        """Write the packets of *batch* that pass: for a loop over batches, without a pipeline."""
-        self._sink.write(batch)
-
-    def describe(self, name: str, link: int = 1) -> None:
-        """Name interface 0 before its first packet."""
-        self._sink.interface(0, link, name)
-
-    def close(self, *, time_ns: int = 0, received: int | None = None, dropped: int = 0) -> None:
-        """Write the kernel's counts where they are given, and what is left; close.  Idempotent."""
-        self._finish(lambda: self._sink.finish(time_ns, received, dropped))
-
-
-def format_of(path: str) -> str:
-    """Return the format that a file name asks for: PCAPNG, PCAP, or "" for no opinion."""
-    return {".pcapng": PCAPNG, ".pcap": PCAP, ".cap": PCAP}.get(Path(path).suffix.lower(), "")

@@ -30,70 +30,35 @@ GOLDEN: Final = 0x9E3779B1  # spreads what differs in few bits over the upper on
 WHOLE: Final = 0xFFFFFFFF
 
 
+WORD, HALF, BYTE = (lib.BPF_LD | size | lib.BPF_ABS for size in (lib.BPF_W, lib.BPF_H, lib.BPF_B))
+LENGTH: Final = lib.BPF_LD | lib.BPF_W | lib.BPF_LEN
+TO_X, XOR = lib.BPF_MISC | lib.BPF_TAX, lib.BPF_ALU | lib.BPF_XOR | lib.BPF_X
+KEEP_HASH, LOAD_HASH = lib.BPF_ST, lib.BPF_LDX | lib.BPF_MEM
+
+
 def part(number: int, count: int) -> bytes:
     """Return the program (struct sock_filter after struct sock_filter) that keeps part *number* of *count*."""
     a = Assembler()
-    word, half, byte = (lib.BPF_LD | size | lib.BPF_ABS for size in (lib.BPF_W, lib.BPF_H, lib.BPF_B))
-    length, xor = lib.BPF_LD | lib.BPF_W | lib.BPF_LEN, lib.BPF_ALU | lib.BPF_XOR | lib.BPF_X
-    keep_hash, load_hash, to_x = lib.BPF_ST, lib.BPF_LDX | lib.BPF_MEM, lib.BPF_MISC | lib.BPF_TAX
-
-    def mix(offsets: tuple[int, ...]) -> None:
-        """Store the exclusive or of the words at *offsets*."""
-        for i, offset in enumerate(offsets):
-            if i:
-                a.emit(to_x)
-            a.emit(word, offset)
-            if i:
-                a.emit(xor)
-        a.emit(keep_hash)
-
     a.emit(lib.BPF_LD | lib.BPF_K)
-    a.emit(keep_hash)
-    a.emit(length)
+    a.emit(KEEP_HASH)
+    a.emit(LENGTH)
     a.jump_if(lib.BPF_JGE, IPV4_END, false="other")
-    a.emit(half, ETHERTYPE)
+    a.emit(HALF, ETHERTYPE)
     a.jump_if(lib.BPF_JEQ, 0x86DD, "ipv6")
     a.jump_if(lib.BPF_JEQ, 0x0800, false="other")
-
-    mix(IPV4_ADDRESSES)
-    a.emit(half, IPV4_FRAGMENT)
-    a.jump_if(lib.BPF_JSET, IS_FRAGMENT, "done")
-    a.emit(byte, IPV4_PROTOCOL)
-    for protocol in WITH_PORTS:
-        a.jump_if(lib.BPF_JEQ, protocol, "ipv4 ports")
-    a.jump("done")
-    a.label("ipv4 ports")
-    a.emit(lib.BPF_LDX | lib.BPF_B | lib.BPF_MSH, IPV4)  # X: length of the IPv4 header
-    a.emit(length)
-    a.emit(lib.BPF_ALU | lib.BPF_SUB | lib.BPF_X)
-    a.jump_if(lib.BPF_JGE, IPV4 + 4, false="done")
-    a.emit(lib.BPF_LD | lib.BPF_W | lib.BPF_IND, IPV4)
-    a.jump("add")
-
-    a.label("ipv6")
-    a.emit(length)
-    a.jump_if(lib.BPF_JGE, IPV6_END, false="other")
-    mix(IPV6_ADDRESSES)
-    a.emit(byte, IPV6_NEXT)
-    for protocol in WITH_PORTS:
-        a.jump_if(lib.BPF_JEQ, protocol, "ipv6 ports")
-    a.jump("done")
-    a.label("ipv6 ports")
-    a.emit(length)
-    a.jump_if(lib.BPF_JGE, IPV6_END + 4, false="done")
-    a.emit(word, IPV6_END)
-    a.jump("add")
+    _hash_ipv4(a)
+    _hash_ipv6(a)
 
     a.label("other")
-    a.emit(length)
+    a.emit(LENGTH)
     a.jump_if(lib.BPF_JGE, MACS, false="done")
-    mix((0, 4, 8))
+    _mix(a, (0, 4, 8))
     a.jump("done")
 
     a.label("add")  # A holds the ports
-    a.emit(load_hash)
-    a.emit(xor)
-    a.emit(keep_hash)
+    a.emit(LOAD_HASH)
+    a.emit(XOR)
+    a.emit(KEEP_HASH)
     a.label("done")
     a.emit(lib.BPF_LD | lib.BPF_MEM)
     a.emit(lib.BPF_ALU | lib.BPF_MUL | lib.BPF_K, GOLDEN)
@@ -104,3 +69,49 @@ def part(number: int, count: int) -> bytes:
     a.label("not ours")
     a.ret(0)
     return encode(a.instructions())
+
+
+def _mix(a: Assembler, offsets: tuple[int, ...]) -> None:
+    """Store the exclusive or of the words at *offsets*."""
+    for i, offset in enumerate(offsets):
+        if i:
+            a.emit(TO_X)
+        a.emit(WORD, offset)
+        if i:
+            a.emit(XOR)
+    a.emit(KEEP_HASH)
+
+
+def _hash_ipv4(a: Assembler) -> None:
+    """Follows the jump of IPv4: store the addresses' part and go to "add" with the ports in A, or to "done"."""
+    _mix(a, IPV4_ADDRESSES)
+    a.emit(HALF, IPV4_FRAGMENT)
+    a.jump_if(lib.BPF_JSET, IS_FRAGMENT, "done")
+    a.emit(BYTE, IPV4_PROTOCOL)
+    for protocol in WITH_PORTS:
+        a.jump_if(lib.BPF_JEQ, protocol, "ipv4 ports")
+    a.jump("done")
+    a.label("ipv4 ports")
+    a.emit(lib.BPF_LDX | lib.BPF_B | lib.BPF_MSH, IPV4)  # X: length of the IPv4 header
+    a.emit(LENGTH)
+    a.emit(lib.BPF_ALU | lib.BPF_SUB | lib.BPF_X)
+    a.jump_if(lib.BPF_JGE, IPV4 + 4, false="done")
+    a.emit(lib.BPF_LD | lib.BPF_W | lib.BPF_IND, IPV4)
+    a.jump("add")
+
+
+def _hash_ipv6(a: Assembler) -> None:
+    """Label "ipv6": store the addresses' part and go to "add" with the ports in A, or to "done" or "other"."""
+    a.label("ipv6")
+    a.emit(LENGTH)
+    a.jump_if(lib.BPF_JGE, IPV6_END, false="other")
+    _mix(a, IPV6_ADDRESSES)
+    a.emit(BYTE, IPV6_NEXT)
+    for protocol in WITH_PORTS:
+        a.jump_if(lib.BPF_JEQ, protocol, "ipv6 ports")
+    a.jump("done")
+    a.label("ipv6 ports")
+    a.emit(LENGTH)
+    a.jump_if(lib.BPF_JGE, IPV6_END + 4, false="done")
+    a.emit(WORD, IPV6_END)
+    a.jump("add")

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from pktmend.errors import OSFailure
 from pktmend.host.interfaces import is_up, mtu_of
-from pktmend.packetio.afpacket import Emit, Ring
+from pktmend.packetio.emit import Emit
 from pktmend.packetio.interface_lock import InterfaceLock
+from pktmend.packetio.ring import Ring
 
 
 class LinkMonitor:

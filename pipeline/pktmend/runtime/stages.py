@@ -172,11 +172,12 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
     """
     import cffi
 
-    header = (Path(include_dir()) / "pktmend" / "stage.h").read_text()  # another layout is another module
+    headers = sorted((Path(include_dir()) / "pktmend").glob("*.h"))  # another layout is another module
     text = f"#include <pktmend/stage.h>\n{source}\n{_FOUND.format(function=function)}"
     import hashlib  # only here: it loads OpenSSL
 
-    digest = hashlib.sha256(f"{header}\0{text}\0{sys.implementation.cache_tag}".encode()).hexdigest()
+    layout = "".join(header.read_text() for header in headers)
+    digest = hashlib.sha256(f"{layout}\0{text}\0{sys.implementation.cache_tag}".encode()).hexdigest()
     module = f"_pktmend_stage_{digest[:16]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pktmend" / "stages"
     built = next(iter(cache.glob(f"{module}.*so")), None)

@@ -1,7 +1,7 @@
 """A bridge for measuring:   python -m pktmend.commands.bench.carry A B [NAME=VALUE ...]
 
 With stage=MODULE:NAME, or nothing, it is the bridge of `pktmend bridge`.  With numbers (version, slot_size, slots,
-block_size, blocks: see afpacket.Ring) it is made of the same parts around rings of that geometry.
+block_size, blocks: see packetio.ring.Ring) it is made of the same parts around rings of that geometry.
 SIGUSR1 prints how many frames have been read.
 """
 
@@ -17,7 +17,8 @@ from pktmend.commands.bridge.options import BridgeOptions
 from pktmend.console.main_loop import main_loop
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
-from pktmend.packetio.afpacket import Emit, Ring
+from pktmend.packetio.emit import Emit
+from pktmend.packetio.ring import Ring
 from pktmend.runtime.pipeline import Pipeline, start_together, stop_all
 
 

@@ -17,7 +17,7 @@ from pktmend.console.plural import quantity
 from pktmend.console.report import check_lines, print_json
 from pktmend.console.signals import Signals
 from pktmend.errors import ConfigError
-from pktmend.packetio.afpacket import Ring
+from pktmend.packetio.ring import Ring
 from pktmend.runtime.pipeline import Pipeline
 from pktmend.runtime.stages import classify, count, verify, wrap_native
 

@@ -16,7 +16,7 @@ from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
 from pktmend.errors import OSFailure
 
-BLOCK_SIZE, BLOCKS = 1 << 20, 32  # of afpacket.Ring
+BLOCK_SIZE, BLOCKS = 1 << 20, 32  # of packetio.ring.Ring
 SLICE_MS = 200
 
 

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from pktmend.commands.bridge.admission import Admission
 from pktmend.commands.bridge.options import BridgeOptions
 from pktmend.host import privileges
-from pktmend.packetio.afpacket import Emit, Ring
+from pktmend.packetio.emit import Emit
 from pktmend.packetio.flow_hash import part
 from pktmend.packetio.link_monitor import LinkMonitor
+from pktmend.packetio.ring import Ring
 from pktmend.runtime import stage_loader
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, start_together, stop_all

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.errors import FormatError
-from pktmend.packetio.afpacket import Ring
-from pktmend.packetio.capture import Capture, Writer
+from pktmend.packetio.capture import Capture
+from pktmend.packetio.capture_writer import Writer
+from pktmend.packetio.ring import Ring
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
 

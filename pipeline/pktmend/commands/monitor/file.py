@@ -11,7 +11,7 @@ from typing import IO
 
 from pktmend import _core
 from pktmend.errors import OSFailure
-from pktmend.packetio.capture import PCAPNG, standard_output
+from pktmend.packetio.capture_file import PCAPNG, standard_output
 
 
 class File:

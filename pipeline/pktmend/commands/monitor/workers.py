@@ -25,8 +25,8 @@ from pktmend.enums import Cause
 from pktmend.errors import OSFailure
 from pktmend.host.interfaces import interfaces, is_loopback, is_up, require_interface
 from pktmend.packetio import bpf_filter
-from pktmend.packetio.afpacket import Ring
 from pktmend.packetio.link_monitor import LinkMonitor
+from pktmend.packetio.ring import Ring
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
 from pktmend.runtime.stages import classify, count, verify
