@@ -6,7 +6,7 @@
 # make clean      remove what the others made here
 #
 # PYTHON=python3.12 picks another interpreter, VENV=dir another place for the environment.
-# System packages are installed by apt, only by root, only what is missing, and after saying which; others are told.
+# System packages are installed by apt, only by root, only what is missing, and after saying which.
 
 PYTHON ?= python3
 VENV   ?= .venv

@@ -13,7 +13,7 @@ import frames as f
 from pktmend import Batch, Capture, Pipeline
 
 A, B = "10.7.0.1", "10.7.0.2"
-NOTE, VALID, TSO = 1 << 9, 1 << 10, 1 << 11
+PARTIAL, VALID, TSO = 1 << 9, 1 << 10, 1 << 11
 Timed = tuple[float, bytes]
 
 

@@ -69,7 +69,7 @@ static uint32_t payload_of(const pp_batch *b, uint32_t i)
     return at + 8 <= b->caplen[i] ? at : 0;
 }
 
-int traffic_note(pp_batch *b, void *context)
+int traffic_record(pp_batch *b, void *context)
 {
     traffic_arrivals *a = context;
     for (uint32_t i = 0; i < b->count; i++) {
@@ -87,14 +87,14 @@ int traffic_note(pp_batch *b, void *context)
                 break;
             enter(r, get32(p + 4));
             if (!known)
-                r->octets += b->wirelen[i];
+                r->bytes += b->wirelen[i];
             known = 1;
         }
         a->foreign += !known;
     }
     return 0;
 }
-PKTMEND_EXPORT_STAGE(traffic_note);
+PKTMEND_EXPORT_STAGE(traffic_record);
 
 int traffic_nothing(pp_batch *batch, void *context)
 {

@@ -19,7 +19,7 @@ struct traffic {
     uint16_t port;
     int offload;
     double rate; /* frames a second; 0: no bound */
-    uint64_t began_ns, sent, octets, retries;
+    uint64_t began_ns, sent, bytes, retries;
     uint64_t share[TRAFFIC_DAMAGES], owed[TRAFFIC_DAMAGES];
     uint64_t count[TRAFFIC_PROTOS][TRAFFIC_OUTCOMES];
     uint32_t *sequence; /* of each flow */
@@ -59,7 +59,7 @@ static void fill(traffic *x, uint32_t slot)
     memcpy(head, t->frame, t->head);
     put16(head + t->port_at, port);
     put32(head + t->number_at, number);
-    uint64_t sum = (uint64_t)t->seed + t->rest + port + (number >> 16) + (number & 0xffff);
+    uint64_t sum = (uint64_t)t->seed + t->payload_sum + port + (number >> 16) + (number & 0xffff);
     if (t->sequence_at) {
         uint32_t sequence = x->sequence[flow];
         x->sequence[flow] += t->payload;
@@ -111,7 +111,7 @@ static void fill(traffic *x, uint32_t slot)
 static void account(traffic *x, uint32_t slot)
 {
     x->sent++;
-    x->octets += x->part[slot][0].iov_len - PP_VNET_LEN + x->part[slot][1].iov_len;
+    x->bytes += x->part[slot][0].iov_len - PP_VNET_LEN + x->part[slot][1].iov_len;
     x->count[x->protocol[slot] == IPPROTO_UDP ? 2 : 1][x->outcome[slot]]++;
     if (x->version[slot] == 4)
         x->count[0][x->ip_outcome[slot]]++;
@@ -186,7 +186,7 @@ int64_t traffic_send(traffic *x, int fd, uint64_t frames, uint32_t milliseconds)
     return (int64_t)sent;
 }
 
-uint64_t traffic_octets(const traffic *x) { return x->octets; }
+uint64_t traffic_bytes(const traffic *x) { return x->bytes; }
 uint64_t traffic_retries(const traffic *x) { return x->retries; }
 
 uint64_t traffic_count(const traffic *x, uint32_t proto, uint32_t outcome)

@@ -80,7 +80,7 @@ uint64_t peer_adc2(const void *data, size_t length)
 #define TARGET(isa)
 #endif
 
-static inline uint64_t or_octets(uint64_t x)
+static inline uint64_t or_bytes(uint64_t x)
 {
     x |= x >> 32;
     x |= x >> 16;
@@ -101,32 +101,32 @@ static inline uint64_t load_few(const uint8_t *p, size_t length)
         all |= w;
     }
     memcpy(&w, p + length - 8, sizeof w);
-    return or_octets(all | w);
+    return or_bytes(all | w);
 }
 
-#define LOAD(octets, isa)                                                                                              \
-    typedef uint64_t vector##octets __attribute__((vector_size(octets), aligned(1), may_alias));                       \
-    TARGET(isa) uint64_t peer_load##octets(const void *data, size_t length)                                            \
+#define LOAD(width, isa)                                                                                               \
+    typedef uint64_t vector##width __attribute__((vector_size(width), aligned(1), may_alias));                         \
+    TARGET(isa) uint64_t peer_load##width(const void *data, size_t length)                                             \
     {                                                                                                                  \
-        typedef vector##octets v;                                                                                      \
+        typedef vector##width v;                                                                                       \
         const uint8_t *p = data;                                                                                       \
-        if (length < octets)                                                                                           \
+        if (length < width)                                                                                            \
             return load_few(p, length);                                                                                \
-        v a = *(const v *)(p + length - octets), b = a, c = a, d = a;                                                  \
-        for (; length >= 4 * octets; p += 4 * octets, length -= 4 * octets) {                                          \
+        v a = *(const v *)(p + length - width), b = a, c = a, d = a;                                                   \
+        for (; length >= 4 * width; p += 4 * width, length -= 4 * width) {                                             \
             a |= *(const v *)p;                                                                                        \
-            b |= *(const v *)(p + octets);                                                                             \
-            c |= *(const v *)(p + 2 * octets);                                                                         \
-            d |= *(const v *)(p + 3 * octets);                                                                         \
+            b |= *(const v *)(p + width);                                                                              \
+            c |= *(const v *)(p + 2 * width);                                                                          \
+            d |= *(const v *)(p + 3 * width);                                                                          \
         }                                                                                                              \
-        for (; length >= octets; p += octets, length -= octets)                                                        \
+        for (; length >= width; p += width, length -= width)                                                           \
             a |= *(const v *)p;                                                                                        \
         a |= b | c | d;                                                                                                \
-        uint64_t lanes[octets / 8], all = 0;                                                                           \
+        uint64_t lanes[width / 8], all = 0;                                                                            \
         memcpy(lanes, &a, sizeof lanes);                                                                               \
-        for (unsigned i = 0; i < octets / 8; i++)                                                                      \
+        for (unsigned i = 0; i < width / 8; i++)                                                                       \
             all |= lanes[i];                                                                                           \
-        return or_octets(all);                                                                                         \
+        return or_bytes(all);                                                                                          \
     }
 
 LOAD(16, "sse2")
@@ -186,8 +186,8 @@ double peer_time_slices(uintptr_t sum, const uintptr_t *data, const uint32_t *le
 double peer_time(uintptr_t sum, const void *data, size_t length, uint32_t calls, uint32_t trials)
 {
     uintptr_t slice = (uintptr_t)data;
-    uint32_t octets = (uint32_t)length;
-    return peer_time_slices(sum, &slice, &octets, 1, calls, trials);
+    uint32_t size = (uint32_t)length;
+    return peer_time_slices(sum, &slice, &size, 1, calls, trials);
 }
 
 const char *peer_compiler(void)

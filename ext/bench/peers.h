@@ -35,7 +35,7 @@ typedef struct peer_walker {
     int fd;
     void *map;
     uint32_t block_size, blocks, cursor;
-    uint64_t packets, octets;
+    uint64_t packets, bytes;
 } peer_walker;
 int peer_walker_open(peer_walker *walker, const char *interface, uint32_t block_size, uint32_t blocks);
 void peer_walker_run(peer_walker *walker, uint32_t milliseconds);

@@ -16,7 +16,7 @@ uint64_t peer_call(uintptr_t sum, const void *data, size_t length);
 double peer_time(uintptr_t sum, const void *data, size_t length, uint32_t calls, uint32_t trials);
 double peer_time_slices(uintptr_t sum, const uintptr_t *data, const uint32_t *length, uint32_t count, uint32_t turns,
                         uint32_t trials);
-typedef struct peer_walker { uint64_t packets, octets; ...; } peer_walker;
+typedef struct peer_walker { uint64_t packets, bytes; ...; } peer_walker;
 int peer_walker_open(peer_walker *walker, const char *interface, uint32_t block_size, uint32_t blocks);
 void peer_walker_run(peer_walker *walker, uint32_t milliseconds);
 uint64_t peer_walker_close(peer_walker *walker);

@@ -64,36 +64,36 @@ typedef struct traffic_template {
     uint16_t sequence_at; /* 0: none */
     uint16_t number_at;
     uint8_t version, protocol;
-    uint32_t payload;  /* bytes */
-    uint16_t gso_size; /* 0, or of the segments of a super-frame, which then leaves unfinished and whole */
-    uint32_t seed;     /* S, folded */
-    uint32_t rest;     /* P, folded, with number, port and sequence number 0 */
+    uint32_t payload;     /* bytes */
+    uint16_t gso_size;    /* 0, or of the segments of a super-frame, which then leaves whole, its checksum partial */
+    uint32_t seed;        /* S, folded */
+    uint32_t payload_sum; /* P, folded, with number, port and sequence number 0 */
 } traffic_template;
 
 typedef struct traffic traffic;
 
 /* Templates and order must outlive it.  order: which template each frame is of, over and over.  share: of each damage, in
- * 2^-32.  offload: what is not damaged leaves unfinished, with the mark.  Null: no memory. */
+ * 2^-32.  offload: checksums that are not damaged leave partial, with the mark.  Null: no memory. */
 traffic *traffic_new(const traffic_template *templates, const uint32_t *order, uint32_t order_length, uint32_t flows,
                      uint16_t port, double rate, const uint64_t *share, int offload);
 void traffic_free(traffic *traffic);
 /* Send up to frames on fd (a bound packet socket with PACKET_VNET_HDR), no longer than milliseconds.  How many, or -errno. */
 int64_t traffic_send(traffic *traffic, int fd, uint64_t frames, uint32_t milliseconds);
-uint64_t traffic_octets(const traffic *traffic);
+uint64_t traffic_bytes(const traffic *traffic);
 uint64_t traffic_retries(const traffic *traffic); /* ENOBUFS or a full queue: tried again */
 /* How many checksums of proto (0 ip, 1 tcp, 2 udp) left in that state. */
 uint64_t traffic_count(const traffic *traffic, uint32_t proto, uint32_t outcome);
 const char *traffic_outcome_name(uint32_t outcome);
 const char *traffic_damage_name(uint32_t damage);
 
-/* One run of a sender as it arrives.  A super-frame that a sender made carries one number, one that a bridge joined several. */
+/* One run of a sender as it arrives.  A super-frame that a sender made carries one number, one that a bridge coalesced several. */
 typedef struct traffic_run {
     uint32_t id, used;
     uint64_t received; /* distinct numbers */
     uint64_t duplicates;
     uint64_t reordered; /* after a higher number */
     uint64_t late;      /* too long after to say whether it is a duplicate; not in received */
-    uint64_t octets;
+    uint64_t bytes;
     uint32_t lowest, highest;
     uint64_t seen[TRAFFIC_WINDOW / 64];
 } traffic_run;
@@ -104,10 +104,10 @@ typedef struct traffic_arrivals {
     traffic_run run[TRAFFIC_RUNS]; /* what comes after so many is foreign */
 } traffic_arrivals;
 
-/* A stage: enter the numbers of a batch that verify has looked at; of a super-frame those of all its segments. */
-int traffic_note(pp_batch *batch, void *arrivals);
+/* A stage: record the numbers of a batch after verify; of a super-frame those of all its segments. */
+int traffic_record(pp_batch *batch, void *arrivals);
 /* A stage that does nothing: what a native stage costs. */
 int traffic_nothing(pp_batch *batch, void *context);
-extern const pktmend_stage pktmend_stage_of_traffic_note, pktmend_stage_of_traffic_nothing;
+extern const pktmend_stage pktmend_stage_of_traffic_record, pktmend_stage_of_traffic_nothing;
 
 #endif

@@ -71,7 +71,7 @@ void peer_walker_run(peer_walker *w, uint32_t milliseconds)
         const uint8_t *at = (const uint8_t *)d + d->hdr.bh1.offset_to_first_pkt;
         for (uint32_t i = 0; i < d->hdr.bh1.num_pkts; i++) {
             const struct tpacket3_hdr *h = (const void *)at;
-            w->octets += h->tp_len;
+            w->bytes += h->tp_len;
             at += h->tp_next_offset;
         }
         w->packets += d->hdr.bh1.num_pkts;

@@ -63,7 +63,7 @@ static int is_length(const uint8_t *data, uint32_t cap, const pp_check *k)
     return to_end > k->length && right_for(sum(data + k->start, to_end) + without + seed) == k->stored;
 }
 
-/* Would this check be right if the unfinished checks inside it were complete? */
+/* Would this check be right if the partial checks inside it were complete? */
 static int is_inner_pending(const pp_check *checks, unsigned count, unsigned index)
 {
     const pp_check *k = &checks[index];
@@ -73,8 +73,8 @@ static int is_inner_pending(const pp_check *checks, unsigned count, unsigned ind
         return 0;
     for (unsigned i = index + 1; i < count; i++) {
         const pp_check *in = &checks[i];
-        int unfinished = in->status == PP_STATUS_PENDING || (in->status == PP_STATUS_BAD && in->stored == in->seed);
-        if (!unfinished || !(in->flags & PP_CHECK_HAS_PSEUDO) || !(in->flags & PP_CHECK_HAS_EXPECTED) ||
+        int partial = in->status == PP_STATUS_PENDING || (in->status == PP_STATUS_BAD && in->stored == in->seed);
+        if (!partial || !(in->flags & PP_CHECK_HAS_PSEUDO) || !(in->flags & PP_CHECK_HAS_EXPECTED) ||
             in->offset < k->start || in->offset >= k->start + k->length)
             continue;
         uint16_t change = pp_difference((uint16_t)in->expected, (uint16_t)in->stored);
@@ -118,7 +118,7 @@ void pp_classify_check(const uint8_t *data, uint32_t cap, pp_check *checks, unsi
     }
 }
 
-/* A check that will be right once the unfinished ones inside it are: pending like them when they are pending. */
+/* A check that will be right once the partial ones inside it are: pending like them when they are pending. */
 static void follow_inner(pp_check *checks, unsigned count, unsigned index)
 {
     for (unsigned i = index + 1; i < count; i++)

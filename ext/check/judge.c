@@ -1,6 +1,6 @@
 /* judge.c - the arithmetic of any packet: is each check right, pending or bad?
  *
- * Does: sum, compare, honour what the source says of unfinished fields.
+ * Does: sum, compare, honour what the source says of partial fields.
  * Does not: name causes (classify.c), write to frames (repair.c).
  *
  * Source: RFC 1071; Linux include/linux/skbuff.h "Checksumming of transmitted/received packets" for CHECKSUM_PARTIAL
@@ -13,8 +13,8 @@
 
 void pp_judge(const uint8_t *data, pp_check *k, pp_sum_fn *sum) { pp_judge_check(data, k, sum); }
 
-/* Where the source says an unfinished field lies: 0 nowhere, UINT32_MAX somewhere in this packet. */
-static uint32_t unfinished_field(const uint8_t *data, uint16_t flags, uint32_t *start)
+/* Where the source says a partial field lies: 0 nowhere, UINT32_MAX somewhere in this packet. */
+static uint32_t partial_field(const uint8_t *data, uint16_t flags, uint32_t *start)
 {
     if (!(flags & PP_PKT_NOT_READY))
         return 0;
@@ -40,9 +40,9 @@ static void judge_flagged(const uint8_t *data, pp_check *k, pp_sum_fn *sum, uint
     k->status = is_seed ? PP_STATUS_PENDING : PP_STATUS_BAD;
 }
 
-/* An outer sum written while the inner one is unfinished (local checksum offload): the bytes from csum_start on will sum
+/* An outer sum written while the inner one is partial (local checksum offload): the bytes from csum_start on will sum
  * to the complement of the inner seed once the inner field is complete. */
-static int is_right_once_finished(const uint8_t *data, const pp_check *k, uint32_t start, uint32_t field,
+static int is_right_once_complete(const uint8_t *data, const pp_check *k, uint32_t start, uint32_t field,
                                   pp_sum_fn *sum)
 {
     uint64_t inner = (uint16_t)~pp_load16(data + field);
@@ -51,19 +51,19 @@ static int is_right_once_finished(const uint8_t *data, const pp_check *k, uint32
     return pp_fold(sum(data + k->start, start - k->start) + inner + pp_wire16(k->seed)) == 0xffff;
 }
 
-static void judge_over_unfinished(const uint8_t *data, pp_check *k, uint32_t start, uint32_t field, pp_sum_fn *sum,
-                                  int is_super_frame)
+static void judge_over_partial(const uint8_t *data, pp_check *k, uint32_t start, uint32_t field, pp_sum_fn *sum,
+                               int is_super_frame)
 {
     pp_judge(data, k, sum);
     /* over a super-frame each segment will get an outer sum of its own: until then the seed is all there is */
     if (k->status == PP_STATUS_BAD &&
-        ((is_super_frame && k->stored == k->seed) || is_right_once_finished(data, k, start, field, sum))) {
+        ((is_super_frame && k->stored == k->seed) || is_right_once_complete(data, k, start, field, sum))) {
         k->status = PP_STATUS_PENDING;
         k->cause = PP_CAUSE_INNER_PENDING;
     }
 }
 
-/* The source says "unfinished" without saying where: the innermost check that holds its seed. */
+/* The source says "partial" without saying where: the innermost check that holds its seed. */
 static void settle_unlocated(pp_check *checks, unsigned count)
 {
     pp_check *last = NULL;
@@ -85,8 +85,8 @@ static void settle_unlocated(pp_check *checks, unsigned count)
 
 uint8_t pp_judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
 {
-    uint32_t start = 0, field = unfinished_field(p->data, p->flags, &start);
-    /* a source that says "somewhere" knows that one field is unfinished, wherever the capture was taken */
+    uint32_t start = 0, field = partial_field(p->data, p->flags, &start);
+    /* a source that says "somewhere" knows that one field is partial, wherever the capture was taken */
     int has_metadata = field != UINT32_MAX && ((p->flags & PP_PKT_METADATA) || (options & PP_VERIFY_AT_WIRE));
     uint8_t highest = PP_STATUS_NONE;
     for (unsigned i = 0; i < p->count; i++) {
@@ -97,7 +97,7 @@ uint8_t pp_judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
             else if (k->offset == field)
                 judge_flagged(p->data, k, sum, options);
             else if (k->start < start && field + 2 <= k->start + k->length && k->proto != PP_PROTO_SCTP)
-                judge_over_unfinished(p->data, k, start, field, sum, p->flags & PP_PKT_SUPER_FRAME);
+                judge_over_partial(p->data, k, start, field, sum, p->flags & PP_PKT_SUPER_FRAME);
             else
                 pp_judge(p->data, k, sum);
             if (__builtin_expect(k->status == PP_STATUS_BAD, 0))

@@ -87,7 +87,7 @@ static inline int pp_holds_seed(const pp_check *k)
     return (k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed;
 }
 
-/* A check that was found wrong: unfinished rather, for all the source knows, or bad though the source claimed it valid. */
+/* A check that was found wrong: partial rather, for all the source knows, or bad though the source claimed it valid. */
 static inline void pp_settle_bad(pp_check *k, uint16_t flags, int has_metadata)
 {
     if (pp_holds_seed(k) && !has_metadata) {

@@ -1,4 +1,4 @@
-/* repair.c - complete what is provably unfinished, in place, innermost first.
+/* repair.c - complete what is provably partial, in place, innermost first.
  *
  * Does: write checksum fields of packets that still pass.
  * Does not: touch a malformed, truncated, fragmented or quoted packet; change any byte but the field;
@@ -35,7 +35,7 @@ static void store(uint8_t *data, pp_check *k)
 }
 
 /* Judge again what covers a field that was just rewritten; keeps what the source had said of it.  What was right over
- * the unfinished field and is not any more follows it: it verified before our own write, so nothing is laundered. */
+ * the partial field and is not any more follows it: it verified before our own write, so nothing is laundered. */
 static void judge_again(uint8_t *data, pp_check *k, pp_sum_fn *sum, pp_tally *tally)
 {
     uint8_t status = k->status;
@@ -61,8 +61,8 @@ static int covers(const pp_check *outer, const pp_check *inner)
     return inner->offset >= outer->start && inner->offset < outer->start + outer->length;
 }
 
-/* Does checks[index] cover a field that someone else is still going to write? */
-static int covers_unfinished(const pp_check *checks, unsigned count, unsigned index)
+/* Does checks[index] cover a field that is still to be written? */
+static int covers_partial(const pp_check *checks, unsigned count, unsigned index)
 {
     for (unsigned j = index + 1; j < count; j++)
         if ((checks[j].flags & PP_CHECK_FLAGGED) && !(checks[j].flags & PP_CHECK_REPAIRED) &&
@@ -82,7 +82,7 @@ static int is_within_damage(const pp_check *checks, unsigned index)
     return 0;
 }
 
-/* The source said that this field is unfinished.  Either it is complete from now on and the metadata goes, or, in a
+/* The source said that this field is partial.  Either it is complete from now on and the metadata goes, or, in a
  * super-frame, whose segments each get their own, the seed is what belongs there. */
 static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
 {
@@ -109,10 +109,10 @@ static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsig
                 judge_again(data, k, sum, tally);
                 break;
             }
-        if (!may_repair(k, policy) || covers_unfinished(checks, count, i))
+        if (!may_repair(k, policy) || covers_partial(checks, count, i))
             continue;
         if (policy != PP_REPAIR_ALL && is_within_damage(checks, i))
-            continue; /* behind the tunnel nobody would see it any more */
+            continue; /* behind the tunnel nothing would show it any more */
         if (k->flags & PP_CHECK_FLAGGED)
             release_flag(data, flags, k);
         store(data, k);

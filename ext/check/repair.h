@@ -13,7 +13,7 @@
 
 enum pp_repair_policy {
     PP_REPAIR_NONE = 0,
-    PP_REPAIR_LEAKED = 1,    /* what is provably unfinished */
+    PP_REPAIR_LEAKED = 1,    /* what is provably partial */
     PP_REPAIR_ALL = 2,       /* whatever can be recomputed, corruption included */
     PP_REPAIR_UNFINISHED = 3 /* for files: pending and leaked checks */
 };

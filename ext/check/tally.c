@@ -39,7 +39,7 @@ int pp_stage_count(pp_batch *b, void *context)
             claimed_valid += (k->flags & PP_CHECK_CLAIMED_VALID) != 0;
         }
     }
-    t->octets += bytes;
+    t->wire_bytes += bytes;
     t->truncated += truncated;
     t->malformed += malformed;
     t->super_frames += super_frames;

@@ -17,7 +17,7 @@
 
 typedef struct pp_tally {
     uint64_t packets;
-    uint64_t octets; /* of wirelen */
+    uint64_t wire_bytes; /* of wirelen */
     uint64_t truncated;
     uint64_t malformed;
     uint64_t super_frames;
@@ -25,7 +25,7 @@ typedef struct pp_tally {
     uint64_t checks[PP_PROTOS][PP_OUTCOMES];
     uint64_t repaired[PP_CAUSES]; /* checks rewritten, by cause */
     uint64_t claimed_valid;       /* bad checks the source had said to be verified */
-    uint64_t finished;            /* packets whose pending checksum was completed in user space */
+    uint64_t completed;           /* packets whose pending checksum was completed in user space */
     uint64_t split;               /* super-frames split in user space */
 } pp_tally;
 

@@ -1,4 +1,4 @@
-/* verify.c - the stage, and the short way that most packets take; see judge.c for all others.
+/* verify.c - the stage, and the fast path that most packets take; see judge.c for all others.
  *
  * Source: RFC 1071.
  */
@@ -11,7 +11,7 @@
 #define L3 ((uint32_t)ETH_HLEN) /* of a common packet */
 
 /* Most packets are like this: Ethernet, IPv4 without options or IPv6 without extension headers, whole, and TCP, or UDP that
- * carries a sum and no tunnel.  For them there is a short way, inlined for each version. */
+ * carries a sum and no tunnel.  For them there is a fast path, inlined for each version. */
 
 /* Does it go on as TCP or UDP of so many bytes do?  h holds those bytes, and UDP_LEN at least. */
 static inline int is_common_transport(const uint8_t *h, uint8_t protocol, uint32_t length)

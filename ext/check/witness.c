@@ -135,9 +135,9 @@ static int is_stream_delta(const pp_witnesses *w, const segment *s, uint16_t sto
         const stream *e = &w->streams[slot_of(h, PP_WITNESS_STREAMS)];
         if (e->tag != tag_of(h))
             continue;
-        uint32_t mine = is_reverse ? acknowledged : sequence, yours = is_reverse ? sequence : acknowledged;
+        uint32_t own = is_reverse ? acknowledged : sequence, other = is_reverse ? sequence : acknowledged;
         /* an acknowledgment number of 0 is a SYN's: there is none yet */
-        if (!is_near(mine, e->sequence) || (yours && e->acknowledged && !is_near(yours, e->acknowledged)))
+        if (!is_near(own, e->sequence) || (other && e->acknowledged && !is_near(other, e->acknowledged)))
             continue;
         uint16_t then[PP_WORDS];
         memcpy(then, s->word, sizeof then);

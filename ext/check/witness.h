@@ -6,7 +6,7 @@
  *   3. Sleeps until a bad sum of TCP or UDP is unexplained: until then it looks at TCP SYNs only.  Then it reads the batch
  *      at hand from its beginning, and stays awake for PP_WITNESS_AWAKE packets.
  *   4. A cause is named only where a packet that was seen proves the change of address or port; a difference that some
- *      address would explain is nobody's proof.
+ *      address would explain proves nothing.
  *
  * Witnesses:
  *   twin     the same segment or datagram (TCP: sequence numbers, flags, length; UDP: length, first and last bytes; both, where

@@ -15,7 +15,7 @@
 int pp_batch_init(pp_batch *batch, uint32_t capacity);
 void pp_batch_free(pp_batch *batch);
 
-/* The columns and the words as tables, for those who name them at run time. */
+/* The columns and the words as tables, to find them by name at run time. */
 enum pp_column_access { PP_COLUMN_HIDDEN, PP_COLUMN_READ, PP_COLUMN_WRITE };
 typedef struct pp_column {
     const char *name;

@@ -1,7 +1,7 @@
 /* capture.h - walk capture files (classic pcap, pcapng) into batches, and format them for writing.
  *
  * Rules:
- *   1. Works on a window of the file, which nobody else writes to: what was checked stays as it was (see reader.h).
+ *   1. Works on a window of the file that nothing else writes to: what was checked stays as it was (see reader.h).
  *   2. Every length from the file is checked against the window before it is used; nothing is allocated from one.
  *   3. Nothing here parses packets; it only says where they lie.
  *   4. An error names the byte offset in the file; the packets before it stay valid.

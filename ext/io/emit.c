@@ -14,13 +14,13 @@
 #include "sum/bytes.h"
 
 struct pp_emit {
-    int finish;
+    int complete;
     uint32_t mtu, coalesce;                       /* for this batch */
     _Atomic uint32_t wanted_mtu, wanted_coalesce; /* for the next */
     pp_tx_queue queue;
 };
 
-pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce)
+pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int complete, int coalesce)
 {
     pp_emit *e = calloc(1, sizeof *e);
     if (!e)
@@ -30,8 +30,8 @@ pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int co
         return NULL;
     }
     e->wanted_mtu = mtu;
-    e->wanted_coalesce = finish ? 0 : (uint32_t)coalesce;
-    e->finish = finish;
+    e->wanted_coalesce = complete ? 0 : (uint32_t)coalesce;
+    e->complete = complete;
     return e;
 }
 
@@ -51,7 +51,7 @@ void pp_emit_set_mtu(pp_emit *e, uint32_t mtu) { atomic_store_explicit(&e->wante
 
 void pp_emit_set_coalesce(pp_emit *e, uint32_t coalesce)
 {
-    atomic_store_explicit(&e->wanted_coalesce, e->finish ? 0 : coalesce, memory_order_relaxed);
+    atomic_store_explicit(&e->wanted_coalesce, e->complete ? 0 : coalesce, memory_order_relaxed);
 }
 
 static void adapt(pp_emit *e)
@@ -97,12 +97,12 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
            ip[IP6_NEXT] == IPPROTO_HOPOPTS;
 }
 
-/* What the packet socket on the way out would refuse or spoil, whatever the next hop can do: a super-frame within a tunnel
+/* What the packet socket on the way out would refuse or corrupt, whatever the next hop can do: a super-frame within a tunnel
  * (the virtio-net header cannot say so) or behind anything but tags (the kernel splits by EtherType alone: ENOMEM), a pending
  * CRC32c (it would be taken for a 16-bit sum), and BIG TCP over IPv6: the kernel takes the hop-by-hop header off a super-frame
  * that comes from user space (net/ipv6/ip6_offload.c ipv6_gso_segment, before it finds that the device can split), and without
  * it the packet has no length. */
-static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
+static int must_complete(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
     if (!pp_needs_csum(v))
         return 0;
@@ -112,12 +112,12 @@ static int must_finish(const pp_batch *b, uint32_t i, const pp_vnet *v)
     return v->csum_offset == SCTP_SUM && is_crc32c(pp_partial_csum_check(b, i));
 }
 
-static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
+static int add_completed(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
 {
     if (v.gso_type) {
         int rc = add_segments(e, b, i, &v, ledger);
         if (rc == 0 && b->tally) {
-            b->tally->finished++;
+            b->tally->completed++;
             b->tally->split++;
         }
         return rc;
@@ -130,7 +130,7 @@ static int add_finished(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledge
             return rc;
         pp_partial_csum_clear(b, i);
         if (b->tally)
-            b->tally->finished++;
+            b->tally->completed++;
     }
     pp_tx_add_frame(&e->queue, i, ledger);
     return 0;
@@ -155,7 +155,7 @@ int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
             pp_partial_csum_clear(b, i);
             v.flags = 0;
         }
-        if (!e->finish && !must_finish(b, i, &v) && !(misleads && v.gso_type)) {
+        if (!e->complete && !must_complete(b, i, &v) && !(misleads && v.gso_type)) {
             if (e->coalesce)
                 pp_tx_add_coalesced(&e->queue, i, ledger);
             else
@@ -163,7 +163,7 @@ int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
             continue;
         }
         pp_coalesce_close(&e->queue.coalesce, b, i); /* what follows must not be coalesced with what went before */
-        if (add_finished(e, b, i, v, ledger) < 0) {
+        if (add_completed(e, b, i, v, ledger) < 0) {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
             e->queue.tx_status[i] = TX_ACCOUNTED;
         }

@@ -2,9 +2,9 @@
  *
  * Rules:
  *   1. The virtio-net header travels with its frame; a frame from a file that marks its checksum as
- *      unfinished is given one, once verify has found the field (partial_csum.h); a stripped VLAN tag is put back; order is kept.
+ *      partial is given one, once verify has found the field (partial_csum.h); a stripped VLAN tag is put back; order is kept.
  *   2. Every packet of the batch is accounted for in the ledger; every errno of a send is a counter.
- *   3. The kernel's word that a checksum was verified (DATA_VALID) is never repeated; nor is its mark that one is unfinished
+ *   3. The kernel's word that a checksum was verified (DATA_VALID) is never repeated; nor is its mark that one is partial
  *      where the field is not the seed, or an outer sum is wrong: without it the receiver verifies, and drops.  A super-frame
  *      cannot go without the mark; it is split here, and its segments are as wrong as it was.
  */
@@ -22,9 +22,9 @@ typedef struct pp_emit pp_emit;
 enum pp_coalesce_want { PP_COALESCE_WANT_TCP = 1, PP_COALESCE_WANT_UDP = 2 };
 
 /* fd: a packet socket bound to the egress with PACKET_VNET_HDR, not owned.  capacity: of the batches to come.
- * mtu: of the egress.  finish: complete pending checksums and split super-frames here.
- * coalesce: enum pp_coalesce_want; never together with finish.  Null without memory. */
-pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce);
+ * mtu: of the egress.  complete: complete pending checksums and split super-frames here.
+ * coalesce: enum pp_coalesce_want; never together with complete.  Null without memory. */
+pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int complete, int coalesce);
 /* What is still being coalesced: a kind whose super-frames the egress has refused (EINVAL) no longer is. */
 uint32_t pp_emit_coalesces(const pp_emit *emit);
 void pp_emit_free(pp_emit *emit);

@@ -19,7 +19,7 @@
 #define LINE 64u
 #define FETCH 2048u /* bytes asked for before they are needed: about as many lines as can be on their way at once */
 #define FETCH_HEADERS                                                                                                  \
-    256u /* of them where frames are longer than that: what verify reads of an unfinished super-frame */
+    256u /* of them where frames are longer than that: what verify reads of a super-frame with a partial checksum */
 
 /* Where the kernel puts the sockaddr_ll, behind its header. */
 #define V2_ADDRESS (size_t)(TPACKET_ALIGN((int)sizeof(struct tpacket2_hdr)))
@@ -167,7 +167,7 @@ static int next_v3(pp_ring *r, pp_batch *b)
         int n = read_block(r, b);
         if (n != 0 || !r->holding)
             return n;
-        release_v3(r); /* a block with nothing but unfilled places: nobody else would hand it back */
+        release_v3(r); /* a block with nothing but unfilled places: nothing else would hand it back */
     }
     return 0;
 }

@@ -12,8 +12,8 @@
 #include "io/epb.h"
 #include "sum/bytes.h"
 
-#define CHUNK (4u << 20) /* bytes a drain writes at most: between two the owner looks at clock and signals */
-#define LOOK_MS 100      /* how long a writer that waits for a reader may go on when it is told not to */
+#define CHUNK (4u << 20) /* bytes a drain writes at most: between two drains the owner checks clock and signals */
+#define POLL_MS 100      /* how long a writer that waits for a reader goes on after it was stopped */
 
 int pp_spool_init(pp_spool *s, uint64_t size)
 {
@@ -32,7 +32,7 @@ void pp_spool_free(pp_spool *s)
 }
 
 /* A position or counter as its only writer knows it. */
-static inline uint64_t mine(const _Atomic uint64_t *n) { return atomic_load_explicit(n, memory_order_relaxed); }
+static inline uint64_t load_own(const _Atomic uint64_t *n) { return atomic_load_explicit(n, memory_order_relaxed); }
 
 static void copy_in(pp_spool *s, uint64_t at, const struct iovec *part)
 {
@@ -46,7 +46,8 @@ static void copy_in(pp_spool *s, uint64_t at, const struct iovec *part)
 int pp_stage_spool(pp_batch *b, void *context)
 {
     pp_spool *s = context;
-    uint64_t head = mine(&s->head), put = mine(&s->put), full = mine(&s->full), stopped = mine(&s->stopped);
+    uint64_t head = load_own(&s->head), put = load_own(&s->put), full = load_own(&s->full),
+             stopped = load_own(&s->stopped);
     uint64_t end = atomic_load_explicit(&s->tail, memory_order_acquire) + s->size;
     int is_stopped = atomic_load_explicit(&s->is_stopped, memory_order_acquire);
     for (uint32_t i = 0; i < b->count; i++) {
@@ -82,7 +83,7 @@ int pp_stage_spool(pp_batch *b, void *context)
 static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int within)
 {
     pp_spooled found = { 0, 0 };
-    uint64_t tail = mine(&s->tail);
+    uint64_t tail = load_own(&s->tail);
     while (tail + found.bytes < head && found.bytes < limit) {
         uint32_t length; /* blocks and ring are multiples of 4: this never lies across the end */
         memcpy(&length, s->ring + ((tail + found.bytes + 4) & (s->size - 1)), sizeof length);
@@ -94,11 +95,11 @@ static pp_spooled walk(const pp_spool *s, uint64_t head, uint64_t limit, int wit
     return found;
 }
 
-/* Wait until there is somebody to take what is written: 0, or -ETIMEDOUT once the owner has given up. */
+/* Wait until the reader takes data: 0, or -ETIMEDOUT once the owner has given up. */
 static int wait_for_reader(const pp_spool *s, int fd)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
-    while (poll(&p, 1, LOOK_MS) <= 0)
+    while (poll(&p, 1, POLL_MS) <= 0)
         if (atomic_load_explicit(&s->has_given_up, memory_order_acquire))
             return -ETIMEDOUT;
     return 0;
@@ -119,7 +120,7 @@ static ssize_t write_from(const pp_spool *s, int fd, uint64_t at, uint64_t lengt
         if (n >= 0)
             return n;
         if (errno != EINTR &&
-            errno != EAGAIN) /* EAGAIN: somebody made it non-blocking, and it has less room than that */
+            errno != EAGAIN) /* EAGAIN: the other end made it non-blocking, and it has less room than that */
             return -errno;
     }
 }
@@ -129,7 +130,7 @@ int pp_spool_drain(pp_spool *s, int fd, uint64_t limit, pp_spooled *done)
     pp_spooled wanted = walk(s, atomic_load_explicit(&s->head, memory_order_acquire), limit < CHUNK ? limit : CHUNK, 0);
     struct stat status;
     int is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    uint64_t written = 0, tail = mine(&s->tail);
+    uint64_t written = 0, tail = load_own(&s->tail);
     int rc = 0;
     while (written < wanted.bytes && rc == 0) {
         ssize_t n = write_from(s, fd, tail + written, wanted.bytes - written, is_file);

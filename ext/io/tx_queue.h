@@ -2,7 +2,7 @@
  *
  * Rules:
  *   1. Payload is not copied: a message points into the batch, and into its own head for what is put before it.
- *   2. A packet ends as TX_SENT, as the errno of its send, or as TX_ACCOUNTED where somebody else has it in the ledger.
+ *   2. A packet ends as TX_SENT, as the errno of its send, or as TX_ACCOUNTED where the ledger has it already.
  *   3. Consecutive segments of a flow may leave as one message (coalesce.h); where the egress answers EINVAL they leave one
  *      by one, and that kind is never coalesced again.
  */

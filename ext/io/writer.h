@@ -3,7 +3,7 @@
  * Rules:
  *   1. A stripped VLAN tag is put back.  Classic pcap holds one link type; a packet of another is an error, never a wrong record.
  *   2. pcapng keeps what the source knew: epb_flags bits 9 (not ready), 10 (valid), 11 (TSO) and the direction; the section says
- *      "pktmend", which tells a reader that packets without bit 9 are not unfinished (capture_pcapng.c).
+ *      "pktmend", which tells a reader that packets without bit 9 have no partial checksum (capture_pcapng.c).
  *   3. An error of the file (no space, closed pipe) is returned and ends the writing; nothing is retried.
  *
  * Source: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.

@@ -1,6 +1,7 @@
 /* conversation.c - see conversation.h.
  *
- * Does: find the conversation of each packet, count its kind, and follow unfinished bytes until they are acknowledged.
+ * Does: find the conversation of each packet, count its kind, and follow what left with a partial checksum until it
+ * is acknowledged.
  * Does not: judge packets (verify.c), draw conclusions (Python does).
  */
 #include "observe/conversation.h"
@@ -100,37 +101,37 @@ static unsigned kind_of(const pp_batch *b, uint32_t i, const pp_inner *p)
         const pp_check *k = &checks[j];
         if (k->flags & PP_CHECK_QUOTED)
             break;
-        unsigned mine = PP_DIRECTION_GOOD;
+        unsigned found = PP_DIRECTION_GOOD;
         if (k->status == PP_STATUS_BAD)
-            mine = k->cause == PP_CAUSE_LEAKED          ? PP_DIRECTION_LEAKED
-                   : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_DIRECTION_NEVER_FILLED
-                   : k->cause == PP_CAUSE_INNER_PENDING ? PP_DIRECTION_LEAKED
-                                                        : PP_DIRECTION_BAD;
+            found = k->cause == PP_CAUSE_LEAKED          ? PP_DIRECTION_LEAKED
+                    : k->cause == PP_CAUSE_NEVER_FILLED  ? PP_DIRECTION_NEVER_FILLED
+                    : k->cause == PP_CAUSE_INNER_PENDING ? PP_DIRECTION_LEAKED
+                                                         : PP_DIRECTION_BAD;
         else if (k->status == PP_STATUS_PENDING)
-            mine = k->reason == PP_REASON_NO_METADATA ? PP_DIRECTION_PENDING_UNKNOWN : PP_DIRECTION_PENDING_FLAGGED;
+            found = k->reason == PP_REASON_NO_METADATA ? PP_DIRECTION_PENDING_UNKNOWN : PP_DIRECTION_PENDING_FLAGGED;
         else if (k == p->check && k->status == PP_STATUS_ABSENT)
-            mine = PP_DIRECTION_ABSENT;
+            found = PP_DIRECTION_ABSENT;
         else if (k == p->check && k->status == PP_STATUS_UNCHECKED)
-            mine = PP_DIRECTION_UNCHECKED;
-        if (mine > kind)
-            kind = mine;
+            found = PP_DIRECTION_UNCHECKED;
+        if (found > kind)
+            kind = found;
     }
     return kind;
 }
 
-static inline int is_unfinished(unsigned kind)
+static inline int kind_is_partial(unsigned kind)
 {
     return kind >= PP_DIRECTION_PENDING_FLAGGED && kind <= PP_DIRECTION_NEVER_FILLED;
 }
 static inline int32_t after(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
 
-/* A TCP segment of [from, to) in direction d.  is_unfinished: its bytes wait for proof; else a complete copy makes what waits
- * worthless as proof. */
-static void track_bytes(pp_direction *d, uint32_t from, uint32_t to, int unfinished, uint64_t now)
+/* A TCP segment of [from, to) in direction d.  is_partial: its checksum, so its bytes wait for proof; else a complete copy
+ * makes what waits worthless as proof. */
+static void track_bytes(pp_direction *d, uint32_t from, uint32_t to, int is_partial, uint64_t now)
 {
     int is_near = d->is_in_flight && after(from, d->in_flight_from) > -(int32_t)SEQUENCE_WINDOW &&
                   after(from, d->in_flight_from) < (int32_t)SEQUENCE_WINDOW;
-    if (!unfinished) {
+    if (!is_partial) {
         if (is_near && after(from, d->in_flight_to) < 0 && after(to, d->in_flight_from) > 0)
             d->is_in_flight = 0;
     } else if (!is_near) {
@@ -164,16 +165,16 @@ static void follow_tcp(pp_conversation *c, unsigned direction, const pp_inner *p
     uint32_t bytes =
         (p->length > header ? p->length - header : 0) + !!(t[TCP_FLAGS] & TCP_SYN) + !!(t[TCP_FLAGS] & TCP_FIN);
     if (bytes && kind != PP_DIRECTION_BAD)
-        track_bytes(&c->direction[direction], from, from + bytes, is_unfinished(kind), now);
+        track_bytes(&c->direction[direction], from, from + bytes, kind_is_partial(kind), now);
     if ((t[TCP_FLAGS] & TCP_ACK) && kind != PP_DIRECTION_BAD)
         track_acknowledgment(&c->direction[!direction], pp_get32(t + TCP_ACKNOWLEDGED), now);
 }
 
-/* Without numbers an answer is what there is: a packet back after an unfinished one. */
+/* Without numbers an answer is what there is: a packet back after a partial one. */
 static void follow_others(pp_conversation *c, unsigned direction, unsigned kind)
 {
     pp_direction *there = &c->direction[direction], *back = &c->direction[!direction];
-    if (is_unfinished(kind))
+    if (kind_is_partial(kind))
         there->is_in_flight = 1;
     if (kind != PP_DIRECTION_BAD && back->is_in_flight) {
         back->is_in_flight = 0;

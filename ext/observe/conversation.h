@@ -1,10 +1,10 @@
-/* conversation.h - the flows of a capture, both directions together, and what became of packets whose checksum was unfinished.
+/* conversation.h - the flows of a capture, both directions together, and what became of packets whose checksum was partial.
  *
  * A capture alone does not say where it was taken; what happened next does: a segment that was acknowledged has been
  * completed by someone, one that is sent again and again has not.
  *
  * Rules:
- *   1. Fixed memory, allocated once.  A full table gives up conversations without unfinished or bad packets first, the
+ *   1. Fixed memory, allocated once.  A full table gives up conversations without partial or bad checksums first, the
  *      one that was silent longest before others, and counts them in `lost`.
  *   2. One table per worker: it is not locked, and must not be shared between threads.
  *   3. A packet counts for its innermost IP header: tunnels are looked through.  Fragments are left out.
@@ -26,9 +26,9 @@ enum pp_direction_kind {
     PP_DIRECTION_GOOD = 0,
     PP_DIRECTION_ABSENT,
     PP_DIRECTION_UNCHECKED,
-    PP_DIRECTION_PENDING_FLAGGED, /* unfinished, and the source says so */
-    PP_DIRECTION_PENDING_UNKNOWN, /* unfinished, and the source cannot say */
-    PP_DIRECTION_LEAKED,          /* unfinished, and the source would have said */
+    PP_DIRECTION_PENDING_FLAGGED, /* partial, and the source says so */
+    PP_DIRECTION_PENDING_UNKNOWN, /* partial, and the source cannot say */
+    PP_DIRECTION_LEAKED,          /* partial, and the source would have said */
     PP_DIRECTION_NEVER_FILLED,    /* 0 where a sum is mandatory */
     PP_DIRECTION_BAD,             /* wrong in another way */
     PP_DIRECTION_KINDS
@@ -40,11 +40,12 @@ typedef struct pp_direction {
     uint64_t kind[PP_DIRECTION_KINDS];
     uint64_t outgoing;     /* sent by the host of the tap */
     uint64_t short_frames; /* below Ethernet's 60 bytes: not received from a wire */
-    uint64_t acked; /* TCP: unfinished segments that were acknowledged; others: unfinished packets with an answer */
-    uint64_t retransmitted; /* TCP: unfinished segments sent again, unacknowledged, after PP_RETRANSMISSION_NS */
-    uint8_t mac[12];        /* target and source of the first packet, as on the wire; zero where there are none */
-    uint32_t largest;       /* bytes of its longest frame */
-    uint32_t in_flight_from, in_flight_to; /* TCP: bytes that were sent unfinished and not acknowledged yet */
+    uint64_t acked; /* of partial checksums; TCP: segments that were acknowledged; others: packets with an answer */
+    uint64_t
+        retransmitted; /* TCP: segments with a partial checksum sent again, unacknowledged, after PP_RETRANSMISSION_NS */
+    uint8_t mac[12];   /* target and source of the first packet, as on the wire; zero where there are none */
+    uint32_t largest;  /* bytes of its longest frame */
+    uint32_t in_flight_from, in_flight_to; /* TCP: bytes sent with a partial checksum, not acknowledged yet */
     uint64_t in_flight_ns;                 /* since when */
     uint8_t is_in_flight;
 } pp_direction;

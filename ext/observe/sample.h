@@ -24,7 +24,7 @@
 #define PP_SAMPLE_WAYS 8u
 #define PP_SAMPLE_MOST (PP_CAUSES * PP_SAMPLE_PER_CAUSE) /* what one take may return */
 
-/* Whose packet: the outermost IP header's addresses (IPv4 in the first four bytes) and the ports behind it; 0 what it has not. */
+/* The 5-tuple of a packet: the endpoints (parse/endpoints.h) and the protocol of its outermost headers. */
 typedef struct pp_flow {
     uint8_t source[16], target[16];
     uint16_t source_port, target_port;

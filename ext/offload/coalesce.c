@@ -70,7 +70,7 @@ static int is_metadata_ours(const pp_batch *b, uint32_t i, int is_pending)
     return !(b->flags[i] & PP_PKT_NOT_READY) == !is_pending && (!v.flags || v.csum_start == b->l4[i]);
 }
 
-/* Every check good and as a split writes it (ffff is its 0 in UDP alone), or the unfinished one that the source named. */
+/* Every check good and as a split writes it (ffff is its 0 in UDP alone), or the partial one that the source named. */
 static int is_sound(const pp_batch *b, uint32_t i)
 {
     const pp_check *k = b->checks + b->check_first[i];

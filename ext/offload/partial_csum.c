@@ -23,7 +23,7 @@ pp_vnet pp_partial_csum_in_file(const pp_batch *b, uint32_t i)
     return v;
 }
 
-/* The source calls a checksum unfinished, and that field is not the seed or one before it is wrong.  Given that metadata the
+/* The source calls a checksum partial, and that field is not the seed or one before it is wrong.  Given that metadata the
  * receiver's kernel would look at none up to there (skb_csum_unnecessary), and damaged data would reach the application.
  * An outer one that has leaked holds what a sender left to others: it is no damage. */
 int pp_partial_csum_misleads(const pp_batch *b, uint32_t i, const pp_vnet *v)

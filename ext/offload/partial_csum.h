@@ -1,4 +1,4 @@
-/* partial_csum.h - partial-checksum metadata: the kernel's CHECKSUM_PARTIAL mark, "this checksum is unfinished, and it lies there".
+/* partial_csum.h - partial-checksum metadata: the kernel's CHECKSUM_PARTIAL mark, "this checksum is partial, and it lies there".
  *
  * On a ring it is the struct virtio_net_hdr before the frame (NEEDS_CSUM, csum_start, csum_offset); in a file it is one bit
  * of epb_flags that says "somewhere", and verify finds out where.
@@ -39,7 +39,7 @@ static inline pp_vnet pp_partial_csum_of(const pp_batch *batch, uint32_t i)
 {
     return batch->flags[i] & PP_PKT_VNET ? pp_vnet_get(batch->data[i]) : pp_partial_csum_in_file(batch, i);
 }
-/* The check whose field the source named as unfinished, whole within the frame; null without one. */
+/* The check whose field the source named as partial, whole within the frame; null without one. */
 const pp_check *pp_partial_csum_check(const pp_batch *batch, uint32_t i);
 /* Would a receiver that is given the metadata take damage for good? */
 int pp_partial_csum_misleads(const pp_batch *batch, uint32_t i, const pp_vnet *vnet);

@@ -1,10 +1,10 @@
-/* guard.h - a user's stage, held at arm's length: timed, what it wrote looked at, its failure dealt with by policy.
+/* guard.h - a user's stage under guard: it is timed, what it wrote is validated, and its failure is handled by policy.
  *
  * Rules:
  *   1. A guard is itself a stage (pp_guard_run with the guard as its context): the loop knows nothing of it, and a pipeline
  *      without users' stages pays nothing.
  *   2. Count and places of the columns are the source's: whatever a stage made of them is put right after each call.
- *   3. A verdict, drop reason, status or cause that there is not is a failure (-EBADMSG), as a negative return is.
+ *   3. An invalid verdict, drop reason, status or cause is a failure (-EBADMSG), as a negative return is.
  *   4. After a failure that does not end the pipeline, verdicts are what they were before the stage, or PP_DROP_STAGE_ERROR.
  *   5. What was verified before a stage wrote bytes is verified again: no sum is taken for good that was judged earlier.
  */

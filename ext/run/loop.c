@@ -108,7 +108,7 @@ static int process_batch(pp_loop *l, int n)
     l->ledger.read += (uint64_t)n;
     l->ledger.held = (uint64_t)n;
     b->tally = &l->tally;
-    if (l->poll_interval_ns) /* nobody else asks */
+    if (l->poll_interval_ns) /* only adaptive polling asks */
         pp_load_add(&l->load, b);
     for (uint32_t i = 0; i < l->stage_count; i++) {
         int rc = l->stages[i].run(b, l->stages[i].context);

@@ -108,7 +108,7 @@ def _packets(batch: Batch) -> Iterator[Packet]:
     for i, (row, ends) in enumerate(zip(zip(*columns, strict=True), _ends(batch), strict=True)):
         number, time_ns, wirelen, status, cause = row
         checks = tuple(batch.checks_of(i))
-        yield Packet(number, time_ns, wirelen, batch.octets(i), *ends, Status(status), Cause(cause), checks)
+        yield Packet(number, time_ns, wirelen, batch.head(i), *ends, Status(status), Cause(cause), checks)
 
 
 def _ends(batch: Batch) -> list[tuple[str, str, int, int, int]]:

@@ -1,12 +1,25 @@
-"""What the engine tells of packets, flows and itself, as named tuples."""
+"""What the engine reports of packets, flows and itself, as named tuples."""
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from pktmend.enums import Cause, PacketFlag, Status
 
-Check = TypeVar("Check")  # the engine's, which knows this module and not the other way round
+Check = TypeVar("Check")  # the engine's: it imports this module, so this module cannot import it
+TRANSPORTS: Final = {
+    1: "icmp",
+    2: "igmp",
+    4: "ipip",
+    6: "tcp",
+    17: "udp",
+    33: "dccp",
+    41: "ipv6",
+    47: "gre",
+    58: "icmpv6",
+    132: "sctp",
+    136: "udplite",
+}
 
 
 class Kernel(NamedTuple):
@@ -35,6 +48,25 @@ class Flow(NamedTuple):
     target: bytes
     source_port: int
     target_port: int
+
+    def __str__(self) -> str:
+        """`10.0.0.1:1234 > 10.0.0.2:80`, `[fd00::1]:1234 > [fd00::2]:80`, `10.0.0.1 > 10.0.0.2`."""
+        if self.version not in (4, 6):
+            return "not IP"
+        return f"{self._end(self.source, self.source_port)} > {self._end(self.target, self.target_port)}"
+
+    def _end(self, address: bytes, port: int) -> str:
+        import ipaddress  # here: only a monitor writes flows
+
+        text = str(ipaddress.ip_address(address))
+        if not (self.source_port or self.target_port):
+            return text
+        return f"[{text}]:{port}" if self.version == 6 else f"{text}:{port}"
+
+    @property
+    def transport(self) -> str:
+        """The protocol behind the IP header."""
+        return TRANSPORTS.get(self.protocol, f"protocol {self.protocol}") if self.version else "-"
 
 
 class SampledPacket(NamedTuple, Generic[Check]):

@@ -1,4 +1,4 @@
-/* test_capture.c - classic pcap: files written here byte by byte, read whole, in pieces, and when they are broken.
+/* test_capture.c - classic pcap: files written here byte by byte, read whole, in chunks, and when they are broken.
  *
  * Rules:
  *   1. What a file says is known because this file wrote it (draft-ietf-opsawg-pcap); each number is distinct.
@@ -153,7 +153,7 @@ static void test_byte_orders_and_resolutions(void)
             CHECK_EQ(read_file(&f, FILE_MAX, 1, 1, &rc, &c), PACKETS);       /* a batch of one */
             CHECK_EQ(read_file(&f, FILE_MAX, PACKETS, 1, &rc, &c), PACKETS); /* a batch that is just full */
             for (uint32_t step = 1; step < 260;
-                 step += step < 30 ? 1 : 23) { /* in pieces: 150 + 24 is the longest record */
+                 step += step < 30 ? 1 : 23) { /* in chunks: 150 + 24 is the longest record */
                 CHECK_EQ(read_file(&f, step, 4, 1, &rc, &c), PACKETS);
                 CHECK_EQ(rc, 0);
             }
@@ -221,8 +221,8 @@ static void test_truncated_anywhere(void)
                        "cut to %u bytes: error at %" PRIu64 ", record at %u", length, c.error_offset, start);
             uint64_t at = c.error_offset;
             int again;
-            CHECK_EQ(read_file(&f, 7, 2, 1, &again, &c), complete); /* in pieces: the same end, the same place */
-            CHECK_THAT(again == rc && c.error_offset == at, "in pieces: %d at %" PRIu64, again, c.error_offset);
+            CHECK_EQ(read_file(&f, 7, 2, 1, &again, &c), complete); /* in chunks: the same end, the same place */
+            CHECK_THAT(again == rc && c.error_offset == at, "in chunks: %d at %" PRIu64, again, c.error_offset);
         }
     }
 }

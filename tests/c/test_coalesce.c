@@ -195,7 +195,7 @@ static uint32_t run(uint32_t mtu)
     return joined;
 }
 
-enum change { NOTHING, PADDING, TCP_SUM_FFFF, IP_SUM_FFFF, STRAY_NOTE, EARLY_NOTE, PPPOE, TAG_9100, TAG_8100, CHANGES };
+enum change { NOTHING, PADDING, TCP_SUM_FFFF, IP_SUM_FFFF, STRAY_MARK, EARLY_MARK, PPPOE, TAG_9100, TAG_8100, CHANGES };
 
 /* Add bytes behind the addresses, or change the segment, so that all is right and only a split would not give it back. */
 static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
@@ -234,10 +234,10 @@ static void change(pp_batch *b, uint32_t i, enum change what, const stream *s)
               ~add(add(6 + tcp, s->version == 4 ? d + 26 : d + 22, s->version == 4 ? 8 : 32), d + l4, tcp) & 0xffff);
         put16(d + l4 + 16, 0xffff);
         break;
-    case STRAY_NOTE: /* would write into the payload */
+    case STRAY_MARK: /* would write into the payload */
         v = (pp_vnet){ .flags = 1, .csum_start = (uint16_t)(l4 + 32), .csum_offset = 4 };
         break;
-    case EARLY_NOTE: /* the field of TCP, but from its addresses on */
+    case EARLY_MARK: /* the field of TCP, but from its addresses on */
         put16(d + l4 + 16, add(6 + tcp, s->version == 4 ? d + 26 : d + 22, s->version == 4 ? 8 : 32));
         v = (pp_vnet){ .flags = 1, .csum_start = (uint16_t)(l4 - 8), .csum_offset = 24 };
         break;

@@ -1,4 +1,4 @@
-/* test_conversation.c - what becomes of unfinished segments, where one conversation ends, and what a full table keeps.
+/* test_conversation.c - what becomes of partial segments, where one conversation ends, and what a full table keeps.
  *
  * Rule: the checks are set by hand: whether a checksum is right is not what is tested here.
  */
@@ -56,7 +56,7 @@ static void send(uint32_t from, uint32_t to, uint32_t seq, uint32_t ack, uint8_t
     CHECK_EQ(pp_stage_track_conversations(&batch, table), 0);
 }
 
-static void unfinished(uint32_t from, uint32_t to, uint32_t seq, uint32_t payload, uint8_t flags, uint64_t ms)
+static void partial(uint32_t from, uint32_t to, uint32_t seq, uint32_t payload, uint8_t flags, uint64_t ms)
 {
     send(from, to, seq, 0, flags, payload, PP_STATUS_PENDING, 0, ms);
 }
@@ -80,10 +80,10 @@ static const pp_direction *direction(uint32_t from, uint32_t to)
 
 static void test_acknowledged(void)
 {
-    unfinished(1, 2, 1000, 0, SYN, 0);
+    partial(1, 2, 1000, 0, SYN, 0);
     acknowledge(2, 1, 1001, 1);
     acknowledge(2, 1, 1001, 2); /* nothing new */
-    unfinished(1, 2, 1001, 50, ACK, 3);
+    partial(1, 2, 1001, 50, ACK, 3);
     acknowledge(2, 1, 1026, 4); /* a part of it, then the rest */
     acknowledge(2, 1, 1051, 5);
     CHECK_EQ(direction(1, 2)->acked, 3);
@@ -95,15 +95,15 @@ static void test_acknowledged(void)
 
 static void test_again(void)
 {
-    unfinished(3, 4, 5000, 0, SYN, 0);
-    unfinished(3, 4, 5000, 0, SYN, 1); /* a second tap's copy */
+    partial(3, 4, 5000, 0, SYN, 0);
+    partial(3, 4, 5000, 0, SYN, 1); /* a second tap's copy */
     CHECK_EQ(direction(3, 4)->retransmitted, 0);
-    unfinished(3, 4, 5000, 0, SYN, 1000);
-    unfinished(3, 4, 5000, 0, SYN, 3000);
+    partial(3, 4, 5000, 0, SYN, 1000);
+    partial(3, 4, 5000, 0, SYN, 3000);
     acknowledge(4, 3, 4000, 3001); /* of something older */
     CHECK_EQ(direction(3, 4)->retransmitted, 2);
     CHECK_EQ(direction(3, 4)->acked, 0);
-    unfinished(3, 4, 5000 + (1u << 30), 0, SYN, 9000); /* another connection of the same ports */
+    partial(3, 4, 5000 + (1u << 30), 0, SYN, 9000); /* another connection of the same ports */
     CHECK_EQ(direction(3, 4)->retransmitted, 2);
     acknowledge(4, 3, 5001 + (1u << 30), 9001);
     CHECK_EQ(direction(3, 4)->acked, 1);
@@ -111,14 +111,14 @@ static void test_again(void)
 
 static void test_sequence_numbers_wrap(void)
 {
-    unfinished(5, 6, 0xfffffff0, 32, ACK, 0);
+    partial(5, 6, 0xfffffff0, 32, ACK, 0);
     acknowledge(6, 5, 0x10, 1);
     CHECK_EQ(direction(5, 6)->acked, 1);
 }
 
-static void test_finished_copy_is_what_was_acknowledged(void)
+static void test_complete_copy_is_what_was_acknowledged(void)
 {
-    unfinished(7, 8, 100, 20, ACK, 0);
+    partial(7, 8, 100, 20, ACK, 0);
     send(7, 8, 100, 0, ACK, 20, PP_STATUS_GOOD, 0, 0);
     acknowledge(8, 7, 120, 1);
     CHECK_EQ(direction(7, 8)->acked, 0);
@@ -126,7 +126,7 @@ static void test_finished_copy_is_what_was_acknowledged(void)
 
 static void test_bad_packets_prove_nothing(void)
 {
-    unfinished(9, 10, 100, 20, ACK, 0);
+    partial(9, 10, 100, 20, ACK, 0);
     send(10, 9, 1, 120, ACK, 0, PP_STATUS_BAD, PP_CAUSE_CORRUPT, 1);
     CHECK_EQ(direction(9, 10)->acked, 0);
     CHECK_EQ(direction(10, 9)->kind[PP_DIRECTION_BAD], 1);
@@ -149,9 +149,9 @@ static void test_frames_below_the_least_of_ethernet_are_counted(void)
     CHECK_EQ(direction(15, 16)->short_frames, 2);
 }
 
-static void test_full_table_keeps_what_is_unfinished(void)
+static void test_full_table_keeps_what_is_partial(void)
 {
-    unfinished(11, 12, 1, 20, ACK, 0);
+    partial(11, 12, 1, 20, ACK, 0);
     for (uint32_t i = 0; i < 20 * PP_CONVERSATIONS; i++)
         send(0x10000 + i, 12, 1, 0, ACK, 20, PP_STATUS_GOOD, 0, 1);
     CHECK(direction(11, 12) != NULL);
@@ -183,11 +183,11 @@ int main(void)
     test_acknowledged();
     test_again();
     test_sequence_numbers_wrap();
-    test_finished_copy_is_what_was_acknowledged();
+    test_complete_copy_is_what_was_acknowledged();
     test_bad_packets_prove_nothing();
     test_cut_frames_are_left_out();
     test_frames_below_the_least_of_ethernet_are_counted();
-    test_full_table_keeps_what_is_unfinished();
+    test_full_table_keeps_what_is_partial();
     pp_conversations_free(table);
     return DONE;
 }

@@ -155,7 +155,7 @@ static void test_a_split_frame_is_not_overtaken(pp_batch *b)
     CHECK_EQ(next(&v), 0);
 }
 
-static void test_sum_around_an_unfinished_one(pp_batch *b, uint16_t damage)
+static void test_sum_around_a_partial_one(pp_batch *b, uint16_t damage)
 {
     pp_vnet v;
     tunnelled(b, 300, 0);
@@ -195,12 +195,12 @@ static void test_mark_on_another_field(pp_batch *b, uint16_t damage)
     CHECK_EQ(v.flags, damage ? 0 : 1);
 }
 
-/* As a file has it: no header before the frame, but a mark that something is unfinished. */
-static void test_mark_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, int finish)
+/* As a file has it: no header before the frame, but a mark that something is partial. */
+static void test_mark_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, int complete)
 {
     pp_vnet v;
     pp_ledger ledger = { 0 };
-    pp_emit *e = pp_emit_new(ends[0], PACKETS, 1500, finish, 0);
+    pp_emit *e = pp_emit_new(ends[0], PACKETS, 1500, complete, 0);
     uint8_t *f = memory[0].frame;
     datagram(b, 0, 101);
     put16(f + L4 + 6, add(17 + 109, f + L3 + 12, 8) ^ damage);
@@ -214,13 +214,13 @@ static void test_mark_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, in
     CHECK_EQ(ledger.sent, 1);
     pp_emit_free(e);
     uint32_t tag = flags & PP_PKT_VLAN ? 4 : 0;
-    int is_marked = (flags & PP_PKT_NOT_READY) && !damage && !finish;
+    int is_marked = (flags & PP_PKT_NOT_READY) && !damage && !complete;
     CHECK_EQ(next(&v), L4 + 109 + tag);
     CHECK_EQ(v.flags, is_marked);
     CHECK_EQ(v.csum_start, is_marked ? L4 + tag : 0);
     CHECK_EQ(v.csum_offset, is_marked ? 6 : 0);
     CHECK_EQ(v.gso_type | v.gso_size, 0);
-    CHECK((total(got + PP_VNET_LEN + tag, L3, 109) == 0xffff) == ((flags & PP_PKT_NOT_READY) && !damage && finish));
+    CHECK((total(got + PP_VNET_LEN + tag, L3, 109) == 0xffff) == ((flags & PP_PKT_NOT_READY) && !damage && complete));
     for (unsigned i = 0; i < PP_VNET_LEN; i++)
         CHECK_EQ(memory[0].vnet[i], 0xee);
 }
@@ -287,7 +287,7 @@ int main(void)
     CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
     test_a_split_frame_is_not_overtaken(&b);
     for (unsigned i = 0; i < 2; i++) {
-        test_sum_around_an_unfinished_one(&b, i ? 0x0140 : 0);
+        test_sum_around_a_partial_one(&b, i ? 0x0140 : 0);
         test_sums_around_segments(&b, i ? 0x0140 : 0);
         test_mark_on_another_field(&b, i ? 0x55 : 0);
     }

@@ -1,4 +1,4 @@
-/* test_repair.c - a tunnel whose own sum was written over an unfinished inner one: what repair may write, and what not.
+/* test_repair.c - a tunnel whose own sum was written over a partial inner one: what repair may write, and what not.
  *
  * Rule: which bytes are right is known from this file's own sum (RFC 1071): the frame is completed by hand first, and the
  * inner field put back to its seed afterwards, as local checksum offload leaves it.
@@ -14,7 +14,7 @@ enum { IP = 14, GRE = 34, INNER_IP = 42, TCP = 62, LENGTH = 102, GRE_FIELD = GRE
 enum { TCPV4 = 1 };
 
 static uint8_t memory[PP_VNET_LEN + LENGTH], *const frame = memory + PP_VNET_LEN;
-static uint8_t finished[LENGTH], unfinished[LENGTH];
+static uint8_t complete[LENGTH], partial[LENGTH];
 static pp_batch batch;
 
 static void put(uint8_t *at, unsigned value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
@@ -39,7 +39,7 @@ static void ip4(uint8_t *ip, unsigned length, unsigned protocol)
 /* IPv4, GRE with a checksum, IPv4, TCP with 20 bytes of payload. */
 static void build(void)
 {
-    uint8_t *f = finished;
+    uint8_t *f = complete;
     uint16_t seed = sum(NULL, 0, 0x0a07 + 1 + 0x0a07 + 2 + 6 + 40);
     memset(f, 0, LENGTH);
     put(f + 12, 0x0800);
@@ -50,11 +50,11 @@ static void build(void)
     memset(f + TCP + 20, 'x', 20);
     put(f + TCP_FIELD, (uint16_t)~sum(f + TCP, LENGTH - TCP, seed));
     put(f + GRE_FIELD, (uint16_t)~sum(f + GRE, LENGTH - GRE, 0));
-    memcpy(unfinished, finished, LENGTH);
-    put(unfinished + TCP_FIELD, seed);
+    memcpy(partial, complete, LENGTH);
+    put(partial + TCP_FIELD, seed);
 }
 
-/* Judge the unfinished frame as a source hands it over, and repair it. */
+/* Judge the partial frame as a source hands it over, and repair it. */
 static void repair(uint16_t flags, uint8_t gso_type, uint32_t policy)
 {
     uint32_t options = PP_VERIFY_EXPECTED;
@@ -64,7 +64,7 @@ static void repair(uint16_t flags, uint8_t gso_type, uint32_t policy)
     if (gso_type)
         v.gso_size = 10, v.hdr_len = 82;
     memcpy(memory, &v, sizeof v);
-    memcpy(frame, unfinished, LENGTH);
+    memcpy(frame, partial, LENGTH);
     batch.count = 1;
     batch.data[0] = frame;
     batch.caplen[0] = batch.wirelen[0] = LENGTH;
@@ -90,19 +90,19 @@ static void test_completing_the_inner_one_is_all(void)
                   { 0, PP_REPAIR_UNFINISHED } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         repair(cases[i].flags, 0, cases[i].policy);
-        CHECK_THAT(memcmp(frame, finished, LENGTH) == 0, "case %zu", i);
+        CHECK_THAT(memcmp(frame, complete, LENGTH) == 0, "case %zu", i);
         CHECK_THAT(batch.status[0] == PP_STATUS_GOOD, "case %zu: status %u", i, batch.status[0]);
     }
 }
 
-/* A super-frame: the seed stays, for each segment gets a sum of its own; an outer sum that is right over the finished
- * packet must not be written over the unfinished one. */
+/* A super-frame: the seed stays, for each segment gets a sum of its own; an outer sum that is right over the complete
+ * packet must not be written over the partial one. */
 static void test_a_super_frame_stays_as_it_is(void)
 {
     static const uint32_t policies[] = { PP_REPAIR_LEAKED, PP_REPAIR_UNFINISHED, PP_REPAIR_ALL };
     for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
         repair(PP_PKT_METADATA | PP_PKT_VNET | PP_PKT_NOT_READY, TCPV4, policies[i]);
-        CHECK_THAT(memcmp(frame, unfinished, LENGTH) == 0, "policy %u: GRE %02x%02x", policies[i], frame[GRE_FIELD],
+        CHECK_THAT(memcmp(frame, partial, LENGTH) == 0, "policy %u: GRE %02x%02x", policies[i], frame[GRE_FIELD],
                    frame[GRE_FIELD + 1]);
         CHECK_EQ(memory[0], 1); /* the metadata stays too */
     }

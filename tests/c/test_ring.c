@@ -27,7 +27,7 @@ static int read_ring(int version, int has_vnet)
     return n;
 }
 
-/* Two packets of 60 bytes; the first one's header is the caller's to spoil. */
+/* Two packets of 60 bytes; the first one's header is the caller's to damage. */
 static struct tpacket3_hdr *fill_v3(void)
 {
     memset(memory, 0, sizeof memory);

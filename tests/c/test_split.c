@@ -396,7 +396,7 @@ static void test_no_segment_beyond_its_length_field(void)
 }
 
 /* VXLAN with an outer checksum: only a mark that names the inner transport header is followed, whichever byte it names. */
-static void test_a_note_that_points_elsewhere_in_a_tunnel(void)
+static void test_a_mark_that_points_elsewhere_in_a_tunnel(void)
 {
     enum { OUTER = 14 + 20 + 8 + 8, VXLAN = 4789 };
     spec s = { .version = 4, .gso_size = 100, .payload = 150 };
@@ -444,7 +444,7 @@ int main(void)
     test_wrong_seed_stays_wrong();
     test_contradictions_are_refused();
     test_no_segment_beyond_its_length_field();
-    test_a_note_that_points_elsewhere_in_a_tunnel();
+    test_a_mark_that_points_elsewhere_in_a_tunnel();
     test_complete_refuses_a_field_outside();
     return DONE;
 }

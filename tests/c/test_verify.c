@@ -1,10 +1,10 @@
-/* test_verify.c - the short way for common packets gives what the parser gives, for damaged packets too.
+/* test_verify.c - the fast path for common packets gives what the parser gives, for damaged packets too.
  *
  * Rules:
  *   1. Each frame is in the batch twice.  A wirelen below caplen means "no longer than captured" to the parser, and keeps
- *      the packet off the short way: the second is judged the long way, and both must agree in every column and check.
+ *      the packet off the fast path: the second is judged by the slow path, and both must agree in every column and check.
  *   2. Frames are malloc'ed to the byte: ASan sees one too far.
- *   3. What right and unfinished packets are found to be is known beforehand, from RFC 1071 added up here.
+ *   3. What right and partial packets are found to be is known beforehand, from RFC 1071 added up here.
  */
 #include "sum/bytes.h"
 #include "check.h"
@@ -85,7 +85,7 @@ static uint16_t build(uint8_t *f, const kind *k, uint32_t length, uint32_t paddi
     return (uint16_t)seed;
 }
 
-/* Octets that decide what a packet is, and any other. */
+/* Bytes that decide what a packet is, and any other. */
 static void damage(uint8_t *f, const kind *k, uint32_t length)
 {
     static const uint8_t ip[] = { 12,     13,     IP,     IP + 2,  IP + 3,  IP + 4, IP + 5,
@@ -115,7 +115,7 @@ static void compare(const pp_batch *b, const char *what)
                    "%s: check %u differs", what, i);
 }
 
-static void test_short_way_equals_the_long_way(void)
+static void test_fast_path_equals_the_slow_path(void)
 {
     static const uint16_t metadata[] = { 0,
                                          0,
@@ -159,7 +159,7 @@ static void test_short_way_equals_the_long_way(void)
             b.flags[i] = flags;
         }
         CHECK_EQ(pp_stage_verify(&b, &options), 0);
-        compare(&b, how == 0 ? "right" : how == 1 ? "unfinished" : "damaged");
+        compare(&b, how == 0 ? "right" : how == 1 ? "partial" : "damaged");
         seen[b.status[0]]++;
         const pp_check *own = &b.checks[k->l4 == IP + 20]; /* there may be more, in a tunnel of noise */
         if (how == 0 && !(flags & PP_PKT_NOT_READY))
@@ -216,6 +216,6 @@ int main(void)
     const pp_kernel *kernels = pp_kernels(&count);
     for (size_t i = 0; i < count; i++)
         if (kernels[i].supported() && pp_kernel_use(kernels[i].name) == 0)
-            test_short_way_equals_the_long_way();
+            test_fast_path_equals_the_slow_path();
     return DONE;
 }

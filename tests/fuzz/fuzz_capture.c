@@ -1,7 +1,7 @@
 /* fuzz_capture.c - any bytes as a capture file: the reader moves on or stops, and never points outside.
  *
  * Invariants: every call gives packets, consumes at least one byte, asks for more, or ends; every packet lies within
- * the window, behind the one before it and within what was consumed; a file read in pieces gives the packets, the end
+ * the window, behind the one before it and within what was consumed; a file read in chunks gives the packets, the end
  * and the error offset it gives when read whole.
  */
 #include <stdlib.h>
@@ -96,9 +96,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     memcpy(file, input + 2, size);
     if (magic < sizeof magics / sizeof magics[0] && size >= sizeof magics[0])
         memcpy(file, &magics[magic], sizeof magics[0]); /* past the first door */
-    digest whole = read_file(file, size, size + 1, ROOM), pieces = read_file(file, size, step, capacity);
-    if (whole.hash != pieces.hash || whole.packets != pieces.packets || whole.rc != pieces.rc ||
-        whole.error_offset != pieces.error_offset)
+    digest whole = read_file(file, size, size + 1, ROOM), chunked = read_file(file, size, step, capacity);
+    if (whole.hash != chunked.hash || whole.packets != chunked.packets || whole.rc != chunked.rc ||
+        whole.error_offset != chunked.error_offset)
         abort();
     free(file);
     return 0;

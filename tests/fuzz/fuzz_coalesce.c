@@ -1,11 +1,11 @@
-/* fuzz_coalesce.c - frames told by the input, through the sink, which joins them: what leaves, split again, is what came in.
+/* fuzz_coalesce.c - frames made from the input, through the sink, which coalesces them: what leaves, split again, is what came in.
  *
  * sendmmsg() and sendmsg() are this file's: they look at each message, and fail now and then.  Who split a super-frame is this
  * file too, as the kernel would: Ethernet, 802.1Q and 802.1ad tags, IP without extension headers, TCP or UDP.
  *
  * Invariants: the packets of a super-frame that leaves are those that came, byte for byte, a pending sum completed; so none
  * with a wrong sum is among them; any other frame leaves as it came, with its mark or, if it is bad, without; one of a flow is
- * not overtaken by a later one; nothing but a virtio-net header or a finished checksum is written; every packet ends in
+ * not overtaken by a later one; nothing but a virtio-net header or a completed checksum is written; every packet ends in
  * exactly one counter, and what was refused in the right one.
  */
 #define _GNU_SOURCE
@@ -74,7 +74,7 @@ static void look_at(const struct msghdr *h, int error)
     m.frame = arena + arena_used + PP_VNET_LEN;
     m.length = at - arena_used - PP_VNET_LEN;
     for (uint32_t i = 0; error && (m.count == 1 || error != EINVAL) && i < m.count; i++)
-        has_failed[m.packet[i]] = 1; /* joined packets that are refused are tried one by one */
+        has_failed[m.packet[i]] = 1; /* coalesced packets that are refused are tried one by one */
     if (error)
         return;
     arena_used = at;
@@ -110,7 +110,7 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     (void)fd, (void)flags;
     int error = answer();
     if (error == EINVAL)
-        error = ENOBUFS; /* tells this refusal from that of the joined ones */
+        error = ENOBUFS; /* differs from the refusal of coalesced ones */
     look_at(m, error);
     errno = error;
     return error ? -1 : 0;
@@ -181,7 +181,7 @@ static void check_order(void)
 }
 
 /* A super-frame that was made of several packets, taken apart. */
-static void check_joined(const message *m)
+static void check_coalesced(const message *m)
 {
     static uint8_t one[ROOM + 4], want[ROOM + 4];
     place p = locate(m->frame, m->length);
@@ -227,7 +227,7 @@ static void check_joined(const message *m)
         abort();
 }
 
-static void check_single(const message *m, int finish)
+static void check_single(const message *m, int complete)
 {
     static uint8_t done[ROOM + 4];
     uint32_t i = m->packet[0];
@@ -243,7 +243,7 @@ static void check_single(const message *m, int finish)
         abort(); /* neither its own mark nor none */
     if (batch.status[i] == PP_STATUS_BAD && memcmp(m->frame, f->bytes, f->length) == 0)
         return;
-    if (!finish && batch.protocol[i] != 132) /* SCTP: finished, for no mark can say what it needs */
+    if (!complete && batch.protocol[i] != 132) /* SCTP: completed, for no mark can say what it needs */
         abort();
     uint32_t field = (uint32_t)f->vnet.csum_start + f->vnet.csum_offset, width = batch.protocol[i] == 132 ? 4 : 2;
     if (field + width > f->length)
@@ -254,7 +254,7 @@ static void check_single(const message *m, int finish)
         abort(); /* something else than the field */
 }
 
-static void check_counters(const pp_ledger *l, int finish)
+static void check_counters(const pp_ledger *l, int complete)
 {
     uint64_t left = l->truncated, errors = 0, good = 0, bad = 0, taken = 0;
     for (unsigned i = 0; i < PP_DROPS; i++)
@@ -270,9 +270,9 @@ static void check_counters(const pp_ledger *l, int finish)
         abort();
     if (l->dropped[PP_DROP_STAGE] != taken || l->truncated)
         abort();
-    for (uint32_t i = 0; i < batch.count && !finish; i++)
+    for (uint32_t i = 0; i < batch.count && !complete; i++)
         if (!came[i].is_sent && !has_failed[i] && batch.verdict[i] == PP_VERDICT_PASS && !came[i].vnet.flags)
-            abort(); /* only what had to be finished may be found unfit for it */
+            abort(); /* only what had to be completed may be found unfit for it */
 }
 
 static void check_frames_are_untouched(void)
@@ -404,23 +404,23 @@ static void add_packet(script *s, int has_vnet)
     batch.count++;
 }
 
-static pp_emit *sink(int finish, uint32_t mtu, uint32_t wanted)
+static pp_emit *sink(int complete, uint32_t mtu, uint32_t wanted)
 {
     static pp_emit *emit[2];
     static int fd = -1;
     if (fd < 0)
         fd = open("/dev/null", O_WRONLY);
-    if (emit[finish] && !finish && pp_emit_coalesces(emit[finish]) != wanted) {
-        pp_emit_set_coalesce(emit[finish], wanted);
-        if (pp_emit_coalesces(emit[finish]) != wanted) { /* it was refused once */
-            pp_emit_free(emit[finish]);
-            emit[finish] = NULL;
+    if (emit[complete] && !complete && pp_emit_coalesces(emit[complete]) != wanted) {
+        pp_emit_set_coalesce(emit[complete], wanted);
+        if (pp_emit_coalesces(emit[complete]) != wanted) { /* it was refused once */
+            pp_emit_free(emit[complete]);
+            emit[complete] = NULL;
         }
     }
-    if (!emit[finish])
-        emit[finish] = pp_emit_new(fd, PACKETS, mtu, finish, (int)wanted);
-    pp_emit_set_mtu(emit[finish], mtu);
-    return emit[finish];
+    if (!emit[complete])
+        emit[complete] = pp_emit_new(fd, PACKETS, mtu, complete, (int)wanted);
+    pp_emit_set_mtu(emit[complete], mtu);
+    return emit[complete];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
@@ -429,7 +429,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (size < 4 || size > 16384)
         return 0;
     uint8_t options = next(&s), faults = next(&s);
-    int finish = (options & 12) == 12;
+    int complete = (options & 12) == 12;
     if (!batch.capacity)
         batch = columns(PACKETS);
     batch.count = 0;
@@ -443,18 +443,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     arena_used = messages = calls = 0;
     fault_period = faults & 7, fault = faults >> 3;
     pp_ledger ledger = { 0 };
-    if (pp_emit_take(&batch, &ledger, sink(finish, options & 32 ? 600 : 1500, ~options & 3u)))
+    if (pp_emit_take(&batch, &ledger, sink(complete, options & 32 ? 600 : 1500, ~options & 3u)))
         abort();
     for (uint32_t m = 0; m < messages; m++) {
         for (uint32_t i = 0; i < sent[m].count; i++)
             came[sent[m].packet[i]].is_sent = 1;
         if (sent[m].count > 1)
-            check_joined(&sent[m]);
+            check_coalesced(&sent[m]);
         else
-            check_single(&sent[m], finish);
+            check_single(&sent[m], complete);
     }
     check_order();
-    check_counters(&ledger, finish);
+    check_counters(&ledger, complete);
     check_frames_are_untouched();
     for (uint32_t i = 0; i < batch.count; i++)
         free(batch.data[i] - PP_VNET_LEN);

@@ -34,7 +34,7 @@ def ping_and_fail(line: Line) -> None:
         transfer(line.a, line.b, 1000, seconds=1.6)  # the SYN is sent again after a second
 
 
-def talk(line: Line) -> None:
+def exchange(line: Line) -> None:
     """Both pass."""
     line.a.run("ping", "-c2", "-i0.2", "10.7.0.2")
     transfer(line.a, line.b, 1 << 20)
@@ -72,7 +72,7 @@ def test_default_veth_is_healthy_at_every_tap(bridged: Line) -> None:
         (bridged.node, ("-i", "pa")),
         (bridged.node, ("-i", "pa", "-I", "pb")),
     ]
-    for findings in during(lambda: talk(bridged), *taps):
+    for findings in during(lambda: exchange(bridged), *taps):
         assert names(findings) == ["offload-pending", "super-frames"] and findings[0]["confidence"] == "certain"
         assert "acknowledged" in evidence(findings[0])
     assert "pending then pending" in evidence(findings[0])
@@ -94,7 +94,7 @@ def test_firewall_is_not_called_a_leak(bridged: Line) -> None:
 def test_finished_checksums_are_nothing_wrong(bridged: Line) -> None:
     for host in (bridged.a, bridged.b):
         host.offload("eth0", tx=False)
-    (findings,) = during(lambda: talk(bridged), (bridged.node, ("-i", "pb")))
+    (findings,) = during(lambda: exchange(bridged), (bridged.node, ("-i", "pb")))
     assert [name for name in names(findings) if name != "super-frames"] in (["nothing-wrong"], ["offload-pending"])
 
 

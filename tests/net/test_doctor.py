@@ -15,7 +15,7 @@ from doctoring import doctor, names, obey, start_relay, the
 from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device
 from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.kernels import BUGS, kernel_bugs
-from pktmend.commands.doctor.view import look
+from pktmend.commands.doctor.view import read_view
 from pktmend.testbed.netns import Testbed
 from tools import ROOT
 
@@ -148,7 +148,7 @@ def test_kernel_versions_and_their_bugs(testbed: Testbed, release: str, expected
         "10.7.0.2",
         "noudpcsum",
     )
-    view = look()
+    view = read_view()
     old = replace(view, machine=replace(view.machine, release=release))
     found = {f.name for f in kernel_bugs(old)}
     # whether this machine has a NIC of its own decides on that one; everything else is ours
@@ -163,7 +163,7 @@ def test_finding_of_another_path_is_not_reported(line: Line, testbed: Testbed) -
     c, d = testbed.host("c"), testbed.host("d")
     testbed.veth(c, "eth0", d, "eth0")
     assert names(doctor(c, expect=0)[0]) == set()
-    assert "userspace-hop" in {f.name for f in examine(look())}
+    assert "userspace-hop" in {f.name for f in examine(read_view())}
 
 
 @pytest.mark.parametrize(

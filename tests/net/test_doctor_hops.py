@@ -66,7 +66,7 @@ def test_who_only_watches_is_no_hop(line: Line) -> None:
     assert names(doctor(line.node, expect=0)[0]) == set()
 
 
-def test_our_own_bridge_keeps_the_note(line: Line) -> None:
+def test_our_own_bridge_keeps_the_mark(line: Line) -> None:
     with line.bridged():
         assert names(doctor(line.node, expect=0)[0]) == set()
         line.node.address("pa", "10.9.0.1/24")
@@ -117,7 +117,7 @@ def test_xdp_before_a_sender_with_offload(line: Line, tmp_path: Path, source: st
     assert names(doctor(line.node, "pa", expect=0)[0]) == set()
 
 
-def test_generic_xdp_keeps_the_note_and_drops_super_frames(line: Line, tmp_path: Path) -> None:
+def test_generic_xdp_keeps_the_mark_and_drops_super_frames(line: Line, tmp_path: Path) -> None:
     for port, other in (("pa", "pb"), ("pb", "pa")):
         attach(line.node, port, tmp_path, FORWARD % link(line.node, other)["ifindex"], "xdpgeneric")
     with pytest.raises((AssertionError, OSError)):

@@ -19,7 +19,7 @@ from doctoring import doctor, link, send_bad, start_relay, the
 from line import NO_PI, TAP, VNET_HDR, Line, open_tap_device, transfer
 from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.finding import HostFinding
-from pktmend.commands.doctor.view import View, look
+from pktmend.commands.doctor.view import View, read_view
 from pktmend.host.model import Interface
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import end
@@ -66,7 +66,7 @@ def bridges_of(finding: dict[str, object]) -> list[str]:
 
 
 def assert_swift(line: Line) -> None:
-    """TCP both ways, and no super-frame is lost in the hop: each would cost a retransmission timeout."""
+    """TCP in both directions, and no super-frame is lost in the hop: each would cost a retransmission timeout."""
     hosts = (line.a, line.b)
     before = [host.kernel_counters()["TcpExtTCPTimeouts"] for host in hosts]
     for there, here in (hosts, hosts[::-1]):
@@ -117,7 +117,7 @@ def with_guest(line: Line) -> HostFinding:
     relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "tap0", stdout=subprocess.PIPE)
     assert relay.stdout is not None
     relay.stdout.readline()
-    return one("userspace-hop", look())
+    return one("userspace-hop", read_view())
 
 
 def one(name: str, view: View) -> HostFinding:
@@ -155,7 +155,7 @@ def of_release(line: Line, release: str, name: str) -> HostFinding:
         "noudpcsum",
     )
     line.a.offload("eth0", tx=False)
-    view = look()
+    view = read_view()
     finding = one(name, replace(view, machine=replace(view.machine, release=release)))
     mine = f"ip netns exec {line.a.namespace} "  # other namespaces of this machine are not ours to change
     return replace(finding, remedies=tuple(r for r in finding.remedies if not r.command or mine in r.command))
@@ -165,7 +165,7 @@ def with_errors(line: Line) -> HostFinding:
     send_bad(line, link(line.b, "eth0")["address"], 20)
     return next(
         f
-        for f in examine(look())
+        for f in examine(read_view())
         if f.name == "checksum-errors" and [n.name for n in f.namespaces] == [line.b.namespace]
     )
 
@@ -176,7 +176,7 @@ def pending_tso(line: Line) -> HostFinding:
     switch = ovs.OpenVSwitch(line.node)
     switch.ports("pa", "pb")
     switch.vsctl("set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
-    return one("ovs-tso-pending", look())
+    return one("ovs-tso-pending", read_view())
 
 
 def odd_name(line: Line) -> HostFinding:
@@ -185,7 +185,7 @@ def odd_name(line: Line) -> HostFinding:
     line.a.run("ip", "link", "set", "dev", "eth0", "name", "a;touch$IFS-x&")
     line.a.run("ip", "link", "set", "dev", "a;touch$IFS-x&", "up")
     start_relay(line)
-    return one("userspace-hop", look())
+    return one("userspace-hop", read_view())
 
 
 SET_UPS: dict[str, Callable[[Line], HostFinding]] = {
@@ -194,7 +194,7 @@ SET_UPS: dict[str, Callable[[Line], HostFinding]] = {
     "tso set": pending_tso,
     "odd name": odd_name,
     "link errors": lambda line: one(
-        "link-errors", changed(look(), line.a.namespace, "eth0", statistics={"rx_crc_errors": 3, "rx_packets": 9})
+        "link-errors", changed(read_view(), line.a.namespace, "eth0", statistics={"rx_crc_errors": 3, "rx_packets": 9})
     ),
     "old veth": lambda line: of_release(line, "4.3.0", "kernel-veth-vouches"),
     "old nat": lambda line: of_release(line, "5.4.1", "kernel-nat-on-zero"),

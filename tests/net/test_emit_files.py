@@ -10,17 +10,17 @@ import pytest
 import frames as f
 from pktmend import Capture, Emit, PacketFlag, Pipeline, Ring, classify, verify
 from pktmend.testbed.netns import Host
-from tapes import NOTE, pcapng
+from tapes import PARTIAL, pcapng
 
 PACKETS = [f.ether / f.ip4 / f.tcp / f.PAYLOAD, f.ether / f.ip6 / f.udp / f.PAYLOAD]
 
 
 @pytest.mark.parametrize("coalesce", [False, True])
 @pytest.mark.parametrize("finish", [False, True])
-def test_note_of_a_file_leaves_with_its_packet(
+def test_mark_of_a_file_leaves_with_its_packet(
     tmp_path: Path, ends: tuple[Host, Host], coalesce: bool, finish: bool
 ) -> None:
-    path = pcapng(tmp_path / "x.pcapng", [(1.0, f.leaked(packet), NOTE | 2) for packet in PACKETS])
+    path = pcapng(tmp_path / "x.pcapng", [(1.0, f.leaked(packet), PARTIAL | 2) for packet in PACKETS])
     wanted = [f.raw(packet) if finish else f.leaked(packet) for packet in PACKETS]
     got: dict[bytes, tuple[bool, tuple[int, ...]]] = {}
     with (

@@ -63,7 +63,7 @@ def test_second_bridge_on_an_interface_is_refused(line: Line) -> None:
         bridge.stop()
 
 
-def test_claim_goes_over_to_the_new_interface(line: Line) -> None:
+def test_lock_goes_over_to_the_new_interface(line: Line) -> None:
     line.testbed.veth(line.node, "pc", line.node, "pd")
     with line.bridged("-Z", "nobody") as bridge:
         line.node.run("ip", "link", "del", "dev", "pb")

@@ -88,7 +88,7 @@ def holder_of(bridge: RunningBridge) -> int:
     return int(children[0])
 
 
-def test_what_holds_the_isolation_is_deaf_to_signals_and_has_one_capability(line: Line) -> None:
+def test_what_holds_the_isolation_ignores_signals_and_has_one_capability(line: Line) -> None:
     with line.bridged("--isolate") as bridge:
         holder = holder_of(bridge)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

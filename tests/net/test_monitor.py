@@ -28,9 +28,11 @@ def pair() -> Iterator[Pair]:
 
 
 def test_each_packet_is_counted_once_in_each_direction(pair: Pair) -> None:
-    ways = {way: Monitor(pair.node, "-i", "pa", "-Q", way, "icmp") for way in ("in", "out", "inout")}
+    monitors = {
+        direction: Monitor(pair.node, "-i", "pa", "-Q", direction, "icmp") for direction in ("in", "out", "inout")
+    }
     pair.a.run("ping", "-c", "5", "-i", "0.05", "10.7.0.2")
-    seen = {way: monitor.end()["directions"][0]["packets"] for way, monitor in ways.items()}
+    seen = {direction: monitor.end()["directions"][0]["packets"] for direction, monitor in monitors.items()}
     assert seen == {"in": 5, "out": 5, "inout": 10}
 
 
@@ -41,9 +43,9 @@ def test_loopback_shows_each_packet_once(pair: Pair) -> None:
     assert monitor.end()["directions"][0]["packets"] == 8  # requests and replies
 
 
-@pytest.mark.parametrize("way", ["in", "inout"])
-def test_workers_share_the_packets_and_count_each_once(pair: Pair, way: str) -> None:
-    monitor = Monitor(pair.node, "-i", "pa", "--workers", "3", "-Q", way, "udp")
+@pytest.mark.parametrize("direction", ["in", "inout"])
+def test_workers_share_the_packets_and_count_each_once(pair: Pair, direction: str) -> None:
+    monitor = Monitor(pair.node, "-i", "pa", "--workers", "3", "-Q", direction, "udp")
     flows = [f.raw(f.ether / f.ip4 / UDP(sport=1000 + i, dport=53) / b"x") for i in range(50)]
     pair.send(flows * 40)
     (d,) = monitor.end()["directions"]

@@ -57,8 +57,8 @@ def test_file_keeps_offload_bits_directions_and_interfaces(pair: Pair, tmp_path:
 
     def send() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b"out of pa, unfinished", ("10.7.0.1", 5000))
-            s.sendto(b"over lo, unfinished", ("127.0.0.1", 5000))
+            s.sendto(b"out of pa, partial", ("10.7.0.1", 5000))
+            s.sendto(b"over lo, partial", ("127.0.0.1", 5000))
 
     pair.node.call(send)
     pair.send([good(), leaked()])

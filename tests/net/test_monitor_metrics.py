@@ -102,7 +102,7 @@ def test_query_api_returns_the_exact_counts(watched: Watched) -> None:
     pair, before = watched.pair, watched.value('pktmend_namespace_checksum_errors_total{counter="UdpInCsumErrors"}')
     to_stack = f.leaked(pair.to_node(f.ip4 / f.udp / f.PAYLOAD))
     pair.send([leaked()] * 100 + [to_stack] * 23 + [corrupt()] * 45 + [good()] * 67)
-    octets = 123 * len(leaked()) + 45 * len(corrupt()) + 67 * len(good())
+    size = 123 * len(leaked()) + 45 * len(corrupt()) + 67 * len(good())
     expected = {
         'sum(pktmend_packets_total{interface="pa"})': 235,
         'pktmend_packets_total{interface="pa", status="bad"}': 168,
@@ -114,7 +114,7 @@ def test_query_api_returns_the_exact_counts(watched: Watched) -> None:
         'pktmend_checks_total{interface="pa", protocol="udp", status="good"}': 67,
         'pktmend_checks_total{interface="pa", protocol="tcp", status="bad"}': 45,
         'pktmend_checks_total{interface="pa", protocol="ip", status="good"}': 235,
-        'pktmend_bytes_total{interface="pa"}': octets,
+        'pktmend_bytes_total{interface="pa"}': size,
         'pktmend_kernel_packets_total{interface="pa"}': 235,
         'pktmend_kernel_drops_total{interface="pa"}': 0,
         'sum(pktmend_packets_total{interface="lo"})': 0,

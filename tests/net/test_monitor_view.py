@@ -62,12 +62,12 @@ class Terminal:
         """Wait until all of them are to be seen; return the screen."""
         found = [""]
 
-        def look() -> bool:
+        def is_shown() -> bool:
             found[0] = self.screen()
             return all(word in found[0] for word in words)
 
         try:
-            until(look, f"seeing {words}")
+            until(is_shown, f"seeing {words}")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{found[0]}") from None
         return found[0]

@@ -42,7 +42,7 @@ def behind(request: pytest.FixtureRequest) -> Iterator[Line]:
         yield line
 
 
-def test_tcp_works_both_ways_and_what_the_relay_sees_is_finished(behind: Line, tmp_path: Path) -> None:
+def test_tcp_works_in_both_directions_and_what_the_relay_sees_is_complete(behind: Line, tmp_path: Path) -> None:
     need("tshark", "tcpdump")
     trace = tmp_path / "wire.pcap"
     bridge = RunningBridge(behind.node, "-i", "px", "-I", "pb", "--finish", "px")

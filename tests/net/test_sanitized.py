@@ -33,7 +33,7 @@ MTU = 9000
 MUTANTS = 20_000
 ETHERNET = 1
 LAST = f.raw(f.ether / f.ip4 / f.udp / Raw(b"the last"))
-WAYS = {
+MODES = {
     "pass": ("--repair", "none", "--no-coalesce"),
     "all": ("--repair", "all", "--ring", "v3"),
     "finish": ("--repair", "all", "--finish", "pb", "--corrupt", "drop"),
@@ -68,7 +68,7 @@ def from_captures() -> list[bytes]:
             with path.open("rb") as file:
                 reader = dpkt.pcap.UniversalReader(file)
                 if reader.datalink() == ETHERNET:
-                    found += [bytes(octets) for _, octets in reader if 14 <= len(octets) <= MTU + 14]
+                    found += [bytes(frame) for _, frame in reader if 14 <= len(frame) <= MTU + 14]
         except (ValueError, dpkt.Error, OSError, struct.error, EOFError):
             continue  # a capture that is broken as a file
     return found
@@ -78,26 +78,26 @@ def mutants(seeds: list[bytes], count: int) -> Iterator[bytes]:
     """Damaged copies: bits, fields of lengths, ends cut off and put on, halves of two frames; always the same ones."""
     dice = random.Random(20)
     for _ in range(count):
-        octets = bytearray(dice.choice(seeds))
+        frame = bytearray(dice.choice(seeds))
         for _ in range(dice.randint(1, 4)):
-            kind, at = dice.randrange(5), dice.randrange(12, len(octets))
+            kind, at = dice.randrange(5), dice.randrange(12, len(frame))
             if kind == 0:
-                octets[at] ^= 1 << dice.randrange(8)
+                frame[at] ^= 1 << dice.randrange(8)
             elif kind == 1:
-                octets[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
+                frame[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
             elif kind == 2:
-                octets = octets[: max(14, at)]
+                frame = frame[: max(14, at)]
             elif kind == 3:
-                octets += dice.randbytes(dice.randrange(1, 80))
+                frame += dice.randbytes(dice.randrange(1, 80))
             else:
-                octets = octets[:at] + bytearray(dice.choice(seeds))[at:]
-            octets = octets[: MTU + 14]
-            octets += bytes(max(0, 14 - len(octets)))
-        yield bytes(octets)
+                frame = frame[:at] + bytearray(dice.choice(seeds))[at:]
+            frame = frame[: MTU + 14]
+            frame += bytes(max(0, 14 - len(frame)))
+        yield bytes(frame)
 
 
 @pytest.fixture(scope="module")
-def octets() -> list[bytes]:
+def frames() -> list[bytes]:
     """Frames of every kind, those of the public captures if they are there (PKTMEND_CAPTURES), and damaged ones."""
     seeds = [*from_captures(), *control_plane().values(), *tiny().values(), *carried().values()]
     assert len(seeds) > (1000 if CAPTURES.exists() else 100)
@@ -107,12 +107,12 @@ def octets() -> list[bytes]:
 def headers(seeds: list[bytes], count: int) -> Iterator[bytes]:
     """Frames behind virtio-net headers that claim something of them; the kernel refuses what is too wild."""
     dice = random.Random(21)
-    for octets in dice.choices(seeds, k=count):
+    for frame in dice.choices(seeds, k=count):
         start = dice.choice((14, 34, 54, 74, dice.randrange(0, 200)))
         offset = dice.choice((6, 16, 8, 2, dice.randrange(0, 40)))
         size = dice.randrange(1, 1500)
         kind, size = dice.choice(((0, 0), (1, size), (4, size), (5, 100), (0x81, 9)))
-        yield struct.pack("=BBHHHH", 1, kind, start + 20, size, start, offset) + octets
+        yield struct.pack("=BBHHHH", 1, kind, start + 20, size, start, offset) + frame
 
 
 def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -149,14 +149,14 @@ def read(watched: tuple[subprocess.Popen[bytes], Path], out: socket.socket) -> l
     said = process.stderr.read()
     assert process.wait(10) == 0 and b"\n0 packets dropped by kernel" in said, said
     with path.open("rb") as file:
-        *octets, last = [octets for _, octets in dpkt.pcap.Reader(file)]
+        *frames, last = [frame for _, frame in dpkt.pcap.Reader(file)]
     assert last == LAST
-    return octets
+    return frames
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", MODES)
 def test_no_report_on_captures_and_damaged_frames(
-    sanitized: Path, octets: list[bytes], make_line: object, way: str
+    sanitized: Path, frames: list[bytes], make_line: object, mode: str
 ) -> None:
     line: Line = make_line(MTU)  # type: ignore[operator]
     line.silence()
@@ -168,7 +168,7 @@ def test_no_report_on_captures_and_damaged_frames(
         "-I",
         "pb",
         "--no-seccomp",
-        *WAYS[way],
+        *MODES[mode],
         prefix=(
             "env",
             f"PYTHONPATH={sanitized}",
@@ -182,12 +182,12 @@ def test_no_report_on_captures_and_damaged_frames(
     assert str(sanitized) in Path(f"/proc/{bridge.process.pid}/maps").read_text()
     before, behind = watch(line, "node", "pa"), watch(line, "b", "eth0")
     with open_tap(line.a, "eth0") as out, open_tap(line.a, "eth0", vnet=True) as claims:
-        for i, each in enumerate(octets):
+        for i, each in enumerate(frames):
             out.send(each)
             if i % 64 == 0:
                 time.sleep(0.002)
-        if way != "pass":
-            for i, each in enumerate(headers(octets, 3000)):
+        if mode != "pass":
+            for i, each in enumerate(headers(frames, 3000)):
                 with suppress(OSError):
                     claims.send(each)
                 if i % 64 == 0:
@@ -198,9 +198,9 @@ def test_no_report_on_captures_and_damaged_frames(
         with open_tap(line.node, "pb") as last:
             went_in, came_out = read(before, out), read(behind, last)
     assert there["read"] == len(went_in) > MUTANTS and there["kernel_drops"] == 0
-    if way == "pass":
+    if mode == "pass":
         assert came_out == went_in
         assert there["sent"] == there["read"]
         assert sum(there["checks"]["udp"].values()) > 100 and there["malformed"] > 100
-    elif way != "finish":
+    elif mode != "finish":
         assert set(there["dropped"]) <= {"unsplittable"} and there["truncated"] == 0  # claims that contradict the frame

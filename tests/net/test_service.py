@@ -1,4 +1,4 @@
-"""The commands under a service manager: this test plays systemd, with its socket, its watchdog and its signals."""
+"""The commands under a service manager: this test stands in for systemd, with its socket, watchdog and signals."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def best_rate(out: socket.socket, flows: Flows, bridge: RunningBridge) -> float:
 
 
 def connections(line: Line, is_over: threading.Event, faults: list[BaseException]) -> None:
-    """Short TCP connections, one after the other, both ways."""
+    """Short TCP connections, one after the other, in both directions."""
     try:
         while not is_over.is_set():
             transfer(line.a, line.b, 300_000)

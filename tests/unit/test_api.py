@@ -93,7 +93,7 @@ def test_verify_and_repair_with_options_are_stages_of_their_own() -> None:
     assert batch.checks_of(0)[1].expected == int.from_bytes(UDP_RIGHT[40:42])
     classify(batch)
     Repair("leaked")(batch)
-    assert batch.octets(0) == UDP_RIGHT and batch.octets(1) == CORRUPT
+    assert batch.head(0) == UDP_RIGHT and batch.head(1) == CORRUPT
 
 
 def test_wrong_words_are_refused_before_anything_is_made(tmp_path: Path) -> None:

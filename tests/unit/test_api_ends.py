@@ -37,14 +37,14 @@ def test_frames_keep_bytes_times_and_order_over_many_batches(tmp_path: Path) -> 
     made = [bytes([n % 251]) * (14 + n % 90) for n in range(1000)]
     times: list[int] = []
 
-    def note(batch: Batch) -> None:
+    def record(batch: Batch) -> None:
         assert len(batch) <= 64
         times.extend(zip(batch.number, batch.time_ns, strict=True))
 
     path = tmp_path / "x.pcap"
     with Pipeline(
         Frames(((n * 1_000, frame) for n, frame in enumerate(made)), batch_size=64),
-        [note],
+        [record],
         Writer(path, file_format="pcap"),
     ) as pipeline:
         pipeline.run()

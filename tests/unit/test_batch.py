@@ -66,8 +66,8 @@ def test_endpoints_of_a_cut_packet_are_zero_where_they_were_not_captured(name: s
 
 
 def test_later_fragment_has_addresses_and_no_ports() -> None:
-    pieces = fragment(f.ip4 / UDP(sport=7, dport=8) / (b"x" * 100), fragsize=48)
-    batch = Frames([f.raw(f.ether / piece) for piece in pieces]).batch()
+    fragments = fragment(f.ip4 / UDP(sport=7, dport=8) / (b"x" * 100), fragsize=48)
+    batch = Frames([f.raw(f.ether / each) for each in fragments]).batch()
     verify(batch)
     assert len(batch) == 3
     assert all(bytes(row[:4]) == ip_address(f.ip4.src).packed for row in numpy.asarray(batch.src))

@@ -118,12 +118,12 @@ def test_bit_errors(tmp_path: Path) -> None:
 
 
 def test_corruption(tmp_path: Path) -> None:
-    found = diagnose(t.pcap(tmp_path / "x", many("octets")))
+    found = diagnose(t.pcap(tmp_path / "x", many("bytes")))
     assert named(found) == [("corruption", "likely")] and found[0]["bridge"] is None
 
 
 def test_most_important_finding_comes_first(tmp_path: Path) -> None:
-    packets = t.conversation(A, SERVER, 1) + [(2 + time, frame) for time, frame in many("octets")]
+    packets = t.conversation(A, SERVER, 1) + [(2 + time, frame) for time, frame in many("bytes")]
     assert [name for name, _ in named(diagnose(t.pcap(tmp_path / "x", packets)))] == ["corruption", "offload-pending"]
 
 

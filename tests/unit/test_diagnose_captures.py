@@ -46,7 +46,7 @@ def test_good_captures_are_healthy(captures: Path, diagnosed: dict[str, list[Dia
 
 
 def test_bad_captures_are_not_called_right(captures: Path, diagnosed: dict[str, list[Diagnosis]]) -> None:
-    """Those with a check that tshark finds bad, and neither unfinished nor at odds with the headers' lengths."""
+    """Those with a check that tshark finds bad, and neither partial nor at odds with the headers' lengths."""
     examined = 0
     for name, packets in verdicts(captures).items():
         bad = [

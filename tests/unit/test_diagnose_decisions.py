@@ -67,7 +67,7 @@ def test_pending_and_nothing_shows_where(tmp_path: Path) -> None:
 
 
 def test_pending_by_the_kernels_mark(tmp_path: Path) -> None:
-    path = t.pcapng(tmp_path / "x", [(time, frame, t.NOTE) for time, frame in t.syns(A, B, 1, 1)])
+    path = t.pcapng(tmp_path / "x", [(time, frame, t.PARTIAL) for time, frame in t.syns(A, B, 1, 1)])
     [found] = decide(path)
     assert decided([found]) == [("offload-pending", "certain")] and point.Point.METADATA in found.facts
 
@@ -119,7 +119,7 @@ def test_flagged_without_the_seed(tmp_path: Path, offsets: tuple[int, ...], fact
     packets = []
     for n, offset in enumerate(offsets):
         packet = t.tcp(A, B, 4000, 80, 1, 1, "PA", bytes([n]) * 100)
-        packets.append((n, f.put16(f.raw(packet), 50, (f.seed(packet) + offset) % 0xFFFF), t.NOTE))
+        packets.append((n, f.put16(f.raw(packet), 50, (f.seed(packet) + offset) % 0xFFFF), t.PARTIAL))
     [found] = decide(t.pcapng(tmp_path / "x", packets))
     assert decided([found]) == [("bad-seed", "certain")]
     assert found.facts == (flags.FlaggedWithoutSeed({"tcp bad-seed": 3}), fact)

@@ -80,7 +80,7 @@ def test_offload_pending_udp_with_answers(tmp_path: Path) -> None:
 
 
 def test_offload_pending_by_the_kernels_mark(tmp_path: Path) -> None:
-    path = t.pcapng(tmp_path / "x", [(time, frame, t.NOTE) for time, frame in t.syns(A, B, 1, 1)])
+    path = t.pcapng(tmp_path / "x", [(time, frame, t.PARTIAL) for time, frame in t.syns(A, B, 1, 1)])
     for at_wire in (False, True):  # wherever it was taken, the mark is believed
         found = diagnose(path, at_wire=at_wire)
         assert named(found) == [("offload-pending", "certain")] and "kernel's mark" in evidence(found[0])

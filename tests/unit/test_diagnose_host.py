@@ -168,7 +168,7 @@ def test_unanswered_at_the_sender_is_a_loss_only_if_there_is_a_hop(tmp_path: Pat
     path = t.pcapng(
         tmp_path / "x",
         [(time, frame, 0) for time, frame in t.echo(A, B, 1)]
-        + [(time, frame, t.NOTE) for time, frame in t.syns(A, B, 2, 4)],
+        + [(time, frame, t.PARTIAL) for time, frame in t.syns(A, B, 2, 4)],
     )
     for port, expected in (({}, ("offload-pending", "likely")), ({"readers": (HOP,)}, ("metadata-lost", "likely"))):
         after = machine(port=port)

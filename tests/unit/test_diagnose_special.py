@@ -35,15 +35,15 @@ def test_vouched_for_bad(tmp_path: Path) -> None:
 def test_bad_seed_and_what_no_tap_can_see(tmp_path: Path) -> None:
     packet = t.tcp(A, B, 4000, 80, 1, 1, "PA", bytes(100))
     wrong = f.put16(f.raw(packet), 50, f.seed(packet) ^ 0x0180)
-    found = diagnose(t.pcapng(tmp_path / "x", [(n, wrong, t.NOTE) for n in range(3)]))
+    found = diagnose(t.pcapng(tmp_path / "x", [(n, wrong, t.PARTIAL) for n in range(3)]))
     assert named(found) == [("bad-seed", "certain")]
     assert "the same mistake each time" in evidence(found[0]) and "cannot be told" in found[0]["limits"]
     corrupt = t.damaged(f.leaked(packet), 90, 0x5A)  # the seed does not cover the payload
-    assert named(diagnose(t.pcapng(tmp_path / "y", [(1, corrupt, t.NOTE)]))) == [("offload-pending", "certain")]
+    assert named(diagnose(t.pcapng(tmp_path / "y", [(1, corrupt, t.PARTIAL)]))) == [("offload-pending", "certain")]
 
 
 def test_double_completion_is_about_to_happen(tmp_path: Path) -> None:
-    """As a ring hands it over: the virtio-net header says which field is unfinished, and it is not."""
+    """As a ring hands it over: the virtio-net header says which field is partial, and it is not."""
     packet = t.tcp(A, B, 4000, 80, 1, 1, "PA", bytes(100))
     batch = Frames(
         [f.raw(packet)] * 3, flags=int(PacketFlag.METADATA | PacketFlag.NOT_READY), vnet=f.vnet(packet)
@@ -72,8 +72,8 @@ def test_sctp_wrong_sum(tmp_path: Path) -> None:
     assert named(found) == [("sctp-wrong-sum", "certain")] and "tx-checksum-sctp off" in str(found[0]["remedy"])
     frames = []
     for n in range(3):
-        octets = bytearray(sctp(n, bytes(4))[34:])
-        frames.append((n, sctp(n, struct.pack("!H", checksum(bytes(octets))) + bytes(2))))
+        data = bytearray(sctp(n, bytes(4))[34:])
+        frames.append((n, sctp(n, struct.pack("!H", checksum(bytes(data))) + bytes(2))))
     found = diagnose(t.pcap(tmp_path / "sixteen", frames))
     assert named(found) == [("sctp-wrong-sum", "certain")] and "16-bit" in evidence(found[0])
     other = [(n, t.damaged(sctp(n), 60, 0xFF)) for n in range(3)]
@@ -99,7 +99,7 @@ def test_dhcp_raw_client(tmp_path: Path) -> None:
     found = diagnose(refused, at_wire=True)
     assert named(found) == [("dhcp-raw-client", "certain")] and "asked again twice after" in evidence(found[0])
     assert any("--checksum-fill" in each["command"] for each in found[0]["remedy"])
-    assert named(diagnose(refused))[0] == ("dhcp-raw-client", "likely")  # noted or not, it does not take them
+    assert named(diagnose(refused))[0] == ("dhcp-raw-client", "likely")  # marked or not, it does not take them
     taken = t.pcap(tmp_path / "y", lease([("discover", False), ("offer", True), ("request", False), ("ack", True)]))
     assert named(diagnose(taken))[0][0] == "offload-pending"
 

@@ -82,7 +82,7 @@ def test_metadata_lost_pending_before_and_leaked_behind(tmp_path: Path) -> None:
 
 def test_metadata_lost_with_the_mark_in_the_first_capture(tmp_path: Path) -> None:
     packets = stream(3)
-    before = t.pcapng(tmp_path / "n", [(time, frame, t.NOTE) for time, frame in at([f.leaked(p) for p in packets])])
+    before = t.pcapng(tmp_path / "n", [(time, frame, t.PARTIAL) for time, frame in at([f.leaked(p) for p in packets])])
     behind = t.pcap(tmp_path / "b", later(at([f.leaked(p) for p in packets])))
     done = subprocess.run(
         [

@@ -50,7 +50,7 @@ def test_classic_in_each_byte_order_and_resolution(tmp_path: Path, order: str, m
     assert read(path) == [(1, 1700000000 * 10**9 + 5 * unit, 0, GOOD)]
 
 
-def test_modified_header_is_24_octets(tmp_path: Path) -> None:
+def test_modified_header_is_24_bytes(tmp_path: Path) -> None:
     path = tmp_path / "x.pcap"
     head = struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1)
     record = struct.pack("<IIII", 1, 2, len(GOOD), len(GOOD)) + bytes(8) + GOOD
@@ -221,7 +221,7 @@ HOSTILE = {
     ),
     "option beyond its block": (File().section(struct.pack("<HH", 4, 400)).data, 24),
     "no byte order mark": (b"\x0a\x0d\x0d\x0a" + struct.pack("<II", 28, 0x11111111) + bytes(16), 8),
-    "section of 20 octets": (b"\x0a\x0d\x0d\x0a" + struct.pack("<IIII", 20, 0x1A2B3C4D, 1, 20), 4),
+    "section of 20 bytes": (b"\x0a\x0d\x0d\x0a" + struct.pack("<IIII", 20, 0x1A2B3C4D, 1, 20), 4),
 }
 
 

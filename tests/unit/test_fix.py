@@ -122,9 +122,9 @@ def test_what_is_no_capture_leaves_nothing_and_destroys_nothing(
 
 def test_name_converts_what_comes_through_a_pipe_or_compressed(tmp_path: Path) -> None:
     wrpcap(str(tmp_path / "a.pcap"), [GOOD, LEAKED], linktype=1)
-    octets = (tmp_path / "a.pcap").read_bytes()
-    (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(octets))
-    for argv, stdin in ((("-r", "-"), octets), (("-r", str(tmp_path / "a.pcap.gz")), None)):
+    data = (tmp_path / "a.pcap").read_bytes()
+    (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(data))
+    for argv, stdin in ((("-r", "-"), data), (("-r", str(tmp_path / "a.pcap.gz")), None)):
         assert run_pktmend("fix", *argv, "-w", str(tmp_path / "b.pcapng"), stdin=stdin).returncode == 0
         assert (tmp_path / "b.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
         assert [x for *_, x in read(tmp_path / "b.pcapng")] == [GOOD, f.raw(f.ether / f.ip6 / f.udp / f.PAYLOAD)]

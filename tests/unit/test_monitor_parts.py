@@ -20,12 +20,13 @@ from pktmend.commands.monitor.bad_packets import EXPLAINED, Picker
 from pktmend.commands.monitor.history import ASCII_BARS, History, sparkline
 from pktmend.commands.monitor.metrics_server import Server, parse_address
 from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
-from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Flow, Snapshot
+from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot
 from pktmend.commands.monitor.text_lines import rate_line
 from pktmend.commands.monitor.turnover import name_of
 from pktmend.commands.schema import names, text_of
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
+from pktmend.records import Flow
 from pktmend.runtime.counters import OUTCOMES, Counters
 
 EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}

@@ -124,13 +124,13 @@ def ethernet_frames(batch: Batch) -> Iterator[int]:
 
 
 def save_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame behind five octets of parameters and an empty virtio-net header."""
+    """Write each frame behind five bytes of parameters and an empty virtio-net header."""
     for i in ethernet_frames(batch):
         (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
 
 
 def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame as a super-frame whose unfinished checksum is one of its own, a tunnel's inner one too."""
+    """Write each frame as a super-frame whose partial checksum is one of its own, a tunnel's inner one too."""
     for i in ethernet_frames(batch):
         for k in batch.checks_of(i):
             if k.proto in (Proto.TCP, Proto.UDP) and batch.l3[i] < 256:

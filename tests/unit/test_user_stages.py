@@ -96,9 +96,9 @@ def test_stage_that_keeps_views_is_the_one_that_is_blamed(capture: str) -> None:
         p = Pipeline(source, [verify, keeps, lambda batch: None], on_error=OnError.PASS)
         p.run()
         kept.clear()
-    keeper, other = p.counters().stages
-    assert (keeper.errors, other.errors) == (1, 0)
-    assert keeper.fault and "BufferError" in keeper.fault and keeper.calls == other.calls > 1
+    keeping, other = p.counters().stages
+    assert (keeping.errors, other.errors) == (1, 0)
+    assert keeping.fault and "BufferError" in keeping.fault and keeping.calls == other.calls > 1
 
 
 @pytest.mark.parametrize("policy", [OnError.PASS, OnError.DROP])
@@ -113,8 +113,8 @@ def test_stage_that_replaces_its_view_each_time_fails_each_time(capture: str, po
         p.run()
         kept.clear()
     d = p.counters()
-    keeper, other = d.stages
-    assert keeper.errors == keeper.calls == other.calls > 1 and other.errors == 0
+    keeping, other = d.stages
+    assert keeping.errors == keeping.calls == other.calls > 1 and other.errors == 0
     assert d.dropped.get("stage-error", 0) == (PACKETS if policy is OnError.DROP else 0)
 
 

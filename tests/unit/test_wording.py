@@ -18,7 +18,7 @@ from pktmend.console.plural import quantity
 
 # "1 packets", "1 ip checksums"; "1 ip, 1 tcp checksums" are two
 WRONG = re.compile(
-    r"(?<!, )(?<![\d.])1 (?:\w+ )?(?:packet|checksum|frame|field|header|conversation|sender|time|octet|byte|bit|"
+    r"(?<!, )(?<![\d.])1 (?:\w+ )?(?:packet|checksum|frame|field|header|conversation|sender|time|byte|bit|"
     r"interface|namespace|problem|warning|note|connection|segment|error)s\b"
     r"|\b1 \w+ (?:are|have)\b|\b1 of 1 (?:differ|are) "
 )
@@ -34,7 +34,7 @@ WRONG = re.compile(
         (3, "process", "3 processes"),
         (1, "checksum is", "1 checksum is"),
         (2, "checksum is", "2 checksums are"),
-        (2, "unfinished packet was", "2 unfinished packets were"),
+        (2, "partial packet was", "2 partial packets were"),
         (5, "IPv4 header has", "5 IPv4 headers have"),
         (2, "field differs", "2 fields differ"),
         (1, "field differs", "1 field differs"),

@@ -61,7 +61,7 @@ cdef class Batch(Exporter):
         return self.view(self.c.checks, self.c.checks_used, sizeof(pp_check), views.CHECK_FORMAT.encode())
 
     cdef uint8_t *locate(self, Py_ssize_t offset) except NULL:
-        """Where the endpoints begin, *offset* bytes a packet in; worked out at the first look in a call."""
+        """Where the endpoints begin, *offset* bytes a packet in; computed at the first read in a call."""
         cdef size_t capacity = self.c.capacity
         cdef uint8_t *at
         if self.endpoints == NULL:
@@ -103,18 +103,18 @@ cdef class Batch(Exporter):
         self.open(i)
         return self.view(self.c.data[i], self.c.caplen[i], 1, b"B", False)
 
-    def octets(self, Py_ssize_t i, uint32_t limit=0xffffffff):
-        """Return a copy of the captured bytes of packet *i*, *limit* at most: to read, and nothing is judged again."""
+    def head(self, Py_ssize_t i, uint32_t size=0xffffffff):
+        """Return a copy of the first *size* captured bytes of packet *i*: to read only, so nothing is judged again."""
         if not 0 <= i < self.c.count:
             raise IndexError(f"packet {i} of a batch of {self.c.count}")
-        return (<char *>self.c.data[i])[:min(limit, self.c.caplen[i])]
+        return (<char *>self.c.data[i])[:min(size, self.c.caplen[i])]
 
-    cdef uint32_t head(self, Py_ssize_t i) noexcept:
+    cdef uint32_t headroom(self, Py_ssize_t i) noexcept:
         """Bytes before packet *i* that belong to it."""
         return PP_VNET_LEN if self.c.flags[i] & PP_PKT_VNET else 0
 
     cdef int open(self, Py_ssize_t i) except -1:
-        cdef uint32_t head = self.head(i)
+        cdef uint32_t head = self.headroom(i)
         self.opened = True
         if self.undo is not None and i not in self.undo:
             self.undo[i] = (<char *>self.c.data[i] - head)[:head + self.c.caplen[i]]

@@ -26,11 +26,11 @@ cdef extern from "sum/bytes.h" nogil:
 cdef extern from "check/tally.h" nogil:
     enum: PP_OUTCOMES
     ctypedef struct pp_tally:
-        uint64_t packets, octets, truncated, malformed, super_frames
+        uint64_t packets, wire_bytes, truncated, malformed, super_frames
         uint64_t status[PP_STATUSES]
         uint64_t checks[PP_PROTOS][PP_OUTCOMES]
         uint64_t repaired[PP_CAUSES]
-        uint64_t claimed_valid, finished, split
+        uint64_t claimed_valid, completed, split
 
 cdef extern from "io/batch.h" nogil:
     int pp_batch_init(pp_batch *, uint32_t) noexcept
@@ -195,7 +195,7 @@ cdef extern from "io/emit.h" nogil:
         pass
     enum: PP_COALESCE_WANT_TCP
     enum: PP_COALESCE_WANT_UDP
-    pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int finish, int coalesce) noexcept
+    pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int complete, int coalesce) noexcept
     uint32_t pp_emit_coalesces(const pp_emit *) noexcept
     void pp_emit_set_mtu(pp_emit *, uint32_t) noexcept
     void pp_emit_set_coalesce(pp_emit *, uint32_t) noexcept

@@ -80,7 +80,7 @@ cdef class Loop:
     def run(self):
         """Run until stop(), the end of the source, or a failure: StageError with the original as __cause__."""
         run_together([self])
-        self.check()
+        self.raise_fault()
 
     cdef int begin(self) except -1:
         if self.source.running:
@@ -95,7 +95,7 @@ cdef class Loop:
             self.batch.c.count = 0
         return 0
 
-    def check(self):
+    def raise_fault(self):
         """Raise what ended it, once it has: StageError with the original as __cause__, or nothing."""
         cdef int rc = self.c.rc
         if rc == 0:
@@ -185,7 +185,7 @@ cdef str fault_words(int rc):
 
 
 def run_together(loops):
-    """Run several loops on this thread, in turn, until the last has ended; then check() each."""
+    """Run several loops on this thread, in turn, until the last has ended; then raise_fault() of each."""
     cdef pp_loop *engines[PP_MAX_LOOPS]
     cdef unsigned int count = 0
     cdef Loop loop
@@ -209,9 +209,9 @@ def run_together(loops):
 
 cdef dict tally_dict(const pp_tally *t):
     return {
-        "packets": t.packets, "octets": t.octets, "truncated": t.truncated, "malformed": t.malformed,
+        "packets": t.packets, "octets": t.wire_bytes, "truncated": t.truncated, "malformed": t.malformed,
         "super_frames": t.super_frames, "status": [t.status[i] for i in range(PP_STATUSES)],
         "checks": [[t.checks[p][o] for o in range(PP_OUTCOMES)] for p in range(PP_PROTOS)],
         "repaired": [t.repaired[i] for i in range(PP_CAUSES)],
-        "claimed_valid": t.claimed_valid, "finished": t.finished, "split": t.split,
+        "claimed_valid": t.claimed_valid, "finished": t.completed, "split": t.split,
     }

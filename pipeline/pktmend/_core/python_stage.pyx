@@ -68,5 +68,5 @@ cdef void undo_python(pp_batch *b, void *context) noexcept with gil:
     cdef uint32_t head
     cdef bytes data
     for i, data in (batch.undo or {}).items():
-        head = batch.head(i)
+        head = batch.headroom(i)
         memcpy(b.data[i] - head, <char *>data, len(data))

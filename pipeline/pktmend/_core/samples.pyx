@@ -14,10 +14,10 @@ from pktmend.enums import Cause, PacketFlag
 from pktmend.records import BadFlow, Flow, SampledPacket
 
 
-cdef object flow_of(const pp_flow *t):
-    cdef Py_ssize_t size = 16 if t.version == 6 else 4
-    return Flow(t.version, t.protocol, <bytes>(<const char *>t.source)[:size], <bytes>(<const char *>t.target)[:size],
-                t.source_port, t.target_port)
+cdef object flow_of(const pp_flow *f):
+    cdef Py_ssize_t size = 16 if f.version == 6 else 4
+    return Flow(f.version, f.protocol, <bytes>(<const char *>f.source)[:size], <bytes>(<const char *>f.target)[:size],
+                f.source_port, f.target_port)
 
 
 cdef class Sampler:

@@ -123,7 +123,7 @@ cdef class WriterSink(Sink):
         return self.writer.packets
 
     @property
-    def octets(self):
+    def size(self):
         return self.writer.bytes
 
 

@@ -156,7 +156,7 @@ def _on_full_disk(error: OSError) -> int:
 
 
 def _abandon_output() -> None:
-    """What is left in the buffers has nowhere to go, and nobody would read more."""
+    """Drop what is left in the buffers: its reader is gone."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
     except OSError:  # the filter of system calls is on: nothing is opened for writing any more

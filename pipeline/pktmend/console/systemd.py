@@ -37,7 +37,7 @@ class Service:
         if environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             period = environment.get("WATCHDOG_USEC", "")
             self._half_period = int(period) / 2e6 if period.isdigit() else 0.0
-        import socket  # only where somebody listens
+        import socket  # only under a service manager
 
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:

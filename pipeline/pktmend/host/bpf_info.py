@@ -1,6 +1,6 @@
 """What is known of a loaded BPF program: its name and the kinds of its maps, by bpf(2).
 
-A program that has a DEVMAP or an XSKMAP redirects frames, and a redirected frame loses the kernel's note on its
+A program that has a DEVMAP or an XSKMAP redirects frames, and a redirected frame loses the kernel's mark on its
 checksum.  (One that redirects by interface number alone has no such map: its maps do not tell.)
 """
 

@@ -83,7 +83,7 @@ def features_of(interface: str) -> dict[str, bool]:
 
 
 def request_features(interface: str, wanted: Mapping[str, bool]) -> None:
-    """Ask for features by their names; read_features tells what came of it.
+    """Ask for features by their names; read_features shows the result.
 
     Raises: PrivilegeError without CAP_NET_ADMIN, OSFailure if there is no such interface.
     """

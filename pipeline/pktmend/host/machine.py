@@ -172,7 +172,7 @@ def _tunnel(link: Link) -> dict[str, int] | None:
 
 
 def _join(each: _Raw, raw: list[_Raw], held: Holders) -> NamespaceFacts:
-    """Add what needs more than one namespace: veth peers, verified from both sides, and who holds sockets and TAPs."""
+    """Add what needs several namespaces: veth peers, verified from both sides, and the holders of sockets and TAPs."""
     links = {other.namespace.inode: {link.index: link for link in other.links} for other in raw}
     interfaces = []
     for interface, link in zip(each.interfaces, each.links, strict=True):

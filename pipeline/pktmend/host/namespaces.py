@@ -85,7 +85,7 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Listing:
-    """All namespaces found, our own first, and how many processes did not let us look."""
+    """All namespaces found, our own first, and how many processes could not be read."""
 
     found: tuple[Namespace, ...]
     unreadable: int

@@ -19,7 +19,7 @@ NETLINK_NETFILTER: Final = lib.NETLINK_NETFILTER
 NLM_F_DUMP: Final = lib.NLM_F_DUMP
 HEADER: Final = struct.Struct("=IHHII")
 TYPE_MASK: Final = lib.NLA_TYPE_MASK & 0xFFFF  # the upper two bits say "nested" and "network byte order"
-ANSWER_OCTETS: Final = 1 << 17
+ANSWER_SIZE: Final = 1 << 17
 
 
 def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Iterator[bytes]:
@@ -31,7 +31,7 @@ def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Itera
         s.settimeout(10)
         s.send(HEADER.pack(HEADER.size + len(body), kind, flags | lib.NLM_F_REQUEST, 1, 0) + body)
         while True:
-            data = s.recv(ANSWER_OCTETS)
+            data = s.recv(ANSWER_SIZE)
             at = 0
             while at + HEADER.size <= len(data):
                 length, answer, _, _, _ = HEADER.unpack_from(data, at)
@@ -48,7 +48,7 @@ def ask(protocol: int, kind: int, body: bytes, flags: int = NLM_F_DUMP) -> Itera
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """Return {type: value} of a stretch of attributes; what does not fit ends it."""
+    """Return {type: value} of consecutive attributes, up to the first that does not fit."""
     found = {}
     at = 0
     while at + 4 <= len(data):

@@ -1,6 +1,6 @@
 """How pktmend starts itself: with the interpreter that runs it, and never with modules of the current folder.
 
-`python -m` looks into the current folder first; run as root in somebody's folder it would execute what lies there.
+`python -m` looks into the current folder first; run as root in a user's folder it would execute that user's code.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _xdp_count() -> int:
 
 @dataclass(frozen=True)
 class Holders:
-    """Who has what open: {socket inode: process}, {TUN/TAP name: processes}, and how many did not let us look."""
+    """Return {socket inode: process}, {TUN/TAP name: processes}, and how many processes could not be read."""
 
     sockets: dict[int, int]
     taps: dict[str, list[int]]

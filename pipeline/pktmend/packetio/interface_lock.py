@@ -18,7 +18,7 @@ from typing import Final
 from pktmend.errors import OSFailure
 
 TAKEN: Final = {"bridge": "bridged", "isolation": "isolated"}
-BACKLOG: Final = 4096  # nobody accepts: each refused start takes a place
+BACKLOG: Final = 4096  # nothing accepts: each refused start takes a place
 
 
 class InterfaceLock:

@@ -5,5 +5,5 @@ counters        what a pipeline counted, as plain data
 stages          verify, classify, count, repair, ...; wrap_native() and build_native() for a stage in C
 stage_loader    the stages that a user names on the command line
 numba_stage     the type of a stage that Numba compiles
-stage_health    tells once about a stage that fails
+stage_health    reports a stage that fails, once
 """

@@ -72,7 +72,7 @@ class Pipeline:
 
     run() blocks; start(), stop() and wait() are for several at once.  A pipeline runs once.
 
-    Source and sink belong to whoever made them and are closed by them.  `with Pipeline(...)` takes both over: at the
+    Source and sink belong to the code that made them, which closes them.  `with Pipeline(...)` takes both over: at the
     end of the block it stops, waits, and closes the sink and then the source.
     Raises: ConfigError; running raises what a source, stage or sink raised (see pktmend.errors).
     """
@@ -113,7 +113,7 @@ class Pipeline:
     def _ended(self, fault: BaseException | None) -> None:
         try:
             if fault is None:
-                self._loop.check()
+                self._loop.raise_fault()
                 getattr(self.source, "require_intact", lambda: None)()
         except BaseException as error:
             fault = self._explained(error)

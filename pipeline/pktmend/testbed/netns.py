@@ -119,7 +119,7 @@ class Host:
         return next(link.mac for link in self.call(read_links) if link.index == index)
 
     def neighbour(self, interface: str, address: str, hardware_address: str) -> None:
-        """Tell an address's MAC address for good, so that nobody asks for it."""
+        """Set a permanent neighbour entry, so that no ARP or ND request is sent."""
         self.run("ip", "neigh", "replace", address, "lladdr", hardware_address, "dev", interface)
 
     def link(self, interface: str, *, state: str = "", **settings: int) -> None:

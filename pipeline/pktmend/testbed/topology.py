@@ -184,7 +184,7 @@ def cure_by_bridges(transcript: Transcript, topology: Topology, a: str, b: str) 
         sound = contact(transcript, topology).is_sound
         fetches = fetch(transcript, topology.b, folder / "got", 20, f"http://{CLIENT}:{PORT}/file")
         same = fetches and (folder / "got").read_bytes() == (folder / "file").read_bytes()
-        transcript.cure("pktmend bridge before each, files both ways", sound and same)
+        transcript.cure("pktmend bridge before each, files in both directions", sound and same)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ INNER = "10.9.0.2"  # b, through the tunnel
 
 
 def tunnel(transcript: Transcript, topology: Topology, checksums: str, *, remote: str = SERVER) -> None:
-    """Put vxlan0 in a and b, over eth0; they know each other's MAC addresses, as overlays tell them.
+    """Put vxlan0 in a and b, over eth0; they know each other's MAC addresses, as overlays distribute them.
 
     checksums: udpcsum or noudpcsum, of the outer UDP header.
     remote:    where a sends to.

@@ -21,7 +21,7 @@ NOTE = "CPU: all processors, sender and receiver included; rtt: ping alone; adde
 
 
 @dataclass
-class Samples:
+class Rounds:
     """What one forwarder did: transfers and round trips, a round each; or why it cannot."""
 
     transfers: dict[str, dict[int, Transfer]]
@@ -29,7 +29,7 @@ class Samples:
     fails: dict[str, str] = field(default_factory=dict)
 
     def fail(self, scenarios: Sequence[str], error: Exception) -> None:
-        """Note why *scenarios* cannot be measured."""
+        """Record why *scenarios* cannot be measured."""
         why = str(error).splitlines()[0]
         for scenario in scenarios:
             self.fails.setdefault(scenario, why)
@@ -58,24 +58,24 @@ class BridgeBench:
                 f"no forwarder's name holds {' or '.join(self.only)}",
                 f"there are: {', '.join(f.name for f in FORWARDERS)}",
             )
-        samples = {f.name: Samples({scenario: {} for scenario in SCENARIOS}) for f in chosen}
+        results = {f.name: Rounds({scenario: {} for scenario in SCENARIOS}) for f in chosen}
         for number in range(self.rounds):
             for forwarder in chosen:
-                mine = samples[forwarder.name]
-                wanted = [scenario for scenario in forwarder.scenarios if scenario not in mine.fails]
+                rounds = results[forwarder.name]
+                wanted = [scenario for scenario in forwarder.scenarios if scenario not in rounds.fails]
                 if not installed(forwarder):
-                    mine.fail(wanted, PktmendError("not installed"))
+                    rounds.fail(wanted, PktmendError("not installed"))
                 elif wanted:
-                    self._round(forwarder, number, wanted, mine)
+                    self._round(forwarder, number, wanted, rounds)
         for scenario in SCENARIOS:
             for forwarder in chosen:
                 if scenario in forwarder.scenarios:
                     yield {
-                        **_line(scenario, forwarder, samples[forwarder.name], samples.get(KERNEL)),
+                        **_line(scenario, forwarder, results[forwarder.name], results.get(KERNEL)),
                         "congestion": self.congestion or usual_congestion_control(),
                     }
 
-    def _round(self, forwarder: Forwarder, number: int, scenarios: Sequence[str], into: Samples) -> None:
+    def _round(self, forwarder: Forwarder, number: int, scenarios: Sequence[str], into: Rounds) -> None:
         """Measure *scenarios* with one start; after one that fails the others get a fresh one."""
         reached = 0
         try:
@@ -143,24 +143,24 @@ class BridgeBench:
         return made
 
 
-def _line(scenario: str, forwarder: Forwarder, mine: Samples, kernel: Samples | None) -> Line:
+def _line(scenario: str, forwarder: Forwarder, rounds: Rounds, kernel: Rounds | None) -> Line:
     line: Line = {
         "bench": "bridge",
         "scenario": scenario,
         "forwarder": forwarder.name,
-        "fails": mine.fails.get(scenario, ""),
+        "fails": rounds.fails.get(scenario, ""),
     }
-    taken = mine.transfers[scenario]
+    taken = rounds.transfers[scenario]
     if line["fails"] or not taken:
         return {**line, "fails": line["fails"] or "no sample"}
-    rtt = statistics.median(mine.round_trips.values())
+    rtt = statistics.median(rounds.round_trips.values())
     ratios: list[float] = []
     added: list[float] = []
     if kernel is not None:
         base = kernel.transfers[scenario]
         ratios = [moved.rate / base[number].rate for number, moved in taken.items() if number in base]
         both = [number for number in taken if number in kernel.round_trips]
-        added = [mine.round_trips[number] - kernel.round_trips[number] for number in both]
+        added = [rounds.round_trips[number] - kernel.round_trips[number] for number in both]
     return {
         **line,
         **spread([moved.rate for moved in taken.values()], "rate"),

@@ -31,8 +31,8 @@ def with_rings(options: BridgeOptions, numbers: dict[str, int]) -> Iterator[Sequ
             emit = stack.enter_context(Emit(target, coalesce=True))
             layout, geometry = f"v{numbers['version']}", {k: n for k, n in numbers.items() if k != "version"}
             ring = stack.enter_context(Ring(source, ring=layout, outgoing=False, **geometry))  # type: ignore[arg-type]
-            rest = options.rx_usecs if layout == "v2" else 0
-            pipelines.append(Pipeline(ring, stages_of(options), emit, rx_usecs=rest))
+            rx_usecs = options.rx_usecs if layout == "v2" else 0
+            pipelines.append(Pipeline(ring, stages_of(options), emit, rx_usecs=rx_usecs))
         if len(os.sched_getaffinity(0)) <= FEW_CPUS:
             start_together(pipelines)
         else:
@@ -44,14 +44,14 @@ def with_rings(options: BridgeOptions, numbers: dict[str, int]) -> Iterator[Sequ
             stop_all(pipelines)
 
 
-def carry(a: str, b: str, told: dict[str, str]) -> None:
+def carry(a: str, b: str, settings: dict[str, str]) -> None:
     """Carry frames between *a* and *b* until a signal comes."""
     signals = Signals()
-    stage = told.pop("stage", "")
+    stage = settings.pop("stage", "")
     options = BridgeOptions(a=a, b=b, stage=(stage,) if stage else ())
     with ExitStack() as stack:
-        if told:
-            pipelines = stack.enter_context(with_rings(options, {name: int(value) for name, value in told.items()}))
+        if settings:
+            pipelines = stack.enter_context(with_rings(options, {name: int(value) for name, value in settings.items()}))
         else:
             pipelines = stack.enter_context(Bridge(options)).pipelines
         print("carrying", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from pktmend import _core
 from pktmend._version import VERSION
 from pktmend.commands.bench._peers import ffi, lib
 
-# how a program tells its version, and where in what it says
+# how a program prints its version, and where in its output
 VERSION_OPTION = {"tcprewrite": "-V", "tcpbridge": "-V", "ping": "-V", "iperf3": "-v"}
 NUMBER = re.compile(r"\d+\.\d+[\w.]*")
 

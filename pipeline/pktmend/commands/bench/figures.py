@@ -22,7 +22,7 @@ NOISE = 0.05  # two sessions on one machine differ by as much: a smaller change 
 
 @dataclass(frozen=True)
 class Kind:
-    """How to read a bench's lines: the fields that name one, that of its figure, the unit, and which way is better."""
+    """How to read a bench's lines: the fields that name one, its figure and unit, and which direction is better."""
 
     key: tuple[str, ...]
     figure: str

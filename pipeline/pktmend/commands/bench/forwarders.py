@@ -35,7 +35,7 @@ class Running:
         return ""
 
     def stop(self) -> None:
-        """End them; what the kernel was told is undone."""
+        """End them, and undo what was set in the kernel."""
         for program in self._programs:
             end(program)
         if self._undo is not None:
@@ -104,7 +104,7 @@ def _testpmd(mode: str, driver: str) -> Callable[[Host], Running]:
 
 
 def _netsniff(source: str, target: str) -> tuple[str, ...]:
-    """One way.  It would read what it sends: --type others, frames for somebody else, keeps that out."""
+    """One direction.  `--type others`, frames to another host, keeps out what it sends itself."""
     return ("netsniff-ng", "--in", source, "--out", target, "--type", "others", "--silent", "--no-sock-mem", "-J")
 
 

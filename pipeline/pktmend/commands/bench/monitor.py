@@ -62,11 +62,11 @@ def _numbers(pattern: str) -> Counts:
 
 
 @dataclass(frozen=True)
-class Reader:
+class MonitorProgram:
     """Something that reads eth0.
 
     ready:  what it says when it does.              counts: (seen, dropped) of what it said.
-    linger: seconds that a frame may wait to be read.
+    settle_time: seconds that a frame may wait to be read.
     """
 
     name: str
@@ -74,13 +74,15 @@ class Reader:
     ready: str
     counts: Counts
     program: str = ""
-    linger: float = 0.05
+    settle_time: float = 0.05
 
 
 READERS = (
-    Reader(WALKER, tuple(own_module("pktmend.commands.bench.walk", "eth0")), "walking", _walker_counts),
-    Reader("pktmend monitor", tuple(own_command("monitor", "-i", "eth0", "--json")), "watching", _monitor_counts),
-    Reader(
+    MonitorProgram(WALKER, tuple(own_module("pktmend.commands.bench.walk", "eth0")), "walking", _walker_counts),
+    MonitorProgram(
+        "pktmend monitor", tuple(own_command("monitor", "-i", "eth0", "--json")), "watching", _monitor_counts
+    ),
+    MonitorProgram(
         "tcpdump -w /dev/null",
         ("tcpdump", "-i", "eth0", "-w", "/dev/null", "-B", "32768", "-Z", "root"),
         "listening",
@@ -88,7 +90,7 @@ READERS = (
         "tcpdump",
         1.2,
     ),
-    Reader(
+    MonitorProgram(
         "netsniff-ng, nothing written",
         ("netsniff-ng", "--in", "eth0", "--silent", "--ring-size", "32MiB", "--no-sock-mem"),
         "Running",
@@ -117,34 +119,34 @@ class MonitorBench:
             frames = max(1, self.frames // (20 if load == "super-frames" else 1))
             yield from self._load(load, frames, readers)
 
-    def _load(self, load: str, frames: int, readers: Sequence[Reader]) -> Iterator[Line]:
-        samples: dict[str, list[Sample]] = {r.name: [] for r in readers}
+    def _load(self, load: str, frames: int, readers: Sequence[MonitorProgram]) -> Iterator[Line]:
+        measurements: dict[str, list[Measurement]] = {r.name: [] for r in readers}
         fails = {r.name: "not installed" for r in readers if r.program and not version_of(r.program)}
         for _ in range(self.rounds):
             for reader in readers:
                 if reader.name in fails:
                     continue
                 try:
-                    samples[reader.name].append(_measure(reader, LOADS[load], frames))
+                    measurements[reader.name].append(_measure(reader, LOADS[load], frames))
                 except (PktmendError, subprocess.TimeoutExpired) as error:
                     if reader.name == WALKER or not reader.program:
                         raise
                     fails[reader.name] = str(error).splitlines()[0]
-        base = [sample.ns for sample in samples[WALKER]]
+        base = [sample.ns for sample in measurements[WALKER]]
         for reader in readers:
             line: Line = {"bench": "monitor", "reader": reader.name, "load": load}
             if reader.name in fails:
                 yield {**line, "fails": fails[reader.name]}
                 continue
-            mine = samples[reader.name]
+            own = measurements[reader.name]
             yield {
                 **line,
-                **spread([sample.ns for sample in mine], "cpu_ns_per_packet", 1),
-                "ratio": round(statistics.median(s.ns / b for s, b in zip(mine, base, strict=True)), 2),
-                "mpps": round(statistics.median(s.mpps for s in mine), 3),
-                "sent": frames * len(mine),
-                "seen": sum(s.seen for s in mine),
-                "drops": sum(s.drops for s in mine),
+                **spread([sample.ns for sample in own], "cpu_ns_per_packet", 1),
+                "ratio": round(statistics.median(s.ns / b for s, b in zip(own, base, strict=True)), 2),
+                "mpps": round(statistics.median(s.mpps for s in own), 3),
+                "sent": frames * len(own),
+                "seen": sum(s.seen for s in own),
+                "drops": sum(s.drops for s in own),
             }
 
     def tables(self, lines: Sequence[Line]) -> list[Table]:
@@ -181,7 +183,7 @@ class MonitorBench:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Measurement:
     """One measurement of one reader."""
 
     ns: float
@@ -190,7 +192,7 @@ class Sample:
     drops: int
 
 
-def _measure(reader: Reader, options: GenerateOptions, frames: int) -> Sample:
+def _measure(reader: MonitorProgram, options: GenerateOptions, frames: int) -> Measurement:
     processors = sorted(os.sched_getaffinity(0))
     with Testbed() as testbed:
         a, b = testbed.host("a"), testbed.host("b")
@@ -200,7 +202,7 @@ def _measure(reader: Reader, options: GenerateOptions, frames: int) -> Sample:
         said = _wait_until_ready(program, reader)
         before = cpu_seconds(program.pid)
         took = _send(a, options, frames, processors[0])
-        time.sleep(reader.linger)
+        time.sleep(reader.settle_time)
         busy = cpu_seconds(program.pid) - before
         program.terminate()
         said += program.communicate(timeout=10)[0].decode(errors="replace")
@@ -208,10 +210,10 @@ def _measure(reader: Reader, options: GenerateOptions, frames: int) -> Sample:
         end(program)
     if not frames <= seen + drops <= frames + STRANGERS:
         raise PktmendError(f"{reader.name} saw {seen} and dropped {drops} of {frames} frames")
-    return Sample(busy * 1e9 / frames, frames / took / 1e6, seen, drops)
+    return Measurement(busy * 1e9 / frames, frames / took / 1e6, seen, drops)
 
 
-def _wait_until_ready(program: subprocess.Popen[bytes], reader: Reader) -> str:
+def _wait_until_ready(program: subprocess.Popen[bytes], reader: MonitorProgram) -> str:
     """Return what it said up to and with the word it is ready with."""
     assert program.stdout is not None
     said = ""

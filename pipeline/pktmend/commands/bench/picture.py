@@ -22,11 +22,11 @@ def draw(lines: Sequence[Line]) -> str:
     y = 6
     bridges = [line for line in lines if line["bench"] == "bridge"]
     for scenario in dict.fromkeys(line["scenario"] for line in bridges):
-        mine = [line for line in bridges if line["scenario"] == scenario]
-        top = max((line["high"] for line in mine if not line["fails"]), default=0.0) or 1.0
+        bars = [line for line in bridges if line["scenario"] == scenario]
+        top = max((line["high"] for line in bars if not line["fails"]), default=0.0) or 1.0
         y += 20
         parts.append(f'<text class="t" x="10" y="{y}">{escape(f"{SCENARIOS[scenario]}, {UNITS[scenario]}")}</text>')
-        for line in mine:
+        for line in bars:
             y += ROW
             parts += _row(line, y, (WIDTH - LABEL - TEXT) / top)
         y += 14

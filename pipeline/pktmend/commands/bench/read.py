@@ -1,6 +1,6 @@
 """`pktmend bench read`: capture files from end to end, whole processes, page cache warm.
 
-| who                  | does                                                                                  |
+| program              | does                                                                                  |
 |----------------------|---------------------------------------------------------------------------------------|
 | pktmend check        | every checksum of every packet, with causes                                           |
 | pktmend fix          | the same, and a repaired copy                                                         |

@@ -28,7 +28,9 @@ class Arrivals:
     def __init__(self) -> None:
         self._c = ffi.new("traffic_arrivals *")
         context = int(ffi.cast("uintptr_t", self._c))
-        self.stage: NativeStage = wrap_native(lib.pktmend_stage_of_traffic_note, context=context, name="record numbers")
+        self.stage: NativeStage = wrap_native(
+            lib.pktmend_stage_of_traffic_record, context=context, name="record numbers"
+        )
 
     @property
     def foreign(self) -> int:
@@ -50,7 +52,7 @@ class Arrivals:
                     "late": r.late,
                     "first": r.lowest,
                     "last": r.highest,
-                    "octets": r.octets,
+                    "octets": r.bytes,
                 }
             )
         return found

@@ -69,17 +69,17 @@ class RingBench:
         """Return a table for each scenario, the best first."""
         made = []
         for scenario in dict.fromkeys(line["scenario"] for line in lines):
-            mine = sorted((line for line in lines if line["scenario"] == scenario), key=lambda line: -line["rate"])
+            ranked = sorted((line for line in lines if line["scenario"] == scenario), key=lambda line: -line["rate"])
             rows: list[tuple[str, ...]] = [
                 (
                     line["ring"],
                     f"{line['rate']:.2f}",
                     f"{line['low']:.2f} - {line['high']:.2f}",
-                    f"{line['rate'] / mine[0]['rate']:.2f}",
+                    f"{line['rate'] / ranked[0]['rate']:.2f}",
                     f"{line['cpu_s_per_gb']:.2f}",
                     f"{line['cpu_s_per_mpacket']:.2f}",
                 )
-                for line in mine
+                for line in ranked
             ]
             header = ("ring", UNITS[scenario], "spread", "of the best", "CPU s/GB", "CPU s/M packets")
             made.append(Table(f"the bridge's ring, {SCENARIOS[scenario]}", header, rows))

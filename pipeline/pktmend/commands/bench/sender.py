@@ -28,7 +28,7 @@ DAMAGES = [ffi.string(lib.traffic_damage_name(i)).decode() for i in range(lib.TR
 
 @dataclass(frozen=True)
 class GenerateOptions:
-    """What `pktmend bench gen` was told.
+    """The options of `pktmend bench gen`.
 
     mix:     bytes of a frame, several of them with commas, or imix.     rate: frames a second; 0 for as many as go.
     count:   frames in all; 0 for no bound.                               duration: seconds.
@@ -50,7 +50,7 @@ class GenerateOptions:
     v4: tuple[str, str] = V4
     v6: tuple[str, str] = V6
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Raise ConfigError for what cannot work."""
         if self.duration <= 0 or not math.isfinite(self.duration):
             raise ConfigError(f"--duration {self.duration}", "seconds above 0")
@@ -106,7 +106,7 @@ class Sender:
     """A packet socket on *interface* of the calling thread's namespace, and the frames that go out of it; close it."""
 
     def __init__(self, interface: str, options: GenerateOptions) -> None:
-        options.check()
+        options.validate()
         require_interface(interface)
         self.interface, self.options = interface, options
         self.run_id = int.from_bytes(os.urandom(2), "big")
@@ -151,7 +151,7 @@ class Sender:
     @property
     def sent_bytes(self) -> int:
         """How many bytes have been sent so far."""
-        return int(lib.traffic_octets(self._traffic))
+        return int(lib.traffic_bytes(self._traffic))
 
     @property
     def retries(self) -> int:
@@ -209,7 +209,7 @@ def _template(shape: Shape, frame: Any, mtu: int) -> dict[str, Any]:
     """Return what C has to know of a frame; sums are of wire-order words."""
     data = bytes(ffi.buffer(frame))
     sum_at = shape.l4 + (16 if shape.protocol == TCP else 6)
-    blank = data[shape.l4 : sum_at] + bytes(2) + data[sum_at + 2 :]
+    zeroed = data[shape.l4 : sum_at] + bytes(2) + data[sum_at + 2 :]
     return {
         "frame": frame,
         "length": len(data),
@@ -225,5 +225,5 @@ def _template(shape: Shape, frame: Any, mtu: int) -> dict[str, Any]:
         "gso_size": mtu + shape.l3 - shape.payload_at if shape.size > mtu + shape.l3 else 0,
         "payload": shape.size - shape.payload_at,
         "seed": words_of(shape.pseudo()) or 0xFFFF,
-        "rest": words_of(blank),
+        "payload_sum": words_of(zeroed),
     }

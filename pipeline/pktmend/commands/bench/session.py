@@ -53,16 +53,16 @@ def run(benches: Sequence[Bench], output: Output, *, skipped: Sequence[str] = ()
     for path in filter(None, (output.save, output.markdown, output.picture)):
         require_writable(path)
     before = load(output.compare) if output.compare else None
-    around = environment(sorted({program for bench in benches for program in bench.programs}))
+    machine = environment(sorted({program for bench in benches for program in bench.programs}))
     if output.json:
-        print_json({"environment": around})
+        print_json({"environment": machine})
     else:
-        print(environment_line(around), flush=True)
+        print(environment_line(machine), flush=True)
     results: list[Line] = []
     tables: list[Table] = []
     for bench in benches:
         if len(benches) > 1:
-            tell(f"measuring {bench.name}")
+            report(f"measuring {bench.name}")
         lines = []
         for line in bench.measure():
             lines.append(line)
@@ -75,17 +75,17 @@ def run(benches: Sequence[Bench], output: Output, *, skipped: Sequence[str] = ()
         results += lines
         tables += [replace(table, title=f"{bench.name}: {table.title}") for table in made]
     for reason in skipped:
-        tell(reason)
+        report(reason)
     if output.save:
-        save(output.save, around, results)
+        save(output.save, machine, results)
     if output.markdown:
-        write_page(output.markdown, around, tables, skipped)
+        write_page(output.markdown, machine, tables, skipped)
     if output.picture:
         from pktmend.commands.bench.picture import draw
 
         _write(output.picture, draw(results))
     if before is not None:
-        _show_comparison(before, around, results, json=output.json)
+        _show_comparison(before, machine, results, json=output.json)
     return results
 
 
@@ -93,15 +93,15 @@ def _ended(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def tell(what: str) -> None:
+def report(what: str) -> None:
     """Say something on stderr."""
     print(f"pktmend: {what}", file=sys.stderr, flush=True)
 
 
-def _show_comparison(before: tuple[Line, list[Line]], around: Line, lines: list[Line], *, json: bool) -> None:
+def _show_comparison(before: tuple[Line, list[Line]], machine: Line, lines: list[Line], *, json: bool) -> None:
     earlier, old = before
     table = compare(old, lines)
-    other = [field for field in ("cpu", "cpus", "system", "python") if earlier.get(field) != around[field]]
+    other = [field for field in ("cpu", "cpus", "system", "python") if earlier.get(field) != machine[field]]
     if json:
         print_json(
             {
@@ -112,22 +112,22 @@ def _show_comparison(before: tuple[Line, list[Line]], around: Line, lines: list[
         return
     print(f"\n{table.text()}")
     for field in other:
-        print(f"  not the same: {field} was {earlier.get(field)}, is {around[field]}")
+        print(f"  not the same: {field} was {earlier.get(field)}, is {machine[field]}")
 
 
-def write_page(path: str, around: Line, tables: Sequence[Table], skipped: Sequence[str]) -> None:
+def write_page(path: str, machine: Line, tables: Sequence[Table], skipped: Sequence[str]) -> None:
     """Write the results as Markdown, with the machine they were measured on."""
-    programs = ", ".join(f"{name} {version}" for name, version in around["programs"].items())
+    programs = ", ".join(f"{name} {version}" for name, version in machine["programs"].items())
     parts = [
         "# Results",
         "",
-        f"Written by `pktmend bench` on {around['time']}; do not edit. How to read them: docs/performance.md.",
+        f"Written by `pktmend bench` on {machine['time']}; do not edit. How to read them: docs/performance.md.",
         "",
-        f"- {around['cpu']}{' (a virtual machine)' if around['virtual'] else ''}, {around['cpus']} CPUs,"
-        f" {around['system']}; load {around['load']:.1f} when it began;"
-        f" frequency governor: {around['governor'] or 'not visible'}",
-        f"- pktmend {around['version']}, Python {around['python']}, SIMD kernels {', '.join(around['kernels'])}"
-        f" ({around['auto']} in use); loops of peers compiled by {around['peers_compiler']}",
+        f"- {machine['cpu']}{' (a virtual machine)' if machine['virtual'] else ''}, {machine['cpus']} CPUs,"
+        f" {machine['system']}; load {machine['load']:.1f} when it began;"
+        f" frequency governor: {machine['governor'] or 'not visible'}",
+        f"- pktmend {machine['version']}, Python {machine['python']}, SIMD kernels {', '.join(machine['kernels'])}"
+        f" ({machine['auto']} in use); loops of peers compiled by {machine['peers_compiler']}",
         f"- beside it: {programs or 'nothing else'}",
         "",
     ]

@@ -1,7 +1,7 @@
-"""`pktmend bench verify`: parse and judge a whole batch in cache, beside the bare sum of the same bytes.
+"""`pktmend bench verify`: parse and judge a whole batch in cache, beside the sums sum of the same bytes.
 
 A mix is a number, the bytes of every frame, or IMIX: 64, 576 and 1500 bytes in the proportion 7:4:1, shuffled.
-Frames are TCP over IPv4 with right checksums.  The bare sum is that of every IP packet, in one call of the SIMD kernel.
+Frames are TCP over IPv4 with right checksums.  The sums sum is that of every IP packet, in one call of the SIMD kernel.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class VerifyBench:
     programs: tuple[str, ...] = ()
 
     def measure(self) -> Iterator[Line]:
-        """Yield a line for each mix: ns a packet, and those of the bare sum."""
+        """Yield a line for each mix: ns a packet, and those of the sums sum."""
         for mix in self.mixes:
             yield self._line(mix)
 
@@ -78,10 +78,10 @@ class VerifyBench:
         size, count = sum(map(len, made)), len(made)
         turns = 1 + 2_000_000 // (size + 300 * count)
         judged: list[float] = []
-        bare: list[float] = []
+        sums: list[float] = []
         for _ in range(self.rounds):
             judged.append(min(_core.time_stage(stage, batch, turns) for _ in range(TRIALS)) / turns / count)
-            bare.append(lib.peer_time_slices(kernel, slices, lengths, count, turns, TRIALS) / count)
+            sums.append(lib.peer_time_slices(kernel, slices, lengths, count, turns, TRIALS) / count)
         check_answers(batch)
         return {
             "bench": "verify",
@@ -90,25 +90,25 @@ class VerifyBench:
             "packets": count,
             "octets": size,
             **spread(judged, "ns_per_packet"),
-            "sum_ns_per_packet": round(median(bare), 3),
+            "sum_ns_per_packet": round(median(sums), 3),
         }
 
     def tables(self, lines: Sequence[Line]) -> list[Table]:
         """Return a row for each mix."""
         rows = []
         for line in lines:
-            ns, bare = line["ns_per_packet"], line["sum_ns_per_packet"]
+            ns, sums = line["ns_per_packet"], line["sum_ns_per_packet"]
             rate = line["octets"] * 8 / line["packets"] / ns
             rows.append(
                 (
                     line["mix"],
                     f"{ns:.1f}",
                     f"{line['low']:.1f} - {line['high']:.1f}",
-                    f"{bare:.1f}",
-                    f"{ns / bare:.2f}",
+                    f"{sums:.1f}",
+                    f"{ns / sums:.2f}",
                     f"{1000 / ns:.1f}",
                     f"{rate:.1f}",
                 )
             )
-        header = ("mix", "verify", "spread", "bare sum", "ratio", "Mpps", "Gbit/s")
-        return [Table("parse and judge in cache, ns a packet, beside the bare sum of the same bytes", header, rows)]
+        header = ("mix", "verify", "spread", "sums sum", "ratio", "Mpps", "Gbit/s")
+        return [Table("parse and judge in cache, ns a packet, beside the sums sum of the same bytes", header, rows)]

@@ -1,4 +1,4 @@
-"""Before two interfaces are bridged: nobody else may carry their frames; the host stack is kept out, or warned of."""
+"""Before two interfaces are bridged: no other bridge may carry their frames; the host stack kept out or warned of."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class HostUse:
     """What the host does with one interface.
 
     master:     the bridge, bond or switch whose port it is, and its kind.
-    addresses:  of the host on it; not the IPv6 link-local one that every interface gets and nobody routes.
+    addresses:  of the host on it; not the IPv6 link-local one that every interface gets and no router forwards.
     forwarding: families that the host routes between its interfaces: "IPv4", "IPv6".
     upper:      interfaces that stand on it (macvlan, VLAN).
     peer:       the other end of a veth pair, if that is in this namespace.

@@ -27,7 +27,7 @@ MOST_ENDS: Final = 4  # for which remedies are given
 
 
 class Case:
-    """One diagnosis under way: *unexplained* shrinks as rules claim what they explain."""
+    """One diagnosis under way: *unexplained* shrinks as rules take the samples they explain."""
 
     def __init__(self, tap: Tap, host: HostContext | None) -> None:
         self.tap = tap
@@ -35,7 +35,7 @@ class Case:
         self.unexplained = tap.samples()
         self._kept = Counter((str(s.proto), str(s.cause)) for s in self.unexplained)
 
-    def claim(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
+    def take(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
         """Take the unexplained samples that *wanted* accepts."""
         matched: list[Sample] = []
         others: list[Sample] = []
@@ -44,19 +44,19 @@ class Case:
         self.unexplained = others
         return matched
 
-    def claim_causes(self, *causes: Cause) -> list[Sample]:
+    def take_causes(self, *causes: Cause) -> list[Sample]:
         """Take the samples of these causes."""
-        return self.claim(lambda s: s.cause in causes)
+        return self.take(lambda s: s.cause in causes)
 
-    def claim_these(self, samples: Iterable[Sample]) -> None:
+    def take_these(self, samples: Iterable[Sample]) -> None:
         """Take exactly these."""
         these = set(samples)
-        self.claim(lambda s: s in these)
+        self.take(lambda s: s in these)
 
     def total(self, samples: Iterable[Sample]) -> dict[str, int]:
         """Return {"tcp leaked": 41, ...}: of what the samples show, the number in the whole capture.
 
-        Exact where all samples of a cause were claimed together, else the samples' own number.
+        Exact where all samples of a cause were taken together, else the samples' own number.
         """
         found = Counter((str(s.proto), str(s.cause)) for s in samples)
         return {

@@ -66,7 +66,7 @@ CAUSES: Final = {
     ),
     RootCause.NOTHING_SEEN: Meaning(
         "No packet was seen",
-        "Nothing can be said: the tap was idle, a filter left nothing, or the packets take another way.",
+        "Nothing can be said: the tap was idle, a filter left nothing, or the packets take another path.",
         is_healthy=True,
     ),
     RootCause.OFFLOAD_PENDING: Meaning(

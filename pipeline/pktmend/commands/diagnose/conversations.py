@@ -91,7 +91,7 @@ def _direction(
 
 
 def echoes_between(directions: Iterable[Direction]) -> Counter[frozenset[str]]:
-    """Return {two hosts: echo messages} of those between whom ICMP echo passes both ways, its sums right."""
+    """Return {two hosts: echo messages} of the pairs whose ICMP echo passes in both directions with right sums."""
     found: Counter[frozenset[str]] = Counter()
     for d in directions:
         if d.protocol in ICMP and d.source_port and d.replies and d.kinds["good"]:

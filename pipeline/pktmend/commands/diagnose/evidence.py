@@ -49,7 +49,7 @@ class Dhcp:
 
 @dataclass(frozen=True, slots=True)
 class IcmpError:
-    """An ICMP error: to whom it went, and what it quotes; sample is its own sum, quoted that of the IP header in it."""
+    """An ICMP error: where it went, and what it quotes; sample is its own sum, quoted that of the IP header in it."""
 
     n: int
     target: str
@@ -94,7 +94,7 @@ class Tap:
 
     def stages(self) -> list[Stage]:
         """Return what a pipeline needs to fill this."""
-        return [Verify(at_wire=self.at_wire), classify, count, self.conversations.stage(), self.look]
+        return [Verify(at_wire=self.at_wire), classify, count, self.conversations.stage(), self.collect]
 
     def close(self, counted: Counters) -> None:
         """Take over the totals; the pipeline has ended."""
@@ -120,24 +120,24 @@ class Tap:
         """All bad checks that were looked at, in the order of their packets."""
         return sorted((s for found in self.bad.values() for s in found), key=lambda s: (s.n, s.offset))
 
-    def look(self, batch: _core.Batch) -> None:
+    def collect(self, batch: _core.Batch) -> None:
         """Reads: status, cause, flags, checks, frames.  Writes: nothing."""
         if len(batch) and not self.has_metadata:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
-        self._look_at_bad(batch)
+        self._collect_bad(batch)
         if len(self.pending) < PENDING:
-            self._look_at_pending(batch)
+            self._collect_pending(batch)
         if len(self.dhcp) < MESSAGES:
             for i in batch.where(protocol=17, port=68):
-                self._look_at_dhcp(batch, i)
+                self._collect_dhcp(batch, i)
         for protocol in ICMP_ERRORS:
             if self.icmp_seen < ICMP_LOOKS and len(self.icmp_errors) < MESSAGES:
                 found = batch.where(protocol=protocol)
                 self.icmp_seen += len(found)
                 for i in found:
-                    self._look_at_icmp(batch, i, protocol)
+                    self._collect_icmp(batch, i, protocol)
 
-    def _look_at_bad(self, batch: _core.Batch) -> None:
+    def _collect_bad(self, batch: _core.Batch) -> None:
         found = batch.where(status=Status.BAD)
         if not found:
             return
@@ -151,7 +151,7 @@ class Tap:
                     self.seeded.add(batch.number[i])
                     self._take_pending(batch, i)
 
-    def _look_at_pending(self, batch: _core.Batch) -> None:
+    def _collect_pending(self, batch: _core.Batch) -> None:
         for i in batch.where(status=Status.PENDING)[: PENDING - len(self.pending)]:
             self._take_pending(batch, i)
 
@@ -160,16 +160,16 @@ class Tap:
             checks = [k for k in batch.checks_of(i) if k.status == Status.PENDING]
             self.pending.extend(with_expected(s) for s in samples_of(batch, i, checks, 1 << 17))
 
-    def _look_at_dhcp(self, batch: _core.Batch, i: int) -> None:
+    def _collect_dhcp(self, batch: _core.Batch, i: int) -> None:
         checks = [k for k in batch.checks_of(i) if k.start == batch.l4[i]]
-        message = batch.octets(i)[batch.l4[i] + 8 :]
+        message = batch.head(i)[batch.l4[i] + 8 :]
         if not checks or len(message) < 240:
             return
         sample = with_expected(samples_of(batch, i, checks, LONGEST)[0])
         self.dhcp.append(Dhcp(batch.number[i], message[0] == BOOTP_REPLY, message[28:34], _dhcp_type(message), sample))
 
-    def _look_at_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
-        data, l4 = batch.octets(i), batch.l4[i]
+    def _collect_icmp(self, batch: _core.Batch, i: int, protocol: int) -> None:
+        data, l4 = batch.head(i), batch.l4[i]
         if l4 >= len(data) or data[l4] not in ICMP_ERRORS[protocol]:
             return
         checks = batch.checks_of(i)

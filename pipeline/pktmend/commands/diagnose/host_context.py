@@ -47,7 +47,7 @@ class HostContext:
         return [*ports, *peers]
 
     def hops(self, ends: Iterable[Interface]) -> list[LossyHop]:
-        """Return what may have lost the metadata on the way between *ends* and the tap, the surest first."""
+        """Return what may have lost the metadata on the path between *ends* and the tap, the surest first."""
         ends = list(ends)
         path = {i.key: i for i in self._path(ends)}
         namespaces = {i.namespace.inode for i in path.values()}
@@ -62,7 +62,7 @@ class HostContext:
         return [*processes, *programs, *taps]
 
     def set_up(self, ends: Iterable[Interface]) -> list[Fact]:
-        """Say which switches and tunnels the way between *ends* and the tap goes through."""
+        """Say which switches and tunnels the path between *ends* and the tap goes through."""
         ends = list(ends)
         path = {i.key: i for i in self._path(ends)}.values()
         ports = [PortOf(i) for i in path if i.master]

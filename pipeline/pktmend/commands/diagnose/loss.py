@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Route:
-    """What this machine knows of the way between two hosts and the tap."""
+    """What this machine knows of the path between two hosts and the tap."""
 
     ends: list[End]
     hops: list[LossyHop]

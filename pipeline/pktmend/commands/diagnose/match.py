@@ -89,7 +89,7 @@ class Matched:
     moved:   {(outcome before, behind): [(number at A, number at B, is towards B), ...]}, the first PER_KIND of each.
     counts:  how many of each kind.
     missing: numbers at A of packets that B did not see, and at B of those that A did not see; those that a host of the
-             tap sent out left the other way.
+             tap sent out left in the other direction.
     sampled: one packet in so many was matched.
     clock_ns: how much B's clock is ahead; if it is, all packets are taken as going from A to B.
     """

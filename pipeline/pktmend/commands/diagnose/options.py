@@ -12,7 +12,7 @@ DURATION = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """What to look at, and for how long; a and b are interfaces or files, b empty for a single tap.
+    """What to examine, and for how long; a and b are interfaces or files, b empty for a single tap.
 
     packets:  of each tap, 0 for no limit.
     duration: seconds of a live tap; None: 10, or no limit if packets are given.

@@ -88,7 +88,7 @@ class Fetch:
             self.found[numbers[i]] = Packet(
                 numbers[i],
                 batch.link[i],
-                batch.octets(i),
+                batch.head(i),
                 batch.vlan_tci[i],
                 batch.layers_of(i),
                 samples_of(batch, i, checks, WHOLE),

@@ -28,8 +28,8 @@ def dhcp(case: Case) -> list[Decision]:
     others = any(s.cause == Cause.LEAKED and CLIENT_PORT not in s.ports for s in case.unexplained)
     if taken or (not refused and (others or not leaked)):
         return []
-    claimed = case.claim(lambda s: s.cause == Cause.LEAKED and s.proto == Proto.UDP and CLIENT_PORT in s.ports)
-    samples = claimed or [m.sample for m in replies]
+    matched = case.take(lambda s: s.cause == Cause.LEAKED and s.proto == Proto.UDP and CLIENT_PORT in s.ports)
+    samples = matched or [m.sample for m in replies]
     facts: list[Fact] = [PartialAnswers(len(replies)), DhcpFact.METADATA_GONE if leaked else DhcpFact.METADATA_UNSEEN]
     if refused:
         facts.append(AskedAgain(refused))

@@ -32,7 +32,7 @@ def empty(case: Case) -> list[Decision]:
     over_partial: list[Sample] = []
     headers: list[Sample] = []
     others: list[Sample] = []
-    for s in case.claim_causes(*EMPTY):
+    for s in case.take_causes(*EMPTY):
         if (s.source, s.target) in acked:
             filled.append(s)
         elif s.proto != Proto.IP:

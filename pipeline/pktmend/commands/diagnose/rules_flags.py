@@ -28,7 +28,7 @@ ASKED: Final = 16  # samples whose owners are looked up
 
 def verified(case: Case) -> list[Decision]:
     """The VALID flag with wrong arithmetic.  It speaks of the outermost sum; super-frames have none of their own."""
-    samples = case.claim(
+    samples = case.take(
         lambda s: (
             bool(s.check_flags & CheckFlag.CLAIMED_VALID) and s.depth == 0 and not s.flags & PacketFlag.SUPER_FRAME
         )
@@ -76,7 +76,7 @@ def _distrust(case: Case, samples: list[Sample]) -> tuple[Remedy, ...]:
 
 def flagged(case: Case) -> list[Decision]:
     """Flagged as partial, and the field is not the seed.  If it is complete already, it will be completed twice."""
-    samples = case.claim_causes(Cause.BAD_SEED)
+    samples = case.take_causes(Cause.BAD_SEED)
     complete = [s for s in samples if s.stored == s.expected]
     others = [s for s in samples if s.stored != s.expected]
     found = []

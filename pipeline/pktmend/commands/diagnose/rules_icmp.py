@@ -29,7 +29,7 @@ def icmp(case: Case) -> list[Decision]:
     if wrong:
         facts.append(WrongErrors(len(wrong), len(errors)))
     numbers = {e.n for e in wrong}
-    case.claim(lambda s: s.n in numbers and s.proto in ICMP)
+    case.take(lambda s: s.n in numbers and s.proto in ICMP)
     samples = tuple(e.sample for e in (*wrong, *(e for e in strangers if e.n not in numbers)))
     return [
         Decision(

@@ -33,8 +33,8 @@ Counts = Mapping[str, int]
 
 def leaked(case: Case) -> list[Decision]:
     """F == S although the source would have told: some hop lost the metadata."""
-    claimed = case.claim_causes(Cause.LEAKED, Cause.INNER_PENDING)
-    samples = [s for s in claimed if s.cause == Cause.LEAKED]
+    matched = case.take_causes(Cause.LEAKED, Cause.INNER_PENDING)
+    samples = [s for s in matched if s.cause == Cause.LEAKED]
     if not samples:
         return []
     counts = case.total(samples)
@@ -61,7 +61,7 @@ def pending(case: Case) -> list[Decision]:
         return [_healthy(case, point, counts, has_metadata=has_metadata)]
     route = route_of(case, [(path.source, path.target, path.source_mac) for path in point.paths])
     if case.tap.is_live and has_metadata and (not route.hops or point.outcome is not Outcome.LOST):
-        # The loss lies further on, if there is one: it is claimed only if a hop that loses the metadata is there.
+        # The loss lies further on, if there is one: it is taken only if a hop that loses the metadata is there.
         facts = (Partial.HEALTHY_AT_THIS_TAP, *point.facts, Partial.PERHAPS_FURTHER_ON)
         point = replace(point, confidence=Confidence.LIKELY, facts=facts)
         return [_healthy(case, point, counts, has_metadata=has_metadata)]

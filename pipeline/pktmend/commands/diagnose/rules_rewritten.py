@@ -32,7 +32,7 @@ TRANSLATIONS: Final = 3  # of conntrack that are shown
 
 def nat_on_zero(case: Case) -> list[Decision]:
     """A zero that was updated."""
-    samples = case.claim_causes(Cause.NAT_ON_ZERO)
+    samples = case.take_causes(Cause.NAT_ON_ZERO)
     if not samples:
         return []
     counts = case.total(samples)
@@ -55,7 +55,7 @@ def nat_on_zero(case: Case) -> list[Decision]:
 
 def rewritten(case: Case) -> list[Decision]:
     """What has a witness: an address that changed, a TTL that fell."""
-    samples = case.claim_causes(Cause.NAT_DELTA, Cause.HEADER_DELTA)
+    samples = case.take_causes(Cause.NAT_DELTA, Cause.HEADER_DELTA)
     if not samples:
         return []
     addresses = sum(s.cause == Cause.NAT_DELTA for s in samples)
@@ -120,7 +120,7 @@ def alike(case: Case) -> list[Decision]:
     if not pairs:
         return []
     samples = [s for pair in pairs for s in pair]
-    case.claim_these(samples)
+    case.take_these(samples)
     fact = BothSumsOff(len(pairs), tuple(sorted({s.delta for s in samples})))
     return [_not_updated(case, samples, [fact], Confidence.LIKELY)]
 
@@ -141,10 +141,10 @@ def systematic(case: Case) -> list[Decision]:
                 seeds += some
     found = []
     if seeds:
-        case.claim_these(seeds)
+        case.take_these(seeds)
         found.append(_translated_seeds(case, seeds))
     if moved:
-        case.claim_these(moved)
+        case.take_these(moved)
         fact = SameDifference(case.total(moved), tuple(sorted({s.delta for s in moved})))
         found.append(_not_updated(case, moved, [fact, *_turned_round(moved)], Confidence.LIKELY))
     return found

@@ -27,7 +27,7 @@ def sctp(case: Case) -> list[Decision]:
             kinds[mistake].append(s)
         return mistake is not None
 
-    samples = case.claim(is_mistake)
+    samples = case.take(is_mistake)
     if not samples:
         return []
     cure = RootCause.SCTP_WRONG_SUM if SctpMistake.EMPTY in kinds else RootCause.WRONG_ARITHMETIC

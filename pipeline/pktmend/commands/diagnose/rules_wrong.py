@@ -36,7 +36,7 @@ from pktmend.enums import Cause, PacketFlag, Proto
 
 def arithmetic(case: Case) -> list[Decision]:
     """Right but for the complement or the byte order."""
-    samples = case.claim_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
+    samples = case.take_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
     if not samples:
         return []
     sources = tuple(sorted({s.source for s in samples}))
@@ -57,7 +57,7 @@ def arithmetic(case: Case) -> list[Decision]:
 def length(case: Case) -> list[Decision]:
     """Right over another length.  What the length of a damaged IPv4 header says is not held against the checksum."""
     damaged = {s.n for s in case.unexplained if s.proto == Proto.IP}
-    samples = case.claim(lambda s: s.cause == Cause.LENGTH and s.n not in damaged)
+    samples = case.take(lambda s: s.cause == Cause.LENGTH and s.n not in damaged)
     if not samples:
         return []
     counts = case.total(samples)
@@ -78,7 +78,7 @@ def length(case: Case) -> list[Decision]:
 def super_frames(case: Case) -> list[Decision]:
     """Frames that a card or the stack coalesced: their checksum is that of a part, or left to do.  Never a fault."""
     total = case.tap.counters.super_frames
-    samples = case.claim(
+    samples = case.take(
         lambda s: s.proto in (Proto.TCP, Proto.UDP) and (bool(s.flags & PacketFlag.SUPER_FRAME) or s.wirelen > LONGEST)
     )
     longest = max((d.largest for d in case.tap.directions), default=0)
@@ -97,7 +97,7 @@ def super_frames(case: Case) -> list[Decision]:
 
 def random(case: Case) -> list[Decision]:
     """What is left: a few bits in a few packets, or contents that are simply others."""
-    samples = case.claim(lambda s: True)
+    samples = case.take(lambda s: True)
     if not samples:
         return []
     known = [s for s in samples if s.expected is not None and s.width == 2]

@@ -151,7 +151,7 @@ def layer_of(layers: list[Layer], k: _core.Check) -> Layer:
 
 def samples_of(batch: _core.Batch, i: int, checks: list[_core.Check], size: int) -> list[Sample]:
     """Return a sample of each of *checks* of packet i, with the frame's first *size* bytes."""
-    frame = batch.octets(i, size)
+    frame = batch.head(i, size)
     layers = batch.layers_of(i)
     outer = addresses_of(frame, layers[0][0], layers[0][2]) if layers else ("", "")
     found = []

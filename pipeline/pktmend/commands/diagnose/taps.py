@@ -37,7 +37,7 @@ def run_quietly(pipeline: Pipeline, capture: Capture) -> None:
 class Hooks:
     """What the caller hears of a diagnosis and decides; by default nothing is said, and nothing ends it early.
 
-    is_stopped: asked ten times a second while an interface is watched.     say: told what goes on.
+    is_stopped: asked ten times a second while an interface is watched.     say: called with each progress message.
     run:        runs a pipeline over a capture to its end, raising what ended it.
     """
 

@@ -1,4 +1,4 @@
-"""`pktmend doctor`: look at the set-up of this machine before any packet is bad.
+"""`pktmend doctor`: examine the set-up of this machine before any packet is bad.
 
 Rules of this package:
 1. A check is a small function from a View to findings; CHECKS (checks.py) is all of them.  None changes anything.

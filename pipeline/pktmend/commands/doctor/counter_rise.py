@@ -1,4 +1,4 @@
-"""A second look at the counters: what they hold may be from weeks ago, what rises is happening now."""
+"""The counters read a second time: what they hold may be from weeks ago, what rises is happening now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pktmend.host.model import Machine, NamespaceFacts
 from pktmend.host.namespaces import call
 from pktmend.host.snmp import checksum_errors, read_counters
 
-PAUSE: Final = 0.4  # seconds between both looks, reading the machine included
+PAUSE: Final = 0.4  # seconds between both readings, reading the machine included
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,21 @@ class Rise:
     counters: dict[int, dict[str, int]]
 
 
-def look_again(machine: Machine, began: float, *, everywhere: bool = False) -> Rise:
+def reread_counters(machine: Machine, began: float, *, everywhere: bool = False) -> Rise:
     """Read the counters once more, PAUSE after *began* (time.monotonic) at the earliest.
 
     everywhere: all namespaces, else only those that have counted checksum errors; without any there is no wait.
     """
-    places = [place for place in machine.namespaces if everywhere or checksum_errors(place.counters)]
-    if places:
+    namespaces = [facts for facts in machine.namespaces if everywhere or checksum_errors(facts.counters)]
+    if namespaces:
         time.sleep(max(0.0, began + PAUSE - time.monotonic()))
-    rose = {place.namespace.inode: rise for place in places if (rise := _rise(place)) is not None}
+    rose = {facts.namespace.inode: rise for facts in namespaces if (rise := _rise(facts)) is not None}
     return Rise(time.monotonic() - began, rose)
 
 
-def _rise(place: NamespaceFacts) -> dict[str, int] | None:
+def _rise(facts: NamespaceFacts) -> dict[str, int] | None:
     try:
-        now = call(place.namespace, read_counters)
+        now = call(facts.namespace, read_counters)
     except (PktmendError, OSError):  # the namespace is gone
         return None
-    return {name: n - place.counters.get(name, 0) for name, n in now.items() if n > place.counters.get(name, 0)}
+    return {name: n - facts.counters.get(name, 0) for name, n in now.items() if n > facts.counters.get(name, 0)}

@@ -1,4 +1,4 @@
-"""`pktmend doctor`: look, examine, print."""
+"""`pktmend doctor`: read, examine, print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pktmend.commands.doctor.checks import concerns, examine, path_of
-from pktmend.commands.doctor.counter_rise import look_again
+from pktmend.commands.doctor.counter_rise import reread_counters
 from pktmend.commands.doctor.drops import watch_drops
 from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.commands.doctor.show import (
@@ -19,7 +19,7 @@ from pktmend.commands.doctor.show import (
     machine_json,
     unread_text,
 )
-from pktmend.commands.doctor.view import look
+from pktmend.commands.doctor.view import read_view
 from pktmend.console.report import print_json
 from pktmend.console.signals import Signals
 from pktmend.errors import PktmendError
@@ -30,12 +30,12 @@ def run_doctor(*, names: Sequence[str], netns: str | None, watch: float, json: b
     """Print the findings; return 1 if one of them is a problem."""
     namespace = find_namespace(netns) if netns else None
     began = time.monotonic()
-    view = look()
+    view = read_view()
     path = path_of(view, names, namespace)
     unread = [unread_text(each) for each in view.machine.unread]
     dropped = _watched(watch, unread) if watch else []
     if watch:
-        view = replace(view, rise=look_again(view.machine, began, everywhere=True))
+        view = replace(view, rise=reread_counters(view.machine, began, everywhere=True))
     findings = sorted([f for f in examine(view) if concerns(f, path)] + dropped, key=lambda f: f.severity)
     machine = machine_json(view.machine, unread)
     if json:

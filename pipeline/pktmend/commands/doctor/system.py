@@ -15,7 +15,7 @@ from pktmend.console.plural import quantity
 from pktmend.host.model import NamespaceFacts
 from pktmend.host.snmp import checksum_errors
 
-RING_OCTETS: Final = 2 * 16 << 20  # both rings of a bridge
+RING_BYTES: Final = 2 * 16 << 20  # both rings of a bridge
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 ENOUGH_RECEIVE: Final = 1 << 20
 RECEIVED: Final = {
@@ -110,11 +110,11 @@ def memory(view: View) -> Iterator[HostFinding]:
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) << 10
-            if free < 2 * RING_OCTETS:
+            if free < 2 * RING_BYTES:
                 yield HostFinding(
                     name="little-memory",
                     severity=Severity.WARNING,
-                    title=f"{free >> 20} MiB of memory are available; the rings of a bridge take {RING_OCTETS >> 20}",
+                    title=f"{free >> 20} MiB of memory are available; the rings of a bridge take {RING_BYTES >> 20}",
                     meaning="Rings are locked kernel memory: they may not be granted, or push others out.",
                     remedies=(Remedy("", "run one bridge at a time, with one worker (the default)"),),
                 )

@@ -48,14 +48,14 @@ class File:
         """Add the blocks of those (name, link type) that are not in it yet; their numbers are their places."""
         if self._described == len(interfaces):
             return
-        before = self._section.octets
+        before = self._section.size
         with self._cut_on_error():
             for number in range(self._described, len(interfaces)):
                 name, link = interfaces[number]
                 self._section.interface(number, link, name)
             self._section.finish()
         self._described = len(interfaces)
-        self._add(self._section.octets - before)
+        self._add(self._section.size - before)
 
     def drain(self, spool: _core.Spool, limit: int) -> int:
         """Write what *spool* holds, until *limit* bytes are reached or passed; return the packets written."""
@@ -68,14 +68,14 @@ class File:
 
     def finish(self, interfaces: Sequence[tuple[str, int]], counts: Mapping[str, tuple[int, int]]) -> None:
         """Add what the kernel saw and dropped of each interface, and close."""
-        before = self._section.octets
+        before = self._section.size
         with self._cut_on_error():
             for number, (name, _) in enumerate(interfaces[: self._described]):
                 if name in counts:
                     seen, dropped = counts[name]
                     self._section.finish(time.time_ns(), seen, dropped, interface=number)
             self._section.finish()
-        self._add(self._section.octets - before)
+        self._add(self._section.size - before)
         self._close()
 
     def cut(self) -> None:

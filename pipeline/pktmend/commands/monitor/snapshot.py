@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,51 +10,10 @@ from typing import Any, Final
 from pktmend._core import Check
 from pktmend.console.report import check_json, rfc3339
 from pktmend.enums import Cause, Status
+from pktmend.records import Flow
 from pktmend.runtime.counters import Counters
 
 SCHEMA: Final = "urn:pktmend:schema:monitor:1"  # of what as_json() returns and `monitor --json` prints
-TRANSPORTS: Final = {
-    1: "icmp",
-    2: "igmp",
-    4: "ipip",
-    6: "tcp",
-    17: "udp",
-    33: "dccp",
-    41: "ipv6",
-    47: "gre",
-    58: "icmpv6",
-    132: "sctp",
-    136: "udplite",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A flow (5-tuple) by the outermost IP header; ports are 0 where there are none."""
-
-    version: int
-    protocol: int
-    source: bytes
-    target: bytes
-    source_port: int
-    target_port: int
-
-    def __str__(self) -> str:
-        """`10.0.0.1:1234 > 10.0.0.2:80`, `[fd00::1]:1234 > [fd00::2]:80`, `10.0.0.1 > 10.0.0.2`."""
-        if self.version not in (4, 6):
-            return "not IP"
-        return f"{self._end(self.source, self.source_port)} > {self._end(self.target, self.target_port)}"
-
-    def _end(self, address: bytes, port: int) -> str:
-        text = str(ipaddress.ip_address(address))
-        if not (self.source_port or self.target_port):
-            return text
-        return f"[{text}]:{port}" if self.version == 6 else f"{text}:{port}"
-
-    @property
-    def transport(self) -> str:
-        """The protocol behind the IP header."""
-        return TRANSPORTS.get(self.protocol, f"protocol {self.protocol}") if self.version else "-"
 
 
 @dataclass(frozen=True, slots=True)

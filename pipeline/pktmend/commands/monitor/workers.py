@@ -19,7 +19,7 @@ from typing import Final
 
 from pktmend import _core
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
-from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Flow, heaviest
+from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, heaviest
 from pktmend.commands.monitor.spools import Spools
 from pktmend.enums import Cause
 from pktmend.errors import OSFailure
@@ -85,7 +85,7 @@ class Watched:
     def bad_packets(self) -> list[BadPacket]:
         """Return the bad packets kept since the last call."""
         return [
-            BadPacket(self.name, Flow(*flow), time_ns, caplen, wirelen, Cause(cause), tuple(checks))
+            BadPacket(self.name, flow, time_ns, caplen, wirelen, Cause(cause), tuple(checks))
             for sampler in self._samplers
             for flow, time_ns, caplen, wirelen, _, cause, checks in sampler.take()
         ]
@@ -93,7 +93,7 @@ class Watched:
     def flows(self) -> list[BadFlow]:
         """Return the flows with most bad packets."""
         return [
-            BadFlow(self.name, Flow(*flow), packets, over, last_ns, Cause(cause))
+            BadFlow(self.name, flow, packets, over, last_ns, Cause(cause))
             for sampler in self._samplers
             for flow, packets, over, last_ns, cause in sampler.flows(MOST_FLOWS)
         ]

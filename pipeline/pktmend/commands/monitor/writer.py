@@ -119,7 +119,7 @@ class Writer:
         )
 
     def close(self) -> None:
-        """Write what is left and close the file; a pipe that nobody reads is waited for only so long."""
+        """Write what is left and close the file; a pipe without a reader is waited for a limited time."""
         self._orders.put(Order.CLOSE)
         if self._thread is None:
             return
