@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pktmend.commands.diagnose.decision import Decision, Fact
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.finding import in_words
 from pktmend.commands.diagnose.host_context import HostContext
-from tools import ROOT
+from tools import PKTMEND, ROOT
 
 A, B = tapes.A, tapes.B
 SERVER = "198.51.100.7"
@@ -23,7 +22,7 @@ Findings = list[dict[str, Any]]
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "diagnose", *argv],
+        [*PKTMEND, "diagnose", *argv],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -15,6 +15,7 @@ import pytest
 from pktmend import Batch, Function, Verdict, _core
 
 ROOT = Path(__file__).resolve().parent.parent
+PKTMEND = (sys.executable, "-P", "-m", "pktmend")  # the command, with nothing imported from the current folder
 PATIENCE = 30.0  # seconds for what takes far less: how long a busy machine may take
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", ROOT.parent / "shared" / "captures"))
 

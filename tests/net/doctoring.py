@@ -11,12 +11,13 @@ from typing import Any
 
 from line import Line
 from pktmend.testbed.netns import Host
+from tools import PKTMEND
 
 
 def doctor(host: Host, *words: str, expect: int | None = None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the findings and the summary of `pktmend doctor --netns HOST`."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "doctor", "--netns", host.namespace, *words, "--json"],
+        [*PKTMEND, "doctor", "--netns", host.namespace, *words, "--json"],
         capture_output=True,
         text=True,
         check=False,

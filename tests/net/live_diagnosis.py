@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from pktmend.testbed.netns import Host
-from tools import PATIENCE
+from tools import PATIENCE, PKTMEND
 
 Findings = list[dict[str, Any]]
 
@@ -20,10 +19,7 @@ class Diagnosis:
 
     def __init__(self, host: Host, *argv: str) -> None:
         self.process = host.spawn(
-            sys.executable,
-            "-P",
-            "-m",
-            "pktmend",
+            *PKTMEND,
             "diagnose",
             *argv,
             "--json",

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from pktmend.testbed.netns import Host
-from tools import PATIENCE, until
+from tools import PATIENCE, PKTMEND, until
 
 
 class RunningBridge:
@@ -29,10 +28,7 @@ class RunningBridge:
     ) -> None:
         self.process = host.spawn(
             *prefix,
-            sys.executable,
-            "-P",
-            "-m",
-            "pktmend",
+            *PKTMEND,
             *program,
             *argv,
             "--json",

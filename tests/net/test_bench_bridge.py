@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 import xml.etree.ElementTree
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tools import PATIENCE, need, until
+from tools import PATIENCE, PKTMEND, need, until
 
-BENCH = [sys.executable, "-P", "-m", "pktmend", "bench"]
+BENCH = [*PKTMEND, "bench"]
 
 
 def measured(*argv: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 import frames as f
 from line import Line, open_tap, seen, transfer
 from running import RunningBridge
-from tools import PATIENCE
+from tools import PATIENCE, PKTMEND
 
 STAGES = '''
 import time
@@ -176,10 +175,7 @@ def test_examples_run_in_the_bridge(line: Line, stage_examples: Path, tmp_path: 
     argv += ["--stage", "drop-multicast"]
     process = line.node.spawn(
         *environment,
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         *argv,
         stderr=subprocess.PIPE,

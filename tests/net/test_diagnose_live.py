@@ -24,7 +24,7 @@ from pktmend.commands.diagnose.api import diagnose
 from pktmend.testbed import bpf, ovs
 from pktmend.testbed.middlebox import Middlebox
 from pktmend.testbed.netns import end
-from tools import PATIENCE, need
+from tools import PATIENCE, PKTMEND, need
 
 
 def ping_and_fail(line: Line) -> None:
@@ -257,7 +257,7 @@ def test_ends_by_count_and_by_signal(line: Line) -> None:
 
 
 def test_missing_privilege_is_exit_3() -> None:
-    command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "lo"]
+    command = [*PKTMEND, "diagnose", "-i", "lo"]
     done = subprocess.run(
         ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command],
         capture_output=True,
@@ -270,6 +270,6 @@ def test_missing_privilege_is_exit_3() -> None:
 
 def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
     folder = bridged.testbed.folder()
-    command = [sys.executable, "-P", "-m", "pktmend", "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
+    command = [*PKTMEND, "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
     assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []

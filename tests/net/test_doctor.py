@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.kernels import BUGS, kernel_bugs
 from pktmend.commands.doctor.view import read_view
 from pktmend.testbed.netns import Testbed
-from tools import ROOT
+from tools import PKTMEND, ROOT
 
 
 def test_default_machine_gets_one_line(line: Line) -> None:
@@ -29,7 +28,7 @@ def test_default_machine_gets_one_line(line: Line) -> None:
         "pb": line.b.namespace,
     }
     text = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "doctor", "pa", "--netns", line.node.namespace],
+        [*PKTMEND, "doctor", "pa", "--netns", line.node.namespace],
         capture_output=True,
         text=True,
         check=True,
@@ -175,9 +174,7 @@ def test_finding_of_another_path_is_not_reported(line: Line, testbed: Testbed) -
     ],
 )
 def test_refused_with_the_reason(words: list[str], code: int, says: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "doctor", *words], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*PKTMEND, "doctor", *words], capture_output=True, text=True, check=False)
     assert done.returncode == code and says in done.stderr and not done.stdout
 
 
@@ -190,7 +187,7 @@ def test_commands_of_the_documentation(line: Line, tmp_path: Path) -> None:
         if "--netns" not in words and "eth0" in words:
             words = ["--netns", line.a.namespace, *words]
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "pktmend", command, *words],
+            [*PKTMEND, command, *words],
             capture_output=True,
             text=True,
             env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},

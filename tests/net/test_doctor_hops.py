@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from doctoring import doctor, link, names, obey, start_relay, the
 from line import Line, transfer
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Host
-from tools import need
+from tools import PKTMEND, need
 
 REDIRECT = """
 typedef unsigned u32;
@@ -55,7 +54,7 @@ def test_who_only_watches_is_no_hop(line: Line) -> None:
     need("tcpdump")
     watchers = [
         line.node.spawn("tcpdump", "-Z", "root", "-i", "any", "-w", "/dev/null", stderr=subprocess.PIPE),
-        line.node.spawn(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", stderr=subprocess.PIPE),
+        line.node.spawn(*PKTMEND, "monitor", "-i", "pa", stderr=subprocess.PIPE),
     ]
     for name in ("pa", "pb"):
         dump = line.node.spawn("tcpdump", "-Z", "root", "-i", name, "-w", "/dev/null", stderr=subprocess.PIPE)

@@ -23,7 +23,7 @@ from pktmend.commands.doctor.view import View, read_view
 from pktmend.host.model import Interface
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import end
-from tools import PATIENCE
+from tools import PATIENCE, PKTMEND
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `pktmend` of this environment
 RUNS_ON = ("pktmend bridge", "pktmend diagnose")  # until they are told to end
@@ -221,14 +221,14 @@ def test_remedies_run_as_they_are_printed(line: Line, tmp_path: Path, name: str)
 def test_text_of_a_cure_that_is_no_command(line: Line) -> None:
     with_guest(line)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace],
+        [*PKTMEND, "doctor", "tap0", "--netns", line.node.namespace],
         capture_output=True,
         text=True,
         check=False,
     )
     assert "  * in the guest behind tap0" in done.stdout and "$ ethtool -K eth0" not in done.stdout
     shown = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "doctor", "tap0", "--netns", line.node.namespace, "--json"],
+        [*PKTMEND, "doctor", "tap0", "--netns", line.node.namespace, "--json"],
         capture_output=True,
         text=True,
         check=False,

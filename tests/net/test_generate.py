@@ -6,7 +6,6 @@ import json
 import signal
 import struct
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,9 +17,8 @@ from line import Line, open_tap
 from pktmend.commands.bench.sender import DAMAGES
 from pktmend.testbed.netns import Host
 from running import RunningBridge
-from tools import PATIENCE
+from tools import PATIENCE, PKTMEND
 
-PKTMEND = [sys.executable, "-P", "-m", "pktmend"]
 COUNT = 100_000
 KINDS = ["--mix", "imix", "--ip", "both", "--protocol", "both"]
 

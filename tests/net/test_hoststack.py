@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import frames as f
 from line import ADDRESSES, Line, everything, open_tap, seen
 from pktmend.testbed.netns import Testbed, end
 from running import RunningBridge
-from tools import PATIENCE, until
+from tools import PATIENCE, PKTMEND, until
 
 OWN = "10.7.0.77"  # of the node, on pa
 
 
 def refused(line: Line, *argv: str) -> str:
     """The one line of a bridge that does not start, with exit code 4."""
-    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "bridge", *argv, check=False, timeout=2 * PATIENCE)
+    done = line.node.run(*PKTMEND, "bridge", *argv, check=False, timeout=2 * PATIENCE)
     assert done.returncode == 4 and done.stderr.count("\n") == 1, (done.returncode, done.stderr)
     return done.stderr
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from line import ADDRESSES, Line
 from running import RunningBridge
-from tools import PATIENCE, until
+from tools import PATIENCE, PKTMEND, until
 
 OWN = "10.7.0.77"  # of the node, on pa
 FOREIGN = (
@@ -130,10 +129,7 @@ def test_without_the_privilege_it_says_how_to_clean_up(line: Line) -> None:
         "setpriv",
         f"--bounding-set={raw}",
         f"--inh-caps={raw}",
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         "-i",
         "pa",
@@ -146,10 +142,7 @@ def test_without_the_privilege_it_says_how_to_clean_up(line: Line) -> None:
         "setpriv",
         f"--bounding-set={raw}",
         f"--inh-caps={raw}",
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         "-i",
         "pa",
@@ -176,10 +169,7 @@ def test_isolation_needs_cap_net_admin(line: Line) -> None:
         "setpriv",
         f"--bounding-set={raw}",
         f"--inh-caps={raw}",
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         "-i",
         "pa",

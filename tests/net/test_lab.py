@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import PATIENCE, ROOT, left, need, until
+from tools import PATIENCE, PKTMEND, ROOT, left, need, until
 
-LAB = (sys.executable, "-P", "-m", "pktmend", "lab")
+LAB = (*PKTMEND, "lab")
 EXPECTED = {
     "veth": "offload-pending",
     "corrupt-veth": "vouched-for-bad",

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -16,7 +15,7 @@ from flood import send_numbered
 from line import Line, open_tap, transfer
 from pktmend.testbed.netns import Host
 from running import RunningBridge, assert_ledger
-from tools import PATIENCE, until
+from tools import PATIENCE, PKTMEND, until
 
 BURST = 500_000
 
@@ -107,7 +106,7 @@ def test_snapshot_comes_each_second_and_duration_ends_it(line: Line) -> None:
 
 def fails(line: Line, *argv: str) -> tuple[int, str]:
     """Run pktmend in node; its exit code and its one line."""
-    done = line.node.run(sys.executable, "-P", "-m", "pktmend", *argv, check=False)
+    done = line.node.run(*PKTMEND, *argv, check=False)
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
 
@@ -129,10 +128,7 @@ def test_without_cap_net_raw_it_is_exit_3(line: Line) -> None:
         "setpriv",
         "--bounding-set=-net_raw",
         "--inh-caps=-net_raw",
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         "-i",
         "pa",
@@ -149,10 +145,7 @@ def test_cap_net_raw_alone_is_enough(line: Line) -> None:
         "setpriv",
         f"--bounding-set={caps}",
         f"--inh-caps={caps}",
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         "-i",
         "pa",
@@ -201,7 +194,7 @@ def test_monitor_tells_pending_from_bad(line: Line) -> None:
 
 
 def test_monitor_prints_a_line_a_second_for_people(line: Line) -> None:
-    done = line.node.run(sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--duration", "2.8")
+    done = line.node.run(*PKTMEND, "monitor", "-i", "pa", "--duration", "2.8")
     assert sum("packets/s" in text for text in done.stdout.splitlines()) == 2
     assert json.dumps("pa")[1:-1] in done.stdout
 

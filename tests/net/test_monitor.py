@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from scapy.all import UDP
 import frames as f
 from line import open_tap
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, until
+from tools import PATIENCE, PKTMEND, until
 from watching import Monitor, Pair, corrupt, good, leaked
 
 
@@ -155,10 +154,7 @@ def test_interface_made_again_is_bound_again(pair: Pair) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_prints_the_summary_with_kernel_drops(pair: Pair, number: int) -> None:
     process = pair.node.spawn(
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "monitor",
         "-i",
         "pa",

@@ -6,7 +6,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, need, until
+from tools import PATIENCE, PKTMEND, need, until
 from watching import Monitor, Pair, account, corrupt, good, leaked, run
 
 
@@ -203,7 +202,5 @@ def test_full_disk_stops_the_writer_only(pair: Pair, tmp_path: Path) -> None:
 
 
 def test_folder_that_cannot_be_written_is_exit_4(pair: Pair) -> None:
-    done = pair.node.run(
-        sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False
-    )
+    done = pair.node.run(*PKTMEND, "monitor", "-i", "pa", "-w", "/nonexistent/x", check=False)
     assert done.returncode == 4 and "/nonexistent/x" in done.stderr and done.stderr.count("\n") == 1

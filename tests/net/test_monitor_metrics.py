@@ -8,7 +8,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 
 import frames as f
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, ROOT, need, until
+from tools import PATIENCE, PKTMEND, ROOT, need, until
 from watching import Monitor, Pair, corrupt, good, leaked
 
 DEPLOY = ROOT / "deploy"
@@ -211,9 +210,7 @@ def test_rules_pass_promtool(command: str) -> None:
 
 
 def test_port_that_is_taken_is_exit_4(watched: Watched) -> None:
-    done = watched.pair.node.run(
-        sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--listen", f":{OURS}", check=False
-    )
+    done = watched.pair.node.run(*PKTMEND, "monitor", "-i", "pa", "--listen", f":{OURS}", check=False)
     assert done.returncode == 4 and f":{OURS}" in done.stderr and done.stderr.count("\n") == 1
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, need
+from tools import PATIENCE, PKTMEND, need
 from watching import Monitor, Pair, account, good
 
 
@@ -25,10 +24,7 @@ def pair() -> Iterator[Pair]:
 
 def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
     process = pair.node.spawn(
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "monitor",
         "-i",
         "pa",
@@ -55,10 +51,7 @@ def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
 def test_pipe_that_tshark_reads(pair: Pair) -> None:
     """`pktmend monitor -w - | tshark -r -`, live."""
     process = pair.node.spawn(
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "monitor",
         "-i",
         "pa",
@@ -101,7 +94,7 @@ def test_pipe_that_nobody_reads_holds_nothing_up(pair: Pair, tmp_path: Path) -> 
 def test_fifo_without_a_reader_is_waited_for_in_words_and_not_through_signals(pair: Pair, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    argv = (sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "-w", str(pipe), "--duration", "0.5")
+    argv = (*PKTMEND, "monitor", "-i", "pa", "-w", str(pipe), "--duration", "0.5")
     for reader in (False, True):
         monitor = pair.node.spawn(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert monitor.stderr is not None

@@ -16,7 +16,7 @@ import pytest
 
 from line import states
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, need
+from tools import PATIENCE, PKTMEND, need
 from watching import Monitor, Pair, corrupt, good, leaked, until
 
 NET_RAW, DAC_OVERRIDE = 1 << 13, 1 << 1
@@ -115,9 +115,7 @@ def test_interface_made_again_is_bound_again_under_the_filter(pair: Pair) -> Non
 def test_picture_is_drawn_under_the_filter(pair: Pair, tmp_path: Path) -> None:
     pytest.importorskip("rich")
     drawn = tmp_path / "view.svg"
-    done = pair.node.run(
-        sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "pa", "--duration", "1.3", "--picture", str(drawn)
-    )
+    done = pair.node.run(*PKTMEND, "monitor", "-i", "pa", "--duration", "1.3", "--picture", str(drawn))
     assert done.returncode == 0 and drawn.read_text().startswith("<svg")
 
 

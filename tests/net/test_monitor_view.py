@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, ROOT, need, until
+from tools import PATIENCE, PKTMEND, ROOT, need, until
 from watching import Pair, corrupt, good, leaked
 
 NUMBERS = itertools.count()
@@ -212,10 +212,7 @@ def test_dumb_terminal_gets_lines(pair: Pair, terminal: type[Terminal]) -> None:
 def test_picture_is_drawn_from_the_run(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "view.svg"
     process = pair.node.spawn(
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "monitor",
         "-i",
         "pa",

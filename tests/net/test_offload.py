@@ -13,6 +13,7 @@ import pytest
 
 from line import inode
 from pktmend.testbed.netns import Host, Testbed
+from tools import PKTMEND
 
 
 class Offload:
@@ -27,10 +28,7 @@ class Offload:
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [
-                sys.executable,
-                "-P",
-                "-m",
-                "pktmend",
+                *PKTMEND,
                 "offload",
                 "-i",
                 interface,

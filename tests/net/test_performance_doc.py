@@ -6,17 +6,15 @@ import json
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, ROOT
+from tools import PATIENCE, PKTMEND, ROOT
 
 TEXT = (ROOT / "docs" / "performance.md").read_text()
 COMMANDS = re.findall(r"^    pktmend (.*)$", TEXT, re.MULTILINE)
-PKTMEND = [sys.executable, "-P", "-m", "pktmend"]
 
 
 def words(command: str) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from line import ADDRESSES, Line, states, transfer
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, until
+from tools import PATIENCE, PKTMEND, until
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -84,16 +84,12 @@ def test_everything_works_as_another_user(line: Line) -> None:
 
 
 def test_summary_for_people_is_printed_as_another_user(line: Line) -> None:
-    done = line.node.run(
-        sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody", "--duration", "0.5"
-    )
+    done = line.node.run(*PKTMEND, "bridge", "-i", "pa", "-I", "pb", "-Z", "nobody", "--duration", "0.5")
     assert "pa -> pb" in done.stdout and "kernel saw" in done.stdout
 
 
 def test_user_that_does_not_exist_is_exit_2(line: Line) -> None:
-    done = line.node.run(
-        sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "pa", "-I", "pb", "-Z", "nosuchuser", check=False
-    )
+    done = line.node.run(*PKTMEND, "bridge", "-i", "pa", "-I", "pb", "-Z", "nosuchuser", check=False)
     assert done.returncode == 2 and "nosuchuser" in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -103,10 +99,7 @@ def test_changing_the_user_without_the_privilege_is_exit_3(line: Line) -> None:
         "setpriv",
         f"--bounding-set={raw}",
         f"--inh-caps={raw}",
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "bridge",
         "-i",
         "pa",

@@ -9,7 +9,7 @@ import sys
 import frames as f
 from line import Line, await_reader, open_tap, seen
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, ROOT
+from tools import PATIENCE, PKTMEND, ROOT
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -51,7 +51,7 @@ def test_bridge_command_of_the_readme(line: Line) -> None:
     line.node.run("ip", "link", "set", "dev", "pa", "name", "port-to-switch", "up")
     line.node.run("ip", "link", "set", "dev", "pb", "name", "veth-container", "up")
     words = command[1].split()
-    bridge = line.node.spawn(sys.executable, "-P", "-m", "pktmend", *words, stderr=subprocess.PIPE)
+    bridge = line.node.spawn(*PKTMEND, *words, stderr=subprocess.PIPE)
     assert bridge.stderr is not None and b"bridging" in bridge.stderr.readline()
     line.a.run("ping", "-c1", "10.7.0.2")
     bridge.terminate()

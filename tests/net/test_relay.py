@@ -17,7 +17,7 @@ from line import ADDRESSES, Line, await_reader, transfer
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Testbed, end
 from running import RunningBridge
-from tools import PATIENCE, need
+from tools import PATIENCE, PKTMEND, need
 
 MEGABYTE = 1 << 20
 
@@ -102,9 +102,7 @@ def test_ping_passes_and_tcp_dies_without_us(behind: Line) -> None:
 
 def test_check_live_names_the_leak_and_exits_1(behind: Line) -> None:
     bridge = RunningBridge(behind.node, "-i", "px", "-I", "pb", "--repair", "none")
-    check = behind.node.spawn(
-        sys.executable, "-P", "-m", "pktmend", "check", "-i", "px", "-c", "30", "--json", stdout=subprocess.PIPE
-    )
+    check = behind.node.spawn(*PKTMEND, "check", "-i", "px", "-c", "30", "--json", stdout=subprocess.PIPE)
     assert check.stdout is not None
     await_reader(behind.node, "px", 2)  # beside the bridge
     behind.a.spawn("ping", "-c40", "-i0.2", "10.7.0.2")

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import pytest
 from line import Line
 from pktmend.console.systemd import Service
 from pktmend.testbed.netns import end
-from tools import PATIENCE
+from tools import PATIENCE, PKTMEND
 
 HANGS = """
 import time
@@ -67,9 +66,7 @@ def service(line: Line, manager: Manager, *argv: str, watchdog_s: float = 0) -> 
     words = ["env", f"NOTIFY_SOCKET={manager.address}"]
     if watchdog_s:
         words.append(f"WATCHDOG_USEC={int(watchdog_s * 1e6)}")
-    process = line.node.spawn(
-        *words, sys.executable, "-P", "-m", "pktmend", *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = line.node.spawn(*words, *PKTMEND, *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         yield process
     finally:

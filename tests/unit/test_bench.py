@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pktmend.commands.bench import sum as bench_sum
 from pktmend.commands.bench import verify as bench_verify
 from pktmend.commands.bench.picture import draw
 from pktmend.commands.bench.session import Bench, Output, run
+from tools import PKTMEND
 
 
 def lines(capsys: pytest.CaptureFixture[str], *benches: Bench) -> list[dict[str, Any]]:
@@ -223,7 +223,7 @@ def test_exit_codes_of_compare(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("?")
     for name, code in (("missing", 4), ("bad", 5)):
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "pktmend", "bench", "sum", "--quick", "--compare", str(tmp_path / name)],
+            [*PKTMEND, "bench", "sum", "--quick", "--compare", str(tmp_path / name)],
             capture_output=True,
             text=True,
             check=False,

@@ -17,7 +17,7 @@ from scapy.all import wrpcap
 import frames as f
 from pktmend.cli import pktmend
 from pktmend.commands.bridge.options import BridgeOptions
-from tools import ROOT, run_pktmend
+from tools import PKTMEND, ROOT, run_pktmend
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
 
@@ -162,7 +162,7 @@ def test_missing_privilege_is_exit_3_and_names_the_capability() -> None:
     if os.geteuid() != 0:
         done = run_pktmend("monitor", "-i", "lo", "--duration", "1")
     else:  # drop everything; the interpreter may lie where only root can look, so keep its directory open to us
-        command = [sys.executable, "-P", "-m", "pktmend", "monitor", "-i", "lo", "--duration", "1"]
+        command = [*PKTMEND, "monitor", "-i", "lo", "--duration", "1"]
         done = subprocess.run(
             ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *command],
             capture_output=True,
@@ -257,9 +257,7 @@ def test_diagnose_says_nothing_of_what_is_no_capture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("argv", [("check", "-r", str(LEAKED)), ("kernels",), ("schema", "monitor")])
 def test_full_disk_behind_standard_output_is_one_line(argv: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "pktmend", *argv], stdout=full, stderr=subprocess.PIPE, check=False
-        )
+        done = subprocess.run([*PKTMEND, *argv], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 4
     assert done.stderr == b"pktmend: writing standard output: No space left on device\n"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tools import ROOT, need
+from tools import PKTMEND, ROOT, need
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 DAEMONSET = ROOT / "deploy" / "kubernetes" / "daemonset.yaml"
@@ -80,12 +80,12 @@ def test_manifest_follows_the_schema_of_kubernetes(version: str) -> None:
 def test_monitor_takes_the_manifests_arguments_and_settings(tmp_path: Path) -> None:
     _, settings, daemonset = documents()
     container = daemonset["spec"]["template"]["spec"]["containers"][0]
-    if "--listen" not in run(sys.executable, "-P", "-m", "pktmend", "monitor", "--help").stdout:
+    if "--listen" not in run(*PKTMEND, "monitor", "--help").stdout:
         pytest.skip("this monitor serves no metrics")
     for name, text in settings["data"].items():
         (tmp_path / name).write_text(text)
     argv = [word.replace("/etc/pktmend", str(tmp_path)).replace("$(POD_IP)", "192.0.2.1") for word in container["args"]]
-    done = run(sys.executable, "-P", "-m", "pktmend", *argv, "--check-config")
+    done = run(*PKTMEND, *argv, "--check-config")
     assert done.returncode == 0 and 'interfaces = ["veth*"]' in done.stdout, done.stderr
     (port,) = (each["containerPort"] for each in container["ports"])
     assert f'listen = "192.0.2.1:{port}"' in done.stdout

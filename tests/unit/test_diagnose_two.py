@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import tapes as t
 from diagnosing import A, B, evidence, named
 from pktmend import Frames, verify
 from pktmend.commands.diagnose import match
-from tools import ROOT
+from tools import PKTMEND, ROOT
 
 NOISE = random.Random(11)
 
@@ -25,10 +24,7 @@ def two(tmp_path: Path, before: list[t.Timed], behind: list[t.Timed], *argv: str
     """Return the findings."""
     paths = t.pcap(tmp_path / "before", before), t.pcap(tmp_path / "behind", behind)
     command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pktmend",
+        *PKTMEND,
         "diagnose",
         "-r",
         str(paths[0]),
@@ -86,10 +82,7 @@ def test_metadata_lost_with_the_mark_in_the_first_capture(tmp_path: Path) -> Non
     behind = t.pcap(tmp_path / "b", later(at([f.leaked(p) for p in packets])))
     done = subprocess.run(
         [
-            sys.executable,
-            "-P",
-            "-m",
-            "pktmend",
+            *PKTMEND,
             "diagnose",
             "-r",
             str(before),

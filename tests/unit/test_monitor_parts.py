@@ -7,7 +7,6 @@ import io
 import json
 import re
 import subprocess
-import sys
 import time
 from dataclasses import fields, replace
 
@@ -28,6 +27,7 @@ from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
 from pktmend.records import Flow
 from pktmend.runtime.counters import OUTCOMES, Counters
+from tools import PKTMEND
 
 EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
 NOTHING = Counters(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Counters)})
@@ -160,9 +160,7 @@ def test_schema_has_the_words_of_the_program() -> None:
 
 
 def test_schema_command_prints_it() -> None:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "schema", "monitor"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*PKTMEND, "schema", "monitor"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert "monitor" in names()
     with pytest.raises(ConfigError, match="monitor"):

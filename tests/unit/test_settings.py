@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from pktmend.cli import COMMANDS
 from pktmend.console import settings
-from tools import ROOT
+from tools import PKTMEND, ROOT
 
 CONFIGURABLE = ("bridge", "monitor")
 FILE = """\
@@ -31,7 +30,7 @@ no-coalesce = true
 
 def run_pktmend(*argv: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", *argv],
+        [*PKTMEND, *argv],
         capture_output=True,
         text=True,
         timeout=60,
@@ -210,7 +209,7 @@ def test_interface_names_with_digits_stay_text(tmp_path: Path) -> None:
 def test_a_wrong_setting_of_the_environment_is_named_as_such(variable: str, value: str, option: str) -> None:
     words = ["-I", "lo"] if option == "-i" else ["-i", "lo", "-I", "eth9"]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "bridge", *words],
+        [*PKTMEND, "bridge", *words],
         env={**os.environ, variable: value},
         capture_output=True,
         text=True,
@@ -223,7 +222,7 @@ def test_a_wrong_setting_of_the_environment_is_named_as_such(variable: str, valu
 def test_a_wrong_setting_of_the_file_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text("duration = -3.0\nworkers = 2\n")
-    command = [sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "lo", "-I", "eth9", "--config", str(path)]
+    command = [*PKTMEND, "bridge", "-i", "lo", "-I", "eth9", "--config", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and f"--duration was set by {path})" in done.stderr and "--workers" not in done.stderr
     stronger = subprocess.run([*command, "--duration", "-4"], capture_output=True, text=True, check=False)

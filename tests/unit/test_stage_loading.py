@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 import pktmend
 from pktmend.runtime.stage_loader import load
-from tools import ROOT
+from tools import PKTMEND, ROOT
 
 STAGE = """
 from dataclasses import dataclass
@@ -112,7 +111,7 @@ def test_what_everybody_can_write_to_is_not_loaded(module: Path) -> None:
 
 def bridge(*argv: str, cwd: Path, **environment: str) -> str:
     """Run `pktmend bridge` on interfaces that are not there; what it says."""
-    command = [sys.executable, "-P", "-m", "pktmend", "bridge", "-i", "nosuch0", "-I", "nosuch1", *argv]
+    command = [*PKTMEND, "bridge", "-i", "nosuch0", "-I", "nosuch1", *argv]
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -147,7 +146,7 @@ def test_stages_command_lists_builtin_ones_and_entry_points(tmp_path: Path) -> N
     (info / "entry_points.txt").write_text("[pktmend.stages]\nnothing = some_module:f\n")
     (tmp_path / "some_module.py").write_text('def f(batch):\n    """Do nothing."""\n')
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", "stages", "--json"],
+        [*PKTMEND, "stages", "--json"],
         cwd="/",
         capture_output=True,
         text=True,

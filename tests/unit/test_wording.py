@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import frames as f
 import tapes as t
 from pktmend.commands.bench.receive import run_line
 from pktmend.console.plural import quantity
+from tools import PKTMEND
 
 # "1 packets", "1 ip checksums"; "1 ip, 1 tcp checksums" are two
 WRONG = re.compile(
@@ -71,7 +71,7 @@ def test_the_pattern_finds_what_it_should() -> None:
 def test_one_packet_is_one(tmp_path: Path, spoil: Callable[[Any], bytes], command: tuple[str, ...]) -> None:
     path = t.pcap(tmp_path / "x.pcap", [(1.0, spoil(f.ether / f.ip4 / f.tcp / f.PAYLOAD))])
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "pktmend", command[0], "-r", str(path), *command[1:]],
+        [*PKTMEND, command[0], "-r", str(path), *command[1:]],
         cwd=tmp_path,
         capture_output=True,
         text=True,
