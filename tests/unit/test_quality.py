@@ -6,27 +6,19 @@ And what no linter says: files have at most 300 lines, functions fewer than 60.
 from __future__ import annotations
 
 import ast
-import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import pktmend
-from pktmend import Batch, Capture, Pipeline, verify
-from pktmend.enums import Proto
-from tools import CAPTURES, ROOT, need
+from fuzz.campaign import TARGETS, Campaign
+from tools import ROOT, need
 
-SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
-PARTS = {"fuzz_frame": 1, "fuzz_capture": 1, "fuzz_split": 2}  # by what SECONDS are divided; 3 for the others
-TARGETS = sorted(sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("fuzz_*.c")), key=lambda t: PARTS.get(t, 3))
-Said = dict[str, Future[str]]
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 59
 LANGUAGES = (".py", ".pyi", ".pyx", ".pxd", ".c", ".h")
 SOURCES = [
@@ -74,92 +66,11 @@ def test_c_tests_pass_on_another_processor(arch: str, tmp_path: Path) -> None:
     assert out.count(" 0 failed") == len(list((ROOT / "tests" / "c").glob("test_*.c")))
 
 
-@pytest.fixture(scope="module")
-def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
-    """What the chosen targets say: each keeps one CPU busy, so two run at a time, the longest first."""
-    need("make", "clang")
-    out = tmp_path_factory.mktemp("fuzz")
-    run("make", "-s", "-j2", "-C", "tests/fuzz", f"OUT={out}")
-    chosen = {
-        item.callspec.params["target"]
-        for item in request.session.items
-        if getattr(item, "originalname", "") == "test_fuzz_target_finds_nothing"
-    }
-    pool = ThreadPoolExecutor(2)
-    yield {target: pool.submit(fuzz, out, target) for target in TARGETS if target in chosen}
-    pool.shutdown(cancel_futures=True)
-
-
-def fuzz(folder: Path, target: str) -> str:
-    """Run a target on its corpus; return what it says."""
-    corpus = folder / f"corpus-{target}"
-    corpus.mkdir()
-    seed(target, corpus)
-    return run(
-        str(folder / target),
-        f"-max_total_time={max(1, SECONDS // PARTS.get(target, 3))}",
-        f"-artifact_prefix={folder}/",
-        str(corpus),
-    )
-
-
-def seed(target: str, corpus: Path) -> None:
-    """Begin with the public captures where they are: as files, and frame by frame, behind each target's parameters."""
-    save = {
-        "fuzz_frame": save_frames,
-        "fuzz_split": save_super_frames,
-        "fuzz_coalesce": save_streams,
-        "fuzz_judge": save_batches,
-    }.get(target)
-    for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
-        if target == "fuzz_capture" and path.stat().st_size < 8000:
-            (corpus / f"file{number}").write_bytes(b"\xff\xff" + path.read_bytes())
-        elif save:
-            with Capture(path) as source:
-                Pipeline(source, [verify, lambda batch, n=number: save(corpus, n, batch)], limit=4).run()
-
-
-def ethernet_frames(batch: Batch) -> Iterator[int]:
-    return (i for i in range(len(batch)) if batch.link[i] == 1 and batch.caplen[i] < 4000)
-
-
-def save_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame behind five bytes of parameters and an empty virtio-net header."""
-    for i in ethernet_frames(batch):
-        (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
-
-
-def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame as a super-frame whose partial checksum is one of its own, a tunnel's inner one too."""
-    for i in ethernet_frames(batch):
-        for k in batch.checks_of(i):
-            if k.proto in (Proto.TCP, Proto.UDP) and batch.l3[i] < 256:
-                for gso in (5,) if k.proto == Proto.UDP else (1, 4):  # VIRTIO_NET_HDR_GSO_UDP_L4, TCPV4 and TCPV6
-                    vnet = struct.pack("=BBHHHH", 1, gso, 0, 64, k.start, k.offset - k.start)
-                    (corpus / f"super{number}-{i}-{k.offset}-{gso}").write_bytes(
-                        bytes((0, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i))
-                    )
-
-
-def save_streams(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame with three that follow it, made right, as fuzz_coalesce.c reads them."""
-    for i in ethernet_frames(batch):
-        if batch.caplen[i] <= 2048:
-            frame = struct.pack("<BH", 8, batch.caplen[i]) + bytes(batch.frame(i))
-            (corpus / f"stream{number}-{i}").write_bytes(bytes((16, 0)) + frame + bytes((10, 0, 0)) * 3)
-
-
-def save_batches(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame twice, the second with another address and port, as fuzz_judge.c reads them."""
-    for i in ethernet_frames(batch):
-        if batch.caplen[i] <= 1600:
-            frame = struct.pack("<BBH", 0, 1, batch.caplen[i]) + bytes(batch.frame(i))
-            (corpus / f"batch{number}-{i}").write_bytes(bytes((1, 0)) + frame + bytes((5, 1, 29, 3, 34, 3)))
-
-
 @pytest.mark.parametrize("target", TARGETS)
-def test_fuzz_target_finds_nothing(fuzzed: Said, target: str) -> None:
-    assert "Done" in fuzzed[target].result()
+def test_fuzz_target_finds_nothing(fuzzed: Campaign, target: str) -> None:
+    need("make", "clang", "setpriv")
+    code, said = fuzzed.result(target)
+    assert code == 0 and "Done" in said, said[-6000:]
 
 
 def test_benchmarks_give_right_answers() -> None:
