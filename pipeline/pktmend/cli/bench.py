@@ -95,7 +95,7 @@ def bench_read(rounds: int | None, **output: Any) -> None:
 )
 @output_options
 def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> None:
-    """Measure the monitor's processor time per packet, beside an empty walker of the same ring.  Root; extra `lab`."""
+    """Measure the monitor's processor time per packet, beside an empty walker of the same ring.  Root."""
     from pktmend.commands.bench import suite
 
     _run([suite.monitor_bench(quick=output["quick"], rounds=rounds, only=only)], **output)
@@ -105,7 +105,7 @@ def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> N
 @ROUNDS
 @output_options
 def bench_stage(rounds: int | None, **output: Any) -> None:
-    """Measure what a stage that does nothing costs the bridge, in Python and in C.  Root; extra `lab`."""
+    """Measure what a stage that does nothing costs the bridge, in Python and in C.  Root."""
     from pktmend.commands.bench import suite
 
     _run([suite.stage_bench(quick=output["quick"], rounds=rounds)], **output)
@@ -120,7 +120,7 @@ def bench_stage(rounds: int | None, **output: Any) -> None:
 def bench_bridge(
     rounds: int | None, seconds: int | None, only: tuple[str, ...], congestion: str, **output: Any
 ) -> None:
-    """Compare bridges on veth pairs: the kernel's, ours in each mode, and those installed.  Root; extra `lab`."""
+    """Compare bridges on veth pairs: the kernel's, ours in each mode, and those installed.  Root."""
     from pktmend.commands.bench import suite
 
     _run(
@@ -135,7 +135,7 @@ def bench_bridge(
 @click.option("--scenario", multiple=True, type=click.Choice(["default", "tso-off", "udp-64"]), help=SCENARIO)
 @output_options
 def bench_ring(rounds: int | None, seconds: int | None, scenario: tuple[str, ...], **output: Any) -> None:
-    """Sweep slot, block and ring sizes of the bridge.  Root; extra `lab`."""
+    """Sweep slot, block and ring sizes of the bridge.  Root."""
     from pktmend.commands.bench import suite
 
     _run([suite.ring_bench(quick=output["quick"], rounds=rounds, seconds=seconds, scenarios=scenario)], **output)
