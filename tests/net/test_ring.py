@@ -107,6 +107,10 @@ def test_batches_go_back_even_when_the_loop_is_left(line: Line, layout: str) -> 
             for batch in ring.batches(timeout=PATIENCE):
                 ours += mine(batch)
                 break
+        for batch in ring.batches(timeout=PATIENCE) if ours < 3 else ():  # a batch may have held others' frames
+            ours += mine(batch)
+            if ours == 3:
+                break
         ours += sum(mine(batch) for batch in ring.batches(timeout=0.3))  # ends: nothing is held
         assert ours == 3
 
