@@ -61,6 +61,12 @@ def link(host: Host, interface: str) -> dict[str, Any]:
     return shown
 
 
+def add_vxlan(host: Host, *options: str) -> None:
+    """Add the tunnel vx0 over eth0 of *host*, to the other end of a line."""
+    where = ("id", "7", "dstport", "4789", "dev", "eth0", "local", "10.7.0.1", "remote", "10.7.0.2")
+    host.run("ip", "link", "add", "vx0", "type", "vxlan", *where, *options)
+
+
 def start_relay(line: Line) -> subprocess.Popen[bytes]:
     relay = line.node.spawn(sys.executable, "-P", "-m", "pktmend.testbed.relay", "pa", "pb", stdout=subprocess.PIPE)
     assert relay.stdout is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from doctoring import doctor, names, obey, start_relay, the
+from doctoring import add_vxlan, doctor, names, obey, start_relay, the
 from line import NO_PI, TAP, TUN_F_CSUM, VNET_HDR, Line, open_tap_device
 from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.kernels import BUGS, kernel_bugs
@@ -128,25 +128,7 @@ def test_kernel_versions_and_their_bugs(testbed: Testbed, release: str, expected
     a, b = testbed.host("a"), testbed.host("b")
     testbed.veth(a, "eth0", b, "eth0")
     a.offload("eth0", tx=False)
-    a.run(
-        "ip",
-        "link",
-        "add",
-        "vx0",
-        "type",
-        "vxlan",
-        "id",
-        "7",
-        "dstport",
-        "4789",
-        "dev",
-        "eth0",
-        "local",
-        "10.7.0.1",
-        "remote",
-        "10.7.0.2",
-        "noudpcsum",
-    )
+    add_vxlan(a, "noudpcsum")
     view = read_view()
     old = replace(view, machine=replace(view.machine, release=release))
     found = {f.name for f in kernel_bugs(old)}

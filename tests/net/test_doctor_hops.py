@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from doctoring import doctor, link, names, obey, start_relay, the
+from doctoring import add_vxlan, doctor, link, names, obey, start_relay, the
 from line import Line, transfer
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Host
@@ -133,24 +133,7 @@ def test_generic_xdp_keeps_the_mark_and_drops_super_frames(line: Line, tmp_path:
 
 
 def test_a_tunnel_over_a_leaky_hop_is_named(line: Line) -> None:
-    line.a.run(
-        "ip",
-        "link",
-        "add",
-        "vx0",
-        "type",
-        "vxlan",
-        "id",
-        "7",
-        "dstport",
-        "4789",
-        "dev",
-        "eth0",
-        "local",
-        "10.7.0.1",
-        "remote",
-        "10.7.0.2",
-    )
+    add_vxlan(line.a)
     start_relay(line)
     hop = the(doctor(line.a, "vx0", expect=1)[0], "userspace-hop")
     assert any("vx0" in line_ and "inner checksums" in line_ for line_ in hop["evidence"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from doctoring import doctor, link, send_bad, start_relay, the
+from doctoring import add_vxlan, doctor, link, send_bad, start_relay, the
 from line import NO_PI, TAP, VNET_HDR, Line, open_tap_device, transfer
 from pktmend.commands.doctor.checks import examine
 from pktmend.commands.doctor.finding import HostFinding
@@ -135,25 +135,7 @@ def changed(view: View, host: str, name: str, **facts: object) -> View:
 
 
 def of_release(line: Line, release: str, name: str) -> HostFinding:
-    line.a.run(
-        "ip",
-        "link",
-        "add",
-        "vx0",
-        "type",
-        "vxlan",
-        "id",
-        "7",
-        "dstport",
-        "4789",
-        "dev",
-        "eth0",
-        "local",
-        "10.7.0.1",
-        "remote",
-        "10.7.0.2",
-        "noudpcsum",
-    )
+    add_vxlan(line.a, "noudpcsum")
     line.a.offload("eth0", tx=False)
     view = read_view()
     finding = one(name, replace(view, machine=replace(view.machine, release=release)))

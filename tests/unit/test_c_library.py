@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pktmend.include import include_dir, library_dir
+from pktmend.include import include_dir, lib_dir
 from tools import ROOT, need
 
 # Expected values: RFC 1071 section 3 for the sum, RFC 3720 section B.4 for CRC32c, RFC 791 and RFC 9293 for offsets.
@@ -86,7 +86,7 @@ def shown() -> dict[str, str]:
     """The version of each symbol that the library shows."""
     need("nm")
     out = subprocess.run(
-        ["nm", "-D", "--defined-only", f"{library_dir()}/libpktmend.so"], capture_output=True, text=True, check=True
+        ["nm", "-D", "--defined-only", f"{lib_dir()}/libpktmend.so"], capture_output=True, text=True, check=True
     ).stdout
     return dict(re.findall(r" [TDBR] (\w+)@@(\w+)", out))
 

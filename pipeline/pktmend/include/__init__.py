@@ -19,6 +19,6 @@ def include_dir() -> str:
     return str(_PACKAGE.parents[1] / "ext" / "include")  # an editable install
 
 
-def library_dir() -> str:
+def lib_dir() -> str:
     """Return the folder that holds libpktmend.so, for the linker's -L, and pktmend.pc, for pkg-config."""
     return str(_PACKAGE)

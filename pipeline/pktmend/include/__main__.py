@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from pktmend.include import include_dir, library_dir
+from pktmend.include import include_dir, lib_dir
 
 
 def main() -> None:
@@ -17,9 +17,9 @@ def main() -> None:
     wanted = parser.parse_args()
     found = [f"-I{include_dir()}"] if wanted.cflags else []
     if wanted.libs:
-        found += [f"-L{library_dir()}", f"-Wl,-rpath,{library_dir()}", "-lpktmend"]
+        found += [f"-L{lib_dir()}", f"-Wl,-rpath,{lib_dir()}", "-lpktmend"]
     if wanted.pkgconfigdir:
-        found.append(library_dir())
+        found.append(lib_dir())
     if not found:
         parser.error("nothing asked for: --cflags, --libs or --pkgconfigdir")
     print(shlex.join(found))
