@@ -156,5 +156,6 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_is_waited_for_by_nobody
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(pktmend.OSFailure, match="cannot start a thread"), second:
         second.start()
+    assert first.wait(10)  # its source ends by itself; stopped before, it may have read nothing yet
     stop_all([first, second])
     assert (first.counters().read, second.counters().read) == (1, 0)
