@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pktmend.advice.finding import Remedy
 from pktmend.commands.diagnose import remedies
 from pktmend.commands.diagnose.causes import CAUSES, RootCause
-from pktmend.commands.diagnose.decision import Confidence
+from pktmend.commands.diagnose.decision import Confidence, Fact, Rejected
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.tap import Rising
 from pktmend.commands.diagnose.remedies import End
@@ -33,6 +33,7 @@ class Case:
         self.tap = tap
         self.host = host
         self.unexplained = tap.samples()
+        self.rejected: list[Rejected] = []
         self._kept = Counter((str(s.proto), str(s.cause)) for s in self.unexplained)
 
     def take(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
@@ -63,6 +64,10 @@ class Case:
             f"{proto} {cause}": self.tap.checks.get(proto, {}).get(cause, n) if n == self._kept[proto, cause] else n
             for (proto, cause), n in found.items()
         }
+
+    def reject(self, cause: RootCause, why: Fact) -> None:
+        """Remember that *cause* was considered, and why it was dropped."""
+        self.rejected.append(Rejected(cause, why))
 
     def owner(self, address: str, mac: str = "") -> Interface | None:
         """The interface of this machine that has *address*; None offline."""

@@ -82,6 +82,14 @@ class Sentence(Enum):
         return str(text)
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """A root cause that was considered, and the fact that speaks against it."""
+
+    cause: RootCause
+    why: Fact
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """One root cause as found.
