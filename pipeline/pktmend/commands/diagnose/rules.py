@@ -25,7 +25,7 @@ from pktmend.commands.diagnose import (
 )
 from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.causes import RootCause
-from pktmend.commands.diagnose.decision import Confidence, Decision, least_sure
+from pktmend.commands.diagnose.decision import Confidence, Decision, Rejected, least_sure
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
 from pktmend.commands.diagnose.facts.tap import NoPacket, Totals
@@ -54,10 +54,12 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
 )
 
 
-def decide(tap: Tap, host: HostContext | None = None) -> list[Decision]:
-    """Return what was found, the most important first; never empty."""
+def decide(tap: Tap, host: HostContext | None = None, rejected: list[Rejected] | None = None) -> list[Decision]:
+    """Return what was found, the most important first; never empty.  Append to *rejected* what was not the cause."""
     case = Case(tap, host)
     found = _merge_healthy(decision for rule in RULES for decision in rule(case)) or [nothing(tap)]
+    if rejected is not None:
+        rejected += case.rejected
     if tap.is_cut:
         found = [_cut(decision, tap.counters.packets) for decision in found]
     return sorted(found, key=lambda decision: decision.weight)
