@@ -100,7 +100,7 @@ cdef class WriterSink(Sink):
 
     def interface(self, uint32_t number, uint16_t link, name=None):
         """Describe an interface before its first packet."""
-        cdef bytes encoded = b"" if name is None else name.encode()
+        cdef bytes encoded = b"" if name is None else name.encode("utf-8", "backslashreplace")
         raise_for_errno(pp_writer_interface(&self.writer, number, link,
                                             NULL if name is None else <char *>encoded), "writing")
 

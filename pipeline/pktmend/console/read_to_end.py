@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 
 from pktmend.console.main_loop import main_loop
+from pktmend.console.printable import printable
 from pktmend.console.signals import Signals
+from pktmend.console.streams import terminal
 from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Pipeline, Source
 
@@ -37,10 +39,10 @@ def _progress(source: Capture) -> tuple[Callable[[], None], Callable[[], None]]:
             is_shown = True
             done = source.offset
             amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
-            print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
+            print(f"\r{printable(source.path)}: {amount} ", end="", file=terminal(sys.stderr), flush=True)
 
     def clear() -> None:
         if is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print("\r\x1b[K", end="", file=terminal(sys.stderr), flush=True)
 
     return show, clear

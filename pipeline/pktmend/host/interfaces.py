@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import struct
 
@@ -22,7 +23,7 @@ def interfaces() -> list[str]:
 def _ifreq(name: str, request: int) -> int:
     """Ask the kernel for the integer behind *request* (SIOCGIFMTU and the like)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, request, struct.pack("16s16x", name.encode()))
+        answer = fcntl.ioctl(s, request, struct.pack("16s16x", os.fsencode(name)))
     return int(struct.unpack_from("I", answer, 16)[0])
 
 
