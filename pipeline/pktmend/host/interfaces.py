@@ -47,6 +47,13 @@ def is_loopback(name: str) -> bool:
     return bool(_ifreq(name, lib.SIOCGIFFLAGS) & lib.IFF_LOOPBACK)
 
 
+def hardware_of(name: str) -> int:
+    """Return of which kind the interface's frames are: ARPHRD_*."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        answer = fcntl.ioctl(s, lib.SIOCGIFHWADDR, struct.pack("16s16x", os.fsencode(name)))
+    return int(struct.unpack_from("H", answer, 16)[0])
+
+
 def mtu_of(name: str) -> int:
     """Return the interface's MTU in bytes."""
     return _ifreq(name, lib.SIOCGIFMTU)
