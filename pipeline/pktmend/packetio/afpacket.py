@@ -15,7 +15,7 @@ import socket
 import struct
 from typing import Final
 
-from pktmend._kernel import lib
+from pktmend._kernel import ffi, lib
 from pktmend.errors import OSFailure, PrivilegeError
 
 SOCKET_BUFFER: Final = 64 << 20
@@ -43,14 +43,26 @@ def set_option(s: socket.socket, option: int, value: int | bytes, what: str, int
         raise OSFailure(f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface) from error
 
 
+def attach_filter(s: socket.socket, program: bytes) -> None:
+    """Let the kernel run a classic BPF program (struct sock_filter after struct sock_filter) on each frame."""
+    instructions = ffi.from_buffer(program)
+    first = ffi.cast("struct sock_filter *", instructions)
+    attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
+    s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
+
+
 def bind(s: socket.socket, interface: str, protocol: int) -> None:
     """Bind a packet socket; protocol 0 receives nothing.  Raises OSError.
 
     By the interface's number: socket.bind() wants a name in UTF-8, and the kernel takes any bytes.
     """
+    bind_to(s, socket.if_nametoindex(interface), protocol)
+
+
+def bind_to(s: socket.socket, index: int, protocol: int) -> None:
+    """Bind a packet socket to the interface of that number.  Needs no privilege.  Raises OSError."""
     import ctypes
 
-    index = socket.if_nametoindex(interface)
     address = SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(protocol), index, 0)
     if ctypes.CDLL(None, use_errno=True).bind(s.fileno(), address, len(address)) < 0:
         number = ctypes.get_errno()

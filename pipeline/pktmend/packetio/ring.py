@@ -12,7 +12,7 @@ from pktmend import _core
 from pktmend._kernel import ffi, lib
 from pktmend.errors import ConfigError, OSFailure
 from pktmend.host.interfaces import require_interface
-from pktmend.packetio.afpacket import ask_large_buffer, bind, bound_to, open_packet_socket, set_option
+from pktmend.packetio.afpacket import ask_large_buffer, attach_filter, bind, bound_to, open_packet_socket, set_option
 from pktmend.packetio.iterate import batches_of
 
 ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
@@ -146,10 +146,7 @@ class Ring:
 
     def attach(self, program: bytes) -> None:
         """Let the kernel run another classic BPF program on each frame from now on.  Needs no privilege."""
-        instructions = ffi.from_buffer(program)
-        first = ffi.cast("struct sock_filter *", instructions)
-        attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
-        self._socket.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
+        attach_filter(self._socket, program)
 
     def rebind(self) -> None:
         """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
