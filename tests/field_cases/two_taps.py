@@ -1,0 +1,312 @@
+"""Two captures, before and behind a hop."""
+
+from __future__ import annotations
+
+import struct
+
+from field_cases.captures import IN, NEEDS, OUT, RAW, Timed, eth, pcap, pcapng
+from field_cases.case import case
+from field_cases.leaked import updated
+from field_cases.packets import SYN, Sum, address, flip, get16, partial, put, put16, right, tcp, total, udp
+from field_cases.talk import A6, B6, A, B, Talk, framed, merged, noise, pings, questions, whole
+from field_cases.tunnelled import geneve, vxlan
+from field_cases.wires import between, wire
+
+Both = tuple[bytes, bytes]
+LOST = "nothing-wrong corruption bit-errors nat-without-update offload-pending:certain"
+FINE = "metadata-lost corruption bit-errors nat-without-update double-completion tunnel-inner-unfinished bad-seed"
+NEW = "203.0.113.9"
+
+
+def after(packets: list[Timed], delay: float = 40e-6) -> list[Timed]:
+    """The same a little later."""
+    return [(t + delay, p) for t, p in packets]
+
+
+def sums(packets: list[Timed], sum_: Sum = right) -> list[Timed]:
+    """TCP and UDP over IPv4 with other sums."""
+    out = []
+    for time, packet in packets:
+        at = {6: 36, 17: 26}.get(packet[9])
+        if at:
+            segment = put16(packet, at, 0)[20:]
+            pseudo = packet[12:20] + struct.pack("!BBH", 0, packet[9], len(segment))
+            packet = put16(packet, at, sum_(pseudo, segment))
+        out.append((time, packet))
+    return out
+
+
+@case(
+    "metadata-lost",
+    LOST,
+    why="partial before the hop, the same value behind it; SYNs in vain, pings pass",
+    report="https://github.com/p4lang/behavioral-model/issues/986",
+    variants=("classic", "marked", "udp", "vlan-behind"),
+)
+def lost_between(kind: str) -> Both:
+    packets = merged(Talk(sum_a=partial).syns(5).packets, pings(times=4))
+    if kind == "udp":
+        packets = merged(questions(sum_=partial, sum_b=None), pings())
+    if kind == "marked":
+        before = pcapng([(t, between(p), IN | NEEDS if p[9] != 1 else IN) for t, p in packets])
+        return before, pcapng([(t, between(p), OUT) for t, p in after(packets)])
+    if kind == "vlan-behind":
+        return wire(packets), pcap(framed(after(packets), lambda p: eth(p, p[15], p[19], tags=((0x8100, 9),))))
+    return wire(packets), wire(after(packets))
+
+
+@case(
+    "offload-pending nothing-wrong",
+    FINE,
+    also="offload-pending nothing-wrong super-frames",
+    why="partial before a card, right behind it",
+    variants=("plain", "snat", "vlan"),
+)
+def finished_between(kind: str) -> Both:
+    packets = whole(Talk(sum_a=partial)).packets
+    behind = sums(after(packets))
+    if kind == "snat":
+        out = [p for p in packets if p[1][15] == 1]
+        moved = [(t, put(put16(p, 10, 0), 12, address(NEW))) for t, p in after(out)]
+        moved = [(t, put16(p, 10, total(p[:20]) ^ 0xFFFF)) for t, p in moved]
+        return wire(out), wire(sums(moved))
+    if kind == "vlan":
+        return wire(packets), pcap(framed(behind, lambda p: eth(p, p[15], p[19], tags=((0x8100, 9),))))
+    return wire(packets), wire(behind)
+
+
+def renamed(packet: bytes, src: str, sum_at: int, value: int | None = None) -> bytes:
+    """Another source; IPv4's sum right, the transport's as it was, or as given."""
+    packet = put(put16(packet, 10, 0), 12, address(src))
+    packet = put16(packet, 10, total(packet[:20]) ^ 0xFFFF)
+    return packet if value is None else put16(packet, sum_at, value)
+
+
+@case(
+    "nat-without-update",
+    "nothing-wrong corruption bit-errors metadata-lost offload-pending",
+    why="good before, another source behind, the sum unchanged",
+    report="https://github.com/eunomia-bpf/bpf-developer-tutorial/pull/175",
+    variants=("tcp", "udp", "one-packet"),
+)
+def nat_between(kind: str) -> Both:
+    packets = questions(sum_b=None, times=6) if kind == "udp" else Talk().syns(1 if kind == "one-packet" else 5).packets
+    return wire(packets), wire([(t, renamed(p, NEW, 36)) for t, p in after(packets)])
+
+
+@case(
+    "metadata-lost",
+    "nothing-wrong corruption bit-errors offload-pending:certain",
+    why="partial before, translated behind, the seed updated as if it were a finished sum",
+    report="https://github.com/FDio/vpp/issues/2684",
+    variants=("finished-update", "no-update", "seed-update"),
+)
+def nat_on_partial(kind: str) -> Both:
+    packets = Talk(sum_a=partial).syns(5).packets
+    out = []
+    for time, packet in after(packets):
+        field = get16(packet, 36)
+        value: int | None = None
+        if kind == "finished-update":
+            value = updated(field, address(A), address(NEW))
+        elif kind == "seed-update":
+            value = total(address(NEW) + address(B) + struct.pack("!BBH", 0, 6, len(packet) - 20))
+        out.append((time, renamed(packet, NEW, 36, value)))
+    return wire(merged(packets, pings())), wire(merged(out, after(pings(NEW, B))))
+
+
+@case(
+    "bit-errors",
+    "nothing-wrong metadata-lost nat-without-update offload-pending",
+    also="bit-errors corruption",
+    why="good before, a bit differs behind, other places",
+    variants=("tcp", "udp"),
+)
+def bits_between(kind: str) -> Both:
+    packets = (
+        whole(Talk(), 20).packets
+        if kind == "tcp"
+        else [(1 + n / 9, udp(A, B, (5, 6), noise(200 + n, n), ident=n)) for n in range(60)]
+    )
+    behind = [
+        (t, flip(p, 60 + n % 90, 1 << n % 8) if n % 14 == 9 and len(p) > 160 else p)
+        for n, (t, p) in enumerate(after(packets))
+    ]
+    return wire(packets), wire(behind)
+
+
+@case(
+    "corruption",
+    "nothing-wrong metadata-lost nat-without-update offload-pending bit-errors:certain",
+    why="good before, 32 bytes zeroed behind in some",
+)
+def bursts_between() -> Both:
+    packets = whole(Talk(), 20).packets
+    behind = [
+        (t, put(p, 100, bytes(32)) if n % 11 == 9 and len(p) > 600 else p) for n, (t, p) in enumerate(after(packets))
+    ]
+    return wire(packets), wire(behind)
+
+
+@case(
+    "misplaced-completion metadata-lost",
+    "nothing-wrong offload-pending corruption bit-errors nat-without-update:certain,likely",
+    why="one SYN whose port differs each time behind the hop: the completion was written there; the field is the seed",
+    report="https://github.com/microsoft/WSL/issues/41137",
+    variants=("destination", "source"),
+)
+def completion_over_a_port(kind: str) -> Both:
+    packets = Talk(sum_a=partial).syns(5).packets
+    at = 22 if kind == "destination" else 20
+    behind = [(t, put16(p, at, total(p[20:]) ^ 0xFFFF)) for t, p in after(packets)]
+    return wire(packets), wire(behind)
+
+
+@case(
+    "misplaced-completion metadata-lost",
+    "nothing-wrong offload-pending:certain bit-errors nat-without-update",
+    also="corruption",
+    why="UDP completed at TCP's place: two bytes of payload differ behind the hop, the field is still the seed",
+    report="https://github.com/sh0rch/packetveil/issues/17",
+)
+def completion_into_payload() -> Both:
+    packets = [(1 + n / 9, udp(A, B, (51820, 51820), noise(90 + n, n), sum_=partial, ident=n)) for n in range(12)]
+    behind = [(t, put16(p, 36, total(p[20:]) ^ 0xFFFF)) for t, p in after(packets)]
+    return wire(packets), wire(behind)
+
+
+def to_ipv4(packet: bytes, *, src: str = "192.0.2.64", dst: str = "192.0.2.80") -> bytes:
+    """NAT64: another family, the transport as it was."""
+    head = struct.pack("!BBHHHBBH", 0x45, 0, len(packet) - 20, 0, 0x4000, 63, packet[6], 0)
+    head += address(src) + address(dst)
+    return put16(head, 10, total(head) ^ 0xFFFF) + packet[40:]
+
+
+@case(
+    "nat-without-update",
+    "nothing-wrong corruption bit-errors metadata-lost offload-pending",
+    why="IPv6 before, IPv4 behind, the sum still that of IPv6: a translation without update",
+    report="https://github.com/aojea/nat64/pull/1",
+    variants=("tcp", "udp"),
+)
+def translated_without_update(kind: str) -> Both:
+    packets = questions(A6, B6, 6, sum_b=None) if kind == "udp" else Talk(A6, B6).syns(5).packets
+    return wire(packets), wire([(t, to_ipv4(p)) for t, p in after(packets)])
+
+
+@case(
+    "metadata-lost",
+    "nothing-wrong corruption bit-errors nat-without-update offload-pending:certain",
+    why="partial before, another family behind, the seed taken along",
+    report="https://github.com/NICMx/Jool/issues/24",
+)
+def translated_with_seed() -> Both:
+    packets = Talk(A6, B6, sum_a=partial).syns(5).packets
+    return wire(packets), wire([(t, to_ipv4(p)) for t, p in after(packets)])
+
+
+@case(
+    "nothing-wrong",
+    FINE,
+    also="offload-pending nothing-wrong",
+    why="IPv6 before, IPv4 behind, right on both sides",
+)
+def translated_rightly() -> Both:
+    packets = Talk(A6, B6).syns(3).packets
+    return wire(packets), wire(sums([(t, to_ipv4(p)) for t, p in after(packets)]))
+
+
+@case(
+    "tunnel-inner-unfinished metadata-lost",
+    LOST,
+    why="partial at the pod's port, partial inside the tunnel behind",
+    report="https://github.com/k3s-io/k3s/issues/2013",
+    variants=("vxlan", "geneve"),
+)
+def into_a_tunnel(kind: str) -> Both:
+    make = vxlan if kind == "vxlan" else geneve
+    packets = merged(Talk(sum_a=partial).syns(5).packets, pings(times=4))
+    behind = [
+        (t, make(*(("192.0.2.1", "192.0.2.2") if p[15] == 1 else ("192.0.2.2", "192.0.2.1")), p))
+        for t, p in after(packets)
+    ]
+    return wire(packets), wire(behind)
+
+
+@case(
+    "nothing-wrong",
+    FINE,
+    also="nothing-wrong super-frames",
+    why="good on both sides: tunnel taken off, tags taken off, another link, packets lost, out of order",
+    variants=("decapsulated", "untagged", "raw", "loss", "reordered", "snat"),
+)
+def healthy(kind: str) -> Both:
+    packets = whole(Talk(), 6).packets
+    behind = after(packets)
+    if kind == "decapsulated":
+        return wire([(t, vxlan("192.0.2.1", "192.0.2.2", p)) for t, p in packets]), wire(behind)
+    if kind == "untagged":
+        return pcap(framed(packets, lambda p: eth(p, p[15], p[19], tags=((0x88A8, 2), (0x8100, 9))))), wire(behind)
+    if kind == "raw":
+        return wire(packets), pcap(behind, RAW)
+    if kind == "loss":
+        return wire(packets), wire([one for n, one in enumerate(behind) if n % 7 != 3])
+    if kind == "reordered":
+        return wire(packets), wire(merged(after(packets[::2], 3e-3), behind[1::2]))
+    mine = [p for p in packets if p[1][15] == 1]
+    return wire(mine), wire(sums([(t, renamed(p, NEW, 36)) for t, p in after(mine)]))
+
+
+@case(
+    "offload-pending super-frames nothing-wrong",
+    FINE,
+    also="offload-pending super-frames nothing-wrong",
+    why="frames of 14 KB with a partial sum before, split and right behind",
+)
+def split_between() -> Both:
+    big: list[Timed] = []
+    small: list[Timed] = []
+    for n in range(4):
+        data = noise(14480, n)
+        big.append((1.0 + n, tcp(A, B, (5000, 80), n * 14480, 1, 16, data, sum_=partial, ident=10 * n)))
+        for k in range(10):
+            part = data[k * 1448 : k * 1448 + 1448]
+            small.append(
+                (1.0001 + n + k * 1e-5, tcp(A, B, (5000, 80), n * 14480 + k * 1448, 1, 16, part, ident=10 * n + k))
+            )
+    return wire(big), wire(small)
+
+
+@case(
+    "double-completion",
+    "nothing-wrong corruption bit-errors nat-without-update offload-pending:certain",
+    why="right before, the seed behind: completed once more",
+    report="https://github.com/moby/moby/pull/48149",
+    variants=("tcp", "udp"),
+)
+def completed_twice(kind: str) -> Both:
+    packets = questions(sum_b=None, times=6) if kind == "udp" else Talk().syns(5).packets
+    return wire(packets), wire(sums(after(packets), partial))
+
+
+@case(
+    "nat-on-zero",
+    "nothing-wrong corruption bit-errors metadata-lost offload-pending",
+    why="no outer sum before, the update of nothing behind",
+    report="https://github.com/cilium/cilium/issues/28707",
+)
+def zero_translated() -> Both:
+    before = [(t, vxlan("10.0.0.5", "192.0.2.2", p, port=8472)) for t, p in Talk().syns(5).packets]
+    value = updated(0, address("10.0.0.5"), address(NEW))
+    return wire(before), wire([(t, renamed(p, NEW, 26, value)) for t, p in after(before)])
+
+
+@case(
+    "nat-without-update",
+    "nothing-wrong corruption bit-errors metadata-lost offload-pending",
+    why="MSS lowered behind the hop, the sum unchanged; other segments untouched",
+)
+def mss_between() -> Both:
+    packets = merged(*(Talk(A, B, (40000 + n, 80), seed=n).open().ask().packets for n in range(3)))
+    behind = [(t, put16(p, 42, 1300) if p[33] & SYN else p) for t, p in after(packets)]
+    return wire(packets), wire(behind)
