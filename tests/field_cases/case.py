@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,11 @@ def judge(one: Case, folder: Path) -> tuple[list[str], list[Said]]:
     said = [(str(f.cause), str(f.confidence)) for f in found]
     faults = list(wrong(said, one.any_of, one.never, one.also))
     for finding in found:
-        for remedy in finding.remedies:
-            faults += [
-                f"a remedy that harms: {remedy.command}" for word in one.harmful if word in (remedy.command or "")
-            ]
+        advice = json.dumps([finding.as_json()["diagnosis"][key] for key in ("bridge", "remedy")])
+        faults += [f"a remedy that harms: {word}" for word in (*one.harmful, *signs_damage(one)) if word in advice]
     return faults, said
+
+
+def signs_damage(one: Case) -> tuple[str, ...]:
+    """What makes new sums over damaged contents."""
+    return ("--repair all",) if one.any_of and {*one.any_of} <= {"corruption", "bit-errors"} else ()

@@ -57,6 +57,7 @@ def vxlan_ffff() -> bytes:
 @case(
     "nat-on-zero",
     "corruption bit-errors nothing-wrong metadata-lost",
+    harmful=("VXLAN", "flannel"),
     why="plain UDP without a sum through such a NAT: each flow has its own value, whatever it carries",
 )
 def udp_nat_on_zero() -> bytes:

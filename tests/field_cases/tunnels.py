@@ -194,7 +194,7 @@ def inner_damage(kind: str) -> bytes:
 
 
 @case(
-    "nothing-wrong",
+    "nothing-wrong not-understood",
     HEALTHY,
     why="what is encrypted inside UDP with a good sum, and ESP",
     variants=("wireguard", "esp"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 
-from field_cases.captures import IN, NEEDS, OUT, RAW, Timed, eth, pcap, pcapng
+from field_cases.captures import IN, NEEDS, OUT, eth, pcap, pcapng
 from field_cases.case import case
+from field_cases.hops import after, renamed, sums, to_ipv4
 from field_cases.leaked import updated
-from field_cases.packets import SYN, Sum, address, flip, get16, partial, put, put16, right, tcp, total, udp
+from field_cases.packets import SYN, address, flip, get16, partial, put, put16, total, udp
 from field_cases.talk import A6, B6, A, B, Talk, framed, merged, noise, pings, questions, whole
 from field_cases.tunnelled import geneve, vxlan
 from field_cases.wires import between, wire
@@ -18,35 +19,15 @@ FINE = "metadata-lost corruption bit-errors nat-without-update double-completion
 NEW = "203.0.113.9"
 
 
-def after(packets: list[Timed], delay: float = 40e-6) -> list[Timed]:
-    """The same a little later."""
-    return [(t + delay, p) for t, p in packets]
-
-
-def sums(packets: list[Timed], sum_: Sum = right) -> list[Timed]:
-    """TCP and UDP over IPv4 with other sums."""
-    out = []
-    for time, packet in packets:
-        at = {6: 36, 17: 26}.get(packet[9])
-        if at:
-            segment = put16(packet, at, 0)[20:]
-            pseudo = packet[12:20] + struct.pack("!BBH", 0, packet[9], len(segment))
-            packet = put16(packet, at, sum_(pseudo, segment))
-        out.append((time, packet))
-    return out
-
-
 @case(
     "metadata-lost",
     LOST,
     why="partial before the hop, the same value behind it; SYNs in vain, pings pass",
     report="https://github.com/p4lang/behavioral-model/issues/986",
-    variants=("classic", "marked", "udp", "vlan-behind"),
+    variants=("classic", "marked", "vlan-behind"),
 )
 def lost_between(kind: str) -> Both:
     packets = merged(Talk(sum_a=partial).syns(5).packets, pings(times=4))
-    if kind == "udp":
-        packets = merged(questions(sum_=partial, sum_b=None), pings())
     if kind == "marked":
         before = pcapng([(t, between(p), IN | NEEDS if p[9] != 1 else IN) for t, p in packets])
         return before, pcapng([(t, between(p), OUT) for t, p in after(packets)])
@@ -56,30 +37,13 @@ def lost_between(kind: str) -> Both:
 
 
 @case(
-    "offload-pending nothing-wrong",
-    FINE,
-    also="offload-pending nothing-wrong super-frames",
-    why="partial before a card, right behind it",
-    variants=("plain", "snat", "vlan"),
+    "metadata-lost offload-pending",
+    "nothing-wrong corruption bit-errors nat-without-update metadata-lost:certain offload-pending:certain",
+    why="datagrams partial on both sides and never answered, pings pass: a bridge inside one host looks the same",
 )
-def finished_between(kind: str) -> Both:
-    packets = whole(Talk(sum_a=partial)).packets
-    behind = sums(after(packets))
-    if kind == "snat":
-        out = [p for p in packets if p[1][15] == 1]
-        moved = [(t, put(put16(p, 10, 0), 12, address(NEW))) for t, p in after(out)]
-        moved = [(t, put16(p, 10, total(p[:20]) ^ 0xFFFF)) for t, p in moved]
-        return wire(out), wire(sums(moved))
-    if kind == "vlan":
-        return wire(packets), pcap(framed(behind, lambda p: eth(p, p[15], p[19], tags=((0x8100, 9),))))
-    return wire(packets), wire(behind)
-
-
-def renamed(packet: bytes, src: str, sum_at: int, value: int | None = None) -> bytes:
-    """Another source; IPv4's sum right, the transport's as it was, or as given."""
-    packet = put(put16(packet, 10, 0), 12, address(src))
-    packet = put16(packet, 10, total(packet[:20]) ^ 0xFFFF)
-    return packet if value is None else put16(packet, sum_at, value)
+def datagrams_lost_between() -> Both:
+    packets = merged(questions(sum_=partial, sum_b=None), pings())
+    return wire(packets), wire(after(packets))
 
 
 @case(
@@ -175,16 +139,10 @@ def completion_into_payload() -> Both:
     return wire(packets), wire(behind)
 
 
-def to_ipv4(packet: bytes, *, src: str = "192.0.2.64", dst: str = "192.0.2.80") -> bytes:
-    """NAT64: another family, the transport as it was."""
-    head = struct.pack("!BBHHHBBH", 0x45, 0, len(packet) - 20, 0, 0x4000, 63, packet[6], 0)
-    head += address(src) + address(dst)
-    return put16(head, 10, total(head) ^ 0xFFFF) + packet[40:]
-
-
 @case(
     "nat-without-update",
     "nothing-wrong corruption bit-errors metadata-lost offload-pending",
+    harmful=("VXLAN", "rx off"),
     why="IPv6 before, IPv4 behind, the sum still that of IPv6: a translation without update",
     report="https://github.com/aojea/nat64/pull/1",
     variants=("tcp", "udp"),
@@ -197,23 +155,13 @@ def translated_without_update(kind: str) -> Both:
 @case(
     "metadata-lost",
     "nothing-wrong corruption bit-errors nat-without-update offload-pending:certain",
+    harmful=("VXLAN", "rx off"),
     why="partial before, another family behind, the seed taken along",
     report="https://github.com/NICMx/Jool/issues/24",
 )
 def translated_with_seed() -> Both:
     packets = Talk(A6, B6, sum_a=partial).syns(5).packets
     return wire(packets), wire([(t, to_ipv4(p)) for t, p in after(packets)])
-
-
-@case(
-    "nothing-wrong",
-    FINE,
-    also="offload-pending nothing-wrong",
-    why="IPv6 before, IPv4 behind, right on both sides",
-)
-def translated_rightly() -> Both:
-    packets = Talk(A6, B6).syns(3).packets
-    return wire(packets), wire(sums([(t, to_ipv4(p)) for t, p in after(packets)]))
 
 
 @case(
@@ -231,50 +179,6 @@ def into_a_tunnel(kind: str) -> Both:
         for t, p in after(packets)
     ]
     return wire(packets), wire(behind)
-
-
-@case(
-    "nothing-wrong",
-    FINE,
-    also="nothing-wrong super-frames",
-    why="good on both sides: tunnel taken off, tags taken off, another link, packets lost, out of order",
-    variants=("decapsulated", "untagged", "raw", "loss", "reordered", "snat"),
-)
-def healthy(kind: str) -> Both:
-    packets = whole(Talk(), 6).packets
-    behind = after(packets)
-    if kind == "decapsulated":
-        return wire([(t, vxlan("192.0.2.1", "192.0.2.2", p)) for t, p in packets]), wire(behind)
-    if kind == "untagged":
-        return pcap(framed(packets, lambda p: eth(p, p[15], p[19], tags=((0x88A8, 2), (0x8100, 9))))), wire(behind)
-    if kind == "raw":
-        return wire(packets), pcap(behind, RAW)
-    if kind == "loss":
-        return wire(packets), wire([one for n, one in enumerate(behind) if n % 7 != 3])
-    if kind == "reordered":
-        return wire(packets), wire(merged(after(packets[::2], 3e-3), behind[1::2]))
-    mine = [p for p in packets if p[1][15] == 1]
-    return wire(mine), wire(sums([(t, renamed(p, NEW, 36)) for t, p in after(mine)]))
-
-
-@case(
-    "offload-pending super-frames nothing-wrong",
-    FINE,
-    also="offload-pending super-frames nothing-wrong",
-    why="frames of 14 KB with a partial sum before, split and right behind",
-)
-def split_between() -> Both:
-    big: list[Timed] = []
-    small: list[Timed] = []
-    for n in range(4):
-        data = noise(14480, n)
-        big.append((1.0 + n, tcp(A, B, (5000, 80), n * 14480, 1, 16, data, sum_=partial, ident=10 * n)))
-        for k in range(10):
-            part = data[k * 1448 : k * 1448 + 1448]
-            small.append(
-                (1.0001 + n + k * 1e-5, tcp(A, B, (5000, 80), n * 14480 + k * 1448, 1, 16, part, ident=10 * n + k))
-            )
-    return wire(big), wire(small)
 
 
 @case(
