@@ -10,20 +10,6 @@ from field_cases.case import CASES
 NO_CASES = set(
     "__init__ __main__ all captures case hops packets repairs repairs_formats talk tunnelled verdicts wires".split()
 )
-    "__init__",
-    "__main__",
-    "all",
-    "captures",
-    "case",
-    "hops",
-    "packets",
-    "repairs",
-    "repairs_formats",
-    "verdicts",
-    "talk",
-    "tunnelled",
-    "wires",
-}
 KINDS = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in NO_CASES)
 for kind in KINDS:
     importlib.import_module(f"field_cases.{kind}")

@@ -144,7 +144,7 @@ def scan() -> bytes:
 @case(
     "offload-pending",
     INNOCENT,
-    why="joined in the middle, a zero window and its probes, keep-alives, a segment out of order",
+    why="joined in the middle, a zero window and its probes, keep-alive probes, a segment out of order",
 )
 def in_the_middle() -> bytes:
     talk = Talk(sum_a=partial)
