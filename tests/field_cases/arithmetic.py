@@ -102,7 +102,6 @@ def sent(kind: str, sum_: Sum, times: int = 8, *, odd: int = 0) -> list[tuple[fl
     NOT,
     why="no pseudo header",
     variants=("tcp", "tcp6", "udp", "udp6", "icmp6"),
-    report="https://github.com/alexforencich/verilog-ethernet/issues/23",
 )
 def without_pseudo_header(kind: str) -> bytes:
     return wire(sent(kind, no_pseudo))

@@ -93,7 +93,6 @@ def verified_seed(kind: str) -> bytes:
     also="bad-seed",
     suffix=".pcapng",
     why="marked as partial, and the field is off by one value from the seed, always",
-    report="https://github.com/cilium/cilium/issues/26300",
     variants=("tcp", "udp", "one"),
 )
 def marked_but_no_seed(kind: str) -> bytes:
@@ -113,7 +112,6 @@ def marked_but_no_seed(kind: str) -> bytes:
     also="double-completion",
     suffix=".pcapng",
     why="marked as partial, and finished already: the card will finish it once more",
-    report="https://github.com/RIOT-OS/RIOT/pull/19952",
 )
 def marked_and_finished() -> bytes:
     return pcapng([(t, between(p), OUT | NEEDS) for t, p in whole(Talk()).packets if p[15] == 1])

@@ -132,7 +132,6 @@ def answers_hold_zero(kind: str) -> bytes:
     "wrong-arithmetic",
     "corruption bit-errors nat-without-update nothing-wrong",
     why="a card is wrong by one of three values in some frames of several flows; the others of the same flows are good",
-    report="https://github.com/raspberrypi/linux/issues/2965",
 )
 def card_with_three_errors() -> bytes:
     packets = []

@@ -55,7 +55,6 @@ def errors_with_stale_sum(times: int) -> bytes:
     "icmp-stale-inner nat-without-update",
     f"{DAMAGE} nothing-wrong",
     why="ICMPv6: packet too big, its sum as before the translation of the outer header",
-    report="https://github.com/NICMx/Jool/issues/370",
 )
 def errors_ipv6() -> bytes:
     public = "2001:db8::77"

@@ -94,7 +94,6 @@ def three_pods_and_one_that_works() -> bytes:
     "metadata-lost",
     f"offload-pending:certain,likely nothing-wrong {NO_DAMAGE}",
     why="handshake good, answers of one server unfinished and sent again in vain, the client's good; other server good",
-    report="https://github.com/weaveworks/weave/issues/2354",
     variants=(1, 3),
 )
 def segments_stuck(stuck: int) -> bytes:
@@ -146,7 +145,6 @@ def seed_updated_as_finished(times: int) -> bytes:
     "metadata-lost",
     "corruption bit-errors nothing-wrong nat-without-update:certain",
     why="the field is the seed of the addresses before the translation, untouched: one value over different contents",
-    report="https://github.com/containers/gvisor-tap-vsock/pull/33",
     variants=("tcp", "ipv6"),
 )
 def seed_of_untranslated(kind: str) -> bytes:

@@ -78,7 +78,6 @@ def load_balancer(kind: str) -> bytes:
     "nat-without-update",
     REWRITTEN,
     why="the answers of a DNAT keep the inner server's sum; the client repeats its SYN",
-    report="https://github.com/openvswitch/ovs-issues/issues/265",
     variants=("tcp", "udp"),
 )
 def answers_stale(kind: str) -> bytes:

@@ -61,7 +61,6 @@ def black_hole(a: str, b: str, size: int, times: int) -> list[Timed]:
     "metadata-lost corruption bit-errors nat-without-update nothing-wrong:certain",
     also="super-frames path-mtu-black-hole offload-pending",
     why="full-size segments in vain, small ones acknowledged: the path's MTU, not a lost sum",
-    report="https://github.com/projectcalico/calico/issues/3145",
     variants=("ipv4", "ipv6", "tso", "with-ping"),
 )
 def path_mtu(kind: str) -> bytes:

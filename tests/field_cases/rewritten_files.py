@@ -41,7 +41,6 @@ def addresses_mapped(kind: str) -> bytes:
     "nat-without-update:certain metadata-lost corruption bit-errors nothing-wrong",
     also="offload-pending",
     why="a sender's capture, mapped: its partial sums are the seeds of the old addresses",
-    report="https://github.com/appneta/tcpreplay/issues/848",
     variants=("ipv4", "ipv6"),
 )
 def sender_capture_mapped(kind: str) -> bytes:

@@ -74,7 +74,6 @@ def ecn() -> bytes:
     "nat-without-update bit-errors",
     "corruption bit-errors:certain nothing-wrong metadata-lost offload-pending wrong-arithmetic:certain",
     why="DF cleared by a scrubbing firewall: one bit, but in every packet",
-    report="https://github.com/opnsense/core/issues/734",
     variants=(4, 60),
 )
 def df_cleared(times: int) -> bytes:
@@ -130,7 +129,6 @@ def sequence_shift() -> bytes:
     "nat-without-update",
     REWRITTEN,
     why="echo requests whose identifier was rewritten, ICMP's sum not",
-    report="https://github.com/FDio/vpp/issues/3587",
     variants=("ipv4", "ipv6"),
 )
 def echo_identifier(kind: str) -> bytes:

@@ -49,7 +49,6 @@ def inner_never_finished(kind: str) -> bytes:
     "tunnel-inner-unfinished metadata-lost",
     HIDDEN,
     why="the same with IPv6 inside, or outside",
-    report="https://github.com/projectcalico/calico/issues/3145",
     variants=("inside", "outside"),
 )
 def inner_never_finished_ipv6(kind: str) -> bytes:
@@ -238,7 +237,6 @@ def inner_one_way() -> bytes:
     "tunnel-inner-unfinished metadata-lost",
     "nothing-wrong corruption bit-errors nat-without-update offload-pending:certain,likely",
     why="only the answers of one pod are unfinished: SYN/ACKs again and again; the asking pod's sums are good",
-    report="https://github.com/k3s-io/k3s/issues/2013",
 )
 def inner_synacks() -> bytes:
     talk = Talk(sum_b=partial)

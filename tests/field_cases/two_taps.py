@@ -157,7 +157,6 @@ def translated_without_update(kind: str) -> Both:
     "nothing-wrong corruption bit-errors nat-without-update offload-pending:certain",
     harmful=("VXLAN", "rx off"),
     why="partial before, another family behind, the seed taken along",
-    report="https://github.com/NICMx/Jool/issues/24",
 )
 def translated_with_seed() -> Both:
     packets = Talk(A6, B6, sum_a=partial).syns(5).packets
@@ -168,7 +167,6 @@ def translated_with_seed() -> Both:
     "tunnel-inner-unfinished metadata-lost",
     LOST,
     why="partial at the pod's port, partial inside the tunnel behind",
-    report="https://github.com/k3s-io/k3s/issues/2013",
     variants=("vxlan", "geneve"),
 )
 def into_a_tunnel(kind: str) -> Both:
