@@ -33,7 +33,9 @@ enum pp_status { PP_STATUS_WORDS(PP_ENUMERATOR) PP_STATUSES };
     X(CAUSE, NAT_DELTA, 10)   /* differs by an address or port change seen in the flow */                              \
     X(CAUSE, NAT_ON_ZERO, 11) /* an incremental update applied to 0 */                                                 \
     X(CAUSE, BIT_FLIP, 12)    /* differs by one bit */                                                                 \
-    X(CAUSE, CORRUPT, 13)     /* none of the above */
+    X(CAUSE, CORRUPT, 13)       /* none of these */                                                                    \
+    X(CAUSE, PSEUDO_HEADER, 14) /* right without a pseudo header, or with another protocol's number in it */           \
+    X(CAUSE, COVERAGE, 15)      /* right but for the odd last byte, or over the transport header alone */
 enum pp_cause { PP_CAUSE_WORDS(PP_ENUMERATOR) PP_CAUSES };
 
 /* Why a check is unchecked; NO_METADATA goes with pending. */

@@ -1,0 +1,243 @@
+"""Rules on checksums that a program computes wrongly, or over a wrong length.
+
+Rules of this file:
+1. A mistake that gives one exact value fits one damaged packet in 65,536.  Where it gives differing differences in
+   several packets, chance is ruled out; where the difference is the same in all, that is one test and no more.
+2. Good packets are evidence too: a mistake that would have spoilt one of the same sender and kind is not what it does.
+3. What was solved for (a length, a number of bytes) costs the first packet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pktmend.commands.diagnose.case import REPEATS, SURE, Case, surely
+from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.decision import Confidence, Decision, Fact, least_sure
+from pktmend.commands.diagnose.facts.arithmetic import (
+    ComputedZero,
+    LostCarry,
+    Miscomputed,
+    Mistake,
+    OtherLength,
+    SentBy,
+    SmallDifferences,
+    Summed,
+    Trailers,
+)
+from pktmend.commands.diagnose.mistakes import Named, mistakes_of
+from pktmend.commands.diagnose.remedies import OTHER_LENGTH, miscomputed_at
+from pktmend.commands.diagnose.samples import Sample
+from pktmend.enums import Cause, Proto
+
+CANDIDATES: Final = (
+    Cause.NAT_DELTA,
+    Cause.NAT_ON_ZERO,
+    Cause.BIT_FLIP,
+    Cause.CORRUPT,
+    Cause.PSEUDO_HEADER,
+    Cause.COVERAGE,
+)
+SHORT: Final = 128  # bytes: so few prefixes has a packet that one that fits is no chance
+SMALL: Final = 64  # carries that a sum may lack
+RARE: Final = 4  # at most one packet in so many loses a carry
+ORDER: Final = list(Summed)
+SYN: Final = 0x02
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mistake, the samples that it explains, and how sure that is."""
+
+    samples: list[Sample]
+    fact: Fact
+    is_length: bool
+    confidence: Confidence
+
+
+def computed_zero(case: Case) -> list[Decision]:
+    """UDP over IPv6: a sum that comes to 0 has to be sent as ffff."""
+    zeros = [s for s in case.unexplained if s.cause == Cause.ILLEGAL_ZERO]
+    sources = {s.source for s in zeros}
+    wrong = {s.source for s in zeros if s.expected != 0xFFFF}
+    samples = [s for s in zeros if s.source in sources - wrong]
+    if not samples:
+        return []
+    case.take_these(samples)
+    good = _good_beside(case, samples)
+    contents = {s.frame[s.start :] for s in samples}
+    is_sure = len(contents) >= SURE and good
+    confidence = Confidence.CERTAIN if is_sure else Confidence.LIKELY
+    return [_decision(case, RootCause.WRONG_ARITHMETIC, samples, [ComputedZero(len(samples), good)], confidence)]
+
+
+def several(case: Case) -> list[Decision]:
+    """One mistake that explains the sums of several packets, whatever each alone looks like."""
+    groups: dict[tuple[Proto, int], list[Sample]] = defaultdict(list)
+    for s in case.unexplained:
+        if s.cause in CANDIDATES and s.width == 2 and s.expected is not None and s.proto != Proto.IP:
+            groups[s.proto, s.version].append(s)
+    found = [each for group in groups.values() for each in _mistakes(case, group)]
+    decisions = []
+    for cause in (RootCause.WRONG_ARITHMETIC, RootCause.LENGTH_FAULT):
+        own = [each for each in found if each.is_length == (cause is RootCause.LENGTH_FAULT)]
+        samples = [s for each in own for s in each.samples]
+        if samples:
+            case.take_these(samples)
+            confidence = least_sure(each.confidence for each in own)
+            decisions.append(_decision(case, cause, samples, [each.fact for each in own], confidence))
+    return decisions
+
+
+def _decision(
+    case: Case, cause: RootCause, samples: Sequence[Sample], facts: Iterable[Fact], confidence: Confidence
+) -> Decision:
+    sources = tuple(sorted({s.source for s in samples}))
+    return Decision(
+        cause=cause,
+        confidence=confidence,
+        facts=(*facts, SentBy(sources)),
+        samples=tuple(samples),
+        counts=case.total(samples),
+        remedies=(miscomputed_at(sources[0]),),
+        bridge=case.bridge(cause, samples),
+    )
+
+
+def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
+    """The mistake that explains most, then the one that explains most of the rest."""
+    fits = {s: mistakes_of(s) for s in group}
+    good = {s: mistakes_of(s) for s in case.tap.good if (s.proto, s.version) == (group[0].proto, group[0].version)}
+    left, found = list(group), []
+    while len(left) >= SURE:
+        counted = Counter(mistake for s in left for mistake in fits[s])
+        best = sorted(counted, key=lambda m: (-counted[m], ORDER.index(m[0]), -m[1]))
+        one = next(filter(None, (_accept(m, left, fits, good) for m in best if counted[m] >= SURE)), None)
+        one = one or _carries(case, left)
+        if one is None:
+            break
+        found.append(one)
+        left = [s for s in left if s not in set(one.samples)]
+    return found
+
+
+def _accept(
+    mistake: Named, left: list[Sample], fits: dict[Sample, set[Named]], good: dict[Sample, set[Named]]
+) -> Found | None:
+    """Is this what happened?  See rules 1 to 3 at the head of this file."""
+    kind, value = mistake
+    samples = [s for s in left if mistake in fits[s]]
+    sources = {s.source for s in samples}
+    kinds = {_kind(s) for s in samples}
+    others = [s for s in left if s.source in sources and s not in set(samples) and fits[s]]
+    beside = [s for s in good if s.source in sources and _kind(s) in kinds]
+    same = [s for s in beside if mistake in good[s] or (kind.is_prefix and value >= s.length)]
+    differences = len({s.length if kind is Summed.LENGTH else s.delta for s in samples})
+    tests = len({s.expected for s in samples}) if kind.is_carry else differences - kind.is_solved_for
+    is_alone = not others and len(same) == len(beside)
+    if tests >= SURE and len(samples) >= REPEATS:
+        confidence = Confidence.CERTAIN if is_alone else Confidence.LIKELY
+    elif is_alone and (tests >= 1 or _is_short_prefix(kind, samples)) and not _looks_clamped(kind, samples):
+        confidence = Confidence.LIKELY
+    else:
+        return None
+    if kind.is_carry and len(same) < len(beside):
+        return None
+    if not others:  # those that were not kept whole are of the same making
+        samples += [s for s in left if s.source in sources and not fits[s]]
+    fact = Mistake(kind, value, len(samples), len(samples) + len(others), differences, len(same))
+    return Found(samples, fact, kind.is_length, confidence)
+
+
+def _kind(s: Sample) -> bool:
+    """A SYN is made by other code than what follows."""
+    return s.proto == Proto.TCP and len(s.frame) > s.start + 13 and bool(s.frame[s.start + 13] & SYN)
+
+
+def _is_short_prefix(kind: Summed, samples: Iterable[Sample]) -> bool:
+    """One constant difference, that of what a prefix leaves out: of so few prefixes one fits by chance hardly ever."""
+    return kind.is_prefix and all(s.length <= SHORT for s in samples)
+
+
+def _looks_clamped(kind: Summed, samples: Iterable[Sample]) -> bool:
+    """Another segment size in SYNs, rewritten by a hop, is a small constant difference too."""
+    return kind in (Summed.PACKET_LENGTH, Summed.PROTOCOL) and all(map(_kind, samples))
+
+
+def _good_beside(case: Case, samples: Iterable[Sample]) -> int:
+    """How many packets of the same flows are right."""
+    flows = {(s.source, s.target, s.ports) for s in samples}
+    return sum(
+        d.kinds["good"] for d in case.tap.directions if (d.source, d.target, (d.source_port, d.target_port)) in flows
+    )
+
+
+def _carries(case: Case, left: list[Sample]) -> Found | None:
+    """Sums that lack carries: one in few packets, or several in all of them."""
+    for is_swapped in (False, True):
+        off = {s: _carry(s, is_swapped=is_swapped) for s in left}
+        lost = [s for s in left if abs(off[s]) == 1]
+        good = _good_beside(case, lost)
+        if (
+            len(lost) == len(left) >= REPEATS
+            and len({off[s] for s in lost}) == 1
+            and len({s.frame[s.start :] for s in lost}) >= REPEATS
+            and good >= (RARE - 1) * len(lost)
+        ):
+            return Found(lost, LostCarry(len(lost), good + len(lost), lost[0].delta), False, Confidence.LIKELY)
+        few = [s for s in left if 0 < off[s] <= SMALL]
+        if (
+            len(few) == len(left) >= REPEATS
+            and len({off[s] for s in few}) >= REPEATS
+            and _good_beside(case, few) * RARE <= len(few)
+        ):
+            fact = SmallDifferences(len(few), min(off.values()), max(off.values()), is_swapped)
+            return Found(few, fact, False, Confidence.LIKELY)
+    return None
+
+
+def _carry(s: Sample, *, is_swapped: bool) -> int:
+    """Stored less expected, as a signed number of carries; in a little-endian machine's sum a carry is 0100."""
+    d = (s.delta >> 8 | (s.delta & 0xFF) << 8) if is_swapped else s.delta
+    return d if d < 0x8000 else d - 0xFFFF
+
+
+def arithmetic(case: Case) -> list[Decision]:
+    """Right but for one mistake, packet by packet: the complement, the byte order, what one packet shows."""
+    samples = case.take_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
+    one = case.take(lambda s: s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and _is_all(case, s))
+    samples += one
+    if not samples:
+        return []
+    mistakes = [Miscomputed(cause, n) for cause, n in Counter(s.cause for s in samples).items()]
+    confidence = Confidence.LIKELY if one else surely(samples)
+    return [_decision(case, RootCause.WRONG_ARITHMETIC, samples, mistakes, confidence)]
+
+
+def _is_all(case: Case, one: Sample) -> bool:
+    """Is this all that is unexplained of its sender?  Among much damage a fit is chance."""
+    return all(s is one or (s.source, s.proto) != (one.source, one.proto) for s in case.tap.samples())
+
+
+def length(case: Case) -> list[Decision]:
+    """Right over another length.  What the length of a damaged IPv4 header says is not held against the checksum."""
+    damaged = {s.n for s in case.unexplained if s.proto == Proto.IP}
+    samples = case.take(lambda s: s.cause == Cause.LENGTH and s.n not in damaged)
+    if not samples:
+        return []
+    counts = case.total(samples)
+    padded = sum(s.wirelen > s.start + s.length for s in samples)
+    return [
+        Decision(
+            cause=RootCause.LENGTH_FAULT,
+            confidence=surely(samples),
+            facts=(OtherLength(counts), *([Trailers(padded)] if padded else [])),
+            samples=tuple(samples),
+            counts=counts,
+            remedies=(OTHER_LENGTH,),
+            bridge=case.bridge(RootCause.LENGTH_FAULT, samples),
+        )
+    ]
