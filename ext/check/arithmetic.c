@@ -75,11 +75,20 @@ static uint32_t header_of(const uint8_t *data, const pp_check *k)
     }
 }
 
+/* Are there two words in it that count?  One alone may be a word that was damaged. */
+static int is_worth_summing(const uint8_t *data, uint32_t length)
+{
+    unsigned found = 0;
+    for (uint32_t i = 0; i < length && found < 2; i += 2)
+        found += data[i] || (i + 1 < length && data[i + 1]);
+    return found >= 2;
+}
+
 /* Nothing but the transport header: with the length of the whole in the pseudo header, or with its own. */
 static int is_header_only(const uint8_t *data, const pp_check *k)
 {
     uint32_t header = header_of(data, k);
-    if (header < ICMP_LEN || header >= k->length || k->offset + 2 > k->start + header)
+    if (header < ICMP_LEN || header >= k->length || !is_worth_summing(data + k->start + header, k->length - header))
         return 0;
     uint16_t field = pp_load16(data + k->offset);
     uint64_t sum = pp_kernel_active()->sum(data + k->start, header) + (uint16_t)~field + pp_wire16(k->seed);

@@ -28,11 +28,11 @@ enum pp_status { PP_STATUS_WORDS(PP_ENUMERATOR) PP_STATUSES };
     X(CAUSE, INNER_PENDING, 5)    /* right once the inner one is complete */                                           \
     X(CAUSE, NOT_COMPLEMENTED, 6) /* F == S + P */                                                                     \
     X(CAUSE, BYTE_SWAPPED, 7)                                                                                          \
-    X(CAUSE, LENGTH, 8)       /* right over another length, or with the length left out of S */                        \
-    X(CAUSE, HEADER_DELTA, 9) /* differs by a small header change: TTL, ToS */                                         \
-    X(CAUSE, NAT_DELTA, 10)   /* differs by an address or port change seen in the flow */                              \
-    X(CAUSE, NAT_ON_ZERO, 11) /* an incremental update applied to 0 */                                                 \
-    X(CAUSE, BIT_FLIP, 12)    /* differs by one bit */                                                                 \
+    X(CAUSE, LENGTH, 8)         /* right over another length, or with the length left out of S */                      \
+    X(CAUSE, HEADER_DELTA, 9)   /* differs by a small header change: TTL, ToS */                                       \
+    X(CAUSE, NAT_DELTA, 10)     /* differs by an address or port change seen in the flow */                            \
+    X(CAUSE, NAT_ON_ZERO, 11)   /* an incremental update applied to 0 */                                               \
+    X(CAUSE, BIT_FLIP, 12)      /* differs by one bit */                                                               \
     X(CAUSE, CORRUPT, 13)       /* none of these */                                                                    \
     X(CAUSE, PSEUDO_HEADER, 14) /* right without a pseudo header, or with another protocol's number in it */           \
     X(CAUSE, COVERAGE, 15)      /* right but for the odd last byte, or over the transport header alone */

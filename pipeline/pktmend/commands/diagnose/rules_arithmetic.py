@@ -31,7 +31,7 @@ from pktmend.commands.diagnose.facts.arithmetic import (
 from pktmend.commands.diagnose.mistakes import Named, mistakes_of
 from pktmend.commands.diagnose.remedies import OTHER_LENGTH, miscomputed_at
 from pktmend.commands.diagnose.samples import Sample
-from pktmend.enums import Cause, Proto
+from pktmend.enums import Cause, PacketFlag, Proto
 
 CANDIDATES: Final = (
     Cause.NAT_DELTA,
@@ -78,7 +78,7 @@ def several(case: Case) -> list[Decision]:
     """One mistake that explains the sums of several packets, whatever each alone looks like."""
     groups: dict[tuple[Proto, int], list[Sample]] = defaultdict(list)
     for s in case.unexplained:
-        if s.cause in CANDIDATES and s.width == 2 and s.expected is not None and s.proto != Proto.IP:
+        if s.cause in CANDIDATES and s.width == 2 and s.proto != Proto.IP and _is_single(s):
             groups[s.proto, s.version].append(s)
     found = [each for group in groups.values() for each in _mistakes(case, group)]
     decisions = []
@@ -136,7 +136,12 @@ def _accept(
     beside = [s for s in good if s.source in sources and _kind(s) in kinds]
     same = [s for s in beside if mistake in good[s] or (kind.is_prefix and value >= s.length)]
     differences = len({s.length if kind is Summed.LENGTH else s.delta for s in samples})
-    tests = len({s.expected for s in samples}) if kind.is_carry else differences - kind.is_solved_for
+    if kind.is_carry:
+        tests = len(samples)
+    elif kind.is_solved_for:
+        tests = min(differences, len({s.stored for s in samples})) - 1
+    else:
+        tests = differences
     is_alone = not others and len(same) == len(beside)
     if tests >= SURE and len(samples) >= REPEATS:
         confidence = Confidence.CERTAIN if is_alone else Confidence.LIKELY
@@ -152,6 +157,11 @@ def _accept(
     return Found(samples, fact, kind.is_length, confidence)
 
 
+def _is_single(s: Sample) -> bool:
+    """Not a frame that the stack coalesced, whose sum is that of its first part."""
+    return s.expected is not None and not s.flags & PacketFlag.SUPER_FRAME
+
+
 def _kind(s: Sample) -> bool:
     """A SYN is made by other code than what follows."""
     return s.proto == Proto.TCP and len(s.frame) > s.start + 13 and bool(s.frame[s.start + 13] & SYN)
@@ -159,7 +169,7 @@ def _kind(s: Sample) -> bool:
 
 def _is_short_prefix(kind: Summed, samples: Iterable[Sample]) -> bool:
     """One constant difference, that of what a prefix leaves out: of so few prefixes one fits by chance hardly ever."""
-    return kind.is_prefix and all(s.length <= SHORT for s in samples)
+    return kind.is_prefix and all(s.length <= SHORT for s in samples) and len({s.stored for s in samples}) >= SURE
 
 
 def _looks_clamped(kind: Summed, samples: Iterable[Sample]) -> bool:
@@ -208,7 +218,7 @@ def _carry(s: Sample, *, is_swapped: bool) -> int:
 def arithmetic(case: Case) -> list[Decision]:
     """Right but for one mistake, packet by packet: the complement, the byte order, what one packet shows."""
     samples = case.take_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
-    one = case.take(lambda s: s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and _is_all(case, s))
+    one = case.take(lambda s: s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and _is_single(s) and _is_all(case, s))
     samples += one
     if not samples:
         return []

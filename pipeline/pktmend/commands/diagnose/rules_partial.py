@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pktmend.commands.diagnose.capture_point import CapturePoint, Outcome, infer
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
-from pktmend.commands.diagnose.decision import Confidence, Decision
+from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.arithmetic import large_send
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import (
@@ -40,7 +40,7 @@ def leaked(case: Case) -> list[Decision]:
         return []
     counts = case.total(samples)
     confidence = surely(samples) if case.tap.is_live else Confidence.LIKELY
-    seen = (SeedWithoutMetadata(counts), *large_send(samples))
+    seen: list[Fact] = [SeedWithoutMetadata(counts), *large_send(samples)]
     return [decide_lost(case, samples, counts=counts, seen=seen, confidence=confidence)]
 
 
