@@ -75,7 +75,7 @@ class Tap:
 
     name:    of the interface or file.           is_live: the kernel says what it knows of each checksum.
     at_wire: the user says that it was taken beyond the sender.
-    good:    a few right checks that come from the senders of bad ones, of packets seen at about the same time.
+    good:    a few right checks of the senders of bad ones (SCTP: of any), of packets seen at about the same time.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
@@ -168,7 +168,7 @@ class Tap:
             checks = [k for k in batch.checks_of(i) if k.status == Status.GOOD and k.proto in protocols]
             if checks and len(self.good) < GOOD:
                 found = samples_of(batch, i, checks, LONGEST)
-                self.good.extend(s for s in found if (s.source, s.proto) in senders)
+                self.good.extend(s for s in found if (s.source, s.proto) in senders or s.proto == Proto.SCTP)
 
     def _collect_pending(self, batch: _core.Batch) -> None:
         for i in batch.where(status=Status.PENDING)[: PENDING - len(self.pending)]:

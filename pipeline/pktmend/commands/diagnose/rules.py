@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose import (
     rules_arithmetic,
+    rules_crc,
     rules_dhcp,
     rules_empty,
     rules_flags,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
     rules_flags.flagged,
+    rules_crc.other_sums,
+    rules_crc.rewritten,
     rules_sctp.sctp,
     rules_dhcp.dhcp,
     rules_arithmetic.several,
