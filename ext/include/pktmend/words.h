@@ -21,7 +21,7 @@ enum pp_status { PP_STATUS_WORDS(PP_ENUMERATOR) PP_STATUSES };
 /* Why a check is bad, first that fits. */
 #define PP_CAUSE_WORDS(X)                                                                                              \
     X(CAUSE, NONE, 0)                                                                                                  \
-    X(CAUSE, LEAKED, 1)           /* F == S, the source has metadata and no flag is set */                             \
+    X(CAUSE, LEAKED, 1)           /* F == S (or S without length), with metadata and no flag */                        \
     X(CAUSE, NEVER_FILLED, 2)     /* 0 where a sum is mandatory */                                                     \
     X(CAUSE, ILLEGAL_ZERO, 3)     /* UDP over IPv6 with 0 outside a tunnel (RFC 8200 section 8.1, RFC 6935) */         \
     X(CAUSE, BAD_SEED, 4)         /* flagged as partial, but F != S */                                                 \

@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import Final
 
 from pktmend.commands.diagnose.facts.arithmetic import Summed
-from pktmend.commands.diagnose.samples import Sample
+from pktmend.commands.diagnose.samples import Sample, address_words
 from pktmend.enums import Proto
 
 Named = tuple[Summed, int]  # a mistake, and what it leaves open (0 if nothing)
@@ -35,13 +35,15 @@ def mistakes_of(s: Sample) -> set[Named]:
     Empty where the sample was not kept whole.  Of a good checksum: every mistake that makes no difference there.
     """
     packet = bytearray(s.frame[s.start : s.start + s.length])
-    if s.width != 2 or len(packet) < s.length or s.length < SHORTEST or s.proto == Proto.IP:
+    if not is_whole(s):
         return set()
     field = s.offset - s.start
     packet[field : field + 2] = bytes(2)
     words = [packet[i] << 8 | packet[i + 1] for i in range(0, len(packet) - 1, 2)]
     if len(packet) % 2:
         words.append(packet[-1] << 8)
+    if s.proto == Proto.IP:
+        return set(_carries(s, words))
     wanted = -s.stored % MODULUS  # by the sum of everything
     found = set(_pseudo_headers(s, (wanted - sum(words)) % MODULUS))
     found.update(_last_bytes(s, packet, wanted, sum(words)))
@@ -50,6 +52,11 @@ def mistakes_of(s: Sample) -> set[Named]:
     if s.wirelen <= LONGEST:
         found.update(_prefixes(s, words, wanted))
     return found
+
+
+def is_whole(s: Sample) -> bool:
+    """Can it be asked?"""
+    return s.width == 2 and s.length >= SHORTEST and len(s.frame) >= s.start + s.length
 
 
 def _seed(s: Sample) -> int:
@@ -76,6 +83,23 @@ def _pseudo_headers(s: Sample, pseudo: int) -> Iterator[Named]:
     yield Summed.LENGTH, (s.length + rest) % MODULUS
     if rest == _headers_before(s) % MODULUS:
         yield Summed.PACKET_LENGTH, 0
+    number, length = own * 0xFF, _swap(s.length & 0xFFFF) - (s.length & 0xFFFF)
+    for kind, more in (
+        (Summed.ORDER_OF_NUMBER, number),
+        (Summed.ORDER_OF_LENGTH, length),
+        (Summed.ORDER_OF_BOTH, number + length),
+    ):
+        if rest == more % MODULUS:
+            yield kind, 0
+    yield from _addresses(s, pseudo, (s.length + own) % MODULUS)
+
+
+def _addresses(s: Sample, pseudo: int, others: int) -> Iterator[Named]:
+    """others: what the pseudo header has beside addresses."""
+    source, target = (sum(address_words(address)) for address in (s.source, s.target))
+    for kind, some in ((Summed.NO_SOURCE, target), (Summed.NO_TARGET, source), (Summed.NEXT_HOP, source + target)):
+        if (some + others - pseudo) % MODULUS == 0:
+            yield kind, 0
 
 
 def _network(s: Sample) -> int:

@@ -28,7 +28,7 @@ from pktmend.commands.diagnose.facts.arithmetic import (
     Summed,
     Trailers,
 )
-from pktmend.commands.diagnose.mistakes import Named, mistakes_of
+from pktmend.commands.diagnose.mistakes import Named, is_whole, mistakes_of
 from pktmend.commands.diagnose.remedies import OTHER_LENGTH, miscomputed_at
 from pktmend.commands.diagnose.samples import Sample
 from pktmend.enums import Cause, PacketFlag, Proto
@@ -78,7 +78,7 @@ def several(case: Case) -> list[Decision]:
     """One mistake that explains the sums of several packets, whatever each alone looks like."""
     groups: dict[tuple[Proto, int], list[Sample]] = defaultdict(list)
     for s in case.unexplained:
-        if s.cause in CANDIDATES and s.width == 2 and s.proto != Proto.IP and _is_single(s):
+        if s.cause in CANDIDATES and s.width == 2 and _is_single(s):
             groups[s.proto, s.version].append(s)
     found = [each for group in groups.values() for each in _mistakes(case, group)]
     decisions = []
@@ -132,7 +132,7 @@ def _accept(
     samples = [s for s in left if mistake in fits[s]]
     sources = {s.source for s in samples}
     kinds = {_kind(s) for s in samples}
-    others = [s for s in left if s.source in sources and s not in set(samples) and fits[s]]
+    others = [s for s in left if s.source in sources and s not in set(samples) and is_whole(s)]
     beside = [s for s in good if s.source in sources and _kind(s) in kinds]
     same = [s for s in beside if mistake in good[s] or (kind.is_prefix and value >= s.length)]
     differences = len({s.length if kind is Summed.LENGTH else s.delta for s in samples})
@@ -152,7 +152,7 @@ def _accept(
     if kind.is_carry and len(same) < len(beside):
         return None
     if not others:  # those that were not kept whole are of the same making
-        samples += [s for s in left if s.source in sources and not fits[s]]
+        samples += [s for s in left if s.source in sources and not is_whole(s)]
     fact = Mistake(kind, value, len(samples), len(samples) + len(others), differences, len(same))
     return Found(samples, fact, kind.is_length, confidence)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Final
 
 from pktmend.commands.diagnose.case import REPEATS, SURE, Case, surely
@@ -95,7 +97,7 @@ def _confidence(case: Case, flow: list[Sample], change: int, facts: list[Fact]) 
     is_one_port = (then[0] == now[0]) != (then[1] == now[1])
     lengths, contents = len({s.length for s in flow}), len({s.expected for s in flow})
     seen = sum(_is_twin(s, g, then) for s in flow for g in case.tap.good)
-    if contents < SURE and not is_one_port and not seen:
+    if not is_one_port and not seen and (contents < SURE or any(map(is_byte_of_contents, flow))):
         return None
     is_ports = is_one_port or bool(seen)
     facts.append(ChangedWord(len(flow), lengths, then if is_ports else now, now))
@@ -145,14 +147,28 @@ def _other_sum(s: Sample) -> OtherSum | None:
 def change_of(s: Sample) -> int:
     """Return the bits of the first four bytes that would have to differ for the stored CRC32c to be right.
 
-    The difference of the two is taken back through every byte of the packet; most significant: the first byte.
+    Most significant: the first byte.
+    """
+    *_, register = _backwards(s)
+    return int.from_bytes(register.to_bytes(4, "little"))
+
+
+def is_byte_of_contents(s: Sample) -> bool:
+    """Would it be right if one byte behind the common header were another?  By chance one of 11,000 long ones is."""
+    return any(register <= 0xFF for register in islice(_backwards(s), s.length - COMMON_HEADER))
+
+
+def _backwards(s: Sample) -> Iterator[int]:
+    """Take the difference of both CRCs back through the packet, byte by byte from its last one.
+
+    Yields what the four bytes from there on would have to differ by, the first in the lowest bits.
     """
     table, backwards = _tables()
     register = int.from_bytes((s.stored ^ (s.expected or 0)).to_bytes(4), "little")
     for _ in range(s.length):
         index = backwards[register >> 24]
         register = (register ^ table[index]) << 8 & 0xFFFFFFFF | index
-    return int.from_bytes(register.to_bytes(4, "little"))
+        yield register
 
 
 @cache

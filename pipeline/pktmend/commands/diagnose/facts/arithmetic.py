@@ -61,6 +61,12 @@ class Summed(Enum):
         "right with the number of the first IPv6 extension header in the pseudo header, and with the length of them all"
     )
     PACKET_LENGTH = "right with the IP packet's length in the pseudo header instead of the transport's"
+    NO_SOURCE = "right without the source address in the pseudo header"
+    NO_TARGET = "right without the destination address in the pseudo header"
+    NEXT_HOP = "right with the addresses of the IP header, not the final ones of its routing header or options"
+    ORDER_OF_NUMBER = "right with the protocol's number in the wrong byte order"
+    ORDER_OF_LENGTH = "right with the length in the wrong byte order"
+    ORDER_OF_BOTH = "right with protocol and length in the wrong byte order"
     HEADER = "right over the transport header alone: the payload was left out"
     HEADER_AND_LENGTH = "right over the transport header alone, its own length in the pseudo header"
     HEADER_BARE = "right over the transport header alone, without the pseudo header"
