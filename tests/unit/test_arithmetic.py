@@ -254,9 +254,26 @@ def test_a_carry_lost_in_an_update(tmp_path: Path) -> None:
         frames[n] = f.put16(frames[n], 40, f.get16(frames[n], 40) + 1)
     [found] = decide(capture(tmp_path, frames))
     assert decided([found]) == [("wrong-arithmetic", "likely")]
-    assert only(found, LostCarry) == [LostCarry(3, 20, 1)]
+    assert only(found, LostCarry) == [LostCarry(3, 20, 1, False)]
     frames[5] = f.put16(frames[5], 40, f.get16(frames[5], 40) + 8)  # another bit too: damage
     assert all(found.cause != "wrong-arithmetic" for found in decide(capture(tmp_path, frames)))
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_a_carry_lost_in_an_update_by_one_amount(order: Any, tmp_path: Path) -> None:
+    """RFC 1624's sum of old sum and change, cut to 16 bits: bad are exactly those that overflow, however many."""
+    frames, bad, change = [], 0, 0x6000
+    for n in range(30):
+        frame = udp4(0, random.Random(n).randbytes(60)).frame
+        total = int.from_bytes((~f.get16(frame, 40) & 0xFFFF).to_bytes(2), order)  # of the packet as it is now
+        before = (total - change) % 0xFFFF
+        value = ~(before + change) & 0xFFFF
+        bad += before + change > 0xFFFF
+        frames.append(f.put16(frame, 40, int.from_bytes(value.to_bytes(2, order))))
+    assert 5 < bad < 20
+    [found] = decide(capture(tmp_path, frames))
+    assert decided([found]) == [("wrong-arithmetic", "certain")]
+    assert only(found, LostCarry) == [LostCarry(bad, 30, 1 if order == "big" else 0x100, True)]
 
 
 def test_carries_that_are_never_added(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Final
 
 from pktmend.commands.diagnose.case import REPEATS, SURE, Case, surely
@@ -44,6 +45,7 @@ CANDIDATES: Final = (
 SHORT: Final = 128  # bytes: so few prefixes has a packet that one that fits is no chance
 SMALL: Final = 64  # carries that a sum may lack
 RARE: Final = 4  # at most one packet in so many loses a carry
+CHANCE: Final = 1 << 16
 ORDER: Final = list(Summed)
 SYN: Final = 0x02
 
@@ -187,31 +189,48 @@ def _good_beside(case: Case, samples: Iterable[Sample]) -> int:
 
 def _carries(case: Case, left: list[Sample]) -> Found | None:
     """Sums that lack carries: one in few packets, or several in all of them."""
+    if len(left) < REPEATS:
+        return None
+    good = _good_beside(case, left)
     for is_swapped in (False, True):
         off = {s: _carry(s, is_swapped=is_swapped) for s in left}
-        lost = [s for s in left if abs(off[s]) == 1]
-        good = _good_beside(case, lost)
-        if (
-            len(lost) == len(left) >= REPEATS
-            and len({off[s] for s in lost}) == 1
-            and len({s.frame[s.start :] for s in lost}) >= REPEATS
-            and good >= (RARE - 1) * len(lost)
-        ):
-            return Found(lost, LostCarry(len(lost), good + len(lost), lost[0].delta), False, Confidence.LIKELY)
-        few = [s for s in left if 0 < off[s] <= SMALL]
-        if (
-            len(few) == len(left) >= REPEATS
-            and len({off[s] for s in few}) >= REPEATS
-            and _good_beside(case, few) * RARE <= len(few)
-        ):
-            fact = SmallDifferences(len(few), min(off.values()), max(off.values()), is_swapped)
-            return Found(few, fact, False, Confidence.LIKELY)
+        is_header = left[0].proto == Proto.IP and is_swapped  # 0100 there is a TTL that fell
+        if is_header or not all(1 <= abs(d) <= SMALL and d * off[left[0]] > 0 for d in off.values()):
+            continue
+        some = set(off.values())
+        if some <= {1, -1} and len({s.frame[s.start :] for s in left}) >= REPEATS:
+            is_split = _is_split(case, left, is_swapped=is_swapped)
+            if is_split or good >= (RARE - 1) * len(left):
+                confidence = Confidence.CERTAIN if is_split else Confidence.LIKELY
+                fact = LostCarry(len(left), good + len(left), left[0].delta, is_split)
+                return Found(left, fact, False, confidence)
+        is_all = good * RARE <= len(left) and not all(map(_kind, left)) and left[0].proto != Proto.IP
+        if len(some) >= SURE and is_all:
+            fewest, most = sorted((min(map(abs, some)), max(map(abs, some))))
+            return Found(left, SmallDifferences(len(left), fewest, most, is_swapped), False, Confidence.LIKELY)
     return None
+
+
+def _is_split(case: Case, bad: list[Sample], *, is_swapped: bool) -> bool:
+    """Do the sums of bad and good packets of these flows lie on both sides of a value, and not by chance?
+
+    A carry is lost where adding something to a sum overflows, so what is left is less than what was added.
+    """
+    flows = {(s.source, s.target, s.ports, s.proto) for s in bad}
+    good = [s for s in case.tap.good if (s.source, s.target, s.ports, s.proto) in flows and s.width == 2]
+    lost, kept = ([_turn(~s.stored & 0xFFFF, is_swapped=is_swapped) for s in some] for some in (bad, good))
+    if not kept or comb(len(lost) + len(kept), len(lost)) < CHANCE:
+        return False
+    return max(lost) < min(kept) or min(lost) > max(kept)
+
+
+def _turn(value: int, *, is_swapped: bool) -> int:
+    return value >> 8 | (value & 0xFF) << 8 if is_swapped else value
 
 
 def _carry(s: Sample, *, is_swapped: bool) -> int:
     """Stored less expected, as a signed number of carries; in a little-endian machine's sum a carry is 0100."""
-    d = (s.delta >> 8 | (s.delta & 0xFF) << 8) if is_swapped else s.delta
+    d = _turn(s.delta, is_swapped=is_swapped)
     return d if d < 0x8000 else d - 0xFFFF
 
 

@@ -122,22 +122,27 @@ class Mistake(Observation):
 
 
 class LostCarry(Observation):
-    """Always off by one carry, over differing sums, in few packets of their flows."""
+    """Always off by one carry, over differing sums, in few packets of their flows.
+
+    is_split: what they sum to lies on one side of what the good ones sum to.
+    """
 
     n: int
     total: int
     difference: int
+    is_split: bool
 
     @property
     def text(self) -> str:
+        split = "; their sums lie all on one side of those of the others" if self.is_split else ""
         return (
             f"{self.n} of {quantity(self.total, 'packet')} of these flows are off, all by the same carry "
-            f"({self.difference:04x}), the others are right: a carry is lost where the sum overflows"
+            f"({self.difference:04x}), the others are right: a carry is lost where the sum overflows{split}"
         )
 
 
 class SmallDifferences(Observation):
-    """All too large by a few, by differing numbers: carries that were not added."""
+    """All off by a few, by differing numbers, the same way: carries that were not added, or too many."""
 
     n: int
     least: int
@@ -148,8 +153,8 @@ class SmallDifferences(Observation):
     def text(self) -> str:
         order = ", in the byte order of a little-endian machine" if self.is_swapped else ""
         return (
-            f"all {quantity(self.n, 'checksum')} of these senders are off, by {self.least} to {self.most}{order}: "
-            "carries are not added to their sums"
+            f"all {quantity(self.n, 'checksum')} of these senders are off the same way, by {self.least} to {self.most}"
+            f"{order}: carries are not added to their sums as they should"
         )
 
 
