@@ -133,6 +133,8 @@ static void ask_headers(const pp_batch *b, uint32_t i, pp_check *checks, unsigne
         if (k->status != PP_STATUS_BAD || (k->cause != PP_CAUSE_CORRUPT && k->cause != PP_CAUSE_BIT_FLIP) ||
             !(k->flags & PP_CHECK_HAS_PSEUDO))
             continue;
+        if (k->depth == 0 && (b->version[i] != 6 || b->l4[i] == b->l3[i] + IP6_LEN))
+            continue; /* no extension header */
         if (!found && !(found = pp_layers_of(b, i, layers)))
             return;
         for (unsigned l = 0; l < found; l++)

@@ -42,7 +42,7 @@ CANDIDATES: Final = (
     Cause.PSEUDO_HEADER,
     Cause.COVERAGE,
 )
-SHORT: Final = 128  # bytes: so few prefixes has a packet that one that fits is no chance
+SHORT: Final = 60  # bytes, of the longest TCP header: so few prefixes it has that one that fits is hardly chance
 SMALL: Final = 64  # carries that a sum may lack
 RARE: Final = 4  # at most one packet in so many loses a carry
 CHANCE: Final = 1 << 16
@@ -58,6 +58,14 @@ class Found:
     fact: Fact
     is_length: bool
     confidence: Confidence
+
+
+class _Fits(dict[Sample, set[Named]]):
+    """The mistakes of samples, each asked for once."""
+
+    def __missing__(self, s: Sample) -> set[Named]:
+        self[s] = mistakes_of(s)
+        return self[s]
 
 
 def computed_zero(case: Case) -> list[Decision]:
@@ -111,8 +119,8 @@ def _decision(
 
 def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
     """The mistake that explains most, then the one that explains most of the rest."""
-    fits = {s: mistakes_of(s) for s in group}
-    good = {s: mistakes_of(s) for s in case.tap.good if (s.proto, s.version) == (group[0].proto, group[0].version)}
+    fits = _Fits()
+    good = [s for s in case.tap.good if (s.proto, s.version) == (group[0].proto, group[0].version)]
     left, found = list(group), []
     while len(left) >= SURE:
         counted = Counter(mistake for s in left for mistake in fits[s])
@@ -126,9 +134,7 @@ def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
     return found
 
 
-def _accept(
-    mistake: Named, left: list[Sample], fits: dict[Sample, set[Named]], good: dict[Sample, set[Named]]
-) -> Found | None:
+def _accept(mistake: Named, left: list[Sample], fits: _Fits, good: list[Sample]) -> Found | None:
     """Is this what happened?  See rules 1 to 3 at the head of this file."""
     kind, value = mistake
     samples = [s for s in left if mistake in fits[s]]
@@ -136,7 +142,7 @@ def _accept(
     kinds = {_kind(s) for s in samples}
     others = [s for s in left if s.source in sources and s not in set(samples) and is_whole(s)]
     beside = [s for s in good if s.source in sources and _kind(s) in kinds]
-    same = [s for s in beside if mistake in good[s] or (kind.is_prefix and value >= s.length)]
+    same = [s for s in beside if mistake in fits[s] or (kind.is_prefix and value >= s.length)]
     differences = len({s.length if kind is Summed.LENGTH else s.delta for s in samples})
     if kind.is_carry:
         tests = len(samples)
@@ -147,7 +153,7 @@ def _accept(
     is_alone = not others and len(same) == len(beside)
     if tests >= SURE and len(samples) >= REPEATS:
         confidence = Confidence.CERTAIN if is_alone else Confidence.LIKELY
-    elif is_alone and (tests >= 1 or _is_short_prefix(kind, samples)) and not _looks_clamped(kind, samples):
+    elif is_alone and _is_likely(kind, samples, tests):
         confidence = Confidence.LIKELY
     else:
         return None
@@ -169,14 +175,14 @@ def _kind(s: Sample) -> bool:
     return s.proto == Proto.TCP and len(s.frame) > s.start + 13 and bool(s.frame[s.start + 13] & SYN)
 
 
-def _is_short_prefix(kind: Summed, samples: Iterable[Sample]) -> bool:
-    """One constant difference, that of what a prefix leaves out: of so few prefixes one fits by chance hardly ever."""
-    return kind.is_prefix and all(s.length <= SHORT for s in samples) and len({s.stored for s in samples}) >= SURE
-
-
-def _looks_clamped(kind: Summed, samples: Iterable[Sample]) -> bool:
-    """Another segment size in SYNs, rewritten by a hop, is a small constant difference too."""
-    return kind in (Summed.PACKET_LENGTH, Summed.PROTOCOL) and all(map(_kind, samples))
+def _is_likely(kind: Summed, samples: Sequence[Sample], tests: int) -> bool:
+    """Short of a proof: two packets, or one difference in all of them."""
+    if kind in (Summed.PACKET_LENGTH, Summed.PROTOCOL) and all(map(_kind, samples)):
+        return False  # another segment size in SYNs, rewritten by a hop, is a small constant difference too
+    if tests < 1:
+        is_short = all(s.length <= SHORT for s in samples) and len({s.stored for s in samples}) >= SURE
+        return is_short and kind in (Summed.PREFIX, Summed.PREFIX_AND_LENGTH)
+    return not kind.is_solved_for or len(samples) >= REPEATS  # any two of many damaged ones may fit one value
 
 
 def _good_beside(case: Case, samples: Iterable[Sample]) -> int:
