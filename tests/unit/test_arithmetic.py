@@ -15,11 +15,15 @@ from scapy.all import ICMP
 
 import frames as f
 import tapes as t
-from diagnosing import SERVER, A, decide, decided, only
+from diagnosing import SERVER, A, decide, decided, only, tap_of
 from judging import judge
 from miscomputed import Parts, capture, icmp6, odd, options6, routed6, tcp4, udp4, udp6
 from pktmend import Cause, Status
-from pktmend.commands.diagnose.facts.arithmetic import Mistake, Summed
+from pktmend.commands.diagnose.case import Case
+from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.decision import Rejected
+from pktmend.commands.diagnose.facts.arithmetic import Contradicted, Mistake, Summed
+from pktmend.commands.diagnose.rules_arithmetic import several
 
 Make = Callable[[int, bytes], Parts]
 PSEUDO: dict[str, tuple[Make, Callable[[Parts], bytes], Summed]] = {
@@ -117,6 +121,14 @@ def test_right_packets_of_the_sender_speak_against_it(name: str, tmp_path: Path)
     make, mistake, _ = SEVERAL[name]
     frames = [mistake(make(n, odd(n))) if n % 2 else make(n, odd(n)).frame for n in range(8)]
     assert all(found.confidence != "certain" for found in decide(capture(tmp_path, frames)))
+
+
+def test_one_difference_and_right_packets_of_the_sender_reject_it(tmp_path: Path) -> None:
+    make, mistake, kind = PSEUDO["UDP with TCP's"]
+    frames = [mistake(make(n, odd(n))) if n % 2 else make(n, odd(n)).frame for n in range(8)]
+    case = Case(tap_of(capture(tmp_path, frames)), None)
+    assert several(case) == []
+    assert case.rejected == [Rejected(RootCause.WRONG_ARITHMETIC, Contradicted(kind, 6, 4, 4))]
 
 
 def test_right_packets_that_the_mistake_leaves_right_do_not(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact, least_sure
 from pktmend.commands.diagnose.facts.arithmetic import (
     ComputedZero,
+    Contradicted,
     LostCarry,
     Miscomputed,
     Mistake,
@@ -125,7 +126,7 @@ def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
     while len(left) >= SURE:
         counted = Counter(mistake for s in left for mistake in fits[s])
         best = sorted(counted, key=lambda m: (-counted[m], ORDER.index(m[0]), -m[1]))
-        one = next(filter(None, (_accept(m, left, fits, good) for m in best if counted[m] >= SURE)), None)
+        one = next(filter(None, (_accept(case, m, left, fits, good) for m in best if counted[m] >= SURE)), None)
         one = one or _carries(case, left)
         if one is None:
             break
@@ -134,7 +135,7 @@ def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
     return found
 
 
-def _accept(mistake: Named, left: list[Sample], fits: _Fits, good: list[Sample]) -> Found | None:
+def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: list[Sample]) -> Found | None:
     """Is this what happened?  See rules 1 to 3 at the head of this file."""
     kind, value = mistake
     samples = [s for s in left if mistake in fits[s]]
@@ -152,12 +153,15 @@ def _accept(mistake: Named, left: list[Sample], fits: _Fits, good: list[Sample])
         tests = differences
     is_alone = not others and len(same) == len(beside)
     if tests >= SURE and len(samples) >= REPEATS:
-        confidence = Confidence.CERTAIN if is_alone else Confidence.LIKELY
+        confidence: Confidence | None = Confidence.CERTAIN if is_alone else Confidence.LIKELY
     elif is_alone and _is_likely(kind, samples, tests):
         confidence = Confidence.LIKELY
     else:
-        return None
-    if kind.is_carry and len(same) < len(beside):
+        confidence = None
+    if confidence is None or (kind.is_carry and len(same) < len(beside)):
+        if len(same) < len(beside) and tests >= 1 and len(samples) >= REPEATS:
+            cause = RootCause.LENGTH_FAULT if kind.is_length else RootCause.WRONG_ARITHMETIC
+            case.reject(cause, Contradicted(kind, value, len(samples), len(beside) - len(same)))
         return None
     if not others:  # those that were not kept whole are of the same making
         samples += [s for s in left if s.source in sources and not is_whole(s)]

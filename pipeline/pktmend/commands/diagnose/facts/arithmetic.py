@@ -121,6 +121,22 @@ class Mistake(Observation):
         return f"{quantity(self.n, 'checksum')}{of}{off}: {self.kind.value.format(value=self.value)}{also}"
 
 
+class Contradicted(Observation):
+    """A mistake that gives so many wrong values, and would have spoilt so many right ones of the same senders."""
+
+    kind: Summed
+    value: int
+    n: int
+    good: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum')} would be {self.kind.value.format(value=self.value)}, but "
+            f"{quantity(self.good, 'good one')} of the same senders would not be good then"
+        )
+
+
 class LostCarry(Observation):
     """Always off by one carry, over differing sums, in few packets of their flows.
 
