@@ -116,6 +116,18 @@ def test_several_packets(name: str, tmp_path: Path) -> None:
     assert found.confidence == ("likely" if one_difference else "certain")
 
 
+@pytest.mark.parametrize("name", [*PSEUDO, *COVERAGE])
+def test_one_packet_is_likely_and_no_more(name: str, tmp_path: Path) -> None:
+    make, mistake, kind = {**PSEUDO, **COVERAGE}[name]
+    frame = mistake(make(0, odd(0)))
+    [found] = decide(capture(tmp_path, [frame]))
+    assert decided([found]) == [("length-fault" if kind.is_length else "wrong-arithmetic", "likely")]
+    [fact] = only(found, Mistake)
+    assert isinstance(fact, Mistake) and (fact.kind, fact.n) == (kind, 1)
+    damaged = t.damaged(make(1, odd(1)).frame, 80, 0x5A)
+    assert {each.cause for each in decide(capture(tmp_path, [frame, damaged]))} <= {"corruption", "bit-errors"}
+
+
 @pytest.mark.parametrize("name", SEVERAL)
 def test_right_packets_of_the_sender_speak_against_it(name: str, tmp_path: Path) -> None:
     make, mistake, _ = SEVERAL[name]

@@ -245,15 +245,28 @@ def _carry(s: Sample, *, is_swapped: bool) -> int:
 
 
 def arithmetic(case: Case) -> list[Decision]:
-    """Right but for one mistake, packet by packet: the complement, the byte order, what one packet shows."""
+    """Right but for the complement or the byte order; or what one packet shows, if no other of its sender is bad."""
     samples = case.take_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
-    one = case.take(lambda s: s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and _is_single(s) and _is_all(case, s))
-    samples += one
-    if not samples:
-        return []
-    mistakes = [Miscomputed(cause, n) for cause, n in Counter(s.cause for s in samples).items()]
-    confidence = Confidence.LIKELY if one else surely(samples)
-    return [_decision(case, RootCause.WRONG_ARITHMETIC, samples, mistakes, confidence)]
+    singles = case.take(
+        lambda s: s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and _is_single(s) and _is_all(case, s)
+    )
+    found = []
+    if samples:
+        mistakes = [Miscomputed(cause, n) for cause, n in Counter(s.cause for s in samples).items()]
+        found.append(_decision(case, RootCause.WRONG_ARITHMETIC, samples, mistakes, surely(samples)))
+    for cause in (RootCause.WRONG_ARITHMETIC, RootCause.LENGTH_FAULT):
+        own = {s: kind for s in singles if (kind := _one_mistake(s)).is_length == (cause is RootCause.LENGTH_FAULT)}
+        if own:
+            facts = [Mistake(kind, 0, n, n, 1, 0) for kind, n in Counter(own.values()).items()]
+            found.append(_decision(case, cause, list(own), facts, Confidence.LIKELY))
+    return found
+
+
+def _one_mistake(s: Sample) -> Summed:
+    """What the engine meant, by the packet alone; where it was not kept whole, the likeliest."""
+    kinds = [kind for kind, _ in mistakes_of(s) if not kind.is_solved_for and not kind.is_carry]
+    first = Summed.NO_PSEUDO_HEADER if s.cause == Cause.PSEUDO_HEADER else Summed.WITHOUT_LAST_BYTE
+    return min(kinds, key=ORDER.index, default=first)
 
 
 def _is_all(case: Case, one: Sample) -> bool:

@@ -45,8 +45,6 @@ class Miscomputed(Observation):
         how = {
             Cause.NOT_COMPLEMENTED: "the complement of what is right",
             Cause.BYTE_SWAPPED: "right with the bytes swapped",
-            Cause.PSEUDO_HEADER: "right without a pseudo header, or with another protocol's number in it",
-            Cause.COVERAGE: "right but for the odd last byte, or over the transport header alone",
         }[self.cause]
         return f"{quantity(self.n, 'checksum is')} {how}"
 
