@@ -15,7 +15,9 @@ import pytest
 import frames as f
 import tapes as t
 from diagnosing import SERVER, A, decide, decided, only
+from judging import LIVE
 from miscomputed import capture, tcp4, udp4, udp6
+from pktmend import Cause, Frames, classify, verify
 from pktmend.commands.diagnose.facts.arithmetic import ComputedZero, LostCarry, Mistake, SmallDifferences, Summed
 
 
@@ -109,3 +111,19 @@ def test_a_computed_zero(tmp_path: Path) -> None:
     assert only(found, ComputedZero) == [ComputedZero(3, 9)]
     [other] = decide(capture(tmp_path, [*frames, f.put16(frames[1], 60, 0)]))  # one that is not ffff: left empty
     assert other.cause == "never-filled"
+
+
+def test_a_lost_carry_that_looks_like_an_updated_zero() -> None:
+    """The sum that overflows to 0 leaves ffff, where fffe is right: again and again, over differing contents."""
+    frames = []
+    for n in range(4):
+        rest = random.Random(n).randbytes(38)
+        p = udp6(0, b"\0\0" + rest)
+        word = (1 - f.total(p.pseudo() + p.body)) % 0xFFFF
+        p = udp6(0, struct.pack("!H", word) + rest)
+        assert f.get16(p.frame, p.offset) == 0xFFFE  # scapy's
+        frames.append(f.put16(p.frame, p.offset, 0xFFFF))
+    batch = Frames(frames, flags=LIVE).batch()
+    verify(batch)
+    classify(batch)
+    assert {batch.checks_of(i)[-1].cause for i in range(4)} == {Cause.BIT_FLIP}
