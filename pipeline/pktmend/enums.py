@@ -49,6 +49,8 @@ class Cause(Named):
     NAT_ON_ZERO = 11
     BIT_FLIP = 12
     CORRUPT = 13
+    PSEUDO_HEADER = 14
+    COVERAGE = 15
 
 
 class Reason(Named):

@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose import (
+    rules_arithmetic,
+    rules_crc,
     rules_dhcp,
     rules_empty,
     rules_flags,
@@ -37,16 +39,20 @@ if TYPE_CHECKING:
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
     rules_flags.flagged,
+    rules_crc.other_sums,
+    rules_crc.rewritten,
     rules_sctp.sctp,
     rules_dhcp.dhcp,
+    rules_arithmetic.several,
     rules_icmp.icmp,
     rules_partial.leaked,
     rules_partial.pending,
+    rules_arithmetic.computed_zero,
     rules_empty.empty,
     rules_rewritten.nat_on_zero,
     rules_rewritten.rewritten,
-    rules_wrong.arithmetic,
-    rules_wrong.length,
+    rules_arithmetic.arithmetic,
+    rules_arithmetic.length,
     rules_wrong.super_frames,
     rules_rewritten.alike,
     rules_rewritten.systematic,
