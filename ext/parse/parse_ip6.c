@@ -39,23 +39,35 @@ static const uint8_t *routing_destination(const uint8_t *h, uint32_t length, con
     return NULL;
 }
 
+/* The option at or behind offset i of an options header, padding of one byte passed over: its offset, or length at the end. */
+static inline uint32_t option_at(const uint8_t *h, uint32_t length, uint32_t i)
+{
+    while (i < length && h[i] == IP6OPT_PAD1)
+        i++;
+    return i + 2 <= length && i + 2 + h[i + 1] <= length ? i : length;
+}
+
 const uint8_t *pp_ip6_option(const uint8_t *h, uint32_t length, uint8_t type, uint8_t size)
 {
-    for (uint32_t i = EXT_OPTIONS; i < length;) {
-        if (h[i] == IP6OPT_PAD1) {
-            i++;
-            continue;
-        }
-        if (i + 2 > length || i + 2 + h[i + 1] > length)
-            break;
+    for (uint32_t i = EXT_OPTIONS; (i = option_at(h, length, i)) < length; i += 2u + h[i + 1])
         if (h[i] == type && h[i + 1] == size)
             return h + i + 2;
-        i += 2u + h[i + 1];
-    }
     return NULL;
 }
 
-/* What a routing header and a destination options header say of the addresses. */
+/* The address that stands for the source from here on: of several the last, and in front of what an option of the drafts
+ * before RFC 3775 had behind it. */
+static const uint8_t *home_address(const uint8_t *h, uint32_t length)
+{
+    const uint8_t *home = NULL;
+    for (uint32_t i = EXT_OPTIONS; (i = option_at(h, length, i)) < length; i += 2u + h[i + 1])
+        if (h[i] == IP6OPT_HOME_ADDRESS && h[i + 1] >= IP6_ADDRESS_LEN)
+            home = h + i + 2;
+    return home;
+}
+
+/* What a routing header and an options header say of the addresses (a home address belongs among the options for the
+ * destination; senders have put it elsewhere). */
 static void take_addresses(ip6 *w, const uint8_t *h, uint32_t length)
 {
     if (w->next == IPPROTO_ROUTING) {
@@ -64,8 +76,8 @@ static void take_addresses(ip6 *w, const uint8_t *h, uint32_t length)
             w->destination = last;
         else
             w->is_destination_unknown = 1;
-    } else if (w->next == IPPROTO_DSTOPTS) {
-        const uint8_t *home = pp_ip6_option(h, length, IP6OPT_HOME_ADDRESS, IP6_ADDRESS_LEN);
+    } else if (w->next == IPPROTO_DSTOPTS || w->next == IPPROTO_HOPOPTS) {
+        const uint8_t *home = home_address(h, length);
         if (home)
             w->source = home;
     }
@@ -86,6 +98,12 @@ static inline int extension(pp_packet *p, pp_cursor *c, ip6 *w)
         if (!pp_need(p, c, EXT_UNIT))
             return -1;
         length = EXT_UNIT + h[EXT_LENGTH] * (uint32_t)EXT_UNIT;
+        if (w->next >= IPPROTO_MH && length <= c->end - c->at) { /* these three carry a sum */
+            c->pseudo = pp_sum_ip6(w->source) + pp_sum_ip6(w->destination);
+            c->version = 6;
+            c->contradiction |= w->is_destination_unknown;
+            pp_parse_extension_sum(p, c, w->next, length);
+        }
         if (!pp_need(p, c, length))
             return -1;
         take_addresses(w, h, length);
@@ -162,16 +180,12 @@ static __attribute__((noinline)) void walk_extensions(pp_packet *p, pp_cursor *c
     w.next = h[IP6_NEXT];
     w.is_outermost = is_outermost != 0;
     w.is_destination_unknown = 0;
-    for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
-        int rc = extension(p, c, &w);
-        if (rc > 0)
-            continue;
-        c->contradiction |= w.is_destination_unknown;
-        if (rc == 0)
-            transport(p, c, l3, w.next, pp_sum_ip6(w.source) + pp_sum_ip6(w.destination), is_outermost);
-        return;
-    }
-    pp_malformed(p, c);
+    int rc;
+    while ((rc = extension(p, c, &w)) > 0) /* each takes eight bytes of the packet, which is what bounds their number */
+        ;
+    c->contradiction |= w.is_destination_unknown;
+    if (rc == 0)
+        transport(p, c, l3, w.next, pp_sum_ip6(w.source) + pp_sum_ip6(w.destination), is_outermost);
 }
 
 static inline int is_extension(uint8_t next)
