@@ -56,19 +56,18 @@ static void vrrp(pp_packet *p, pp_cursor *c)
 
 /* Version 2: the eight bytes of authentication are left out of the sum, which the seed does by taking them away;
  * with cryptographic authentication there is no sum. */
-static void ospf_2(pp_packet *p, pp_cursor *c, uint32_t length)
+static pp_check *ospf_2(pp_packet *p, pp_cursor *c, uint32_t length)
 {
     uint32_t key = c->at + OSPF_KEY;
     pp_check *k = pp_cover(p, c, PP_PROTO_OSPF, c->at + OSPF_SUM, c->at, length, -1, 0);
-    if (!k)
-        return;
     if (pp_get16(p->data + c->at + OSPF_AUTHENTICATION) >= OSPF_CRYPTOGRAPHIC) {
         absent(k);
-        return;
+        return k;
     }
     uint16_t left_out = pp_fold((uint64_t)pp_load32(p->data + key) + pp_load32(p->data + key + 4));
-    if (left_out)
+    if (k && left_out)
         k->seed = pp_wire16((uint16_t)~left_out);
+    return k;
 }
 
 static void ospf(pp_packet *p, pp_cursor *c)
@@ -86,15 +85,16 @@ static void ospf(pp_packet *p, pp_cursor *c)
     int contradiction = length < header || (length > span && !c->fragment);
     if (contradiction || length > span)
         length = span;
+    pp_check *k;
     if (h[0] == 2) {
-        ospf_2(p, c, length);
+        k = ospf_2(p, c, length);
     } else {
-        pp_check *k = pp_cover(p, c, PP_PROTO_OSPF, c->at + OSPF_SUM, c->at, length, IPPROTO_OSPFIGP, length);
+        k = pp_cover(p, c, PP_PROTO_OSPF, c->at + OSPF_SUM, c->at, length, IPPROTO_OSPFIGP, length);
         if (k && k->stored == 0 && length < span) /* an authentication trailer stands in for it: RFC 7166 */
             absent(k);
     }
     if (contradiction)
-        pp_contradict(p, c, p->count ? &p->checks[p->count - 1] : NULL);
+        pp_contradict(p, c, k);
 }
 
 /* The sum of a Register ends before the packet that it carries; of old it did not, and that is accepted still. */

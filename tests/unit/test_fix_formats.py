@@ -10,8 +10,8 @@ import pytest
 from scapy.all import wrpcap
 
 import frames as f
-from pktmend import Capture, Copy
-from pktmend.errors import ConfigError
+from pktmend import Capture, Copy, Writer
+from pktmend.errors import ConfigError, OSFailure
 from tapes import File, read
 from tools import run_pktmend
 
@@ -38,6 +38,18 @@ def test_second_link_type_is_one_clear_line_and_leaves_no_file(tmp_path: Path) -
     assert sorted(x.name for x in tmp_path.iterdir()) == ["a.pcapng", "old.pcap"] and old.read_bytes() == b"precious"
     assert run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "b.pcapng")).returncode == 0
     assert (tmp_path / "b.pcapng").read_bytes() == path.read_bytes()
+
+
+def test_writer_says_so_too(tmp_path: Path) -> None:
+    (tmp_path / "a.pcapng").write_bytes(two_links().data)
+    out = tmp_path / "b.pcap"
+    with (
+        Capture(tmp_path / "a.pcapng") as source,
+        Writer(out, file_format="pcap") as writer,
+        pytest.raises(OSFailure, match="link type"),
+    ):
+        for batch in source.batches():
+            writer.write(batch)
 
 
 def test_many_interfaces_of_one_link_type_fit_into_a_classic_capture(tmp_path: Path) -> None:

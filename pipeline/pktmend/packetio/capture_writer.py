@@ -134,7 +134,10 @@ class Writer(_Output):
 
     def write(self, batch: _core.Batch) -> None:
         """Write the packets of *batch* that pass: for a loop over batches, without a pipeline."""
-        self._sink.write(batch)
+        try:
+            self._sink.write(batch)
+        except OSFailure as error:
+            raise self.explain(error) from error
 
     def describe(self, name: str, link: int = 1) -> None:
         """Name interface 0 before its first packet."""
