@@ -102,6 +102,7 @@ static inline int pp_is_icmp_error(uint8_t type)
 enum { IPPROTO_EIGRP = 88, IPPROTO_OSPFIGP = 89, IPPROTO_VRRP = 112, IPPROTO_PGM = 113, IPPROTO_ETHERNET_SRV6 = 143 };
 enum { VRRP_SUM = 6, VRRP_LEN = 8 };
 enum { OSPF_LENGTH = 2, OSPF_SUM = 12, OSPF_LEAST = 14, OSPF2_LEN = 24, OSPF3_LEN = 16 };
+enum { OSPF_TRAILER_HMAC = 1, OSPF_TRAILER_LEAST = 16 };                  /* version 3, RFC 7166 */
 enum { OSPF_AUTHENTICATION = 14, OSPF_CRYPTOGRAPHIC = 2, OSPF_KEY = 16 }; /* version 2 */
 enum { PIM_SUM = 2, PIM_LEAST = 4, PIM_REGISTER = 1, PIM_REGISTER_LEN = 8, PIM_REGISTER_BITS = 4, PIM_NULL = 0x40 };
 enum { EIGRP_SUM = 2, EIGRP_LEN = 20 };

@@ -70,6 +70,20 @@ static pp_check *ospf_2(pp_packet *p, pp_cursor *c, uint32_t length)
     return k;
 }
 
+/* Does an authentication trailer follow the packet of so many bytes, or the block of local signaling behind it?  Where it
+ * does nobody looks at the sum, which is 0 or whatever (RFC 7166 section 4.3, erratum 3568). */
+static int has_trailer(const pp_packet *p, const pp_cursor *c, uint32_t length)
+{
+    for (int i = 0; i < 2 && pp_within(c, length + OSPF_TRAILER_LEAST); i++) {
+        const uint8_t *h = p->data + c->at + length;
+        uint32_t left = c->end - c->at - length;
+        if (pp_get16(h) == OSPF_TRAILER_HMAC && pp_get16(h + 2) >= OSPF_TRAILER_LEAST && pp_get16(h + 2) <= left)
+            return 1;
+        length += pp_get16(h + 2) * 4u; /* of the other block, in words */
+    }
+    return 0;
+}
+
 static void ospf(pp_packet *p, pp_cursor *c)
 {
     if (!pp_need(p, c, OSPF_LEAST))
@@ -90,8 +104,10 @@ static void ospf(pp_packet *p, pp_cursor *c)
         k = ospf_2(p, c, length);
     } else {
         k = pp_cover(p, c, PP_PROTO_OSPF, c->at + OSPF_SUM, c->at, length, IPPROTO_OSPFIGP, length);
-        if (k && k->stored == 0 && length < span) /* an authentication trailer stands in for it: RFC 7166 */
+        if (k && length < span && (k->stored == 0 || has_trailer(p, c, length)))
             absent(k);
+        else if (is_judged(k) && span - length >= OSPF_TRAILER_LEAST && !pp_within(c, length + OSPF_TRAILER_LEAST))
+            pp_unchecked(k, PP_REASON_TRUNCATED); /* there may be a trailer */
     }
     if (contradiction)
         pp_contradict(p, c, k);
