@@ -146,6 +146,13 @@ static inline pp_check *pp_cover(pp_packet *p, const pp_cursor *c, uint8_t proto
     return k;
 }
 
+/* Would [start, start + length) verify with this seed?  No, if it is not all here. */
+static inline int pp_fits(const pp_packet *p, uint32_t start, uint32_t length, uint16_t seed)
+{
+    return start <= p->cap && length <= p->cap - start &&
+           pp_fold(pp_kernel_active()->sum(p->data + start, length) + pp_wire16(seed)) == 0xffff;
+}
+
 /* A contradiction within the transport header: the packet is malformed, its check not judged. */
 static inline void pp_contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
 {

@@ -10,7 +10,8 @@ import pytest
 from scapy.all import IPv6, Raw, wrpcap
 
 import frames as f
-from judging import judge, verdicts
+from judging import LIVE, judge, verdicts
+from pktmend import PacketFlag, _core
 from tools import need
 
 HOME, CARE_OF, PEER = "2001:db8:b::2", "2001:db8:a::1", "2001:db8:c::3"
@@ -54,6 +55,24 @@ def test_home_address_is_the_source_that_is_summed(tmp_path: Path, first: int, h
     wrpcap(str(path), frames, linktype=1)
     argv = ["tshark", "-r", str(path), "-o", "udp.check_checksum:TRUE", "-T", "fields", "-e", "udp.checksum.status"]
     assert subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout.split() == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("option", "source"),
+    [
+        (bytes([0xC9, 1]) + socket.inet_pton(socket.AF_INET6, HOME), HOME),  # a mean test of Zeek's
+        (bytes([0xC9, 15]) + socket.inet_pton(socket.AF_INET6, HOME)[:15], "2001:db8:b::"),
+        (bytes([0xCA, 144]) + bytes(16), CARE_OF),
+    ],
+)
+def test_source_in_doubt_makes_no_sum_bad(option: bytes, source: str) -> None:
+    """An option whose length cannot be may hold a home address, and a receiver drops it."""
+    for sender, expected in ((source, "udp good"), ("2001:db8::1", "udp unchecked length")):
+        datagram = f.raw(IPv6(src=sender, dst=PEER) / f.udp / Raw(b"lost"))[40:]
+        body = options(17, b"\1\2\0\0" + option) + datagram
+        frame = f.raw(f.ether / IPv6(src=CARE_OF, dst=PEER, nh=60, plen=len(body)) / Raw(body))
+        flags, _, checks = _core.inspect(frame, flags=LIVE)
+        assert verdicts(checks) == [expected] and flags & PacketFlag.MALFORMED
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 40, 180])
