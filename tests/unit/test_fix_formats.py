@@ -63,6 +63,13 @@ def test_many_interfaces_of_one_link_type_fit_into_a_classic_capture(tmp_path: P
     assert [x for *_, x in read(tmp_path / "b.pcap")] == [GOOD] * 300
 
 
+def test_capture_without_packets_keeps_its_link_type(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(struct.pack("=IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 0, 113))
+    assert run_pktmend("fix", "-r", str(tmp_path / "a.pcap"), "-w", str(tmp_path / "b.pcapng")).returncode == 0
+    with Capture(tmp_path / "b.pcapng") as source:
+        assert list(source.batches()) == [] and [link for link, _ in source.interfaces] == [113]
+
+
 def test_conversion_keeps_permissions_and_follows_links(tmp_path: Path) -> None:
     (tmp_path / "a.pcapng").write_bytes(File().section().interface().packet(LEAKED).data)
     real, link = tmp_path / "real.pcap", tmp_path / "link.pcap"

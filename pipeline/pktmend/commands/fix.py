@@ -33,6 +33,8 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
             sink: Writer | Copy = (
                 Writer(output, file_format=wanted, is_aside=wanted == PCAP) if convert else Copy(output, source)
             )
+        if isinstance(sink, Writer) and source.file_format == PCAP:
+            sink.describe("", source.interfaces[0][0])  # packets or not
         pipeline = Pipeline(source, stages, sink)
         fault: FormatError | None = None
         try:

@@ -140,8 +140,8 @@ class Writer(_Output):
             raise self.explain(error) from error
 
     def describe(self, name: str, link: int = 1) -> None:
-        """Name interface 0 before its first packet."""
-        self._sink.interface(0, link, name)
+        """Name interface 0 before its first packet; "" only says its link type."""
+        self._sink.interface(0, link, name or None)
 
     def close(self, *, time_ns: int = 0, received: int | None = None, dropped: int = 0) -> None:
         """Write the kernel's counts where they are given, and what is left; close.  Idempotent."""
