@@ -78,6 +78,15 @@ class Proto(Named):
     SCTP = 7
     DCCP = 8
     GRE = 9
+    VRRP = 10
+    OSPF = 11
+    PIM = 12
+    EIGRP = 13
+    RSVP = 14
+    PGM = 15
+    MOBILITY = 16
+    HIP = 17
+    SHIM6 = 18
 
 
 class Verdict(Named):

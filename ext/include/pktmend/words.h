@@ -60,7 +60,16 @@ enum pp_reason { PP_REASON_WORDS(PP_ENUMERATOR) PP_REASONS };
     X(PROTO, IGMP, 6)                                                                                                  \
     X(PROTO, SCTP, 7)                                                                                                  \
     X(PROTO, DCCP, 8)                                                                                                  \
-    X(PROTO, GRE, 9)
+    X(PROTO, GRE, 9)                                                                                                   \
+    X(PROTO, VRRP, 10) /* and CARP */                                                                                  \
+    X(PROTO, OSPF, 11)                                                                                                 \
+    X(PROTO, PIM, 12)                                                                                                  \
+    X(PROTO, EIGRP, 13)                                                                                                \
+    X(PROTO, RSVP, 14)                                                                                                 \
+    X(PROTO, PGM, 15)                                                                                                  \
+    X(PROTO, MOBILITY, 16) /* Mobile IPv6's header */                                                                  \
+    X(PROTO, HIP, 17)                                                                                                  \
+    X(PROTO, SHIM6, 18)
 enum pp_proto { PP_PROTO_WORDS(PP_ENUMERATOR) PP_PROTOS };
 
 /* What becomes of a packet. */

@@ -65,6 +65,8 @@ cdef class CopySink(Sink):
         self.source, self.memory = source, source.memory
         if source.reader.copy_fd >= 0:
             raise ConfigError("another copy of this capture is being made")
+        if source.reader.at != source.reader.capture.offset:
+            raise ConfigError("the beginning of this capture was read before its copy was made", "make the copy first")
         self.copy.reader, self.copy.fd = source.reader, fd
         source.reader.copy_fd = fd
         self.is_under_way = True

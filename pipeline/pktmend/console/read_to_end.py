@@ -17,7 +17,10 @@ QUIET_SECONDS = 1.0
 
 
 def run_to_end(pipeline: Pipeline, source: Source, signals: Signals) -> None:
-    """Run *pipeline* to its end; raises what ended it.  After a second a terminal shows the progress."""
+    """Run *pipeline* to its end; raises what ended it.  After a second a terminal shows the progress.
+
+    What a capture has to say of itself goes to standard error.
+    """
     on_tick, clear = _progress(source) if isinstance(source, Capture) and sys.stderr.isatty() else (None, lambda: None)
     pipeline.start()
     try:
@@ -26,6 +29,8 @@ def run_to_end(pipeline: Pipeline, source: Source, signals: Signals) -> None:
         pipeline.wait()
     finally:
         clear()
+    if isinstance(source, Capture) and source.note:
+        print(f"pktmend: {source.note}", file=sys.stderr, flush=True)
 
 
 def _progress(source: Capture) -> tuple[Callable[[], None], Callable[[], None]]:

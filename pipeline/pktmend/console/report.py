@@ -131,7 +131,7 @@ def packet_json(n: int, time_ns: int, caplen: int, wirelen: int, checks: Iterabl
     """Return a packet as `check --json` prints it; n counts from 1."""
     return {
         "n": n,
-        "time": time_ns / 1e9,
+        "time": rfc3339(time_ns),
         "caplen": caplen,
         "wirelen": wirelen,
         "checks": [check_json(k) for k in checks],
