@@ -111,7 +111,7 @@ def test_icmp_stale_inner(tmp_path: Path) -> None:
     assert named(diagnose(t.pcap(tmp_path / "good", right))) == [("nothing-wrong", "certain")]
     stale = [(n, f.raw(t.ip(SERVER, A) / ICMP(type=3, code=3) / Raw(inside))) for n in range(3)]
     found = diagnose(t.pcap(tmp_path / "stale", stale))
-    assert named(found) == [("icmp-stale-inner", "certain")]
+    assert named(found) == [("icmp-stale-inner", "likely"), ("rewritten-capture", "possible")]
     assert f"to {A}, quoting 203.0.113.9 > {SERVER}" in evidence(found[0])
 
 

@@ -35,6 +35,7 @@ class RootCause(StrEnum):
     CORRUPTION = "corruption"
     NEVER_FILLED = "never-filled"
     WRONG_ARITHMETIC = "wrong-arithmetic"
+    REWRITTEN_CAPTURE = "rewritten-capture"
 
     @property
     def is_healthy(self) -> bool:
@@ -182,5 +183,11 @@ CAUSES: Final = {
         "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
         "drops these packets.",
         bridge=SIGN,
+    ),
+    RootCause.REWRITTEN_CAPTURE: Meaning(
+        "Nothing is wrong on the network: this capture was rewritten after it was taken",
+        "A program replaced addresses in the file (to anonymise it, or to replay it) and left the checksums as they "
+        "were. What went over the wire fitted its checksums.",
+        is_healthy=True,
     ),
 }

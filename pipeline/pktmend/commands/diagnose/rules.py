@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Final
 from pktmend.commands.diagnose import (
     rules_dhcp,
     rules_empty,
+    rules_engine,
+    rules_file,
     rules_flags,
     rules_icmp,
     rules_partial,
     rules_rewritten,
+    rules_same,
     rules_sctp,
     rules_wrong,
 )
@@ -29,6 +32,7 @@ from pktmend.commands.diagnose.decision import Confidence, Decision, least_sure
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
 from pktmend.commands.diagnose.facts.tap import NoPacket, Totals
+from pktmend.commands.diagnose.weigh import weigh
 
 if TYPE_CHECKING:
     from pktmend.commands.diagnose.host_context import HostContext
@@ -36,8 +40,10 @@ if TYPE_CHECKING:
 # in this order: what is more special first
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
+    rules_file.rewritten_capture,
     rules_flags.flagged,
     rules_sctp.sctp,
+    rules_sctp.sctp_rewritten,
     rules_dhcp.dhcp,
     rules_icmp.icmp,
     rules_partial.leaked,
@@ -48,8 +54,10 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_wrong.arithmetic,
     rules_wrong.length,
     rules_wrong.super_frames,
-    rules_rewritten.alike,
-    rules_rewritten.systematic,
+    rules_same.seeds,
+    rules_same.both_sums,
+    rules_same.same_difference,
+    rules_engine.engine,
     rules_wrong.random,
 )
 
@@ -57,7 +65,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
 def decide(tap: Tap, host: HostContext | None = None) -> list[Decision]:
     """Return what was found, the most important first; never empty."""
     case = Case(tap, host)
-    found = _merge_healthy(decision for rule in RULES for decision in rule(case)) or [nothing(tap)]
+    found = _merge_healthy(weigh(decision for rule in RULES for decision in rule(case))) or [nothing(tap)]
     if tap.is_cut:
         found = [_cut(decision, tap.counters.packets) for decision in found]
     return sorted(found, key=lambda decision: decision.weight)

@@ -1,4 +1,4 @@
-"""The rule on SCTP: a field that is empty, holds a 16-bit sum, or is a CRC32c written wrongly."""
+"""Rules on SCTP: fields that are empty, hold a 16-bit sum, a CRC32c written wrongly, or that of other ports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Final
 from pktmend import _core
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
-from pktmend.commands.diagnose.decision import Decision
-from pktmend.commands.diagnose.facts.protocols import SctpFields, SctpMistake
+from pktmend.commands.diagnose.decision import Confidence, Decision
+from pktmend.commands.diagnose.facts.protocols import SctpFields, SctpMistake, SctpWords
 from pktmend.commands.diagnose.remedies import sctp_off
+from pktmend.commands.diagnose.rules_rewritten import not_updated
 from pktmend.commands.diagnose.samples import Sample, address_words
 from pktmend.enums import Cause, Proto
 
+PORTS: Final = 0  # where the ports are in the common header, and the verification tag
+TAG: Final = 4
+CRC32C: Final = 0x82F63B78  # reflected (RFC 9260 appendix A)
 COMMON_HEADER: Final = 12  # bytes (RFC 9260 section 3)
 
 
@@ -42,6 +46,47 @@ def sctp(case: Case) -> list[Decision]:
             bridge=case.bridge(cure, samples),
         )
     ]
+
+
+def sctp_rewritten(case: Case) -> list[Decision]:
+    """Ports or a tag that were rewritten: the same words, in every packet of a flow, make the CRCs what they are."""
+    flows: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for s in case.unexplained:
+        if s.proto == Proto.SCTP and s.cause in (Cause.CORRUPT, Cause.NAT_DELTA):
+            flows[s.source, s.target].append(s)
+    samples: list[Sample] = []
+    for some in flows.values():
+        for words in (PORTS, TAG):
+            changed = {changed_words(s, words) for s in some}
+            is_one = len(changed) == 1 and all(_is_one_port(change) for change in changed)
+            is_anywhere = len({s.length for s in some}) > 1  # else constant damage at one place looks the same
+            if len(changed) == 1 and None not in changed and (is_one or is_anywhere):
+                samples += some
+                break
+    if not samples:
+        return []
+    case.take_these(samples)
+    is_sure = len(samples) > 1
+    fact = SctpWords(len(samples))
+    return [not_updated(case, samples, [fact], Confidence.LIKELY if is_sure else Confidence.POSSIBLE)]
+
+
+def _is_one_port(change: int | None) -> bool:
+    return change is not None and (change >> 16 == 0) != (change & 0xFFFF == 0)
+
+
+def changed_words(s: Sample, at: int) -> int | None:
+    """Return how the four bytes at *at* of an SCTP packet differ from those that its CRC was made for; None if unknown.
+
+    A CRC is linear: what it is off by comes from the bytes that differ alone, and four of them make each value once.
+    """
+    if s.expected is None or s.width != 4 or s.length < COMMON_HEADER:
+        return None
+    crc = int.from_bytes((s.stored ^ s.expected).to_bytes(4, "big"), "little")
+    for _ in range(s.length - at):  # back over the zeros behind the words, then over the words
+        for _bit in range(8):
+            crc = (crc ^ CRC32C) << 1 | 1 if crc >> 31 else crc << 1
+    return int.from_bytes(crc.to_bytes(4, "little"), "big")
 
 
 def _mistake_of(s: Sample) -> SctpMistake | None:

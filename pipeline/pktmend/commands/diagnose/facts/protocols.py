@@ -28,10 +28,27 @@ class SctpFields(Observation):
         return f"{quantity(self.n, 'SCTP checksum field holds')} {self.mistake.value}"
 
 
+class SctpWords(Observation):
+    """CRCs of packets with other ports or another tag."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'SCTP sum')} of a flow would be right for other ports or another verification tag, "
+            "the same ones in each packet: they were rewritten"
+        )
+
+
 class Dhcp(Sentence):
     """Facts without numbers."""
 
     METADATA_GONE = "the kernel's mark is gone too, so that no client can know"
+    MARK_UNKNOWN = (
+        "this capture does not hold the kernel's mark: whether it was there is unknown, and a client that reads raw "
+        "packets without asking for it (PACKET_AUXDATA) does not see it"
+    )
     METADATA_UNSEEN = (
         "the kernel's mark is there, but a client that reads raw packets without asking for it "
         "(PACKET_AUXDATA) does not see it"

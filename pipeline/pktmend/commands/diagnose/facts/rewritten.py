@@ -108,6 +108,20 @@ class SameDifference(Observation):
         )
 
 
+class OthersGood(Observation):
+    """Why a difference that repeats is no rewritten header."""
+
+    n: int
+    difference: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum is')} off by {self.difference:04x}, but others of the same flow and kind, "
+            "between them, are good: a rewritten header spoils all"
+        )
+
+
 class OppositeDifferences(Observation):
     """There and back are off by opposite differences."""
 
@@ -129,6 +143,6 @@ class TranslatedSeeds(Observation):
     def text(self) -> str:
         return (
             f"{counted(self.counts, 'field differs')} from the pseudo-header sum S by the same {self.offset:04x} "
-            "whatever the payload is: it was never summed. They leaked partial, and a NAT then updated them as "
-            "if they were complete"
+            "whatever the payload is: it was never summed. They left partial and lost the mark, and what translated "
+            "them updated the field as if it were complete, or not at all"
         )
