@@ -18,7 +18,7 @@ from pktmend.commands.diagnose.companions import Key, key_of, lie_between
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.enums import Cause
 
-UNEXPLAINED: Final = (Cause.BIT_FLIP, Cause.CORRUPT, Cause.HEADER_DELTA)
+UNEXPLAINED: Final = (Cause.BIT_FLIP, Cause.CORRUPT, Cause.HEADER_DELTA, Cause.NAT_DELTA)  # what no rule took
 CHANCE: Final = 1e-3  # a repetition that random damage makes no more often is none
 VALUES: Final = {1: 32, 2: 900}  # differences of so many bits; of others there are 65,535
 
@@ -50,8 +50,9 @@ class Group:
 
 
 def contents(samples: Iterable[Sample]) -> set[tuple[str, int | None, int]]:
-    """Return one entry for each observation."""
-    return {(s.source, s.expected, s.length) for s in samples}
+    """Return one entry for each observation: of two sums of a packet that are off by the same, one."""
+    once = {(s.n, s.delta): s for s in samples}
+    return {(s.source, s.expected, s.length) for s in once.values()}
 
 
 def open_samples(case: Case) -> list[Sample]:

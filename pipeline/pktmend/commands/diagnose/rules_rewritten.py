@@ -21,7 +21,7 @@ from pktmend.commands.diagnose.facts.rewritten import (
 from pktmend.commands.diagnose.groups import groups_of, is_mixed
 from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO
 from pktmend.commands.diagnose.samples import Sample
-from pktmend.enums import Cause
+from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
 
 ZERO_FIXED: Final = (5, 7)
@@ -64,7 +64,8 @@ def nat_on_zero(case: Case) -> list[Decision]:
 def rewritten(case: Case) -> list[Decision]:
     """What has a witness: an address that changed, a TTL that fell.
 
-    A TTL is one bit: damage looks the same where other headers of the flow are good, or other bits are wrong too.
+    A TTL is one bit: damage looks the same where other headers of the flow are good, or other bits are wrong too.  An
+    address that the IPv4 header's own sum does not fit may have been damaged.
     """
     groups = groups_of(case)
     others = len([s for s in case.unexplained if s.cause in (Cause.CORRUPT, Cause.BIT_FLIP) and s.width == 2])
@@ -72,7 +73,8 @@ def rewritten(case: Case) -> list[Decision]:
     if len(headers) < max(REPEATS, others):
         headers = [] if others else headers
     case.take_these(headers)
-    addresses = case.take_causes(Cause.NAT_DELTA)
+    damaged = {(s.n, s.depth, s.delta) for s in case.unexplained if s.proto == Proto.IP}
+    addresses = case.take(lambda s: s.cause == Cause.NAT_DELTA and (s.n, s.depth, s.delta) not in damaged)
     if not addresses and not headers:
         return []
     facts: list[Fact] = []

@@ -69,20 +69,18 @@ def both_sums(case: Case) -> list[Decision]:
         header = headers.get((s.n, s.depth, s.source, s.target)) if s.seed is not None else None
         if header is not None and header.delta == s.delta and bits(s.delta) > FEW_BITS:
             pairs[s.delta].append((header, s))
-    total = sum(len(some) for some in pairs.values())
-    packets = len({s.n for s in open_samples(case)})
     mixed = {group.key for group in groups_of(case) if group.is_mixed}
     taken = []
     for some in pairs.values():
-        is_alone = len(some) < REPEATS
-        if not (is_alone and packets > total) and not any(key_of(s) in mixed for _, s in some):
+        is_alone = len(some) < REPEATS and case.tap.counters.packets > len(some)
+        if not is_alone and not any(key_of(s) in mixed for _, s in some):
             taken += some
     if not taken:
         return []
     samples = [s for pair in taken for s in pair]
     case.take_these(samples)
     fact = BothSumsOff(len(taken), tuple(sorted({s.delta for s in samples})))
-    is_likely = len(taken) >= REPEATS and len({s.delta for s in samples}) * 2 <= len(taken)
+    is_likely = len(taken) >= REPEATS
     limit = () if is_likely else (Limit.DAMAGE_LOOKS_ALIKE,)
     limits = limit if case.tap.is_live else (*limit, Limit.REWRITTEN_LOOKS_ALIKE)
     found = [not_updated(case, samples, [fact], Confidence.LIKELY if is_likely else Confidence.POSSIBLE, limits)]
@@ -109,6 +107,7 @@ def same_difference(case: Case) -> list[Decision]:
         elif group.is_mixed:
             for d in {s.delta for s in group.samples}:
                 clusters[d].append(Group(group.key, tuple(s for s in group.samples if s.delta == d), is_mixed=True))
+    alone = [s for group in groups_of(case) if len(group.samples) == 1 for s in group.samples]
     taken: list[Sample] = []
     confidence = Confidence.LIKELY
     limits: set[Limit] = set()
@@ -120,9 +119,12 @@ def same_difference(case: Case) -> list[Decision]:
                 case.reject(RootCause.NAT_WITHOUT_UPDATE, OthersGood(len(samples), d))
             continue
         whole = [s for group in groups if not group.is_mixed for s in group.samples]
+        widest = max((len(contents(group.samples)) for group in groups if not group.is_mixed), default=0)
         n = len(contents(whole))
         is_repeated = n < 2 and len(whole) >= REPEATS and bits(d) > FEW_BITS
         few = bits(d) <= FEW_BITS
+        if widest < (REPEATS if few else 2) and len(whole) * 2 < len(alone):
+            continue  # of packets that are alone in their flows one pattern of bits makes several differences
         if not is_repeated and (n < (REPEATS if few else 2) or is_chance(n, d, alike_in_bits(open_samples(case), d))):
             continue
         taken += whole
