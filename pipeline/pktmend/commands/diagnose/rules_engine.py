@@ -7,7 +7,7 @@ and its opposite.  Arithmetic errs one way, or by what depends on a length.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from itertools import product
 from typing import Final
@@ -15,14 +15,17 @@ from typing import Final
 from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
+from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.wrong import FewDifferences, LostCarries, SentBy, SmallDifferences
 from pktmend.commands.diagnose.groups import UNEXPLAINED, contents
 from pktmend.commands.diagnose.remedies import miscomputed_at
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, Proto, Status
 
+FEW_GOOD: Final = 4  # of so many one may be good, by having the length or count that all are taken to have
 ENOUGH: Final = 6  # checks by which a repetition is told from damage
 SMALL: Final = 0x7FF  # a difference by what depends on a length; one random value in 16 is as small
+LAST_CARRY: Final = 0xFC00  # the sum of a packet has few carries: if it lacks the last one, what is right is near ffff
 LINES: Final = 5  # bits that may be stuck together
 
 
@@ -38,12 +41,14 @@ def engine(case: Case) -> list[Decision]:
             facts.append(fact)
     if not samples:
         return []
+    is_open = all(s.delta == 1 for s in samples) and any((s.expected or 0) < LAST_CARRY for s in samples)
     sources = tuple(sorted({s.source for s in samples}))
     return [
         Decision(
             cause=RootCause.WRONG_ARITHMETIC,
-            confidence=Confidence.LIKELY,
+            confidence=Confidence.POSSIBLE if is_open else Confidence.LIKELY,
             facts=(*facts, SentBy(sources)),
+            limits=(Limit.STUCK_BIT_LOOKS_ALIKE,) if is_open else (),
             samples=tuple(samples),
             counts=case.total(samples),
             remedies=(miscomputed_at(sources[0]),),
@@ -73,13 +78,16 @@ def _small_differences(case: Case) -> tuple[list[Sample], Fact | None]:
     senders: dict[tuple[str, Proto], list[Sample]] = defaultdict(list)
     for s in _transport(case):
         senders[s.source, s.proto].append(s)
-    good = {(source, proto) for proto, source, *_ in case.tap.companions.good}
+    good = Counter[tuple[str, Proto]]()
+    for (proto, source, *_), numbers in case.tap.companions.good.items():
+        good[source, proto] += len(numbers)
     found: list[Sample] = []
     for key, some in senders.items():
         differences = {s.delta for s in some}
+        n, widest = len(contents(some)), max(map(bits, differences))
         is_small = all(min(d, 0xFFFF - d) <= SMALL for d in differences)
-        is_bits = all(bits(d) <= FEW_BITS for d in differences)
-        if key not in good and is_small and not is_bits and len(differences) > 1 and len(contents(some)) >= REPEATS + 1:
+        is_enough = widest > 1 and n > (REPEATS if widest > FEW_BITS else ENOUGH) and good[key] * FEW_GOOD <= n
+        if is_small and is_enough and len(differences) > 1:
             found += some
     return (found, SmallDifferences(len(found))) if found else ([], None)
 

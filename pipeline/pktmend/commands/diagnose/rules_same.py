@@ -35,13 +35,19 @@ SURE_OF_A_BIT: Final = 6  # packets by which a stuck bit is unlikely: it spoils 
 def seeds(case: Case) -> list[Decision]:
     """Fields that differ from S by the same, whatever the contents: partial, and of other addresses."""
     found: list[Sample] = []
-    for group in groups_of(case):
-        if group.is_mixed or group.offset is None or group.difference is not None:
-            continue
-        if not is_chance(len(contents(group.samples)), 0, len(contents(open_samples(case)))):
+    among = len(contents(open_samples(case)))
+    groups = _by_hosts(group for group in groups_of(case) if not group.is_mixed)
+    for group in groups:
+        is_seed = group.offset is not None and group.difference is None
+        if is_seed and not is_chance(len(contents(group.samples)), 0, among):
             found += group.samples
     if not found:
         return []
+    offsets = {minus(s.stored, s.seed or 0) for s in found}
+    for group in groups:  # single ones, to another host, that were translated alike
+        s = group.samples[0]
+        if s not in found and minus(s.stored, s.seed or 0) in offsets:
+            found += group.samples
     case.take_these(found)
     counts = case.total(found)
     return [
@@ -55,6 +61,19 @@ def seeds(case: Case) -> list[Decision]:
             limits=(Limit.REPAIRS_BEFORE_NAT,),
             bridge=case.bridge(RootCause.METADATA_LOST, found),
         )
+    ]
+
+
+def _by_hosts(groups: Iterable[Group]) -> list[Group]:
+    """Join the flows between two hosts that differ from S alike: ports and lengths are no part of what varies."""
+    joined: dict[tuple[Proto, str, str, int], list[Sample]] = defaultdict(list)
+    for group in groups:
+        offsets = {minus(s.stored, s.seed) for s in group.samples if s.seed is not None}
+        if len(offsets) == 1:
+            joined[group.key[0], *group.ends, offsets.pop()] += group.samples
+    return [
+        Group((proto, source, target, (0, 0), ""), tuple(some), is_mixed=False)
+        for (proto, source, target, _), some in joined.items()
     ]
 
 

@@ -20,6 +20,7 @@ from pktmend.commands.diagnose.samples import Sample
 
 TESTS: Final = 32  # mistakes, or subsets of changed words, that one stored value is tried against
 RULED_OUT: Final = 1e-6
+COMMON: Final = 0.002  # one beside four that are damaged
 BY_A_VALUE: Final = (
     RootCause.NAT_ON_ZERO,
     RootCause.NAT_WITHOUT_UPDATE,
@@ -85,14 +86,16 @@ def _name(s: Sample) -> tuple[int, int]:
 
 
 def _sober(decision: Decision, damaged: int) -> Decision:
-    """`certain` of one packet, or of what chance may have made, becomes `likely`."""
-    if decision.confidence is not Confidence.CERTAIN or decision.cause.is_healthy or decision.cause in BY_SET_UP:
+    """`certain` of one packet, or of what chance may have made, becomes `likely`; of what chance makes, `possible`."""
+    if decision.confidence is Confidence.POSSIBLE or decision.cause.is_healthy or decision.cause in BY_SET_UP:
         return decision
     shown = len({s.n for s in decision.samples})
-    if decision.cause in BY_A_VALUE:
-        shown = min(shown, 64)
-        chance = comb(shown + damaged, shown) * (TESTS / 0x10000) ** shown
-        is_proven = shown >= 2 and chance <= RULED_OUT
-    else:
-        is_proven = shown >= 2
-    return decision if is_proven else replace(decision, confidence=Confidence.LIKELY)
+    chance = 0.0
+    if decision.cause in BY_A_VALUE and shown:
+        few = min(shown, 64)
+        chance = comb(few + damaged, few) * (TESTS / 0x10000) ** few
+    if chance > COMMON and decision.confidence is Confidence.LIKELY:
+        return replace(decision, confidence=Confidence.POSSIBLE)
+    if decision.confidence is Confidence.CERTAIN and (shown < 2 or chance > RULED_OUT):
+        return replace(decision, confidence=Confidence.LIKELY)
+    return decision

@@ -36,7 +36,7 @@ class Limit(Sentence):
     )
     HEADER_CHANGE_LOOKS_ALIKE = "a header field that was changed without an update looks the same"
     DAMAGE_LOOKS_ALIKE = "few packets show it: an address that was damaged on the way looks the same"
-    STUCK_BIT_LOOKS_ALIKE = "a bit that is stuck looks the same where it spoils every packet"
+    STUCK_BIT_LOOKS_ALIKE = "a bit that is stuck in contents that vary little looks the same"
     SAME_PACKET = (
         "the same packet was seen again and again: what varies with its contents is unknown, and another mistake of "
         "its sender looks the same"
