@@ -247,3 +247,18 @@ def test_what_an_interface_shows_was_not_rewritten(tmp_path: Path) -> None:
     anonymise(frames, fix_headers=True)
     path = t.pcap(tmp_path / "x", [(n / 100, bytes(frame)) for n, frame in enumerate(frames)])
     assert [cause for cause, _ in decided(decide(path, live="eth0"))] == ["nat-without-update"]
+
+
+def test_one_direction_of_a_rewritten_sender_capture(tmp_path: Path) -> None:
+    """Headers are off by d and partial sums by -d: nothing updated either."""
+    frames = talk(4, is_partial=True)
+    anonymise(frames, fix_headers=False)
+    found = shown(tmp_path / "x", frames[::2])
+    assert found == [("rewritten-capture", "possible")]
+
+
+def test_contents_that_were_scrubbed(tmp_path: Path) -> None:
+    frames = talk(5)
+    for frame in frames:
+        frame[54:] = bytes(len(frame) - 54)
+    assert shown(tmp_path / "x", frames) == [("rewritten-capture", "possible")]

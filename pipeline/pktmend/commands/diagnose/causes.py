@@ -180,8 +180,8 @@ CAUSES: Final = {
     ),
     RootCause.WRONG_ARITHMETIC: Meaning(
         "Somebody computes checksums wrongly",
-        "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
-        "drops these packets.",
+        "The same mistake again and again (a byte order, a complement, a carry, a difference that repeats), in a "
+        "program, driver or card. The receiver drops these packets.",
         bridge=SIGN,
     ),
     RootCause.REWRITTEN_CAPTURE: Meaning(

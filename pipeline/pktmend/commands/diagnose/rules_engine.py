@@ -52,7 +52,6 @@ def engine(case: Case) -> list[Decision]:
             samples=tuple(samples),
             counts=case.total(samples),
             remedies=(miscomputed_at(sources[0]),),
-            bridge=case.bridge(RootCause.WRONG_ARITHMETIC, samples),
         )
     ]
 

@@ -20,10 +20,16 @@ from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.companions import ends_of
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.limits import Limit
-from pktmend.commands.diagnose.facts.rewritten_capture import AcknowledgedWrong, BothWays, OldAddresses, OldSeeds
-from pktmend.commands.diagnose.groups import Group, alike_in_bits, groups_of, is_chance, open_samples
+from pktmend.commands.diagnose.facts.rewritten_capture import (
+    AcknowledgedWrong,
+    BothWays,
+    OldAddresses,
+    OldSeeds,
+    Rewritten,
+)
+from pktmend.commands.diagnose.groups import Group, alike_in_bits, contents, groups_of, is_chance, open_samples
 from pktmend.commands.diagnose.samples import Sample, minus
-from pktmend.enums import Cause
+from pktmend.enums import Cause, Proto
 
 Pair = tuple[str, str]
 Shifts = dict[Pair, dict[int, set[int]]]
@@ -44,8 +50,10 @@ def rewritten_capture(case: Case) -> list[Decision]:
         accepted[b, a].add(d)
     for s, d in acked:
         accepted[s.source, s.target].add(d)
+    for pair, d in _header_and_seed(groups):
+        accepted[pair].add(d)
     if not accepted:
-        return []
+        return _contents(case, groups)
     for pair, some in shifts.items():  # others of the file, seen in one direction
         accepted[pair] |= {d for d, numbers in some.items() if len(numbers) >= REPEATS}
     flagged = [s for s in case.unexplained if s.cause == Cause.BAD_SEED]
@@ -70,6 +78,40 @@ def rewritten_capture(case: Case) -> list[Decision]:
             counts=case.total(samples),
             limits=(Limit.TWO_TRANSLATIONS,),
         )
+    ]
+
+
+def _contents(case: Case, groups: Iterable[Group]) -> list[Decision]:
+    """Segments with a payload are wrong, all of them and each in its own way, and were taken all the same."""
+    companions = case.tap.companions
+    spoiled = [g for g in groups if g.key[-1] == "data" and len(contents(g.samples)) >= REPEATS]
+    acked = max((sum(map(companions.is_acknowledged, group.samples)) for group in spoiled), default=0)
+    if acked < REPEATS:
+        return []
+    samples = [s for group in spoiled for s in group.samples]
+    case.take_these(samples)
+    return [
+        Decision(
+            cause=RootCause.REWRITTEN_CAPTURE,
+            confidence=Confidence.POSSIBLE,
+            facts=(AcknowledgedWrong(acked), Rewritten.CONTENTS),
+            samples=tuple(samples),
+            counts=case.total(samples),
+            limits=(Limit.CARD_MAY_START,),
+        )
+    ]
+
+
+def _header_and_seed(groups: Iterable[Group]) -> list[tuple[Pair, int]]:
+    """Return where IPv4 headers are off by d and partial sums by -d: neither was updated when the address changed."""
+    headers: dict[Pair, set[int]] = defaultdict(set)
+    for group in groups:
+        if group.key[0] == Proto.IP and group.difference is not None:
+            headers[group.ends].add(group.difference)
+    return [
+        (group.ends, -group.offset % 0xFFFF)
+        for group in groups
+        if group.offset is not None and group.difference is None and -group.offset % 0xFFFF in headers[group.ends]
     ]
 
 

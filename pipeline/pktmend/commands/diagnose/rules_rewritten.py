@@ -94,6 +94,7 @@ def not_updated(
     case: Case, samples: list[Sample], facts: Iterable[Fact], confidence: Confidence, limits: tuple[Fact, ...] = ()
 ) -> Decision:
     """Return the decision that headers were rewritten without their checksum."""
+    is_open = confidence is Confidence.POSSIBLE  # nothing may be signed then: the contents are perhaps damaged
     return Decision(
         cause=RootCause.NAT_WITHOUT_UPDATE,
         confidence=confidence,
@@ -102,7 +103,7 @@ def not_updated(
         counts=case.total(samples),
         remedies=(case.two_taps(), UPDATE_SUM),
         limits=limits,
-        bridge=case.bridge(RootCause.NAT_WITHOUT_UPDATE, samples),
+        bridge=None if is_open else case.bridge(RootCause.NAT_WITHOUT_UPDATE, samples),
     )
 
 

@@ -58,7 +58,7 @@ def seeds(case: Case) -> list[Decision]:
             samples=tuple(found),
             counts=counts,
             remedies=for_leak(case.senders(found)),
-            limits=(Limit.REPAIRS_BEFORE_NAT,),
+            limits=(Limit.REPAIRS_BEFORE_NAT, *_of_file(case)),
             bridge=case.bridge(RootCause.METADATA_LOST, found),
         )
     ]
@@ -101,7 +101,7 @@ def both_sums(case: Case) -> list[Decision]:
     fact = BothSumsOff(len(taken), tuple(sorted({s.delta for s in samples})))
     is_likely = len(taken) >= REPEATS
     limit = () if is_likely else (Limit.DAMAGE_LOOKS_ALIKE,)
-    limits = limit if case.tap.is_live else (*limit, Limit.REWRITTEN_LOOKS_ALIKE)
+    limits = (*limit, *_of_file(case))
     found = [not_updated(case, samples, [fact], Confidence.LIKELY if is_likely else Confidence.POSSIBLE, limits)]
     if not case.tap.is_live:  # a router takes no header with a wrong sum; a file keeps it
         found.append(
@@ -157,7 +157,11 @@ def same_difference(case: Case) -> list[Decision]:
         return []
     case.take_these(taken)
     facts: list[Fact] = [SameDifference(case.total(taken), tuple(sorted({s.delta for s in taken}))), *_opposite(taken)]
-    return [not_updated(case, taken, facts, confidence, tuple(sorted(limits, key=str)))]
+    return [not_updated(case, taken, facts, confidence, (*sorted(limits, key=str), *_of_file(case)))]
+
+
+def _of_file(case: Case) -> tuple[Limit, ...]:
+    return () if case.tap.is_live else (Limit.REWRITTEN_LOOKS_ALIKE,)
 
 
 def _opposite(samples: Iterable[Sample]) -> list[OppositeDifferences]:

@@ -43,6 +43,9 @@ class Limit(Sentence):
     )
     REWRITTEN_LOOKS_ALIKE = "a capture whose addresses were replaced in the file looks the same"
     ONE_DIRECTION = "a hop that rewrites headers looks the same; answers or acknowledgments would tell"
+    CARD_MAY_START = (
+        "a sender that leaves something else than S to its network card looks the same, if the capture was taken there"
+    )
     TWO_TRANSLATIONS = (
         "translation on the way that spoils both directions alike looks the same; the sender's own capture would tell"
     )

@@ -103,7 +103,7 @@ class SameDifference(Observation):
     def text(self) -> str:
         return (
             f"{counted(self.counts, 'checksum is')} off by the same difference in every packet of a flow "
-            f"({differences(self.differences[:4])}): their contents were summed right, and a header "
+            f"and kind ({differences(self.differences[:4])}): their contents were summed right, and a header "
             "was changed afterwards"
         )
 

@@ -10,6 +10,10 @@ from pktmend.console.plural import quantity
 class Rewritten(Sentence):
     """Facts without numbers."""
 
+    CONTENTS = (
+        "no segment of these flows that has a payload fits its checksum: contents that were replaced in the file "
+        "(scrubbed, anonymised) look like that"
+    )
     QUOTES_KEPT = (
         "programs that replace the addresses of a capture often leave those quoted in ICMP errors as they were, and "
         "every error of this file quotes others"
@@ -26,9 +30,9 @@ class BothWays(Observation):
     @property
     def text(self) -> str:
         return (
-            f"{self.a} > {self.b} and back are off by the same difference ({self.difference:04x}), which both "
-            "addresses make when they are replaced in a file: translation on the way makes opposite ones, or spoils "
-            "one direction"
+            f"{self.a} > {self.b} and back are off by the same difference ({self.difference:04x}), which "
+            "addresses or ports make that are replaced in a file: translation on the way makes opposite ones, or "
+            "spoils one direction"
         )
 
 
