@@ -85,7 +85,9 @@ def _small_differences(case: Case) -> tuple[list[Sample], Fact | None]:
         differences = {s.delta for s in some}
         n, widest = len(contents(some)), max(map(bits, differences))
         is_small = all(min(d, 0xFFFF - d) <= SMALL for d in differences)
-        is_enough = widest > 1 and n > (REPEATS if widest > FEW_BITS else ENOUGH) and good[key] * FEW_GOOD <= n
+        is_one_way = len({d <= SMALL for d in differences}) == 1
+        is_enough = widest > 1 and n > (REPEATS if widest > FEW_BITS and is_one_way else ENOUGH)
+        is_enough = is_enough and good[key] * FEW_GOOD <= n
         if is_small and is_enough and len(differences) > 1:
             found += some
     return (found, SmallDifferences(len(found))) if found else ([], None)

@@ -20,7 +20,7 @@ from pktmend.commands.diagnose.facts.rewritten import (
 )
 from pktmend.commands.diagnose.groups import groups_of, is_mixed
 from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO
-from pktmend.commands.diagnose.samples import Sample
+from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
 
@@ -70,11 +70,15 @@ def rewritten(case: Case) -> list[Decision]:
     groups = groups_of(case)
     others = len([s for s in case.unexplained if s.cause in (Cause.CORRUPT, Cause.BIT_FLIP) and s.width == 2])
     headers = [s for g in groups if not g.is_mixed for s in g.samples if s.cause == Cause.HEADER_DELTA]
-    if len(headers) < max(REPEATS, others):
-        headers = [] if others else headers
+    kinds = {s.delta for s in headers}
+    if (others and len(headers) < max(REPEATS, others)) or (len(kinds) > 1 and len(headers) < 2 * len(kinds)):
+        headers = []
     case.take_these(headers)
     damaged = {(s.n, s.depth, s.delta) for s in case.unexplained if s.proto == Proto.IP}
-    addresses = case.take(lambda s: s.cause == Cause.NAT_DELTA and (s.n, s.depth, s.delta) not in damaged)
+    flipped = {s for g in groups if g.is_mixed for s in g.samples if bits(s.delta) <= FEW_BITS}
+    addresses = case.take(
+        lambda s: s.cause == Cause.NAT_DELTA and s not in flipped and (s.n, s.depth, s.delta) not in damaged
+    )
     if not addresses and not headers:
         return []
     facts: list[Fact] = []

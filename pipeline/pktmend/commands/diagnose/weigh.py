@@ -94,7 +94,7 @@ def _sober(decision: Decision, damaged: int) -> Decision:
     if decision.cause in BY_A_VALUE and shown:
         few = min(shown, 64)
         chance = comb(few + damaged, few) * (TESTS / 0x10000) ** few
-    if chance > COMMON and decision.confidence is Confidence.LIKELY:
+    if chance > COMMON:
         return replace(decision, confidence=Confidence.POSSIBLE, bridge=None)
     if decision.confidence is Confidence.CERTAIN and (shown < 2 or chance > RULED_OUT):
         return replace(decision, confidence=Confidence.LIKELY)
