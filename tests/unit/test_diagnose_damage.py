@@ -262,3 +262,36 @@ def test_contents_that_were_scrubbed(tmp_path: Path) -> None:
     for frame in frames:
         frame[54:] = bytes(len(frame) - 54)
     assert shown(tmp_path / "x", frames) == [("rewritten-capture", "possible")]
+
+
+def test_sums_over_what_is_summed_already(tmp_path: Path) -> None:
+    frames = flows(random.Random(21), 6, 1, d.segment)
+    for frame in frames:
+        put(frame, 24, 0xFFFF)
+        put(frame, 50, 0xFFFF)
+    assert shown(tmp_path / "x", frames) == [("wrong-arithmetic", "likely")]
+
+
+def test_one_value_over_contents_and_lengths(tmp_path: Path) -> None:
+    frames = flows(random.Random(22), 5, 1, d.segment)
+    for frame in frames:
+        put(frame, 50, 0x5596)
+    assert shown(tmp_path / "x", frames) == [("nat-on-zero", "likely")]
+
+
+def test_a_segment_that_loses_a_bit_each_time(tmp_path: Path) -> None:
+    """Sent again and again with other time stamps; what was sent before is good.  A shift of sequence numbers is none."""
+    rng = random.Random(23)
+    frames = flows(rng, 10, 1, d.segment)
+    shifted = [bytearray(frame) for frame in frames]
+    for _ in range(5):
+        again = bytearray(d.segment(rng, 1, 2, 4000, 5000, 100))  # new contents stand for other time stamps
+        again[100] ^= 4
+        frames.append(again)
+    found = shown(tmp_path / "x", frames)
+    assert [cause for cause, _ in found] == ["bit-errors"]
+    for n in range(8):
+        later = bytearray(d.segment(rng, 1, 2, 4000, 9000 + 64 * n, 64))
+        put(later, 40, get(later, 40) + 4)
+        shifted.append(later)
+    assert shown(tmp_path / "y", shifted) == [("nat-without-update", "likely")]

@@ -16,10 +16,11 @@ from typing import Final
 from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.companions import Key, key_of, lie_between
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
-from pktmend.enums import Cause
+from pktmend.enums import Cause, Proto
 
 UNEXPLAINED: Final = (Cause.BIT_FLIP, Cause.CORRUPT, Cause.HEADER_DELTA, Cause.NAT_DELTA)  # what no rule took
 CHANCE: Final = 1e-3  # a repetition that random damage makes no more often is none
+SURE_OF_A_BIT: Final = 6  # packets by which a stuck bit is unlikely: it spoils half of what it meets
 VALUES: Final = {1: 32, 2: 900}  # differences of so many bits; of others there are 65,535
 
 
@@ -55,6 +56,14 @@ def contents(samples: Iterable[Sample]) -> set[tuple[str, int | None, int]]:
     return {(s.source, s.expected, s.length) for s in once.values()}
 
 
+def segments(samples: Iterable[Sample]) -> set[tuple[object, ...]]:
+    """Return one entry for each TCP segment, whatever its options, and for each observation of the others."""
+    return {
+        (s.source, s.ports, s.frame[s.start + 4 : s.start + 8]) if s.proto == Proto.TCP else (s.source, s.expected)
+        for s in samples
+    }
+
+
 def open_samples(case: Case) -> list[Sample]:
     """What no arithmetic explains, of 16-bit sums."""
     return [s for s in case.unexplained if s.cause in UNEXPLAINED and s.expected is not None and s.width == 2]
@@ -69,13 +78,17 @@ def groups_of(case: Case) -> list[Group]:
 
 
 def is_mixed(case: Case, key: Key, samples: list[Sample]) -> bool:
-    """Are others of the flow and kind good?  A header that is rewritten from some packet on leaves those before."""
+    """Are others of the flow and kind good?  A header that is rewritten from some packet on leaves those before.
+
+    So does a bit that only some contents lose, and a segment sent again and again loses it each time.
+    """
     companions = case.tap.companions
     good = companions.good_of(key)
     if len(contents(samples)) < REPEATS and not good:
         good = companions.good_between(key)
     first, last = samples[0].n, samples[-1].n
-    if lie_between(good, first, last):
+    is_few = all(bits(s.delta) <= FEW_BITS for s in samples)
+    if lie_between(good, first, last) or (good and is_few and len(segments(samples)) < SURE_OF_A_BIT):
         return True
     return bool(good) and (len(contents(samples)) < REPEATS or (good[0] < first and good[-1] > last))
 

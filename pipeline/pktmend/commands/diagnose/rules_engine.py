@@ -16,7 +16,7 @@ from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.limits import Limit
-from pktmend.commands.diagnose.facts.wrong import FewDifferences, LostCarries, SentBy, SmallDifferences
+from pktmend.commands.diagnose.facts.wrong import FewDifferences, LostCarries, SentBy, SmallDifferences, SummedTwice
 from pktmend.commands.diagnose.groups import UNEXPLAINED, contents
 from pktmend.commands.diagnose.remedies import miscomputed_at
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
@@ -56,6 +56,26 @@ def engine(case: Case) -> list[Decision]:
     ]
 
 
+def summed_twice(case: Case) -> list[Decision]:
+    """The sum over what is summed already is always ffff, whatever was right."""
+    samples = [s for s in _transport(case) if s.stored == 0xFFFF]
+    others = {s.proto for s in samples} - {Proto.UDP}  # UDP alone: what an update makes of 0 is ffff too
+    if not others or len({s.expected for s in samples}) < REPEATS:
+        return []
+    case.take_these(samples)
+    sources = tuple(sorted({s.source for s in samples}))
+    return [
+        Decision(
+            cause=RootCause.WRONG_ARITHMETIC,
+            confidence=Confidence.LIKELY,
+            facts=(SummedTwice(len(samples)), SentBy(sources)),
+            samples=tuple(samples),
+            counts=case.total(samples),
+            remedies=(miscomputed_at(sources[0]),),
+        )
+    ]
+
+
 def _transport(case: Case) -> list[Sample]:
     return [
         s
@@ -67,7 +87,7 @@ def _transport(case: Case) -> list[Sample]:
 def _lost_carries(case: Case) -> tuple[list[Sample], Fact | None]:
     """Always one too many, never another value: the sum is a complement, and lost a carry."""
     samples = _transport(case)
-    if len(samples) < REPEATS or {s.delta for s in samples} != {1}:
+    if len(samples) < 2 or {s.delta for s in samples} != {1}:
         return [], None
     return samples, LostCarries(len(samples))
 

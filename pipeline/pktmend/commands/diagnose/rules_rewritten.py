@@ -43,22 +43,33 @@ def nat_on_zero(case: Case) -> list[Decision]:
     samples = case.take(lambda s: s.cause == Cause.NAT_ON_ZERO and s not in other)
     if not samples:
         return []
+    is_plain = all(s.stored == 0xFFFF for s in samples)  # by no net change, or a sum over what is summed already
+    return [updated_zero(case, samples, Confidence.LIKELY if is_plain else surely(samples))]
+
+
+def updated_zero(case: Case, samples: list[Sample], confidence: Confidence, limits: tuple[Fact, ...] = ()) -> Decision:
+    """Return the decision that a zero was updated."""
     counts = case.total(samples)
     facts: list[Fact] = [UpdatedZero(counts)]
     if case.host is not None:
         machine = case.host.machine
         facts.append(KernelUpdatesZero(machine.release, is_fixed=machine.kernel >= ZERO_FIXED))
-    return [
-        Decision(
-            cause=RootCause.NAT_ON_ZERO,
-            confidence=surely(samples),
-            facts=tuple(facts),
-            samples=tuple(samples),
-            counts=counts,
-            remedies=UPDATE_ZERO,
-            bridge=case.bridge(RootCause.NAT_ON_ZERO, samples),
-        )
-    ]
+    is_tunnel = any(is_outer(s) for s in samples)
+    return Decision(
+        cause=RootCause.NAT_ON_ZERO,
+        confidence=confidence,
+        facts=tuple(facts),
+        samples=tuple(samples),
+        counts=counts,
+        remedies=UPDATE_ZERO if is_tunnel else UPDATE_ZERO[1:],
+        limits=limits,
+        bridge=None if limits else case.bridge(RootCause.NAT_ON_ZERO, samples),
+    )
+
+
+def is_outer(s: Sample) -> bool:
+    """The UDP sum of a tunnel, which most senders leave 0."""
+    return s.proto == Proto.UDP and s.depth == 0 and s.layers > 1
 
 
 def rewritten(case: Case) -> list[Decision]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
@@ -23,13 +22,36 @@ from pktmend.commands.diagnose.facts.rewritten import (
     SameDifference,
     TranslatedSeeds,
 )
-from pktmend.commands.diagnose.groups import Group, alike_in_bits, contents, groups_of, is_chance, open_samples
+from pktmend.commands.diagnose.groups import (
+    SURE_OF_A_BIT,
+    Group,
+    alike_in_bits,
+    contents,
+    groups_of,
+    is_chance,
+    open_samples,
+)
 from pktmend.commands.diagnose.remedies import for_leak
-from pktmend.commands.diagnose.rules_rewritten import not_updated
+from pktmend.commands.diagnose.rules_rewritten import is_outer, not_updated, updated_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.enums import Proto
 
-SURE_OF_A_BIT: Final = 6  # packets by which a stuck bit is unlikely: it spoils half of what it meets
+
+def same_value(case: Case) -> list[Decision]:
+    """One value over contents and lengths that differ: what an update makes of 0, which holds nothing of a packet."""
+    flows: dict[tuple[object, ...], list[Sample]] = defaultdict(list)
+    for group in groups_of(case):
+        if not group.is_mixed:
+            flows[group.key[:4]] += [s for s in group.samples if s.seed is not None]
+    found: list[Sample] = []
+    for some in flows.values():
+        values, lengths, differences = ({getattr(s, name) for s in some} for name in ("stored", "length", "delta"))
+        if len(values) == 1 and len(lengths) > 1 and len(differences) > 1 and len(contents(some)) >= REPEATS:
+            found += some
+    if not found:
+        return []
+    case.take_these(found)
+    return [updated_zero(case, found, Confidence.LIKELY)]
 
 
 def seeds(case: Case) -> list[Decision]:
@@ -128,6 +150,7 @@ def same_difference(case: Case) -> list[Decision]:
                 clusters[d].append(Group(group.key, tuple(s for s in group.samples if s.delta == d), is_mixed=True))
     alone = [s for group in groups_of(case) if len(group.samples) == 1 for s in group.samples]
     taken: list[Sample] = []
+    zeros: list[Sample] = []
     confidence = Confidence.LIKELY
     limits: set[Limit] = set()
     for d, groups in clusters.items():
@@ -140,11 +163,14 @@ def same_difference(case: Case) -> list[Decision]:
         whole = [s for group in groups if not group.is_mixed for s in group.samples]
         widest = max((len(contents(group.samples)) for group in groups if not group.is_mixed), default=0)
         n = len(contents(whole))
-        is_repeated = n < 2 and len(whole) >= REPEATS and bits(d) > FEW_BITS
+        is_repeated = n < 2 and len(whole) >= REPEATS
         few = bits(d) <= FEW_BITS
         if widest < (REPEATS if few else 2) and len(whole) * 2 < len(alone):
             continue  # of packets that are alone in their flows one pattern of bits makes several differences
         if not is_repeated and (n < (REPEATS if few else 2) or is_chance(n, d, alike_in_bits(open_samples(case), d))):
+            continue
+        if is_repeated and all(map(is_outer, whole)):
+            zeros += whole
             continue
         taken += whole
         if is_repeated:
@@ -153,11 +179,13 @@ def same_difference(case: Case) -> list[Decision]:
             limits.add(Limit.STUCK_BIT_LOOKS_ALIKE)
         if limits or n < REPEATS:
             confidence = Confidence.POSSIBLE
+    case.take_these(zeros)
+    found = [updated_zero(case, zeros, Confidence.POSSIBLE, (Limit.SAME_PACKET,))] if zeros else []
     if not taken:
-        return []
+        return found
     case.take_these(taken)
     facts: list[Fact] = [SameDifference(case.total(taken), tuple(sorted({s.delta for s in taken}))), *_opposite(taken)]
-    return [not_updated(case, taken, facts, confidence, (*sorted(limits, key=str), *_of_file(case)))]
+    return [*found, not_updated(case, taken, facts, confidence, (*sorted(limits, key=str), *_of_file(case)))]
 
 
 def _of_file(case: Case) -> tuple[Limit, ...]:

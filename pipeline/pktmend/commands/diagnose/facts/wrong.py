@@ -231,6 +231,19 @@ class LostCarries(Observation):
         )
 
 
+class SummedTwice(Observation):
+    """Always ffff."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum is')} ffff, whatever would be right: what a sum over a packet makes whose "
+            "checksum is filled in already"
+        )
+
+
 class SmallDifferences(Observation):
     """A little off in all packets of a sender, and not always by the same."""
 
