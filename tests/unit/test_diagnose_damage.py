@@ -280,7 +280,7 @@ def test_one_value_over_contents_and_lengths(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_loses_a_bit_each_time(tmp_path: Path) -> None:
-    """Sent again and again with other time stamps; what was sent before is good.  A shift of sequence numbers is none."""
+    """Sent again and again with other time stamps; what was sent before is good.  Shifted sequence numbers differ."""
     rng = random.Random(23)
     frames = flows(rng, 10, 1, d.segment)
     shifted = [bytearray(frame) for frame in frames]
