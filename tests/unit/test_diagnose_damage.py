@@ -14,6 +14,7 @@ import pytest
 import damage as d
 import tapes as t
 from diagnosing import decide, decided, only
+from pktmend.commands.diagnose import companions
 from pktmend.commands.diagnose.facts import rewritten, wrong
 from pktmend.commands.diagnose.facts.rewritten_capture import AcknowledgedWrong, BothWays, OldSeeds
 
@@ -295,3 +296,16 @@ def test_a_segment_that_loses_a_bit_each_time(tmp_path: Path) -> None:
         put(later, 40, get(later, 40) + 4)
         shifted.append(later)
     assert shown(tmp_path / "y", shifted) == [("nat-without-update", "likely")]
+
+
+def test_good_packets_count_beyond_those_that_are_looked_at(tmp_path: Path) -> None:
+    """What follows so many others is known by the conversations' counts: a bit is stuck, nothing was rewritten."""
+    rng = random.Random(24)
+    noise = bytearray(d.segment(rng, 1, 2, 9000, 1, 20))
+    first = bytearray(noise)
+    d.flip_bit(rng, first)
+    frames = [first, *[noise] * (companions.LOOKS + 10)]
+    later = flows(rng, 40, 1, d.segment)
+    for frame in later:
+        frame[90] |= 0x20
+    assert shown(tmp_path / "x", frames + later) == [("bit-errors", "likely")]

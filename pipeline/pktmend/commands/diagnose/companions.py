@@ -16,7 +16,7 @@ from pktmend import _core
 from pktmend.commands.diagnose.samples import Sample, addresses_of, layer_of, ports_of
 from pktmend.enums import CheckFlag, Proto, Status
 
-LOOKS: Final = 20_000
+LOOKS: Final = 10_000  # some 30 us each
 KEPT: Final = 256  # of each flow and kind
 HEAD: Final = 160  # bytes, enough for the headers of a tunnelled packet
 ACK: Final = 0x10
@@ -103,6 +103,11 @@ class Companions:
     def _keep_ack(self, n: int, ends: Ends, frame: bytes, start: int) -> None:
         if start + 14 <= len(frame) and frame[start + 13] & ACK and len(self.acks[ends]) < KEPT:
             self.acks[ends].append((n, int.from_bytes(frame[start + 8 : start + 12], "big")))
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Not all were looked at."""
+        return self._looks >= LOOKS
 
     def good_of(self, key: Key) -> list[int]:
         """Return the numbers of the packets of that flow and kind that are right."""

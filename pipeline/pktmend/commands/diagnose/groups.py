@@ -90,6 +90,12 @@ def is_mixed(case: Case, key: Key, samples: list[Sample]) -> bool:
     is_few = all(bits(s.delta) <= FEW_BITS for s in samples)
     if lie_between(good, first, last) or (good and is_few and len(segments(samples)) < SURE_OF_A_BIT):
         return True
+    if not good and companions.is_exhausted and key[0] != Proto.IP and key[-1] != "syn":
+        return any(
+            d.kinds["good"] > 0
+            for d in case.tap.directions
+            if (d.source, d.target, (d.source_port, d.target_port)) == key[1:4]
+        )
     return bool(good) and (len(contents(samples)) < REPEATS or (good[0] < first and good[-1] > last))
 
 
