@@ -126,3 +126,16 @@ def test_icmp_stale_inner_sum_of_the_error_itself(tmp_path: Path) -> None:
         packets.append((3 + n, f.put16(f.raw(error / Raw(quoted)), 36, old)))
     found = diagnose(t.pcap(tmp_path / "x", packets))
     assert named(found) == [("icmp-stale-inner", "likely")]
+
+
+def test_sctp_ports_that_were_rewritten(tmp_path: Path) -> None:
+    """scapy's CRCs are those of other ports, whatever the length; damage at one place is none of that."""
+    frames = []
+    for n in range(3):
+        chunk = SCTPChunkData(data=random.Random(n).randbytes(20 + 8 * n))
+        frame = f.raw(t.ip(A, B) / SCTP(sport=47606, dport=3868, tag=7) / chunk)
+        frames.append((n, f.put16(frame, 36, 1000)))
+    assert named(diagnose(t.pcap(tmp_path / "x", frames))) == [("nat-without-update", "likely")]
+    assert named(diagnose(t.pcap(tmp_path / "y", frames[:1]))) == [("nat-without-update", "possible")]
+    damaged = [(n, t.damaged(sctp(n), 60, 0xFF)) for n in range(3)]
+    assert [cause for cause, _ in named(diagnose(t.pcap(tmp_path / "z", damaged)))] == ["corruption"]
