@@ -139,3 +139,14 @@ def test_sctp_ports_that_were_rewritten(tmp_path: Path) -> None:
     assert named(diagnose(t.pcap(tmp_path / "y", frames[:1]))) == [("nat-without-update", "possible")]
     damaged = [(n, t.damaged(sctp(n), 60, 0xFF)) for n in range(3)]
     assert [cause for cause, _ in named(diagnose(t.pcap(tmp_path / "z", damaged)))] == ["corruption"]
+
+
+def test_errors_of_several_routers_off_by_the_same(tmp_path: Path) -> None:
+    """What each quotes was rewritten behind them, its identifier say; ping itself is right."""
+    packets = t.echo(A, SERVER, 1)
+    for n in range(5):
+        quoted = f.raw((t.ip(A, SERVER, ttl=1) / ICMP(id=0x1111, seq=7))[IP])
+        error = f.raw(t.ip(f"198.51.100.{n + 10}", A) / ICMP(type=11) / Raw(quoted))
+        packets.append((2 + n, f.put16(error, 14 + 20 + 8 + 20 + 4, 0x5432)))  # the identifier of the quoted echo
+    found = diagnose(t.pcap(tmp_path / "x", packets))
+    assert named(found) == [("nat-without-update", "likely")] and "icmp" in next(iter(found[0]["counts"]))
