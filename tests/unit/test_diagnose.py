@@ -64,13 +64,13 @@ def test_nat_without_update_of_the_ttl(tmp_path: Path) -> None:
 
 
 def test_nat_on_zero_published(tmp_path: Path) -> None:
-    """The SYNs of the Kubernetes VXLAN bug, all with ffff."""
+    """The SYNs of the Kubernetes VXLAN bug, all with ffff, which a sum over what is summed already makes as well."""
     frames = []
     for n in range(3):
         inner = Ether() / IP(src="10.42.1.2", dst="10.42.2.3") / TCP(sport=33000, dport=80, seq=n << 20) / Raw(bytes(n))
         frames.append((n, f.put16(f.raw(t.ip(A, B) / UDP(sport=35133, dport=4789) / VXLAN(vni=1) / inner), 40, 0xFFFF)))
     found = diagnose(t.pcap(tmp_path / "x", frames))
-    assert named(found) == [("nat-on-zero", "certain")]
+    assert named(found) == [("nat-on-zero", "likely")]
     assert any("5.7" in each["effect"] for each in found[0]["remedy"])
 
 

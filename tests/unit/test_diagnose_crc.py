@@ -44,7 +44,7 @@ def capture(path: Path, frames: list[bytes]) -> Path:
 
 @pytest.mark.parametrize(
     ("sizes", "confidence"),
-    [((40, 44, 48, 52), "certain"), ((40, 40, 40), "likely"), ((40,), "likely")],
+    [((40, 44, 48, 52), "likely"), ((40, 40, 40), "likely"), ((40,), "possible")],
 )
 def test_a_port_that_was_translated(sizes: tuple[int, ...], confidence: str, tmp_path: Path) -> None:
     [found] = decide(capture(tmp_path, [translated(n, size) for n, size in enumerate(sizes)]))
@@ -54,7 +54,7 @@ def test_a_port_that_was_translated(sizes: tuple[int, ...], confidence: str, tmp
 
 def test_both_ports_of_several_lengths(tmp_path: Path) -> None:
     frames = [translated(n, 40 + 4 * n, then=(50123, 30487)) for n in range(4)]
-    assert decided(decide(capture(tmp_path, frames))) == [("nat-without-update", "certain")]
+    assert decided(decide(capture(tmp_path, frames))) == [("nat-without-update", "likely")]  # or the file was
     [one] = decide(capture(tmp_path, frames[:1]))
     assert one.cause == "corruption"  # some ports always fit
 

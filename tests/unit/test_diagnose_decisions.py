@@ -153,7 +153,7 @@ def test_dhcp_client_that_asks_again(tmp_path: Path) -> None:
         frames.append((n, f.leaked(packet) if is_reply else f.raw(packet)))
     [found] = decide(t.pcap(tmp_path / "x", frames), at_wire=True)
     assert decided([found]) == [("dhcp-raw-client", "certain")]
-    assert found.facts == (protocols.PartialAnswers(3), protocols.Dhcp.METADATA_GONE, protocols.AskedAgain(2))
+    assert found.facts == (protocols.PartialAnswers(3), protocols.Dhcp.MARK_UNKNOWN, protocols.AskedAgain(2))
 
 
 def test_icmp_errors_that_quote_another(tmp_path: Path) -> None:
@@ -162,7 +162,10 @@ def test_icmp_errors_that_quote_another(tmp_path: Path) -> None:
     frames = [
         (n, f.raw(t.ip(SERVER, A) / ICMP(type=3, code=3) / Raw(q))) for n, q in enumerate((inside, inside, right))
     ]
-    [found] = decide(t.pcap(tmp_path / "x", frames))
+    path = t.pcap(tmp_path / "x", frames)
+    [found] = decide(path)  # one error quotes as it should: no file whose addresses were replaced
+    assert decided([found]) == [("icmp-stale-inner", "likely")] and found.limits == (Limit.REWRITTEN_LOOKS_ALIKE,)
+    [found] = decide(path, live="eth0")
     assert decided([found]) == [("icmp-stale-inner", "certain")]
     assert found.facts == (protocols.QuotesAnother(2, 3, A, ("203.0.113.9", SERVER)),)
 

@@ -64,7 +64,7 @@ def test_metadata_lost_and_translated_afterwards(tmp_path: Path) -> None:
         change = sum(struct.unpack("!2H", bytes([203, 0, 113, 9]))) - sum(struct.unpack("!2H", bytes([10, 7, 0, 1])))
         frames.append((n, f.put16(f.raw(behind), 40, (f.seed(behind) - 2 * change) % 0xFFFF)))
     found = diagnose(t.pcap(tmp_path / "x", frames))
-    assert named(found) == [("metadata-lost", "likely")] and "NAT" in evidence(found[0])
+    assert named(found) == [("metadata-lost", "likely")] and "translated" in evidence(found[0])
 
 
 def tunnelled(n: int, *, outer: bool) -> bytes:

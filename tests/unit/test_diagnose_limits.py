@@ -54,7 +54,8 @@ def test_a_translated_address_shows_in_both_sums(tmp_path: Path) -> None:
     frame = f.raw(t.tcp(A, SERVER, 4000, 443, 1000, 2000, "PA", bytes(40)))
     translated = frame[:26] + bytes([203, 0, 113, 9]) + frame[30:]
     found = diagnose(t.pcap(tmp_path / "x", [(1, translated)]))
-    assert named(found) == [("nat-without-update", "likely")] and "in 1 packet the checksums" in evidence(found[0])
+    assert named(found) == [("nat-without-update", "possible"), ("rewritten-capture", "possible")]
+    assert "in 1 packet the checksums" in evidence(found[0]) and "damaged on the way" in found[0]["limits"]
     assert named(diagnose(t.pcap(tmp_path / "y", [(1, t.damaged(frame, 27, 0x01))])))[0][0] == "bit-errors"
 
 

@@ -109,5 +109,6 @@ def test_seed_that_was_translated(tmp_path: Path) -> None:
         change = sum(struct.unpack("!2H", bytes([203, 0, 113, 9]))) - sum(struct.unpack("!2H", bytes([10, 7, 0, 1])))
         frames.append((n, f.put16(f.raw(behind), 40, (f.seed(behind) - 2 * change) % 0xFFFF)))
     [found] = decide(t.pcap(tmp_path / "x", frames))
-    assert decided([found]) == [("metadata-lost", "likely")] and found.limits == (Limit.REPAIRS_BEFORE_NAT,)
+    assert decided([found]) == [("metadata-lost", "likely")]
+    assert found.limits == (Limit.REPAIRS_BEFORE_NAT, Limit.REWRITTEN_LOOKS_ALIKE)
     assert found.facts == (rewritten.TranslatedSeeds(found.counts, -2 * change % 0xFFFF),)

@@ -35,6 +35,7 @@ class RootCause(StrEnum):
     CORRUPTION = "corruption"
     NEVER_FILLED = "never-filled"
     WRONG_ARITHMETIC = "wrong-arithmetic"
+    REWRITTEN_CAPTURE = "rewritten-capture"
 
     @property
     def is_healthy(self) -> bool:
@@ -179,8 +180,14 @@ CAUSES: Final = {
     ),
     RootCause.WRONG_ARITHMETIC: Meaning(
         "Somebody computes checksums wrongly",
-        "One mistake in a program or driver explains the values: a byte order, a complement, the pseudo header, the "
-        "odd last byte, a carry. The receiver drops these packets.",
+        "One mistake in a program, driver or card explains the values: a byte order, a complement, the pseudo header, "
+        "the odd last byte, a carry, a difference that repeats. The receiver drops these packets.",
         bridge=SIGN,
+    ),
+    RootCause.REWRITTEN_CAPTURE: Meaning(
+        "Nothing is wrong on the network: this capture was rewritten after it was taken",
+        "A program replaced addresses in the file (to anonymise it, or to replay it) and left the checksums as they "
+        "were. What went over the wire fitted its checksums.",
+        is_healthy=True,
     ),
 }

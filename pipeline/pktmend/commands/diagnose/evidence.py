@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pktmend import _core
+from pktmend.commands.diagnose.companions import Companions
 from pktmend.commands.diagnose.conversations import Direction, directions_of
 from pktmend.commands.diagnose.samples import Sample, addresses_of, samples_of
 from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
@@ -77,6 +78,7 @@ class Tap:
     at_wire: the user says that it was taken beyond the sender.
     good:    a few right checks of the senders of bad ones (SCTP: of any), of packets seen at about the same time.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
+    companions: what goes beside bad packets and is right.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
@@ -88,6 +90,7 @@ class Tap:
     good: list[Sample] = field(default_factory=list)
     good_looks: int = 0
     seeded: set[int] = field(default_factory=set)
+    companions: Companions = field(default_factory=Companions)
     is_cut: bool = False
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
@@ -130,6 +133,7 @@ class Tap:
         if len(batch) and not self.has_metadata:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
         self._collect_bad(batch)
+        self.companions.collect(batch)
         if len(self.pending) < PENDING:
             self._collect_pending(batch)
         if len(self.dhcp) < MESSAGES:
@@ -151,7 +155,10 @@ class Tap:
             kept = self.bad[causes[i]]
             if len(kept) < PER_CAUSE:
                 checks = [k for k in batch.checks_of(i) if k.status == Status.BAD]
-                kept.extend(samples_of(batch, i, checks, LONGEST if len(kept) < WHOLE else HEAD))
+                found_bad = samples_of(batch, i, checks, LONGEST if len(kept) < WHOLE else HEAD)
+                kept.extend(found_bad)
+                for s in found_bad:
+                    self.companions.watch(s.source, s.target)
                 if any(k.status == Status.PENDING for k in batch.checks_of(i)):
                     self.seeded.add(batch.number[i])
                     self._take_pending(batch, i)

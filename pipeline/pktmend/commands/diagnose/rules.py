@@ -18,10 +18,13 @@ from pktmend.commands.diagnose import (
     rules_crc,
     rules_dhcp,
     rules_empty,
+    rules_engine,
+    rules_file,
     rules_flags,
     rules_icmp,
     rules_partial,
     rules_rewritten,
+    rules_same,
     rules_sctp,
     rules_wrong,
 )
@@ -31,6 +34,7 @@ from pktmend.commands.diagnose.decision import Confidence, Decision, Rejected, l
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
 from pktmend.commands.diagnose.facts.tap import NoPacket, Totals
+from pktmend.commands.diagnose.weigh import weigh
 
 if TYPE_CHECKING:
     from pktmend.commands.diagnose.host_context import HostContext
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 # in this order: what is more special first
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
+    rules_file.rewritten_capture,
     rules_flags.flagged,
     rules_crc.other_sums,
     rules_crc.rewritten,
@@ -49,13 +54,17 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_partial.pending,
     rules_arithmetic.computed_zero,
     rules_empty.empty,
+    rules_engine.summed_twice,
     rules_rewritten.nat_on_zero,
     rules_rewritten.rewritten,
     rules_arithmetic.arithmetic,
     rules_arithmetic.length,
     rules_wrong.super_frames,
-    rules_rewritten.alike,
-    rules_rewritten.systematic,
+    rules_same.same_value,
+    rules_same.seeds,
+    rules_same.both_sums,
+    rules_same.same_difference,
+    rules_engine.engine,
     rules_wrong.random,
 )
 
@@ -63,7 +72,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
 def decide(tap: Tap, host: HostContext | None = None, rejected: list[Rejected] | None = None) -> list[Decision]:
     """Return what was found, the most important first; never empty.  Append to *rejected* what was not the cause."""
     case = Case(tap, host)
-    found = _merge_healthy(decision for rule in RULES for decision in rule(case)) or [nothing(tap)]
+    found = _merge_healthy(weigh(decision for rule in RULES for decision in rule(case))) or [nothing(tap)]
     if rejected is not None:
         rejected += case.rejected
     if tap.is_cut:

@@ -32,7 +32,7 @@ from pktmend.commands.diagnose.facts.arithmetic import (
 )
 from pktmend.commands.diagnose.mistakes import Named, is_whole, mistakes_of
 from pktmend.commands.diagnose.remedies import OTHER_LENGTH, miscomputed_at
-from pktmend.commands.diagnose.samples import Sample
+from pktmend.commands.diagnose.samples import Sample, bits
 from pktmend.enums import Cause, PacketFlag, Proto
 
 CANDIDATES: Final = (
@@ -138,6 +138,8 @@ def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
 def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: list[Sample]) -> Found | None:
     """Is this what happened?  See rules 1 to 3 at the head of this file."""
     kind, value = mistake
+    if kind.is_length and left[0].proto in (Proto.ICMP, Proto.ICMPV6) and len({s.delta for s in left}) == 1:
+        return None  # what an error quotes may sum to 0 by itself: leaving it out looks like changing it
     samples = [s for s in left if mistake in fits[s]]
     sources = {s.source for s in samples}
     kinds = {_kind(s) for s in samples}
@@ -152,6 +154,10 @@ def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: l
     else:
         tests = differences
     is_alone = not others and len(same) == len(beside)
+    if kind.is_solved_for or kind.is_carry:  # values that a bit that flips may leave as well
+        many = sum(bits(s.delta) > 1 for s in samples)
+        if len(others) >= len(samples) or (differences > 1 and many < SURE):
+            return None
     if tests >= SURE and len(samples) >= REPEATS:
         confidence: Confidence | None = Confidence.CERTAIN if is_alone else Confidence.LIKELY
     elif is_alone and _is_likely(kind, samples, tests):

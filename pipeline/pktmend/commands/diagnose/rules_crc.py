@@ -103,9 +103,10 @@ def _confidence(case: Case, flow: list[Sample], change: int, facts: list[Fact]) 
     facts.append(ChangedWord(len(flow), lengths, then if is_ports else now, now))
     if seen:
         facts.append(SeenBefore(seen))
-    if (contents >= REPEATS and lengths >= SURE) or (seen and len(flow) >= SURE):
+    is_proven = case.tap.is_live and contents >= REPEATS and lengths >= SURE  # a file may have been rewritten itself
+    if is_proven or (seen and len(flow) >= SURE):
         return Confidence.CERTAIN
-    return Confidence.LIKELY
+    return Confidence.LIKELY if seen or len(flow) >= SURE else Confidence.POSSIBLE
 
 
 def _is_twin(s: Sample, good: Sample, ports: tuple[int, int]) -> bool:

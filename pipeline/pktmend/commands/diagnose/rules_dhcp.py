@@ -30,13 +30,15 @@ def dhcp(case: Case) -> list[Decision]:
         return []
     matched = case.take(lambda s: s.cause == Cause.LEAKED and s.proto == Proto.UDP and CLIENT_PORT in s.ports)
     samples = matched or [m.sample for m in replies]
-    facts: list[Fact] = [PartialAnswers(len(replies)), DhcpFact.METADATA_GONE if leaked else DhcpFact.METADATA_UNSEEN]
+    is_marked = case.tap.is_live or case.tap.has_metadata
+    mark = DhcpFact.METADATA_GONE if leaked else DhcpFact.METADATA_UNSEEN
+    facts: list[Fact] = [PartialAnswers(len(replies)), mark if is_marked else DhcpFact.MARK_UNKNOWN]
     if refused:
         facts.append(AskedAgain(refused))
     return [
         Decision(
             cause=RootCause.DHCP_RAW_CLIENT,
-            confidence=Confidence.CERTAIN if leaked and refused else Confidence.LIKELY,
+            confidence=Confidence.CERTAIN if leaked and refused >= 2 else Confidence.LIKELY,
             facts=tuple(facts),
             samples=tuple(samples),
             counts={"udp": len(replies)},

@@ -6,7 +6,9 @@ from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.evidence import IcmpError
+from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.protocols import QuotesAnother, WrongErrors
+from pktmend.commands.diagnose.facts.rewritten_capture import Rewritten
 from pktmend.commands.diagnose.remedies import TRANSLATE_ERRORS
 from pktmend.commands.diagnose.samples import address_words, minus
 from pktmend.enums import Proto, Status
@@ -31,16 +33,27 @@ def icmp(case: Case) -> list[Decision]:
     numbers = {e.n for e in wrong}
     case.take(lambda s: s.n in numbers and s.proto in ICMP)
     samples = tuple(e.sample for e in (*wrong, *(e for e in strangers if e.n not in numbers)))
-    return [
-        Decision(
-            cause=RootCause.ICMP_STALE_INNER,
-            confidence=surely(samples) if strangers else Confidence.LIKELY,
-            facts=tuple(facts),
-            samples=samples,
-            counts={"icmp": len(samples)},
-            remedies=(TRANSLATE_ERRORS,),
-        )
-    ]
+    is_proven = bool(strangers) and case.tap.is_live  # nobody has replaced addresses in what an interface shows
+    is_doubtful = bool(strangers) and not case.tap.is_live
+    stale = Decision(
+        cause=RootCause.ICMP_STALE_INNER,
+        confidence=surely(samples) if is_proven else Confidence.LIKELY,
+        facts=tuple(facts),
+        samples=samples,
+        counts={"icmp": len(samples)},
+        remedies=(TRANSLATE_ERRORS,),
+        limits=(Limit.REWRITTEN_LOOKS_ALIKE,) if is_doubtful else (),
+    )
+    if not is_doubtful or wrong or len(strangers) < len(errors):
+        return [stale]
+    rewritten = Decision(
+        cause=RootCause.REWRITTEN_CAPTURE,
+        confidence=Confidence.POSSIBLE,
+        facts=(Rewritten.QUOTES_KEPT,),
+        samples=samples,
+        counts={"icmp": len(samples)},
+    )
+    return [stale, rewritten]
 
 
 def _are_wrong_alone(case: Case, wrong: list[IcmpError]) -> bool:

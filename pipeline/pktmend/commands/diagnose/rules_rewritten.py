@@ -1,4 +1,4 @@
-"""Rules on headers that were rewritten without their checksum: NAT, a TTL, what is off by the same in every packet."""
+"""Rules on headers that were rewritten without their checksum, and on a zero that was updated: what has a witness."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from typing import Final
 
 from pktmend.commands.diagnose.case import REPEATS, Case, surely
 from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.companions import Key, key_of
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.rewritten import (
-    BothSumsOff,
     KernelUpdatesZero,
     OldHeaderSum,
-    OppositeDifferences,
     RightElsewhere,
-    SameDifference,
-    TranslatedSeeds,
     Translates,
     UpdatedZero,
 )
-from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO, for_leak
-from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
+from pktmend.commands.diagnose.groups import groups_of, is_mixed
+from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO
+from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
 
@@ -31,44 +29,87 @@ TRANSLATIONS: Final = 3  # of conntrack that are shown
 
 
 def nat_on_zero(case: Case) -> list[Decision]:
-    """A zero that was updated."""
-    samples = case.take_causes(Cause.NAT_ON_ZERO)
+    """A zero that was updated.  A value that repeats over one and the same right sum is another mistake."""
+    flows: dict[Key, list[Sample]] = defaultdict(list)
+    for s in case.unexplained:
+        if s.cause == Cause.NAT_ON_ZERO:
+            flows[key_of(s)].append(s)
+    other = {
+        s
+        for key, some in flows.items()
+        if len(some) >= REPEATS and len({s.expected for s in some}) == 1 and is_mixed(case, key, some)
+        for s in some
+    }
+    samples = case.take(lambda s: s.cause == Cause.NAT_ON_ZERO and s not in other)
     if not samples:
         return []
+    is_plain = all(s.stored == 0xFFFF for s in samples)  # by no net change, or a sum over what is summed already
+    return [updated_zero(case, samples, Confidence.LIKELY if is_plain else surely(samples))]
+
+
+def updated_zero(case: Case, samples: list[Sample], confidence: Confidence, limits: tuple[Fact, ...] = ()) -> Decision:
+    """Return the decision that a zero was updated."""
     counts = case.total(samples)
     facts: list[Fact] = [UpdatedZero(counts)]
     if case.host is not None:
         machine = case.host.machine
         facts.append(KernelUpdatesZero(machine.release, is_fixed=machine.kernel >= ZERO_FIXED))
-    return [
-        Decision(
-            cause=RootCause.NAT_ON_ZERO,
-            confidence=surely(samples),
-            facts=tuple(facts),
-            samples=tuple(samples),
-            counts=counts,
-            remedies=UPDATE_ZERO,
-            bridge=case.bridge(RootCause.NAT_ON_ZERO, samples),
-        )
-    ]
+    is_tunnel = any(is_outer(s) for s in samples)
+    return Decision(
+        cause=RootCause.NAT_ON_ZERO,
+        confidence=confidence,
+        facts=tuple(facts),
+        samples=tuple(samples),
+        counts=counts,
+        remedies=UPDATE_ZERO if is_tunnel else UPDATE_ZERO[1:],
+        limits=limits,
+        bridge=None if limits else case.bridge(RootCause.NAT_ON_ZERO, samples),
+    )
+
+
+def is_outer(s: Sample) -> bool:
+    """The UDP sum of a tunnel, which most senders leave 0."""
+    return s.proto == Proto.UDP and s.depth == 0 and s.layers > 1
 
 
 def rewritten(case: Case) -> list[Decision]:
-    """What has a witness: an address that changed, a TTL that fell."""
-    samples = case.take_causes(Cause.NAT_DELTA, Cause.HEADER_DELTA)
-    if not samples:
+    """What has a witness: an address that changed, a TTL that fell.
+
+    A TTL is one bit: damage looks the same where other headers of the flow are good, or other bits are wrong too.  An
+    address that the IPv4 header's own sum does not fit may have been damaged.
+    """
+    groups = groups_of(case)
+    others = len([s for s in case.unexplained if s.cause in (Cause.CORRUPT, Cause.BIT_FLIP) and s.width == 2])
+    headers = [s for g in groups if not g.is_mixed for s in g.samples if s.cause == Cause.HEADER_DELTA]
+    kinds = {s.delta for s in headers}
+    if (others and len(headers) < max(REPEATS, others)) or (len(kinds) > 1 and len(headers) < 2 * len(kinds)):
+        headers = []
+    case.take_these(headers)
+    damaged = {(s.n, s.depth, s.delta) for s in case.unexplained if s.proto == Proto.IP}
+    flipped = {s for g in groups if g.is_mixed for s in g.samples if bits(s.delta) <= FEW_BITS}
+    addresses = case.take(
+        lambda s: s.cause == Cause.NAT_DELTA and s not in flipped and (s.n, s.depth, s.delta) not in damaged
+    )
+    if not addresses and not headers:
         return []
-    addresses = sum(s.cause == Cause.NAT_DELTA for s in samples)
-    headers = len(samples) - addresses
     facts: list[Fact] = []
     if addresses:
-        facts.append(RightElsewhere(addresses))
+        facts.append(RightElsewhere(len(addresses)))
     if headers:
-        facts.append(OldHeaderSum(headers))
-    return [_not_updated(case, samples, facts, surely(samples) if addresses else Confidence.LIKELY)]
+        facts.append(OldHeaderSum(len(headers)))
+    if addresses:
+        confidence = surely(addresses)
+    else:
+        confidence = Confidence.LIKELY if len(headers) >= REPEATS else Confidence.POSSIBLE
+    limits = (Limit.STUCK_BIT_LOOKS_ALIKE,) if confidence is Confidence.POSSIBLE else ()
+    return [not_updated(case, [*addresses, *headers], facts, confidence, limits)]
 
 
-def _not_updated(case: Case, samples: list[Sample], facts: Iterable[Fact], confidence: Confidence) -> Decision:
+def not_updated(
+    case: Case, samples: list[Sample], facts: Iterable[Fact], confidence: Confidence, limits: tuple[Fact, ...] = ()
+) -> Decision:
+    """Return the decision that headers were rewritten without their checksum."""
+    is_open = confidence is Confidence.POSSIBLE  # nothing may be signed then: the contents are perhaps damaged
     return Decision(
         cause=RootCause.NAT_WITHOUT_UPDATE,
         confidence=confidence,
@@ -76,7 +117,8 @@ def _not_updated(case: Case, samples: list[Sample], facts: Iterable[Fact], confi
         samples=tuple(samples),
         counts=case.total(samples),
         remedies=(case.two_taps(), UPDATE_SUM),
-        bridge=case.bridge(RootCause.NAT_WITHOUT_UPDATE, samples),
+        limits=limits,
+        bridge=None if is_open else case.bridge(RootCause.NAT_WITHOUT_UPDATE, samples),
     )
 
 
@@ -100,72 +142,3 @@ def _translations(case: Case, samples: list[Sample]) -> list[Translates]:
                 fact = Translates(interface.namespace, c)
                 found.setdefault(fact.text, fact)  # ports are not told: several connections read the same
     return list(found.values())[:TRANSLATIONS]
-
-
-def alike(case: Case) -> list[Decision]:
-    """An IPv4 header and what it carries are off by the same: by what both sums cover, an address or the length.
-
-    A difference of one or two bits is left to damage, which does that too.
-    """
-    headers = {(s.n, s.depth, s.source, s.target): s for s in case.unexplained if s.proto == Proto.IP}
-    pairs = [
-        (header, s)
-        for s in case.unexplained
-        if s.seed is not None
-        and s.expected is not None
-        and (header := headers.get((s.n, s.depth, s.source, s.target)))
-        and header.delta == s.delta
-        and bits(s.delta) > FEW_BITS
-    ]
-    if not pairs:
-        return []
-    samples = [s for pair in pairs for s in pair]
-    case.take_these(samples)
-    fact = BothSumsOff(len(pairs), tuple(sorted({s.delta for s in samples})))
-    return [_not_updated(case, samples, [fact], Confidence.LIKELY)]
-
-
-def systematic(case: Case) -> list[Decision]:
-    """The same difference in every packet of a flow, over differing contents: arithmetic, not damage."""
-    flows: dict[tuple[str, str, Proto], list[Sample]] = defaultdict(list)
-    for s in case.unexplained:
-        if s.expected is not None and s.width == 2:
-            flows[s.source, s.target, s.proto].append(s)
-    moved: list[Sample] = []
-    seeds: list[Sample] = []
-    for some in flows.values():
-        if len(some) >= REPEATS and len({s.expected for s in some}) >= REPEATS:
-            if len({s.delta for s in some}) == 1:
-                moved += some
-            elif some[0].seed is not None and len({minus(s.stored, s.seed or 0) for s in some}) == 1:
-                seeds += some
-    found = []
-    if seeds:
-        case.take_these(seeds)
-        found.append(_translated_seeds(case, seeds))
-    if moved:
-        case.take_these(moved)
-        fact = SameDifference(case.total(moved), tuple(sorted({s.delta for s in moved})))
-        found.append(_not_updated(case, moved, [fact, *_turned_round(moved)], Confidence.LIKELY))
-    return found
-
-
-def _turned_round(samples: Iterable[Sample]) -> list[OppositeDifferences]:
-    """Source NAT without update is off by the difference of two addresses, and its answers by the opposite."""
-    deltas = {(s.source, s.target): s.delta for s in samples}
-    pairs = [key for key, d in deltas.items() if key[0] < key[1] and deltas.get(key[::-1]) == (-d) % 0xFFFF]
-    return [OppositeDifferences(*pair) for pair in pairs[:2]]
-
-
-def _translated_seeds(case: Case, samples: list[Sample]) -> Decision:
-    counts = case.total(samples)
-    return Decision(
-        cause=RootCause.METADATA_LOST,
-        confidence=Confidence.LIKELY,
-        facts=(TranslatedSeeds(counts, minus(samples[0].stored, samples[0].seed or 0)),),
-        samples=tuple(samples),
-        counts=counts,
-        remedies=for_leak(case.senders(samples)),
-        limits=(Limit.REPAIRS_BEFORE_NAT,),
-        bridge=case.bridge(RootCause.METADATA_LOST, samples),
-    )

@@ -1,4 +1,4 @@
-"""The rule on SCTP: a field that is empty, holds a 16-bit sum, or is a CRC32c written wrongly."""
+"""The rule on SCTP fields that are empty, hold a 16-bit sum, or a CRC32c written wrongly."""
 
 from __future__ import annotations
 

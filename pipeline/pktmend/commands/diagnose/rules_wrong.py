@@ -56,7 +56,7 @@ def random(case: Case) -> list[Decision]:
         return []
     known = [s for s in samples if s.expected is not None and s.width == 2]
     few = [s for s in known if bits(s.delta) <= FEW_BITS]
-    is_bits = len(few) * 2 >= len(samples) and (len({s.n for s in few}) == 1 or len({s.delta for s in few}) > 1)
+    is_bits = len(few) * 2 >= len(samples)
     counts = case.total(samples)
     facts: list[Fact] = [Unexplained(case.tap.counters.packets, counts, len(samples))]
     if is_bits:

@@ -35,6 +35,20 @@ class Limit(Sentence):
         "the sender, say so with --at wire"
     )
     HEADER_CHANGE_LOOKS_ALIKE = "a header field that was changed without an update looks the same"
+    DAMAGE_LOOKS_ALIKE = "few packets show it: an address that was damaged on the way looks the same"
+    STUCK_BIT_LOOKS_ALIKE = "a bit that is stuck in contents that vary little looks the same"
+    SAME_PACKET = (
+        "the same packet was seen again and again: what varies with its contents is unknown, and another mistake of "
+        "its sender looks the same"
+    )
+    REWRITTEN_LOOKS_ALIKE = "a capture whose addresses were replaced in the file looks the same"
+    ONE_DIRECTION = "a hop that rewrites headers looks the same; answers or acknowledgments would tell"
+    CARD_MAY_START = (
+        "a sender that leaves something else than S to its network card looks the same, if the capture was taken there"
+    )
+    TWO_TRANSLATIONS = (
+        "translation on the way that spoils both directions alike looks the same; the sender's own capture would tell"
+    )
     SECOND_TAP = "a second tap (-I) shows where it happens and what is changed"
     REPAIRS_BEFORE_NAT = "pktmend bridge repairs them before the NAT only"
     NO_METADATA_BEFORE = "the first capture does not hold the kernel's mark"

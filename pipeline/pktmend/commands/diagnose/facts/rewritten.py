@@ -103,8 +103,22 @@ class SameDifference(Observation):
     def text(self) -> str:
         return (
             f"{counted(self.counts, 'checksum is')} off by the same difference in every packet of a flow "
-            f"({differences(self.differences[:4])}): their contents were summed right, and a header "
+            f"and kind ({differences(self.differences[:4])}): their contents were summed right, and a header "
             "was changed afterwards"
+        )
+
+
+class OthersGood(Observation):
+    """Why a difference that repeats is no rewritten header."""
+
+    n: int
+    difference: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum is')} off by {self.difference:04x}, but others of the same flow and kind, "
+            "between them, are good: a rewritten header spoils all"
         )
 
 
@@ -129,6 +143,6 @@ class TranslatedSeeds(Observation):
     def text(self) -> str:
         return (
             f"{counted(self.counts, 'field differs')} from the pseudo-header sum S by the same {self.offset:04x} "
-            "whatever the payload is: it was never summed. They leaked partial, and a NAT then updated them as "
-            "if they were complete"
+            "whatever the payload is: it was never summed. They left partial and lost the mark, and what translated "
+            "them updated the field as if it were complete, or not at all"
         )

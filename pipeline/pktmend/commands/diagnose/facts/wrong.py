@@ -170,3 +170,56 @@ class Spread(Observation):
         else:
             senders = f" and {quantity(len(self.macs), 'sender')}" if self.macs else ""
         return f"spread over {quantity(self.conversations, 'conversation')}{senders}"
+
+
+class LostCarries(Observation):
+    """Always one too large."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum is')} one too large, never off by anything else: a carry was not added; "
+            "others of the same flow are right where there was none"
+        )
+
+
+class SummedTwice(Observation):
+    """Always ffff."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum is')} ffff, whatever would be right: what a sum over a packet makes whose "
+            "checksum is filled in already"
+        )
+
+
+class SmallDifferences(Observation):
+    """A little off in all packets of a sender, and not always by the same."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"all {quantity(self.n, 'checksum')} of their sender are off by a little, and not by the same: by what "
+            "varies with a length or a count; damage would leave others right"
+        )
+
+
+class FewDifferences(Observation):
+    """Few differences over many contents."""
+
+    n: int
+    differences: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'checksum is')} off by {quantity(len(self.differences), 'difference')} only "
+            f"({differences(self.differences[:6])}), of differing contents: damage would leave others"
+        )
