@@ -72,13 +72,12 @@ static int is_outside(const pp_packet *p, uint32_t start, uint32_t field)
 {
     if (field + 2 > p->wire)
         return 1;
-    if (!p->version) {
-        if (p->link != PP_LINK_ETHERNET || p->cap < ETH_HLEN)
-            return 0;
+    if (p->link == PP_LINK_ETHERNET && p->cap >= ETH_HLEN) {
         uint32_t after = pp_after_tags(p->data, p->cap);
-        return start < after || pp_get16(p->data + after - 2) == ETH_P_ARP;
+        if (start < after || pp_get16(p->data + after - 2) == ETH_P_ARP)
+            return 1;
     }
-    if (!is_named(p))
+    if (!p->version || !is_named(p))
         return 0;
     const uint8_t *ip = p->data + p->l3;
     uint32_t head = p->version == 4 ? IP4_LEN : IP6_LEN;
@@ -87,19 +86,26 @@ static int is_outside(const pp_packet *p, uint32_t start, uint32_t field)
     if (start < (p->l4 ? p->l4 + least_of(p->protocol) : p->l3 + head))
         return 1;
     uint32_t counted = p->version == 4 ? pp_get16(ip + IP4_TOTAL) : pp_get16(ip + IP6_PAYLOAD);
-    if (counted == 0 || (p->flags & PP_PKT_MALFORMED)) /* a super-frame too long to say so */
-        return 0;
+    if ((p->flags & PP_PKT_MALFORMED) || (counted == 0 && (p->flags & PP_PKT_SUPER_FRAME)))
+        return 0; /* a super-frame may be too long to say so */
     return field + 2 > p->l3 + (p->version == 4 ? 0u : head) + counted;
+}
+
+/* Does what k covers end with an IP packet whose transport header begins where vnet says, all of it consistent? */
+static int has_packet(const pp_packet *p, const pp_check *k, const pp_vnet *v)
+{
+    return pp_encap_inner(p->data, p->cap, k->start, k->start + k->length, v->csum_start,
+                          (uint32_t)v->csum_start + v->csum_offset) >= 0;
 }
 
 /* A sum that holds its seed around a super-frame: each segment will get its own, if the super-frame is of something inside. */
 static int is_left_to_segments(const pp_packet *p, const pp_check *k, const pp_vnet *v)
 {
-    if (!v->gso_type || k->proto != PP_PROTO_UDP)
+    uint8_t type = v->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+    if (k->proto != PP_PROTO_UDP)
         return 0;
-    return (v->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_UDP_L4 ||
-           pp_encap_inner(p->data, p->cap, k->start + UDP_LEN, k->start + k->length, v->csum_start,
-                          (uint32_t)v->csum_start + v->csum_offset) >= 0;
+    return type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6 ||
+           (type == VIRTIO_NET_HDR_GSO_UDP_L4 && has_packet(p, k, v));
 }
 
 /* Does it lie in, or before, what a sum covers that is right or the seed as it is?  That sum proves where its headers lie. */
@@ -118,8 +124,9 @@ static int is_covered(const pp_packet *p, const pp_vnet *v, uint32_t start, uint
             if (k.status != PP_STATUS_GOOD)
                 continue;
         }
+        /* right now and right once complete: a sum of nothing but zeros inside, or a rare chance; a packet tells them apart */
         if (start < k.start || (k.flags & PP_CHECK_CRC32C) || field + 2 > k.start + k.length ||
-            !pp_is_right_once_complete(p->data, &k, start, field, sum))
+            !pp_is_right_once_complete(p->data, &k, start, field, sum) || !has_packet(p, &k, v))
             return 1;
     }
     return 0;
