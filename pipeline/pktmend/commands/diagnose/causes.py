@@ -35,6 +35,7 @@ class RootCause(StrEnum):
     CORRUPTION = "corruption"
     NEVER_FILLED = "never-filled"
     WRONG_ARITHMETIC = "wrong-arithmetic"
+    MISPLACED_COMPLETION = "misplaced-completion"
 
     @property
     def is_healthy(self) -> bool:
@@ -182,5 +183,11 @@ CAUSES: Final = {
         "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
         "drops these packets.",
         bridge=SIGN,
+    ),
+    RootCause.MISPLACED_COMPLETION: Meaning(
+        "Checksums are completed at a wrong place",
+        "The mark of a partial checksum names another place than the checksum field. Whoever obeys it, a card or the "
+        "kernel, writes over ports or into payload, and leaves the real field as it was.",
+        bridge="pktmend bridge -i {a} -I {b}",
     ),
 }

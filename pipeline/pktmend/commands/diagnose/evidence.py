@@ -74,6 +74,7 @@ class Tap:
     name:    of the interface or file.           is_live: the kernel says what it knows of each checksum.
     at_wire: the user says that it was taken beyond the sender.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
+    stray:   of packets whose metadata names no checksum field; stray_pending: how many of those have a partial sum.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
@@ -84,6 +85,8 @@ class Tap:
     pending: list[Sample] = field(default_factory=list)
     seeded: set[int] = field(default_factory=set)
     is_cut: bool = False
+    stray: list[Sample] = field(default_factory=list)
+    stray_pending: int = 0
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
@@ -124,6 +127,8 @@ class Tap:
         """Reads: status, cause, flags, checks, frames.  Writes: nothing."""
         if len(batch) and not self.has_metadata:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
+        if self.is_live:
+            self._collect_stray(batch)
         self._collect_bad(batch)
         if len(self.pending) < PENDING:
             self._collect_pending(batch)
@@ -136,6 +141,13 @@ class Tap:
                 self.icmp_seen += len(found)
                 for i in found:
                     self._collect_icmp(batch, i, protocol)
+
+    def _collect_stray(self, batch: _core.Batch) -> None:
+        for i in batch.where(flags=PacketFlag.STRAY_METADATA):
+            checks = [k for k in batch.checks_of(i) if k.proto != Proto.IP] or batch.checks_of(i)
+            self.stray_pending += any(k.status == Status.PENDING for k in checks)
+            if len(self.stray) < PENDING and checks:
+                self.stray.append(with_expected(samples_of(batch, i, checks[-1:], LONGEST)[0]))
 
     def _collect_bad(self, batch: _core.Batch) -> None:
         found = batch.where(status=Status.BAD)

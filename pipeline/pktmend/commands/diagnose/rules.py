@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # in this order: what is more special first
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
+    rules_flags.stray,
     rules_flags.verified,
     rules_flags.flagged,
     rules_sctp.sctp,
