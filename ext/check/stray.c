@@ -21,12 +21,12 @@ int pp_is_right_once_complete(const uint8_t *data, const pp_check *k, uint32_t s
 }
 
 /* Is it a checksum field of this packet, summed from where that protocol's sum begins?  An IPv4 header's sum ends with the
- * header, which no such metadata can say. */
+ * header, which no such metadata can say; a datagram without a sum is right without one. */
 static int names_check(const pp_packet *p, uint32_t start, uint32_t field)
 {
     for (unsigned i = 0; i < p->count; i++) {
         const pp_check *k = &p->checks[i];
-        if (k->offset == field && k->start == start && k->proto != PP_PROTO_IP &&
+        if (k->offset == field && k->start == start && k->proto != PP_PROTO_IP && k->status != PP_STATUS_ABSENT &&
             !(k->flags & (PP_CHECK_NO_FIELD | PP_CHECK_QUOTED)))
             return 1;
     }
