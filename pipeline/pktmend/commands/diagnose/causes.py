@@ -58,6 +58,7 @@ class Meaning:
 
 
 FINISH: Final = "pktmend bridge -i {a} -I {b} --finish {a}"
+# signs whatever comes: for causes that, once certain, prove that the contents are intact
 SIGN: Final = "pktmend bridge -i {a} -I {b} --repair all"
 GUARD: Final = "pktmend bridge -i {a} -I {b} --corrupt drop"
 
@@ -149,7 +150,6 @@ CAUSES: Final = {
     RootCause.IP_HEADER_NEVER_FILLED: Meaning(
         "IPv4 headers were sent without a checksum",
         "Every router and receiver drops these packets.",
-        bridge=SIGN,
     ),
     RootCause.DOUBLE_COMPLETION: Meaning(
         "Complete checksums are completed a second time",
@@ -176,7 +176,6 @@ CAUSES: Final = {
         "The checksum field was left empty",
         "The sender, or a program that crafts packets, left 0 where a checksum is mandatory. The receiver drops these "
         "packets.",
-        bridge=SIGN,
     ),
     RootCause.WRONG_ARITHMETIC: Meaning(
         "Somebody computes checksums wrongly",

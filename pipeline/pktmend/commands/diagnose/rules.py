@@ -24,7 +24,7 @@ from pktmend.commands.diagnose import (
     rules_wrong,
 )
 from pktmend.commands.diagnose.case import Case
-from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.causes import CAUSES, SIGN, RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, least_sure
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
@@ -59,6 +59,7 @@ def decide(tap: Tap, host: HostContext | None = None) -> list[Decision]:
     """Return what was found, the most important first; never empty."""
     case = Case(tap, host)
     found = _merge_healthy(decision for rule in RULES for decision in rule(case)) or [nothing(tap)]
+    found = [_unsigned(decision) for decision in found]
     if tap.is_cut:
         found = [_cut(decision, tap.counters.packets) for decision in found]
     return sorted(found, key=lambda decision: decision.weight)
@@ -84,6 +85,12 @@ def _merge_healthy(found: Iterable[Decision]) -> list[Decision]:
                 limits=first.limits or decision.limits,
             )
     return [*unhealthy, *healthy.values()]
+
+
+def _unsigned(decision: Decision) -> Decision:
+    """What would sign every packet is advised only where it is certain that their contents are intact."""
+    signs = CAUSES[decision.cause].bridge == SIGN
+    return replace(decision, bridge=None) if signs and decision.confidence is not Confidence.CERTAIN else decision
 
 
 def _cut(decision: Decision, packets: int) -> Decision:
