@@ -7,9 +7,8 @@
 #include <pktmend/parse.h>
 #include <pktmend/sum.h>
 
-#define PP_MAX_VLAN 8u        /* tags of one frame */
-#define PP_MAX_LABELS 16u     /* MPLS */
-#define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
+#define PP_MAX_VLAN 8u    /* tags of one frame */
+#define PP_MAX_LABELS 16u /* MPLS */
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {
@@ -147,6 +146,13 @@ static inline pp_check *pp_cover(pp_packet *p, const pp_cursor *c, uint8_t proto
     return k;
 }
 
+/* Would [start, start + length) verify with this seed?  No, if it is not all here. */
+static inline int pp_fits(const pp_packet *p, uint32_t start, uint32_t length, uint16_t seed)
+{
+    return start <= p->cap && length <= p->cap - start &&
+           pp_fold(pp_kernel_active()->sum(p->data + start, length) + pp_wire16(seed)) == 0xffff;
+}
+
 /* A contradiction within the transport header: the packet is malformed, its check not judged. */
 static inline void pp_contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
 {
@@ -212,5 +218,9 @@ void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t d
 void pp_parse_gre(pp_packet *p, pp_cursor *c);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
+/* The same of what is none of the common protocols. */
+void pp_parse_other(pp_packet *p, pp_cursor *c, uint8_t protocol);
+/* The checksum, if it has one, of an extension header of length bytes at the cursor, all of them captured or promised. */
+void pp_parse_extension_sum(pp_packet *p, const pp_cursor *c, uint8_t protocol, uint32_t length);
 
 #endif

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pktmend._core import Batch
 from pktmend.console.plural import quantity
 from pktmend.console.read_to_end import run_to_end
-from pktmend.console.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
+from pktmend.console.report import bad_of, check_line, check_lines, packet_json, print_json, rfc3339, stage_line, words
 from pktmend.console.signals import Signals
 from pktmend.enums import Drop, Status
 from pktmend.errors import EXIT_PROBLEMS, FormatError, StageError
@@ -40,7 +40,7 @@ class Printer:
             else:
                 for k in checks:
                     if k.status == Status.BAD or self._every:
-                        print(check_line(n, k))
+                        print(f"{rfc3339(batch.time_ns[i])} " * self._every + check_line(n, k))
 
 
 def run_check(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.examine import examine
+from pktmend.commands.diagnose.examine import Examination, examine
+from pktmend.commands.diagnose.explain import rejections_as_json, text_of_rejections
 from pktmend.commands.diagnose.finding import Diagnosis, in_words
 from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.show import text_of
@@ -26,7 +26,7 @@ def run_diagnose(options: Options) -> int:
     signals = Signals()
     found = examine(options, Hooks(signals.stop.is_set, _say, partial(run_to_end, signals=signals)))
     findings = [in_words(decision) for decision in found.decisions]
-    _print(options, found.taps, findings)
+    _print(options, found, findings)
     if found.fault is not None:
         print(end="", flush=True)
         raise found.fault
@@ -37,8 +37,8 @@ def _say(text: str) -> None:
     print(f"pktmend: {text}", file=sys.stderr, flush=True)
 
 
-def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis]) -> None:
-    counters = [tap.counters for tap in seen]
+def _print(options: Options, found: Examination, findings: Sequence[Diagnosis]) -> None:
+    counters = [tap.counters for tap in found.taps]
     checks = merge_checks(counters)
     packets, truncated, malformed = (
         sum(getattr(each, name) for each in counters) for name in ("packets", "truncated", "malformed")
@@ -54,9 +54,13 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis])
             "checks": checks,
             "causes": [finding.name for finding in findings],
         }
+        if options.explain:
+            summary["rejected"] = rejections_as_json(found)
         print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
         return
     print(text_of(findings))
+    if options.explain:
+        print("\n" + "\n".join(text_of_rejections(found)))
     unseen = f"; the kernel dropped {drops} more, unseen" if drops else ""
     print(f"\n{quantity(packets, 'packet')}, {truncated} truncated, {malformed} malformed{unseen}")
     print("\n".join(check_lines(checks)))
