@@ -22,13 +22,14 @@ int pp_stage_count(pp_batch *b, void *context)
     if (!t)
         return 0;
     uint64_t bytes = 0;
-    uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0;
+    uint32_t truncated = 0, malformed = 0, super_frames = 0, claimed_valid = 0, stray = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         uint16_t flags = b->flags[i];
         bytes += b->wirelen[i];
         truncated += (flags & PP_PKT_TRUNCATED) != 0;
         malformed += (flags & PP_PKT_MALFORMED) != 0;
         super_frames += (flags & PP_PKT_SUPER_FRAME) != 0;
+        stray += (flags & PP_PKT_STRAY_METADATA) != 0;
     }
     for (uint32_t i = 0; i < b->count; i++) {
         t->status[b->status[i]]++;
@@ -43,6 +44,7 @@ int pp_stage_count(pp_batch *b, void *context)
     t->truncated += truncated;
     t->malformed += malformed;
     t->super_frames += super_frames;
+    t->stray_csum_metadata += stray;
     t->claimed_valid += claimed_valid;
     t->packets += b->count;
     return 0;

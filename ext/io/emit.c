@@ -97,6 +97,17 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
            ip[IP6_NEXT] == IPPROTO_HOPOPTS;
 }
 
+/* Where the outermost IP packet ends, by its own length; the frame's end where that says nothing. */
+static uint32_t datagram_end(const pp_batch *b, uint32_t i)
+{
+    const uint8_t *ip = b->data[i] + b->l3[i];
+    uint32_t head = b->version[i] == 4 ? IP4_LEN : IP6_LEN, end = b->l3[i];
+    if (!b->version[i] || end + head > b->caplen[i] || (b->flags[i] & PP_PKT_MALFORMED))
+        return b->caplen[i];
+    end += b->version[i] == 4 ? pp_get16(ip + IP4_TOTAL) : pp_get16(ip + IP6_PAYLOAD) + head;
+    return end > b->l3[i] + head && end < b->caplen[i] ? end : b->caplen[i];
+}
+
 /* What the packet socket on the way out would refuse or corrupt, whatever the next hop can do: a super-frame within a tunnel
  * (the virtio-net header cannot say so) or behind anything but tags (the kernel splits by EtherType alone: ENOMEM), a pending
  * CRC32c (it would be taken for a 16-bit sum), and BIG TCP over IPv6: the kernel takes the hop-by-hop header off a super-frame
@@ -104,12 +115,22 @@ static int is_jumbogram(const pp_batch *b, uint32_t i)
  * it the packet has no length. */
 static int must_complete(const pp_batch *b, uint32_t i, const pp_vnet *v)
 {
+    if (v->gso_type && b->status[i] == PP_STATUS_BAD)
+        return 1; /* the kernel would write right sums over the damage: IPv4 headers', and transport's without the mark */
     if (!pp_needs_csum(v))
         return 0;
     if (v->gso_type)
         return (b->l4[i] != 0 && v->csum_start != b->l4[i]) || is_jumbogram(b, i) ||
                (b->version[i] && !pp_is_plain(b->data[i], b->l3[i]));
     return v->csum_offset == SCTP_SUM && is_crc32c(pp_partial_csum_check(b, i));
+}
+
+/* A super-frame that the source vouches for, of something in a tunnel that nobody here can write again: only the egress may
+ * know what to do. */
+static int is_of_unknown_tunnel(const pp_batch *b, uint32_t i, const pp_vnet *v)
+{
+    return v->gso_type && pp_needs_csum(v) && b->status[i] != PP_STATUS_BAD && b->l4[i] && v->csum_start > b->l4[i] &&
+           !pp_partial_csum_check(b, i) && !is_jumbogram(b, i);
 }
 
 static int add_completed(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledger *ledger)
@@ -124,7 +145,7 @@ static int add_completed(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledg
     }
     if (pp_needs_csum(&v)) {
         const pp_check *k = pp_partial_csum_check(b, i);
-        uint32_t end = k ? k->start + k->length : b->caplen[i]; /* a padded frame goes on behind the datagram */
+        uint32_t end = k ? k->start + k->length : datagram_end(b, i); /* a padded frame goes on behind it */
         int rc = is_crc32c(k) ? pp_complete_crc32c(b->data[i], k) : pp_complete(b->data[i], end, &v);
         if (rc < 0)
             return rc;
@@ -148,14 +169,15 @@ int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
             e->queue.tx_status[i] = TX_ACCOUNTED;
             continue;
         }
+        if (__builtin_expect(b->flags[i] & PP_PKT_STRAY_METADATA, 0))
+            pp_partial_csum_correct(b, i);
         pp_vnet v = pp_partial_csum_of(b, i);
         e->queue.tx_status[i] = TX_SENT;
-        int misleads = pp_partial_csum_misleads(b, i, &v);
-        if (misleads && !v.gso_type) {
+        if (!v.gso_type && pp_partial_csum_misleads(b, i, &v)) {
             pp_partial_csum_clear(b, i);
             v.flags = 0;
         }
-        if (!e->complete && !must_complete(b, i, &v) && !(misleads && v.gso_type)) {
+        if (!e->complete && !must_complete(b, i, &v)) {
             if (e->coalesce)
                 pp_tx_add_coalesced(&e->queue, i, ledger);
             else
@@ -163,7 +185,11 @@ int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
             continue;
         }
         pp_coalesce_close(&e->queue.coalesce, b, i); /* what follows must not be coalesced with what went before */
-        if (add_completed(e, b, i, v, ledger) < 0) {
+        if (add_completed(e, b, i, v, ledger) == 0)
+            continue;
+        if (!e->complete && is_of_unknown_tunnel(b, i, &v)) {
+            pp_tx_add_frame(&e->queue, i, ledger);
+        } else {
             ledger->dropped[PP_DROP_UNSPLITTABLE]++;
             e->queue.tx_status[i] = TX_ACCOUNTED;
         }

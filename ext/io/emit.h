@@ -6,7 +6,8 @@
  *   2. Every packet of the batch is accounted for in the ledger; every errno of a send is a counter.
  *   3. The kernel's word that a checksum was verified (DATA_VALID) is never repeated; nor is its mark that one is partial
  *      where the field is not the seed, or an outer sum is wrong: without it the receiver verifies, and drops.  A super-frame
- *      cannot go without the mark; it is split here, and its segments are as wrong as it was.
+ *      that is wrong is split here, with or without the mark, and its segments are as wrong as it was.
+ *   4. A mark that names no checksum field never leaves: it is made to name the one that holds its seed, or goes.
  */
 #ifndef PP_EMIT_H
 #define PP_EMIT_H

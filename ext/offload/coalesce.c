@@ -83,6 +83,8 @@ static int is_sound(const pp_batch *b, uint32_t i)
         else if (k->status != PP_STATUS_GOOD || (k->stored == 0xffff && k->proto != PP_PROTO_UDP))
             return 0;
     }
+    if (b->protocol[i] == IPPROTO_UDP && !is_pending)
+        return 0; /* whoever reads datagrams past the kernel would find a partial sum where a finished one was sent */
     return b->check_count[i] != 0 && k[-1].depth == 0 && is_metadata_ours(b, i, is_pending);
 }
 

@@ -3,7 +3,8 @@
  * Rules:
  *   1. Only what a split would give back byte for byte is coalesced: same headers but for lengths, sequence, IPv4 id and sums;
  *      sequence contiguous, id rising by one, equal payloads but the last, PSH on the last only; no padding, no tunnel.
- *   2. Only packets whose every check is good or known to be pending; nothing corrupt is covered by a new sum.
+ *   2. Only packets whose every check is good or known to be pending; nothing corrupt is covered by a new sum.  UDP whose sum
+ *      came complete leaves complete: programs that read it past the kernel (DHCP) check it themselves.
  *   3. Order within a flow is kept: whatever cannot be coalesced closes its flow.  No packet waits for another batch.
  *   4. Nothing is copied but the header; payloads stay in the ring.
  *

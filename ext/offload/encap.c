@@ -141,6 +141,74 @@ static int keep_framings(pp_encap *e, const pp_packet *p, uint32_t l3)
     return 0;
 }
 
+/* Does the IP header at l3 fit a transport of protocol that ends at end, with the seed in its field? */
+static int is_header_of(const uint8_t *frame, uint32_t l3, uint32_t l4, uint32_t end, uint8_t protocol, uint32_t field)
+{
+    const uint8_t *ip = frame + l3;
+    uint64_t sum =
+        pp_wire16(protocol) + (uint64_t)pp_wire16((uint16_t)(end - l4)) + pp_wire16((uint16_t)((end - l4) >> 16));
+    uint32_t counted = l4 - l3 == IP4_LEN ? pp_get16(ip + IP4_TOTAL) : pp_get16(ip + IP6_PAYLOAD);
+    if (l4 - l3 == IP4_LEN) {
+        if (ip[0] != IP4_PLAIN || ip[IP4_PROTO] != protocol || (pp_get16(ip + IP4_FRAGMENT) & IP4_IS_FRAGMENT) ||
+            (counted != end - l3 && (counted || end - l3 <= UINT16_MAX)))
+            return 0;
+        sum += pp_sum_portable(ip + IP4_SOURCE, 2 * IP4_ADDRESS_LEN);
+        return pp_ip4_difference(ip) == 0 || pp_load16(frame + field) == pp_fold(sum);
+    }
+    if (ip[0] >> 4 != 6 || ip[IP6_NEXT] != protocol || (counted != end - l4 && (counted || end - l4 <= UINT16_MAX)))
+        return 0;
+    return pp_load16(frame + field) == pp_fold(sum + pp_sum_portable(ip + IP6_SOURCE, 2 * IP6_ADDRESS_LEN));
+}
+
+int pp_encap_inner(const uint8_t *frame, uint32_t length, uint32_t from, uint32_t end, uint32_t l4, uint32_t field)
+{
+    static const uint32_t sizes[] = { IP4_LEN, IP6_LEN };
+    uint8_t protocol = field - l4 == TCP_SUM ? IPPROTO_TCP : field - l4 == UDP_SUM ? IPPROTO_UDP : 0;
+    if (!protocol || end > length || l4 > end || field + 2 > end)
+        return -EINVAL;
+    for (unsigned i = 0; i < 2; i++)
+        if (l4 >= sizes[i] && l4 - sizes[i] >= from && is_header_of(frame, l4 - sizes[i], l4, end, protocol, field))
+            return (int)(l4 - sizes[i]);
+    return -EINVAL;
+}
+
+/* Between a tunnel's transport header and the IP packet in it: may there be a length, which would have to be written again?
+ * Ethernet addresses are none. */
+static int has_length(const uint8_t *frame, uint32_t from, uint32_t to, uint32_t end)
+{
+    uint32_t opaque = to;
+    if (to >= from + VLAN_LEN + ETH_HLEN && pp_get16(frame + to - VLAN_LEN - 2) == ETH_P_8021Q)
+        opaque = to - VLAN_LEN - ETH_HLEN;
+    else if (to >= from + ETH_HLEN && (pp_get16(frame + to - 2) == ETH_P_IP || pp_get16(frame + to - 2) == ETH_P_IPV6))
+        opaque = to - ETH_HLEN;
+    for (uint32_t at = from; at + 2 <= opaque; at++) {
+        uint32_t value = pp_get16(frame + at);
+        if (value && value <= end - from && end - value <= to)
+            return 1;
+    }
+    return 0;
+}
+
+/* The IP packet in a tunnel that the parser does not know, whose transport header is the last layer's. */
+static int find_unknown(pp_encap *e, const uint8_t *frame, uint32_t length, const pp_packet *p, uint32_t l4,
+                        uint32_t field)
+{
+    const pp_encap_layer *last = e->count ? &e->layers[e->count - 1] : NULL;
+    if (!last || (last->protocol != IPPROTO_UDP && last->protocol != IPPROTO_GRE))
+        return -EINVAL;
+    const pp_check *k = check_at(p, last->l4 + (last->protocol == IPPROTO_UDP ? (uint32_t)UDP_SUM : (uint32_t)GRE_SUM));
+    if (!k || k->start != last->l4)
+        return -EINVAL;
+    uint32_t from = last->l4 + (last->protocol == IPPROTO_UDP ? (uint32_t)UDP_LEN : (uint32_t)GRE_LEN);
+    int l3 = pp_encap_inner(frame, length, from, k->start + k->length, l4, field);
+    if (l3 < 0)
+        return l3;
+    if (has_length(frame, from, (uint32_t)l3, k->start + k->length))
+        return -EOPNOTSUPP;
+    int rc = keep_framings(e, p, last->l3);
+    return rc < 0 ? rc : l3;
+}
+
 int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l4, uint32_t field)
 {
     pp_layer layers[PP_MAX_DEPTH];
@@ -164,14 +232,14 @@ int pp_encap_find(pp_encap *e, const uint8_t *frame, uint32_t length, uint32_t l
             return rc < 0 ? rc : (int)layers[i].l3;
         }
         if (layers[i].l4 > l4)
-            return -EINVAL; /* csum_start points before the tunnel's own header, into another one */
+            break; /* csum_start points before the tunnel's own header: the parser has taken the tunnel for another */
         if (e->count == PP_ENCAP_LAYERS)
             return -EOPNOTSUPP;
         int rc = describe(&e->layers[e->count++], frame, length, &layers[i], &p, l4, field);
         if (rc < 0)
             return rc;
     }
-    return -EINVAL;
+    return find_unknown(e, frame, length, &p, l4, field);
 }
 
 /* The checksum field at head + field over everything from head + start on, seed included. */

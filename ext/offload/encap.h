@@ -20,6 +20,12 @@
  * Returns the offset of its IP header, -EINVAL if there is none, -EOPNOTSUPP for a tunnel whose headers are not written again. */
 int pp_encap_find(pp_encap *encap, const uint8_t *frame, uint32_t length, uint32_t l4, uint32_t field);
 
+/* Find the IP packet whose transport header begins at l4, with its checksum at field, in what a tunnel that nobody here knows
+ * carries: bytes from..end of the frame.  Found is what is consistent: an IP header without options or extension headers
+ * right before l4, of that protocol, that ends where the tunnel's datagram does, with a right header sum or a field that
+ * holds its seed.  Returns the offset of the IP header, or -EINVAL. */
+int pp_encap_inner(const uint8_t *frame, uint32_t length, uint32_t from, uint32_t end, uint32_t l4, uint32_t field);
+
 /* Write the outer headers of segment number index: head holds head_length bytes of header, copied from the super-frame, and
  * behind them come payload bytes whose sum is payload_sum (folded, host order). */
 void pp_encap_write(const pp_encap *encap, uint8_t *head, uint32_t head_length, uint32_t payload, uint16_t payload_sum,

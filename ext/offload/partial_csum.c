@@ -38,6 +38,20 @@ int pp_partial_csum_misleads(const pp_batch *b, uint32_t i, const pp_vnet *v)
     return 0;
 }
 
+void pp_partial_csum_correct(pp_batch *b, uint32_t i)
+{
+    const pp_check *k = b->flags[i] & PP_PKT_NOT_READY ? pp_partial_csum_check(b, i) : NULL;
+    pp_vnet v = pp_vnet_get(b->data[i]);
+    v.flags &= (uint8_t)~VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    v.csum_start = v.csum_offset = 0;
+    if (k && k->status == PP_STATUS_PENDING && k->start <= UINT16_MAX - VLAN_LEN) {
+        v.flags |= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        v.csum_start = (uint16_t)k->start;
+        v.csum_offset = (uint16_t)(k->offset - k->start);
+    }
+    pp_vnet_put(b->data[i], &v);
+}
+
 void pp_partial_csum_clear(pp_batch *b, uint32_t i)
 {
     static const pp_vnet none;

@@ -43,6 +43,8 @@ static inline pp_vnet pp_partial_csum_of(const pp_batch *batch, uint32_t i)
 const pp_check *pp_partial_csum_check(const pp_batch *batch, uint32_t i);
 /* Would a receiver that is given the metadata take damage for good? */
 int pp_partial_csum_misleads(const pp_batch *batch, uint32_t i, const pp_vnet *vnet);
+/* Make the metadata of a packet whose metadata was stray name the field that verify found, or none. */
+void pp_partial_csum_correct(pp_batch *batch, uint32_t i);
 /* Packet i goes without metadata from here on. */
 void pp_partial_csum_clear(pp_batch *batch, uint32_t i);
 

@@ -9,27 +9,6 @@
 #include "sum/bytes.h"
 #include <pktmend/sum.h>
 
-int pp_complete(uint8_t *frame, uint32_t length, const pp_vnet *v)
-{
-    uint32_t field = (uint32_t)v->csum_start + v->csum_offset;
-    if (v->csum_start >= length || field + 2 > length)
-        return -EINVAL;
-    uint16_t sum = (uint16_t)~pp_fold(pp_kernel_active()->sum(frame + v->csum_start, length - v->csum_start));
-    if (sum == 0 && v->csum_offset == UDP_SUM)
-        sum = 0xffff;
-    memcpy(frame + field, &sum, sizeof sum);
-    return 0;
-}
-
-int pp_complete_crc32c(uint8_t *frame, const pp_check *k)
-{
-    if (!(k->flags & PP_CHECK_CRC32C) || k->length < k->offset - k->start + 4)
-        return -EINVAL;
-    uint32_t crc = pp_crc32c_around(frame + k->start, k->length, k->offset - k->start);
-    pp_put32(frame + k->offset, crc);
-    return 0;
-}
-
 /* Does the pending checksum lie in a packet inside the outermost one?  IPv6 extension headers decide by being walked. */
 static int is_inside(const uint8_t *frame, uint32_t length, uint32_t l3, uint32_t csum_start)
 {
@@ -48,8 +27,16 @@ static int find_around(pp_encap *e, const uint8_t *frame, uint32_t length, const
     int has_mark = pp_needs_csum(v), inside = has_mark && is_inside(frame, length, l3, v->csum_start);
     if (!inside && pp_is_plain(frame, l3))
         return (int)l3;
-    uint32_t l4 = has_mark ? v->csum_start : l3 + (frame[l3] & 15u) * 4; /* without a mark: UDP over IPv4 */
-    int found = pp_encap_find(e, frame, length, l4, l4 + (has_mark ? v->csum_offset : (uint32_t)UDP_SUM));
+    uint32_t l4 = v->csum_start, field = l4 + v->csum_offset;
+    if (!has_mark) { /* then it is the outermost one */
+        uint8_t protocol, has_jumbo;
+        l4 = l3 + (frame[l3] & 15u) * 4;
+        if (frame[l3] >> 4 == 6 &&
+            (length - l3 < IP6_LEN || pp_ip6_walk(frame, length, l3, &l4, &protocol, &has_jumbo) < 0))
+            return -EINVAL;
+        field = l4 + UDP_SUM;
+    }
+    int found = pp_encap_find(e, frame, length, l4, field);
     if (found >= 0 && l3 != (e->count ? e->layers[0].l3 : (uint32_t)found))
         return -EINVAL;
     return found;
@@ -167,15 +154,30 @@ static int is_transport_right(const pp_split *s, const extent *d, uint8_t gso_ty
     return d->l4 <= d->end && d->end - d->l4 >= (uint32_t)(s->is_udp ? UDP_LEN : TCP_LEN);
 }
 
-/* Does the virtio-net header name the checksum field of that transport, or may there be none? */
+/* Does the virtio-net header name the checksum field of that transport?  Without the mark the sum is complete, or there is none. */
 static int find_field(pp_split *s, const extent *d, const pp_vnet *v, uint32_t field)
 {
     if (pp_needs_csum(v))
         return v->csum_start == d->l4 && v->csum_start + v->csum_offset == (int)field ? 0 : -EINVAL;
-    if (!s->is_udp || s->version != 4 || pp_get16(s->frame + field) != 0)
-        return -EINVAL; /* a complete sum over the whole: nothing to derive the segments' from */
-    s->no_sum = 1;
-    return 0;
+    s->no_sum = s->is_udp && pp_get16(s->frame + field) == 0;
+    return s->no_sum || d->l4 == s->l3 + (s->version == 4 ? (s->frame[s->l3] & 15u) * 4 : (uint32_t)IP6_LEN)
+               ? 0
+               : -EOPNOTSUPP; /* a routing header may hold the address that is summed */
+}
+
+/* What stands for the seed where the sum is complete: the pseudo header's without the length, and less what the sum is off
+ * by, so that a wrong one stays wrong. */
+static uint16_t seed_of_complete(const pp_split *s, const extent *d)
+{
+    const uint8_t *ip = s->frame + s->l3;
+    uint32_t whole = d->end - d->l4;
+    uint64_t seed = pp_wire16(d->protocol);
+    seed += s->version == 4 ? pp_sum_portable(ip + IP4_SOURCE, 2 * IP4_ADDRESS_LEN)
+                            : pp_sum_portable(ip + IP6_SOURCE, 2 * IP6_ADDRESS_LEN);
+    uint64_t sum = pp_kernel_active()->sum(s->frame + d->l4, whole);
+    uint16_t total = pp_fold(pp_fold(seed) + (uint64_t)pp_wire16((uint16_t)whole) + pp_wire16((uint16_t)(whole >> 16)) +
+                             pp_fold(sum));
+    return pp_fold((uint64_t)pp_fold(seed) + (uint16_t)~total);
 }
 
 /* Lengths and offsets of the segments; outermost, network: of the frame's first IP header, and what lies before it. */
@@ -202,8 +204,11 @@ static int set_up(pp_split *s, const extent *d, const pp_vnet *v, uint32_t outer
     if (!is_sayable(s, outermost, largest))
         return -EINVAL;
     /* the seed holds the length of the whole datagram; each segment has its own */
-    s->seed = pp_fold((uint64_t)pp_load16(s->frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
-                      (uint16_t)~pp_wire16((uint16_t)(whole >> 16)));
+    if (pp_needs_csum(v))
+        s->seed = pp_fold((uint64_t)pp_load16(s->frame + field) + (uint16_t)~pp_wire16((uint16_t)whole) +
+                          (uint16_t)~pp_wire16((uint16_t)(whole >> 16)));
+    else if (!s->no_sum)
+        s->seed = seed_of_complete(s, d);
     s->count = (s->payload + s->payload_size - 1) / s->payload_size;
     return (int)s->count;
 }

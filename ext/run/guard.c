@@ -69,7 +69,7 @@ static void read_headers(pp_batch *b)
         if (!(b->flags[i] & PP_PKT_VNET))
             continue;
         pp_vnet v = pp_vnet_get(b->data[i]);
-        b->flags[i] &= (uint16_t)~(PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME);
+        b->flags[i] &= (uint16_t)~(PP_PKT_NOT_READY | PP_PKT_SUPER_FRAME | PP_PKT_STRAY_METADATA);
         b->flags[i] |= pp_vnet_flags(&v);
     }
 }

@@ -122,6 +122,7 @@ class PacketFlag(enum.IntFlag):
     FRAGMENT = 0x0200
     REPAIRED = 0x0400
     EDITED = 0x0800
+    STRAY_METADATA = 0x1000
 
 
 class CheckFlag(enum.IntFlag):

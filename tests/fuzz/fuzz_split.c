@@ -2,8 +2,8 @@
  *
  * Invariants: the segments' payloads are consecutive slices of the frame, and their lengths add up; there are as many
  * segments as announced; each one's own length fields tell its length, those of PPPoE and 802.3 too, and none is a
- * jumbogram; if the seed was the pseudo header's sum, every segment's checksum verifies; the frame is only read, by pp_complete
- * only the field is written.
+ * jumbogram; if the seed was the pseudo header's sum, or the sum complete and right, every segment's checksum verifies; the
+ * frame is only read, by pp_complete only the field is written.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +172,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (pp_split_begin(&s, frame, length, &v, l3, mtu) > 0 && !s.no_sum) {
         uint32_t l4 = l4_in_frame(&s), seed = pseudo(frame + l3_in_frame(&s), &s, s.head_length - s.l4 + s.payload);
         uint32_t field = l4 + (s.is_udp ? 6 : 16);
+        if (!(v.flags & NEEDS_CSUM)) { /* complete, and right */
+            frame[field] = frame[field + 1] = 0;
+            seed = 0xffff - add(seed, frame + l4, s.head_length - s.l4 + s.payload);
+            seed = seed == 0 && s.is_udp ? 0xffff : seed;
+        }
         frame[field] = (uint8_t)(seed >> 8);
         frame[field + 1] = (uint8_t)seed;
         split_all(frame, length, &v, l3, mtu, 1);

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import frames as f
 from line import Line, open_tap, transfer
 from live_diagnosis import Diagnosis, during, evidence, names
 from pktmend._kernel import lib
@@ -273,3 +274,18 @@ def test_recording_of_two_taps_leaves_nothing_behind(bridged: Line) -> None:
     command = [*PKTMEND, "diagnose", "-i", "pa", "-I", "pb", "--duration", "1"]
     process = bridged.node.spawn(*command, env={**os.environ, "TMPDIR": str(folder)}, stderr=subprocess.PIPE)
     assert process.wait(PATIENCE) == 0 and list(folder.iterdir()) == []
+
+
+def test_metadata_that_points_elsewhere_is_named(bridged: Line) -> None:
+    """Into a right datagram's payload, and at a port before a seed."""
+    udp, syn = f.ether / f.ip4 / f.udp / f.PAYLOAD, f.ether / f.ip4 / f.tcp
+
+    def send() -> None:
+        with open_tap(bridged.a, "eth0", vnet=True) as out:
+            for _ in range(3):
+                out.send(struct.pack("=BBHHHH", f.NEEDS_CSUM, 0, 0, 0, 50, 6) + f.raw(udp))
+                out.send(struct.pack("=BBHHHH", f.NEEDS_CSUM, 0, 0, 0, 20, 16) + f.leaked(syn))
+
+    [findings] = during(send, (bridged.b, ("-i", "eth0", "tcp or udp")))
+    assert names(findings) == ["misplaced-completion"]
+    assert findings[0]["confidence"] == "certain" and findings[0]["counts"] == {"stray-csum-metadata": 6}

@@ -19,7 +19,7 @@ from scapy.all import IP, LLC, SNAP, TCP, UDP, Dot3, Ether, IPv6, Raw, in4_chksu
 from scapy.layers.ppp import PPP, PPPoE
 
 import frames as f
-from line import NO_PI, TAP, VNET_HDR, Line, open_tap, open_tap_device, seen
+from line import NO_PI, TAP, VNET_HDR, Line, everything, open_tap, open_tap_device, seen
 from pktmend.testbed.netns import end
 from running import RunningBridge
 from tools import need
@@ -129,3 +129,33 @@ def test_a_length_that_contradicts_is_dropped_as_unsplittable(line: Line) -> Non
         assert seen(back, lambda got: got[:12] == after[:12]) == after
         there, _ = bridge.stop()
     assert there["dropped"] == {"unsplittable": 1}
+
+
+@pytest.mark.parametrize("options", [(), ("--finish", "pb")], ids=["", "finish"])
+@pytest.mark.parametrize("damage", ["none", "transport", "IPv4 header"])
+@pytest.mark.parametrize("version", [4, 6])
+def test_splitting_signs_no_damage(line: Line, version: int, damage: str, options: tuple[str, ...]) -> None:
+    """A super-frame whose sum is complete, with no mark: the kernel would make right segments of a wrong one."""
+    head, tail = (f.ip4, 22) if version == 4 else (f.ip6, 0)
+    frame = f.raw(f.ether / head / tcp(0, is_last=True) / Raw(PAYLOAD))
+    if damage == "transport":
+        frame = f.put16(frame, 200, 0x4711)
+    elif damage == "IPv4 header":  # what the transport's sum does not cover
+        if version == 6:
+            pytest.skip("IPv6 has no such sum")
+        frame = f.put16(frame, tail, 0x3F06)
+    with from_machine(line, *options) as (machine, bridge), open_tap(line.b, "eth0", vnet=True) as back:
+        os.write(machine, struct.pack("=BBHHHH", 0, 1 if version == 4 else 4, 54, SIZE, 0, 0) + frame)
+        there, _ = bridge.stop()
+        arrived = [got for got in everything(back) if got[10:22] == frame[:12]]
+    assert there["split"] == (damage != "none" or options != ()) and there["dropped"] == {}
+    l4 = 34 if version == 4 else 54
+    assert b"".join(got[10 + l4 + 20 :] for got in arrived) == frame[l4 + 20 :]
+    assert len(arrived) == 4 or damage == "none"  # then the kernel may do as it likes
+    for got in arrived:
+        segment, is_marked = got[10:], got[0] & f.NEEDS_CSUM
+        addresses = segment[26:34] if version == 4 else segment[22:54]
+        total = f.total(addresses + struct.pack("!HH", 6, len(segment) - l4) + segment[l4:])
+        assert is_marked or (total == 0xFFFF) == (damage != "transport")
+        assert version == 6 or (f.total(segment[14:34]) == 0xFFFF) == (damage != "IPv4 header")
+        assert not is_marked or damage == "none"

@@ -16,7 +16,8 @@ from scapy.layers.sctp import SCTPChunkData
 
 import frames as f
 import tapes as t
-from diagnosing import SERVER, A, B, decide, decided, only
+from diagnosing import SERVER, A, B, decide, decided, only, tap_of
+from pktmend.commands.diagnose import rules
 from pktmend.commands.diagnose.facts import capture_point as point
 from pktmend.commands.diagnose.facts import flags, partial, protocols, tap, wrong
 from pktmend.commands.diagnose.facts.limits import CutOff, Limit, Unchecked
@@ -124,6 +125,27 @@ def test_flagged_without_the_seed(tmp_path: Path, offsets: tuple[int, ...], fact
     assert decided([found]) == [("bad-seed", "certain")]
     assert found.facts == (flags.FlaggedWithoutSeed({"tcp bad-seed": 3}), fact)
     assert found.limits == (Limit.SEED_OVER_CORRUPT,)
+
+
+def test_metadata_that_names_no_checksum_field(tmp_path: Path) -> None:
+    seen = tap_of(t.pcap(tmp_path / "x", [(n, f.raw(t.tcp(A, B, 4000, 80, 1, 1, "PA", b"x"))) for n in range(3)]))
+    seen.counted = dataclasses.replace(seen.counters, stray_csum_metadata=2)
+    [found] = rules.decide(seen)
+    assert decided([found]) == [("misplaced-completion", "certain")]
+    assert found.facts == (flags.MarkElsewhere(2),) and found.counts == {"stray-csum-metadata": 2}
+    assert not any("tx off" in remedy.command for remedy in found.remedies)  # the kernel would do the damage
+
+
+@pytest.mark.parametrize(("times", "bridge"), [(1, False), (3, True)])
+def test_what_signs_every_packet_is_advised_where_contents_are_proven(tmp_path: Path, times: int, bridge: bool) -> None:
+    """A sum without its complement proves what it was made of, in several packets; a zero proves nothing, ever."""
+    whole = [t.tcp(A, B, 4000, 80, n, 1, "PA", bytes([n]) * 40) for n in range(times)]
+    swapped = [f.put16(f.raw(p), 50, ~f.get16(f.raw(p), 50) & 0xFFFF) for p in whole]
+    empty = [f.put16(f.raw(p), 50, 0) for p in whole]
+    [found] = decide(t.pcap(tmp_path / "swapped", list(enumerate(swapped))), at_wire=True)
+    assert found.cause == "wrong-arithmetic" and (found.bridge is not None) == bridge
+    [found] = decide(t.pcap(tmp_path / "empty", list(enumerate(empty))), at_wire=True)
+    assert found.cause == "never-filled" and found.bridge is None
 
 
 # --- SCTP, DHCP, ICMP -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
  *   2. Splitting follows the kernel's software GSO (net/ipv4/tcp_offload.c tcp_gso_segment, udp_offload.c
  *      __udp_gso_segment, af_inet.c inet_gso_segment, ip6_offload.c): what the receiver sees is what it
  *      would have seen had the kernel done it.
- *   3. The stored seed is used as it is: a wrong seed stays wrong.  Nothing is laundered.
+ *   3. The stored seed is used as it is: a wrong seed stays wrong, and so does a complete sum.  Nothing is laundered.
  */
 #ifndef PP_SPLIT_H
 #define PP_SPLIT_H
@@ -76,6 +76,9 @@ int pp_complete_crc32c(uint8_t *frame, const pp_check *check);
 
 /* Begin to split frame (length bytes) as vnet says (GSO type, size, csum_start); l3: offset of the outermost IP header.
  * When csum_start lies in a tunnel, the tunnel's headers are written for each segment too; so are the lengths of PPPoE and 802.3.
+ * A tunnel that the parser does not know is split where an IP header lies right before csum_start, consistent with all around it,
+ * and nothing between may be a length.
+ * Without VIRTIO_NET_HDR_F_NEEDS_CSUM the sum is complete: segments get right sums of a right one, as wrong ones of a wrong one.
  * mtu: of the egress; TCP segments are made smaller than gso_size if they must be to fit; UDP datagrams never.
  * Returns the number of segments, or -EINVAL if the headers contradict vnet, -EOPNOTSUPP for a GSO type or a tunnel that is not
  * split, -EMSGSIZE if the header is longer than PP_SPLIT_HEAD. */

@@ -101,8 +101,9 @@ enum pp_drop { PP_DROP_WORDS(PP_ENUMERATOR) PP_DROPS };
     X(PKT, TRUNCATED, 0x0080)   /* caplen < wirelen */                                                                 \
     X(PKT, MALFORMED, 0x0100)   /* headers contradict each other or end too early */                                   \
     X(PKT, FRAGMENT, 0x0200)                                                                                           \
-    X(PKT, REPAIRED, 0x0400) /* at least one field was rewritten here */                                               \
-    X(PKT, EDITED, 0x0800)   /* a native stage sets it where it wrote bytes: the packet is verified again */
+    X(PKT, REPAIRED, 0x0400)       /* at least one field was rewritten here */                                         \
+    X(PKT, EDITED, 0x0800)         /* a native stage sets it where it wrote bytes: the packet is verified again */     \
+    X(PKT, STRAY_METADATA, 0x1000) /* its virtio-net header names no checksum field: never passed on so */
 enum pp_packet_flag { PP_PACKET_FLAG_WORDS(PP_ENUMERATOR) };
 
 /* What is known of a check beside its status. */

@@ -60,6 +60,8 @@ def direction_lines(d: Counters) -> list[str]:
     lines += check_lines(d.checks)
     if d.claimed_valid:
         lines.append(f"  bad although the kernel vouched for it: {d.claimed_valid}")
+    if d.stray_csum_metadata:
+        lines.append(f"  stray-csum-metadata {d.stray_csum_metadata}: named no checksum field, not obeyed")
     if d.malformed:
         lines.append(f"  malformed packets, passed untouched: {d.malformed}")
     return lines + [stage_line(stage, d.packets) for stage in d.stages]

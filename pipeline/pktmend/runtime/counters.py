@@ -92,6 +92,7 @@ class Counters:
     repaired:      checksums completed by `repair`, by cause, or `pending`.
     finished:      completed on a finishing egress.       split: super-frames segmented there.
     claimed_valid: bad although the kernel or device had called them valid.
+    stray_csum_metadata: with metadata that names no checksum field; it is corrected or dropped on the way out.
     status:        packets by Status.
     checks:        checksums by protocol (Proto), then by Status, bad ones by Cause.
 
@@ -122,6 +123,7 @@ class Counters:
     status: dict[str, int]
     checks: dict[str, dict[str, int]]
     stages: tuple[StageCount, ...]
+    stray_csum_metadata: int
 
     @classmethod
     def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Counters:
@@ -151,6 +153,7 @@ class Counters:
             status={str(Status(i)): n for i, n in enumerate(tally["status"]) if n},
             checks={str(Proto(p)): named for p, row in enumerate(tally["checks"]) if (named := _outcomes(row))},
             stages=tuple(StageCount(**each) for each in ledger["stages"]),
+            stray_csum_metadata=tally["stray_csum_metadata"],
         )
 
     @classmethod

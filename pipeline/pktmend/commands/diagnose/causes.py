@@ -36,6 +36,7 @@ class RootCause(StrEnum):
     NEVER_FILLED = "never-filled"
     WRONG_ARITHMETIC = "wrong-arithmetic"
     REWRITTEN_CAPTURE = "rewritten-capture"
+    MISPLACED_COMPLETION = "misplaced-completion"
 
     @property
     def is_healthy(self) -> bool:
@@ -58,6 +59,7 @@ class Meaning:
 
 
 FINISH: Final = "pktmend bridge -i {a} -I {b} --finish {a}"
+# signs whatever comes: for causes that, once certain, prove that the contents are intact
 SIGN: Final = "pktmend bridge -i {a} -I {b} --repair all"
 GUARD: Final = "pktmend bridge -i {a} -I {b} --corrupt drop"
 
@@ -149,7 +151,6 @@ CAUSES: Final = {
     RootCause.IP_HEADER_NEVER_FILLED: Meaning(
         "IPv4 headers were sent without a checksum",
         "Every router and receiver drops these packets.",
-        bridge=SIGN,
     ),
     RootCause.DOUBLE_COMPLETION: Meaning(
         "Complete checksums are completed a second time",
@@ -176,7 +177,6 @@ CAUSES: Final = {
         "The checksum field was left empty",
         "The sender, or a program that crafts packets, left 0 where a checksum is mandatory. The receiver drops these "
         "packets.",
-        bridge=SIGN,
     ),
     RootCause.WRONG_ARITHMETIC: Meaning(
         "Somebody computes checksums wrongly",
@@ -189,5 +189,11 @@ CAUSES: Final = {
         "A program replaced addresses in the file (to anonymise it, or to replay it) and left the checksums as they "
         "were. What went over the wire fitted its checksums.",
         is_healthy=True,
+    ),
+    RootCause.MISPLACED_COMPLETION: Meaning(
+        "Checksums are completed at a wrong place",
+        "The mark of a partial checksum names another place than the checksum field. Whoever obeys it, a card or the "
+        "kernel, writes over ports or into payload, and leaves the real field as it was.",
+        bridge="pktmend bridge -i {a} -I {b}",
     ),
 }

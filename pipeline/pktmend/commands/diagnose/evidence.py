@@ -79,6 +79,7 @@ class Tap:
     good:    a few right checks of the senders of bad ones (SCTP: of any), of packets seen at about the same time.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     companions: what goes beside bad packets and is right.
+    stray:   of packets whose metadata names no checksum field; stray_pending: how many of those have a partial sum.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
@@ -92,6 +93,8 @@ class Tap:
     seeded: set[int] = field(default_factory=set)
     companions: Companions = field(default_factory=Companions)
     is_cut: bool = False
+    stray: list[Sample] = field(default_factory=list)
+    stray_pending: int = 0
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
@@ -132,6 +135,8 @@ class Tap:
         """Reads: status, cause, flags, checks, frames.  Writes: nothing."""
         if len(batch) and not self.has_metadata:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
+        if self.is_live:
+            self._collect_stray(batch)
         self._collect_bad(batch)
         self.companions.collect(batch)
         if len(self.pending) < PENDING:
@@ -145,6 +150,13 @@ class Tap:
                 self.icmp_seen += len(found)
                 for i in found:
                     self._collect_icmp(batch, i, protocol)
+
+    def _collect_stray(self, batch: _core.Batch) -> None:
+        for i in batch.where(flags=PacketFlag.STRAY_METADATA):
+            checks = [k for k in batch.checks_of(i) if k.proto != Proto.IP] or batch.checks_of(i)
+            self.stray_pending += any(k.status == Status.PENDING for k in checks)
+            if len(self.stray) < PENDING and checks:
+                self.stray.append(with_expected(samples_of(batch, i, checks[-1:], LONGEST)[0]))
 
     def _collect_bad(self, batch: _core.Batch) -> None:
         found = batch.where(status=Status.BAD)

@@ -29,7 +29,7 @@ from pktmend.commands.diagnose import (
     rules_wrong,
 )
 from pktmend.commands.diagnose.case import Case
-from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.causes import CAUSES, SIGN, RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Rejected, least_sure
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # in this order: what is more special first
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
+    rules_flags.stray,
     rules_flags.verified,
     rules_file.rewritten_capture,
     rules_flags.flagged,
@@ -73,6 +74,7 @@ def decide(tap: Tap, host: HostContext | None = None, rejected: list[Rejected] |
     """Return what was found, the most important first; never empty.  Append to *rejected* what was not the cause."""
     case = Case(tap, host)
     found = _merge_healthy(weigh(decision for rule in RULES for decision in rule(case))) or [nothing(tap)]
+    found = [_unsigned(decision) for decision in found]
     if rejected is not None:
         rejected += case.rejected
     if tap.is_cut:
@@ -100,6 +102,12 @@ def _merge_healthy(found: Iterable[Decision]) -> list[Decision]:
                 limits=first.limits or decision.limits,
             )
     return [*unhealthy, *healthy.values()]
+
+
+def _unsigned(decision: Decision) -> Decision:
+    """What would sign every packet is advised only where it is certain that their contents are intact."""
+    signs = CAUSES[decision.cause].bridge == SIGN
+    return replace(decision, bridge=None) if signs and decision.confidence is not Confidence.CERTAIN else decision
 
 
 def _cut(decision: Decision, packets: int) -> Decision:

@@ -138,8 +138,8 @@ def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
 def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: list[Sample]) -> Found | None:
     """Is this what happened?  See rules 1 to 3 at the head of this file."""
     kind, value = mistake
-    if kind.is_length and left[0].proto in (Proto.ICMP, Proto.ICMPV6) and len({s.delta for s in left}) == 1:
-        return None  # what an error quotes may sum to 0 by itself: leaving it out looks like changing it
+    if kind.is_length and _may_quote(left[0]) and len({s.delta for s in left}) == 1:
+        return None
     samples = [s for s in left if mistake in fits[s]]
     sources = {s.source for s in samples}
     kinds = {_kind(s) for s in samples}
@@ -173,6 +173,11 @@ def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: l
         samples += [s for s in left if s.source in sources and not is_whole(s)]
     fact = Mistake(kind, value, len(samples), len(samples) + len(others), differences, len(same))
     return Found(samples, fact, kind.is_length, confidence)
+
+
+def _may_quote(s: Sample) -> bool:
+    """What an error quotes may sum to 0 by itself: leaving it out looks like changing a word of it."""
+    return s.proto in (Proto.ICMP, Proto.ICMPV6)
 
 
 def _is_single(s: Sample) -> bool:
@@ -253,8 +258,14 @@ def _carry(s: Sample, *, is_swapped: bool) -> int:
 def arithmetic(case: Case) -> list[Decision]:
     """Right but for the complement or the byte order; or what one packet shows, if no other of its sender is bad."""
     samples = case.take_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
+    quotes = Counter(s.delta for s in case.unexplained if _may_quote(s))
     singles = case.take(
-        lambda s: s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and _is_single(s) and _is_all(case, s)
+        lambda s: (
+            s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE)
+            and _is_single(s)
+            and _is_all(case, s)
+            and not (_may_quote(s) and quotes[s.delta] > 1)
+        )
     )
     found = []
     if samples:

@@ -12,6 +12,7 @@ from pktmend.commands.diagnose.facts.flags import (
     CompleteThoughFlagged,
     FlaggedWithoutSeed,
     Flags,
+    MarkElsewhere,
     PartialThoughVerified,
     SeedOffset,
     WrongThoughVerified,
@@ -72,6 +73,25 @@ def _distrust(case: Case, samples: list[Sample]) -> tuple[Remedy, ...]:
     ports = [port for owner in owners if owner and (port := machine.peer_of(owner)) and port.has("rx-gro")]
     remedies += [gro_off(port) for port in {port.key: port for port in ports}.values()]
     return tuple(remedies) or (GRO_OFF,)
+
+
+def stray(case: Case) -> list[Decision]:
+    """Marked as partial where no checksum field lies: proven by the packet itself."""
+    n = case.tap.counters.stray_csum_metadata
+    if not n:
+        return []
+    samples = tuple(case.tap.stray)
+    return [
+        Decision(
+            cause=RootCause.MISPLACED_COMPLETION,
+            confidence=Confidence.CERTAIN,
+            facts=(MarkElsewhere(n),),
+            samples=samples,
+            counts={"stray-csum-metadata": n},
+            remedies=(FIND_WHAT_FLAGS,),
+            bridge=case.bridge(RootCause.MISPLACED_COMPLETION, samples),
+        )
+    ]
 
 
 def flagged(case: Case) -> list[Decision]:

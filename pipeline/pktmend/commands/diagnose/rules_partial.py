@@ -46,8 +46,8 @@ def leaked(case: Case) -> list[Decision]:
 
 def pending(case: Case) -> list[Decision]:
     """Partial, and either known to be or perhaps so: where the tap is and what happened next decides."""
-    if not case.tap.total("pending"):
-        return []
+    if case.tap.total("pending") <= case.tap.stray_pending:
+        return []  # none, or such as are marked at a wrong place
     counts = {f"{proto} pending": found["pending"] for proto, found in case.tap.checks.items() if "pending" in found}
     directions = [d for d in case.tap.directions if any(d.kinds[kind] for kind in PENDING_KINDS)]
     has_metadata = (

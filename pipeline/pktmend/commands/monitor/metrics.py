@@ -28,6 +28,11 @@ PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
     ("pktmend_truncated_packets", "Packets of which only the beginning could be read.", lambda d: d.truncated),
     ("pktmend_malformed_packets", "Packets whose headers contradict each other.", lambda d: d.malformed),
     ("pktmend_vouched_bad_checks", "Bad checks that the kernel had vouched for.", lambda d: d.claimed_valid),
+    (
+        "pktmend_stray_csum_metadata_packets",
+        "Packets whose partial-checksum metadata names no checksum field.",
+        lambda d: d.stray_csum_metadata,
+    ),
 ]
 STATUSES = [str(status) for status in Status]
 CAUSES = [str(cause) for cause in list(Cause)[1:]]

@@ -53,6 +53,7 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
             (d.malformed, "malformed packets"),
             (d.truncated, "truncated packets"),
             (d.claimed_valid, "bad although the kernel vouched for it"),
+            (d.stray_csum_metadata, "packets with stray-csum-metadata, which names no checksum field"),
         ):
             if n:
                 lines.append(f"  {what}: {n}")

@@ -66,6 +66,19 @@ class FlaggedWithoutSeed(Observation):
         return f"{counted(self.counts, 'field is')} flagged as partial, without the seed S in it"
 
 
+class MarkElsewhere(Observation):
+    """Metadata that names no checksum field."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{quantity(self.n, 'packet is')} marked as partial at a place that is no checksum field: in a "
+            "header, or in what a sum covers that is right, or S, as it is"
+        )
+
+
 class SeedOffset(Observation):
     """All fields differ from S by the same."""
 
