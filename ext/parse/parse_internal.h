@@ -34,13 +34,29 @@ static inline void pp_malformed(pp_packet *p, const pp_cursor *c)
         p->flags |= PP_PKT_MALFORMED;
 }
 
-/* The same; a packet that its own lengths leave too short is malformed, one that the capture cut is not. */
+/* Say that what follows in this packet is not looked into, and why; the first reason stays.  type: the number that is not
+ * known, of a link, an EtherType or an IP protocol. */
+static inline void pp_not_understood_type(pp_packet *p, uint8_t reason, uint16_t type)
+{
+    if (p->unread != PP_UNREAD_NONE)
+        return;
+    p->unread = reason;
+    p->unread_type = type;
+}
+
+static inline void pp_not_understood(pp_packet *p, uint8_t reason) { pp_not_understood_type(p, reason, 0); }
+
+/* The same as pp_within(); a packet that its own lengths leave too short is malformed, one that the capture cut is not. */
 static inline int pp_need(pp_packet *p, const pp_cursor *c, uint32_t n)
 {
     if (__builtin_expect(pp_within(c, n), 1))
         return 1;
-    if (c->at > c->end || n > c->end - c->at)
+    if (c->at <= c->end && n <= c->end - c->at) {
+        pp_not_understood(p, PP_UNREAD_TRUNCATED);
+    } else if (!c->cut) {
         pp_malformed(p, c);
+        pp_not_understood(p, PP_UNREAD_MALFORMED);
+    }
     return 0;
 }
 
@@ -111,8 +127,10 @@ static inline void pp_set_check(pp_check *k, const pp_cursor *c, uint8_t proto, 
 static inline pp_check *pp_add_check(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
                                      uint32_t length)
 {
-    if (p->count == PP_CHECKS_PER_PACKET || offset + 2 > p->cap)
+    if (__builtin_expect(p->count == PP_CHECKS_PER_PACKET || offset + 2 > p->cap, 0)) {
+        pp_not_understood(p, offset + 2 > p->cap ? PP_UNREAD_TRUNCATED : PP_UNREAD_ENCAPSULATION);
         return NULL;
+    }
     pp_check *k = &p->checks[p->count++];
     pp_set_check(k, c, proto, offset, start, length);
     k->stored = pp_get16(p->data + offset);
@@ -179,6 +197,8 @@ static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
 void pp_parse_link(pp_packet *p, pp_cursor *c);
 void pp_parse_ethernet(pp_packet *p, pp_cursor *c);
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type);
+/* The same for what is none of the common types. */
+void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type);
 void pp_parse_mpls(pp_packet *p, pp_cursor *c);
 void pp_parse_ppp(pp_packet *p, pp_cursor *c);
 void pp_parse_ip4(pp_packet *p, pp_cursor *c);
@@ -210,6 +230,8 @@ static inline int pp_descend(pp_cursor *c, uint32_t header)
 /* What UDP between these ports carries, if that is a tunnel. */
 void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
 void pp_parse_gre(pp_packet *p, pp_cursor *c);
+/* Say why what this IP protocol carries is not looked into. */
+void pp_pass_over(pp_packet *p, uint8_t protocol);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 

@@ -140,6 +140,8 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
                 if (type <= c->end - c->at)
                     pp_bound(p, c, c->at + type);
                 snap(p, c);
+            } else {
+                pp_parse_other(p, c, type);
             }
             return;
         }
@@ -240,6 +242,7 @@ void pp_parse_link(pp_packet *p, pp_cursor *c)
         hdlc(p, c);
         break;
     default:
+        pp_not_understood_type(p, PP_UNREAD_LINK_TYPE, p->link);
         break;
     }
 }

@@ -110,12 +110,15 @@ static void quoted(pp_packet *p, pp_cursor *c, uint32_t at, uint8_t version)
 {
     if (c->quoted || at > c->end)
         return;
+    uint8_t unread = p->unread; /* nobody has to look into what is only quoted */
     c->at = at;
     c->quoted = c->cut = 1;
     if (version == 4)
         pp_parse_ip4(p, c);
     else
         pp_parse_ip6(p, c);
+    if (unread == PP_UNREAD_NONE)
+        p->unread = PP_UNREAD_NONE, p->unread_type = 0;
 }
 
 static void icmp(pp_packet *p, pp_cursor *c)
@@ -212,6 +215,7 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
             pp_parse_mpls(p, c);
         return;
     default:
+        pp_pass_over(p, protocol);
         return;
     }
 }

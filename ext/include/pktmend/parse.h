@@ -61,6 +61,8 @@ typedef struct pp_packet {
     uint8_t count; /* out: checks found, at most PP_CHECKS_PER_PACKET */
     uint8_t layer_count;
     uint8_t framing_count; /* above PP_MAX_FRAMINGS: there are more than were recorded */
+    uint8_t unread;        /* out: enum pp_unread, why not all of it was looked into */
+    uint16_t unread_type;  /* out: the link type, EtherType or IP protocol that is not known, else 0 */
     pp_framing *framings;  /* in: room for PP_MAX_FRAMINGS, or null; out: outermost first */
     pp_layer *layers; /* in: room for PP_MAX_DEPTH, or null; out: IP packets, outermost first, quoted ones left out */
     pp_check *checks;

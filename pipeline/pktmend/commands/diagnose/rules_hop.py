@@ -76,7 +76,7 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
     )
     known = {decision.cause for decision in found}
     for decision in at_a:
-        if not decision.cause.is_healthy and decision.cause not in known:
+        if decision.cause.is_problem and decision.cause not in known:
             found.append(_seen_at(two.a, decision))
             known.add(decision.cause)
     if not found:
@@ -93,7 +93,7 @@ def _seen_at(tap: Tap, decision: Decision) -> Decision:
 
 def _is_sure_fault(decision: Decision) -> bool:
     is_doubtful = decision.cause is RootCause.METADATA_LOST and decision.confidence is Confidence.POSSIBLE
-    return not decision.cause.is_healthy and not is_doubtful
+    return decision.cause.is_problem and not is_doubtful
 
 
 def _of_receiver(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> list[Decision]:
