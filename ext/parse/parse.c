@@ -105,7 +105,7 @@ void pp_parse(pp_packet *p)
         at.at = ETH_HLEN;
         ip4(p, at);
     } else {
-        pp_parse_link(p, &whole);
+        pp_parse_link(p, &whole, p->link);
     }
     if (__builtin_expect(p->count == 0, 0) && (p->flags & PP_PKT_MALFORMED))
         pp_not_understood(p, PP_UNREAD_MALFORMED);

@@ -138,6 +138,9 @@ class Unread(Named):
     DAMAGED = 6
     MALFORMED = 7
     TRUNCATED = 8
+    TUNNEL = 9
+    PSEUDOWIRE = 10
+    DEPTH = 11
 
 
 class RepairPolicy(Named):

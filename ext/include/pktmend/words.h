@@ -117,7 +117,10 @@ enum pp_check_flag { PP_CHECK_FLAG_WORDS(PP_ENUMERATOR) };
     X(UNREAD, ENCRYPTED, 5)     /* MACsec, WPA, ESP: nobody without the key can tell */                                \
     X(UNREAD, DAMAGED, 6)       /* the capture says that the frame was received with a wrong check sequence */         \
     X(UNREAD, MALFORMED, 7)     /* its headers end or contradict each other before any checksum */                     \
-    X(UNREAD, TRUNCATED, 8)     /* the capture ends before a checksum field */
+    X(UNREAD, TRUNCATED, 8)     /* the capture ends before a checksum field */                                         \
+    X(UNREAD, TUNNEL, 9)        /* a tunnel whose payload is of a kind, or in a form, that is not read */              \
+    X(UNREAD, PSEUDOWIRE, 10)   /* nothing says what is behind an MPLS stack, and nothing fits */                      \
+    X(UNREAD, DEPTH, 11)        /* more packets or frames within each other than are followed */
 enum pp_unread { PP_UNREAD_WORDS(PP_ENUMERATOR) PP_UNREADS };
 
 /* Every list of words. */

@@ -27,6 +27,9 @@ WORDS: Final = {
     Unread.DAMAGED: "received damaged",
     Unread.MALFORMED: "malformed",
     Unread.TRUNCATED: "truncated before a checksum",
+    Unread.TUNNEL: "in a tunnel that is not read",
+    Unread.PSEUDOWIRE: "in a pseudowire of unknown contents",
+    Unread.DEPTH: "nested too deep",
 }
 # Of https://www.tcpdump.org/linktypes.html, what one meets.
 LINK_NAMES: Final = {
