@@ -260,6 +260,15 @@ static inline int pp_descend(pp_cursor *c, uint32_t header)
     return 1;
 }
 
+/* The same; where it cannot be done, say so. */
+static inline int pp_enter(pp_packet *p, pp_cursor *c, uint32_t header)
+{
+    if (pp_descend(c, header))
+        return 1;
+    pp_not_understood(p, c->depth + 1u >= PP_MAX_DEPTH ? PP_UNREAD_DEPTH : PP_UNREAD_MALFORMED);
+    return 0;
+}
+
 /* What UDP between these ports carries, if that is a tunnel. */
 void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
 void pp_parse_gre(pp_packet *p, pp_cursor *c);

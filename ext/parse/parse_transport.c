@@ -199,19 +199,19 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
         authentication(p, c);
         return;
     case IPPROTO_IPIP:
-        if (pp_descend(c, 0))
+        if (pp_enter(p, c, 0))
             pp_parse_ip4(p, c);
         return;
     case IPPROTO_IPV6:
-        if (pp_descend(c, 0))
+        if (pp_enter(p, c, 0))
             pp_parse_ip6(p, c);
         return;
     case IPPROTO_ETHERIP:
-        if (pp_descend(c, ETHERIP_LEN))
+        if (pp_enter(p, c, ETHERIP_LEN))
             pp_parse_ethernet(p, c);
         return;
     case IPPROTO_MPLS: /* RFC 4023 */
-        if (pp_descend(c, 0))
+        if (pp_enter(p, c, 0))
             pp_parse_mpls(p, c);
         return;
     default:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import frames as f
 import tapes
 from diagnosing import decide, decided, named
 from diagnosing import diagnose as findings
-from pktmend import Unread
+from judging import judge
+from links import aggregate, dot11
+from pktmend import Proto, Unread
 from pktmend.commands.diagnose.facts.limits import NotLookedInto
 from tools import run_pktmend
 
@@ -50,6 +53,26 @@ def test_encrypted_payload_of_good_headers_is_a_limit(tmp_path: Path) -> None:
     (one,) = decide(path)
     assert decided([one]) == [("nothing-wrong", "likely")]
     assert one.limits == (NotLookedInto({(Unread.ENCRYPTED, 50): 4}),)
+
+
+def test_first_of_two_taps_that_nobody_understands_is_said(tmp_path: Path) -> None:
+    before = tapes.pcap(tmp_path / "before.pcap", [(float(i), GOOD) for i in range(3)], link=147)
+    behind = tapes.pcap(tmp_path / "behind.pcap", [(float(i), GOOD) for i in range(3)])
+    done = run_pktmend("diagnose", "-r", str(before), "-R", str(behind), "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows[0]["diagnosis"]["cause"] == "not-understood" and done.returncode == 0
+
+
+def test_frames_side_by_side_are_no_tunnel(tmp_path: Path) -> None:
+    """Two TCP segments of one 802.11 frame, both never completed: nothing is said of a tunnel."""
+    right = dot11(aggregate(bytes(32)), qos=b"\x80\0", FCfield=2)
+    checks = [k for k in judge(right, link=105) if k.proto == Proto.TCP]
+    assert len(checks) == 2
+    leaked = right
+    for k in checks:
+        leaked = f.put16(leaked, k.offset, k.seed)
+    path = tapes.pcap(tmp_path / "x.pcap", [(float(i), leaked) for i in range(4)], link=105)
+    assert [one["cause"] for one in findings(path, at_wire=True)] == ["metadata-lost"]
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ def _of_receiver(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision
     """The hop changed nothing: say what the second tap shows, which is what a receiver gets."""
     if any(not decision.cause.is_healthy for decision in at_b):
         return list(at_b)
-    return [decision for decision in (at_b if two.b.counters.packets else at_a) if decision.cause.is_healthy]
+    healthy = [decision for decision in (at_b if two.b.counters.packets else at_a) if decision.cause.is_healthy]
+    unread = [_seen_at(two.a, decision) for decision in at_a if decision.cause is RootCause.NOT_UNDERSTOOD]
+    return [*unread, *healthy]
 
 
 def _merge(found: Iterator[Decision]) -> list[Decision]:
