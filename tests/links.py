@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from scapy.all import LLC, SNAP, Dot11, RadioTap
+from scapy.all import GRE, LLC, SNAP, Dot11, RadioTap, Raw
 
 import frames as f
-from carriers import ETHERNET, SLL, SLL2, Build, tcp4, tcp6
+from carriers import ETHERNET, SLL, SLL2, Build, over4, tcp4, tcp6
 
 ADDRESSES = ("02:00:00:00:00:02", "02:00:00:00:00:01", "02:00:00:00:00:03")
 MACS = f.raw(f.ether)[:12]
@@ -94,6 +94,14 @@ WLAN = "ip tcp"
 LINKS: dict[str, tuple[int, str, Build]] = {
     # tags and frames behind an EtherType
     "CMD": (ETHERNET, "ip tcp", lambda p: typed(0x8909, b"\1\1\0\1\0\x64", p)),
+    "CMD in GRE": (
+        ETHERNET,
+        "ip gre ip tcp",
+        lambda p: f.raw(over4 / GRE(proto=0x8909) / Raw(b"\x08\0\1\1\0\1\0\0" + v4(p))),
+    ),
+    "WCCP": (ETHERNET, "ip gre ip tcp", lambda p: f.raw(over4 / GRE(proto=0x883E) / Raw(b"\5\x59\0\x48" + v4(p)))),
+    "Arista's time": (ETHERNET, "ip tcp", lambda p: typed(0xD28B, b"\0\1\0\x10" + bytes(8), p)),
+    "Arista's time of 48 bits": (ETHERNET, "ip tcp", lambda p: typed(0xD28B, b"\0\1\1\x20" + bytes(6), p)),
     "VN-tag": (ETHERNET, "ip tcp", lambda p: typed(0x8926, bytes(4), p)),
     "802.1BR": (ETHERNET, "ip tcp", lambda p: typed(0x893F, bytes(6), p)),
     "802.1CB": (ETHERNET, "ip tcp", lambda p: typed(0xF1C1, b"\0\0\0\7", p)),
@@ -178,6 +186,7 @@ LINKS: dict[str, tuple[int, str, Build]] = {
     "NFLOG, big-endian": (239, "ip tcp", lambda p: nflog(2, v4(p), ">")),
     "NFLOG of a bridge": (239, "tcp", lambda p: nflog(7, v6(p), hardware=0x86DD)),
     "pflog": (117, "ip tcp", lambda p: bytes([61, 2]) + bytes(62) + v4(p)),
+    "ipnet": (226, "ip tcp", lambda p: b"\1\2\0\0" + struct.pack("!I", len(v4(p))) + bytes(16) + v4(p)),
     "enc": (109, "ip tcp", lambda p: struct.pack("<I", 2) + bytes(8) + v4(p)),
     "PKTAP": (258, "ip tcp", lambda p: struct.pack("<III", 108, 1, 1) + bytes(96) + f.raw(f.ether / tcp4 / p)),
     "SLL of radiotap": (SLL, WLAN, lambda p: sll(p, 803, 4, radiotap(dot11(llc(p), FCfield=2)))),

@@ -34,9 +34,11 @@ enum {
     ETHERTYPE_CMD = 0x8909, /* Cisco MetaData */
     ETHERTYPE_VNTAG = 0x8926,
     ETHERTYPE_ETAG = 0x893f, /* 802.1BR */
-    ETHERTYPE_RTAG = 0xf1c1  /* 802.1CB */
+    ETHERTYPE_ARISTA = 0xd28b,
+    ETHERTYPE_RTAG = 0xf1c1 /* 802.1CB */
 };
 /* Tags and frames within frames: what lies between the EtherType and the next, or the inner frame. */
+enum { CMD_VERSION = 1, CMD_LEN = 2, ARISTA_LEN = 4, WCCP_LEN = 4 };
 enum { I_TAG_LEN = 4, FABRICPATH_LEN = 2, TRILL_LEN = 6 };
 enum { BATMAN_VERSION = 15, BATMAN_UNICAST_LEN = 10, BATMAN_BROADCAST_LEN = 14, BATMAN_4ADDR_LEN = 18 };
 enum { MACSEC_LEN = 6, MACSEC_SCI_LEN = 8, MACSEC_HAS_SCI = 0x20, MACSEC_IS_CHANGED = 0x0c }; /* of its first byte */

@@ -57,6 +57,7 @@ static inline __attribute__((always_inline)) void ip4(pp_packet *p, pp_cursor c)
         total = span;
     if (total < header) {
         pp_malformed(p, &c);
+        pp_not_understood(p, PP_UNREAD_MALFORMED);
         return;
     }
     if (total > span) {

@@ -81,6 +81,46 @@ static void realtek(pp_packet *p, pp_cursor *c)
         pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
 }
 
+/* Cisco MetaData: version, number of options, options of four bytes.  In GRE the EtherType of what follows comes first. */
+static void cisco_metadata(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_need(p, c, CMD_LEN + 2))
+        return;
+    const uint8_t *h = p->data + c->at;
+    if (h[0] == CMD_VERSION) {
+        tag(p, c, CMD_LEN + h[1] * 4u);
+    } else if (h[2] == CMD_VERSION && pp_get16(h) >= ETH_P_802_3_MIN) {
+        if (pp_skip(p, c, 2 + CMD_LEN + h[3] * 4u))
+            pp_parse_ethertype(p, c, pp_get16(h));
+    } else {
+        pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
+    }
+}
+
+/* The time at which a switch of Arista's saw the frame: of 64 or of 48 bits. */
+static void arista_time(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_need(p, c, ARISTA_LEN))
+        return;
+    uint32_t subtype = pp_get16(p->data + c->at), width = p->data[c->at + 3] >> 4; /* of its version */
+    if (subtype != 1 || (width != 1 && width != 2))
+        pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
+    else
+        tag(p, c, ARISTA_LEN + (width == 1 ? 8 : 6));
+}
+
+/* WCCP in GRE: since version 2 there is a header of four bytes before the packet. */
+static void redirected(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_need(p, c, WCCP_LEN + 1))
+        return;
+    const uint8_t *h = p->data + c->at;
+    if (!(h[0] == IP4_PLAIN && pp_get16(h + IP4_TOTAL) <= c->end - c->at))
+        c->at += WCCP_LEN;
+    if (!pp_parse_by_version(p, c))
+        pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
+}
+
 static void trill(pp_packet *p, pp_cursor *c)
 {
     if (!pp_need(p, c, TRILL_LEN))
@@ -146,9 +186,14 @@ void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type)
     case ETH_P_BATMAN:
         batman(p, c);
         return;
-    case ETHERTYPE_CMD: /* Cisco MetaData: version, number of options of four bytes */
-        if (pp_need(p, c, 2))
-            tag(p, c, 2u + p->data[c->at + 1] * 4u);
+    case ETHERTYPE_CMD:
+        cisco_metadata(p, c);
+        return;
+    case ETHERTYPE_ARISTA:
+        arista_time(p, c);
+        return;
+    case ETH_P_WCCP:
+        redirected(p, c);
         return;
     case ETHERTYPE_VNTAG:
     case ETHERTYPE_RTAG: /* 802.1CB */

@@ -47,9 +47,10 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    static const uint16_t links[] = { 1,   0,   101, 113, 276, 9,   50,  51,  104, 108, 12,  228, 229, 1,   1,   1,
-                                      105, 127, 192, 119, 163, 239, 117, 109, 258, 242, 7,   129, 6,   10,  100, 123,
-                                      107, 204, 166, 205, 206, 219, 240, 241, 274, 281, 282, 284, 285, 122, 138, 8 };
+    static const uint16_t links[] = { 1,   0,   101, 113, 276, 9,   50,  51,  104, 108, 12,  228, 229,
+                                      1,   1,   1,   105, 127, 192, 119, 163, 239, 117, 109, 258, 242,
+                                      7,   129, 6,   10,  100, 123, 107, 204, 166, 205, 206, 219, 240,
+                                      241, 274, 281, 282, 284, 285, 122, 138, 8,   226 };
     enum { LINKS = sizeof links / sizeof links[0] };
     if (size < 5 + PP_VNET_LEN || size > 70000)
         return 0;

@@ -40,6 +40,7 @@ KNOWN: dict[str, tuple[bytes, Unread, int]] = {
     "no next header": (f.raw(f.ether / IPv6(nh=59)), Unread.NONE, 0),
     "protocol 253": (f.raw(f.ether / IP(proto=253) / Raw(bytes(40))), Unread.IP_PROTOCOL, 253),
     "ends in its IP header": (GOOD[:30], Unread.MALFORMED, 0),
+    "a total length below its header": (f.put16(GOOD, 16, 8), Unread.MALFORMED, 0),
     "nine IPv4 headers": (f.raw(nested(9, bytes(8))), Unread.DEPTH, 0),
     "eight IPv4 headers": (f.raw(nested(8, bytes(8))), Unread.NONE, 0),
     "quoted": (f.raw(f.ether / f.ip4 / ICMP(type=3) / IP(proto=253) / Raw(bytes(8))), Unread.NONE, 0),
