@@ -164,28 +164,39 @@ static void batman(pp_packet *p, pp_cursor *c)
     }
 }
 
+/* Does another frame of Ethernet lie behind this EtherType? */
+static int frame_inside(pp_packet *p, pp_cursor *c, uint16_t type)
+{
+    switch (type) {
+    case ETH_P_TEB:
+        pp_parse_ethernet(p, c);
+        return 1;
+    case ETH_P_8021AH: /* provider backbone bridging */
+        frame_within(p, c, I_TAG_LEN);
+        return 1;
+    case ETHERTYPE_FABRICPATH:
+        frame_within(p, c, FABRICPATH_LEN);
+        return 1;
+    case ETHERTYPE_TRILL:
+        trill(p, c);
+        return 1;
+    case ETH_P_BATMAN:
+        batman(p, c);
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type)
 {
     if (c->nested++ == PP_MAX_NESTED) {
         pp_not_understood(p, PP_UNREAD_DEPTH);
         return;
     }
+    if (frame_inside(p, c, type))
+        return;
     switch (type) {
-    case ETH_P_TEB:
-        pp_parse_ethernet(p, c);
-        return;
-    case ETH_P_8021AH: /* provider backbone bridging */
-        frame_within(p, c, I_TAG_LEN);
-        return;
-    case ETHERTYPE_FABRICPATH:
-        frame_within(p, c, FABRICPATH_LEN);
-        return;
-    case ETHERTYPE_TRILL:
-        trill(p, c);
-        return;
-    case ETH_P_BATMAN:
-        batman(p, c);
-        return;
     case ETHERTYPE_CMD:
         cisco_metadata(p, c);
         return;
