@@ -8,8 +8,11 @@
  */
 #include "check/classify.h"
 
+#include "check/arithmetic.h"
+#include "check/judge.h"
 #include "check/witness.h"
 #include "parse/headers.h"
+#include "parse/layers.h"
 #include "sum/bytes.h"
 #include <pktmend/sum.h>
 
@@ -73,7 +76,7 @@ static int is_inner_pending(const pp_check *checks, unsigned count, unsigned ind
         return 0;
     for (unsigned i = index + 1; i < count; i++) {
         const pp_check *in = &checks[i];
-        int partial = in->status == PP_STATUS_PENDING || (in->status == PP_STATUS_BAD && in->stored == in->seed);
+        int partial = in->status == PP_STATUS_PENDING || (in->status == PP_STATUS_BAD && pp_holds_seed(in));
         if (!partial || !(in->flags & PP_CHECK_HAS_PSEUDO) || !(in->flags & PP_CHECK_HAS_EXPECTED) ||
             in->offset < k->start || in->offset >= k->start + k->length)
             continue;
@@ -91,7 +94,7 @@ void pp_classify_check(const uint8_t *data, uint32_t cap, pp_check *checks, unsi
     pp_check *k = &checks[index];
     if (k->flags & PP_CHECK_FLAGGED) {
         k->cause = PP_CAUSE_BAD_SEED;
-    } else if ((k->flags & (PP_CHECK_HAS_PSEUDO | PP_CHECK_CRC32C)) && k->stored == k->seed) {
+    } else if (pp_holds_seed(k)) {
         k->cause = PP_CAUSE_LEAKED; /* verify calls it pending where the source has no metadata */
     } else if (k->stored == 0) {
         k->cause = k->proto == PP_PROTO_UDP ? PP_CAUSE_ILLEGAL_ZERO : PP_CAUSE_NEVER_FILLED;
@@ -114,7 +117,29 @@ void pp_classify_check(const uint8_t *data, uint32_t cap, pp_check *checks, unsi
     } else if (is_bit_flip((uint16_t)k->stored, (uint16_t)k->expected)) {
         k->cause = PP_CAUSE_BIT_FLIP;
     } else {
-        k->cause = PP_CAUSE_CORRUPT;
+        k->cause = pp_arithmetic_cause(data, k);
+        if (k->cause == PP_CAUSE_NONE)
+            k->cause = PP_CAUSE_CORRUPT;
+    }
+}
+
+/* What the packet's IPv6 headers explain; they are parsed again for it. */
+static void ask_headers(const pp_batch *b, uint32_t i, pp_check *checks, unsigned count)
+{
+    pp_layer layers[PP_MAX_DEPTH];
+    unsigned found = 0;
+    for (unsigned j = 0; j < count; j++) {
+        pp_check *k = &checks[j];
+        if (k->status != PP_STATUS_BAD || (k->cause != PP_CAUSE_CORRUPT && k->cause != PP_CAUSE_BIT_FLIP) ||
+            !(k->flags & PP_CHECK_HAS_PSEUDO))
+            continue;
+        if (k->depth == 0 && (b->version[i] != 6 || b->l4[i] == b->l3[i] + IP6_LEN))
+            continue; /* no extension header */
+        if (!found && !(found = pp_layers_of(b, i, layers)))
+            return;
+        for (unsigned l = 0; l < found; l++)
+            if (pp_is_first_header(b->data[i], k, &layers[l]))
+                k->cause = PP_CAUSE_PSEUDO_HEADER;
     }
 }
 
@@ -122,7 +147,7 @@ void pp_classify_check(const uint8_t *data, uint32_t cap, pp_check *checks, unsi
 static void follow_inner(pp_check *checks, unsigned count, unsigned index)
 {
     for (unsigned i = index + 1; i < count; i++)
-        if (checks[i].status == PP_STATUS_BAD && checks[i].stored == checks[i].seed)
+        if (checks[i].status == PP_STATUS_BAD && (checks[i].stored == checks[i].seed || pp_is_large_send(&checks[i])))
             return;
     checks[index].status = PP_STATUS_PENDING;
     checks[index].reason = PP_REASON_NO_METADATA;
@@ -131,7 +156,8 @@ static void follow_inner(pp_check *checks, unsigned count, unsigned index)
 /* Causes that a witness may still overrule: nat-delta and nat-on-zero come before them. */
 static int is_unexplained(const pp_check *k)
 {
-    return k->status == PP_STATUS_BAD && (k->cause == PP_CAUSE_BIT_FLIP || k->cause == PP_CAUSE_CORRUPT) &&
+    return k->status == PP_STATUS_BAD &&
+           (k->cause == PP_CAUSE_BIT_FLIP || k->cause == PP_CAUSE_CORRUPT || k->cause >= PP_CAUSE_PSEUDO_HEADER) &&
            (k->proto == PP_PROTO_TCP || k->proto == PP_PROTO_UDP);
 }
 
@@ -170,6 +196,7 @@ static void classify_packet(pp_batch *b, uint32_t i)
         if (k->status > highest && !(k->flags & PP_CHECK_QUOTED))
             highest = k->status;
     }
+    ask_headers(b, i, checks, count);
     b->status[i] = highest;
     for (unsigned j = count; j-- > 0;)
         if (checks[j].status == PP_STATUS_BAD)

@@ -79,12 +79,21 @@ static inline void pp_judge_check(const uint8_t *data, pp_check *k, pp_sum_fn *s
         k->expected = 0xffff; /* the rest is +0, whose complement is -0; the subtraction has taken it for -0 */
 }
 
+/* Does the field hold S without the length, as Windows leaves it in a frame that the card will split?  Each segment has a
+ * length of its own (NDIS: large send offload of TCP, and its like of UDP). */
+static inline int pp_is_large_send(const pp_check *k)
+{
+    uint16_t length = pp_fold((uint64_t)(k->length & 0xffffu) + (k->length >> 16));
+    return (k->proto == PP_PROTO_TCP || k->proto == PP_PROTO_UDP) && (k->flags & PP_CHECK_HAS_PSEUDO) &&
+           k->stored == pp_difference(k->seed, length);
+}
+
 /* Does the field hold what a sender leaves there for "hardware": the pseudo-header sum, or 0 where there is none? */
 static inline int pp_holds_seed(const pp_check *k)
 {
     if (k->flags & (PP_CHECK_CRC32C | PP_CHECK_FLAGGED))
         return k->stored == k->seed; /* without a pseudo header the seed is 0: SCTP, GRE */
-    return (k->flags & PP_CHECK_HAS_PSEUDO) && k->stored == k->seed;
+    return (k->flags & PP_CHECK_HAS_PSEUDO) && (k->stored == k->seed || pp_is_large_send(k));
 }
 
 /* A check that was found wrong: partial rather, for all the source knows, or bad though the source claimed it valid. */

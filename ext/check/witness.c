@@ -162,6 +162,13 @@ static void count_distinct(uint8_t *count, uint16_t first, uint16_t *second, uin
     }
 }
 
+/* So small a difference explains itself: no witness's many candidates are asked. */
+static int is_one_bit(uint16_t stored, uint16_t right)
+{
+    uint16_t d = pp_difference(stored, right);
+    return pp_is_power_of_two(d) || pp_is_power_of_two((uint16_t)~d);
+}
+
 /* Does the flow's stored value not depend on what is summed?  A payload alone is no test of that in a tunnel: where the
  * inner sums are right it cancels out of the outer one. */
 static int is_repeat(pp_witnesses *w, const segment *s, uint64_t hash, uint16_t stored, uint16_t right, int is_first)
@@ -185,6 +192,8 @@ static int is_repeat(pp_witnesses *w, const segment *s, uint64_t hash, uint16_t 
         count_distinct(&r->rights, r->right[0], &r->right[1], right);
         count_distinct(&r->contents, r->content[0], &r->content[1], content_now);
     }
+    if (r->rights == 1 && is_one_bit(stored, right))
+        return 0; /* one difference again and again, and of one bit: a lost carry or a stuck bit */
     uint64_t tunnel = tunnel_of(s);
     int has_zero = w->tunnels[slot_of(tunnel, PP_WITNESS_TUNNELS)] == tag_of(tunnel);
     return (r->rights >= 3 && r->has_lengths) || (r->contents >= 3 && stored == 0xffff) ||
@@ -232,7 +241,8 @@ uint8_t pp_witness_cause(pp_witnesses *w, const pp_batch *b, uint32_t i, const p
     if (s.is_tcp)
         return is_stream_delta(w, &s, stored, right) ? PP_CAUSE_NAT_DELTA : PP_CAUSE_NONE;
     int repeats = is_repeat(w, &s, h, stored, right, is_first); /* counted even where the twin suffices */
-    if (repeats || (is_twin && t->witness == WITH_ZERO && pp_is_on_zero(stored, s.word, t->word)))
+    if (repeats ||
+        (is_twin && t->witness == WITH_ZERO && !is_one_bit(stored, right) && pp_is_on_zero(stored, s.word, t->word)))
         return PP_CAUSE_NAT_ON_ZERO;
     return PP_CAUSE_NONE;
 }

@@ -45,7 +45,8 @@ void pp_witnesses_add(pp_witnesses *witnesses, const pp_batch *batch, uint32_t f
  * nat-on-zero: a twin carried 0, and stored is what RFC 1624 makes of 0 by the words that differ, once or twice; or the
  *              flow's stored value repeats: over three right sums and two lengths (the length rules out a seed that
  *              was translated); or over three contents and is ffff (0, updated by no net change); or over two contents
- *              where the same pair of addresses and port also carries 0. */
+ *              where the same pair of addresses and port also carries 0.  Never by a difference of one bit alone, which
+ *              explains itself. */
 uint8_t pp_witness_cause(pp_witnesses *witnesses, const pp_batch *batch, uint32_t index, const pp_check *check,
                          int is_first);
 

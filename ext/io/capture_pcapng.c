@@ -86,6 +86,10 @@ static int section(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
     return rc < 0 ? bad_option(c, &o, w, at) : 0;
 }
 
+/* if_fcslen counts bits; programs that take it for bytes write 4, and no check sequence has less than 8 bits.  What is no
+ * whole number of bytes says nothing. */
+static uint8_t fcs_bytes(uint8_t value) { return value < 8 ? value : value % 8 ? 0 : value / 8; }
+
 static int interface(pp_capture *c, const uint8_t *w, uint32_t length, size_t at)
 {
     if (length < 20)
@@ -104,7 +108,7 @@ static int interface(pp_capture *c, const uint8_t *w, uint32_t length, size_t at
         if (o.code == IF_TSRESOL && o.length == 1) {
             i->tsresol = o.value[0];
         } else if (o.code == IF_FCSLEN && o.length == 1) {
-            i->fcs_length = o.value[0];
+            i->fcs_length = fcs_bytes(o.value[0]);
         } else if (o.code == IF_TSOFFSET && o.length == 8) {
             uint64_t v;
             memcpy(&v, o.value, sizeof v);

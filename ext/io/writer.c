@@ -98,13 +98,15 @@ static int section(pp_writer *w)
 int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char *name)
 {
     int rc = 0;
-    if (w->interfaces == PP_WRITER_INTERFACES)
-        return -EMFILE;
     if (w->format == PP_CAPTURE_PCAP) {
-        if (w->interfaces == 0 && (rc = pcap_header(w, link)) < 0)
-            return rc;
         if (w->interfaces && w->link[0] != link)
             return -EXDEV;
+        if (w->interfaces)
+            return 0; /* it has no interfaces, so the first stands for all of this link type */
+        if ((rc = pcap_header(w, link)) < 0)
+            return rc;
+    } else if (w->interfaces == PP_WRITER_INTERFACES) {
+        return -EMFILE;
     } else {
         uint8_t b[128], nano = 9, *end = b + 16;
         if (w->interfaces == 0 && (rc = section(w)) < 0)

@@ -123,6 +123,19 @@ static inline int pp_is_icmp_error(uint8_t type)
            type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
+/* Protocols of routers and their like. */
+enum { IPPROTO_EIGRP = 88, IPPROTO_OSPFIGP = 89, IPPROTO_VRRP = 112, IPPROTO_PGM = 113, IPPROTO_ETHERNET_SRV6 = 143 };
+enum { VRRP_SUM = 6, VRRP_LEN = 8 };
+enum { OSPF_LENGTH = 2, OSPF_SUM = 12, OSPF_LEAST = 14, OSPF2_LEN = 24, OSPF3_LEN = 16 };
+enum { OSPF_TRAILER_HMAC = 1, OSPF_TRAILER_LEAST = 16 };                  /* version 3, RFC 7166 */
+enum { OSPF_AUTHENTICATION = 14, OSPF_CRYPTOGRAPHIC = 2, OSPF_KEY = 16 }; /* version 2 */
+enum { PIM_SUM = 2, PIM_LEAST = 4, PIM_REGISTER = 1, PIM_REGISTER_LEN = 8, PIM_REGISTER_BITS = 4, PIM_NULL = 0x40 };
+enum { EIGRP_SUM = 2, EIGRP_LEN = 20 };
+enum { RSVP_SUM = 2, RSVP_LENGTH = 6, RSVP_LEN = 8 };
+enum { PGM_SUM = 6, PGM_LEN = 16 };
+enum { EXT_SUM = 4 };                             /* HIP, the mobility header and Shim6 */
+enum { SHIM6_BITS = 2, SHIM6_IS_PAYLOAD = 0x80 }; /* of what is no control message there is no sum */
+
 enum { GRE_BITS = 0, GRE_TYPE = 2, GRE_LEN = 4, GRE_SUM = 4 }; /* RFC 2784, 2890; enhanced: RFC 2637 */
 enum {
     GRE_HAS_SUM = 0x8000,

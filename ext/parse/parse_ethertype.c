@@ -188,7 +188,7 @@ static int frame_inside(pp_packet *p, pp_cursor *c, uint16_t type)
     }
 }
 
-void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type)
+void pp_parse_other_type(pp_packet *p, pp_cursor *c, uint16_t type)
 {
     if (c->nested++ == PP_MAX_NESTED) {
         pp_not_understood(p, PP_UNREAD_DEPTH);
@@ -238,12 +238,4 @@ void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type)
         pass_over(p, type);
         return;
     }
-}
-
-void pp_pass_over(pp_packet *p, uint8_t protocol)
-{
-    if (protocol == IPPROTO_ESP)
-        pp_not_understood_type(p, PP_UNREAD_ENCRYPTED, protocol);
-    else if (protocol != IPPROTO_NONE)
-        pp_not_understood_type(p, PP_UNREAD_IP_PROTOCOL, protocol);
 }

@@ -7,10 +7,9 @@
 #include <pktmend/parse.h>
 #include <pktmend/sum.h>
 
-#define PP_MAX_VLAN 8u        /* tags of one frame */
-#define PP_MAX_LABELS 16u     /* MPLS */
-#define PP_MAX_NESTED 16u     /* tags beside 802.1Q, and frames within frames */
-#define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
+#define PP_MAX_VLAN 8u    /* tags of one frame */
+#define PP_MAX_LABELS 16u /* MPLS */
+#define PP_MAX_NESTED 16u /* tags beside 802.1Q, and frames within frames */
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
 typedef struct pp_cursor {
@@ -180,6 +179,13 @@ static inline pp_check *pp_cover(pp_packet *p, const pp_cursor *c, uint8_t proto
     return k;
 }
 
+/* Would [start, start + length) verify with this seed?  No, if it is not all here. */
+static inline int pp_fits(const pp_packet *p, uint32_t start, uint32_t length, uint16_t seed)
+{
+    return start <= p->cap && length <= p->cap - start &&
+           pp_fold(pp_kernel_active()->sum(p->data + start, length) + pp_wire16(seed)) == 0xffff;
+}
+
 /* A contradiction within the transport header: the packet is malformed, its check not judged. */
 static inline void pp_contradict(pp_packet *p, const pp_cursor *c, pp_check *k)
 {
@@ -213,7 +219,7 @@ void pp_parse_link(pp_packet *p, pp_cursor *c, uint32_t link);
 void pp_parse_ethernet(pp_packet *p, pp_cursor *c);
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type);
 /* The same for what is none of the common types. */
-void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type);
+void pp_parse_other_type(pp_packet *p, pp_cursor *c, uint16_t type);
 void pp_parse_llc(pp_packet *p, pp_cursor *c);
 void pp_parse_snap(pp_packet *p, pp_cursor *c); /* from the organization on */
 void pp_parse_nlpid(pp_packet *p, pp_cursor *c, uint8_t nlpid);
@@ -272,9 +278,11 @@ static inline int pp_enter(pp_packet *p, pp_cursor *c, uint32_t header)
 /* What UDP between these ports carries, if that is a tunnel. */
 void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
 void pp_parse_gre(pp_packet *p, pp_cursor *c);
-/* Say why what this IP protocol carries is not looked into. */
-void pp_pass_over(pp_packet *p, uint8_t protocol);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
+/* The same of what is none of the common protocols. */
+void pp_parse_other(pp_packet *p, pp_cursor *c, uint8_t protocol);
+/* The checksum, if it has one, of an extension header of length bytes at the cursor, all of them captured or promised. */
+void pp_parse_extension_sum(pp_packet *p, const pp_cursor *c, uint8_t protocol, uint32_t length);
 
 #endif

@@ -9,7 +9,7 @@ typedef struct ip6 {
     const uint8_t *source, *destination; /* as the pseudo header has them */
     uint8_t room[IP6_ADDRESS_LEN];       /* for a destination that has to be put together */
     uint8_t next;                        /* what comes at the cursor */
-    uint8_t is_outermost, is_destination_unknown;
+    uint8_t is_outermost, is_destination_unknown, is_source_doubtful;
 } ip6;
 
 /* The destination at the end of a routing header that is not used up; null if it cannot be told.
@@ -39,23 +39,44 @@ static const uint8_t *routing_destination(const uint8_t *h, uint32_t length, con
     return NULL;
 }
 
+/* The option at or behind offset i of an options header, padding of one byte passed over: its offset, length at the end, or
+ * more if one reaches beyond the header. */
+static inline uint32_t option_at(const uint8_t *h, uint32_t length, uint32_t i)
+{
+    while (i < length && h[i] == IP6OPT_PAD1)
+        i++;
+    if (i >= length)
+        return length;
+    return i + 2 <= length && i + 2 + h[i + 1] <= length ? i : length + 1;
+}
+
 const uint8_t *pp_ip6_option(const uint8_t *h, uint32_t length, uint8_t type, uint8_t size)
 {
-    for (uint32_t i = EXT_OPTIONS; i < length;) {
-        if (h[i] == IP6OPT_PAD1) {
-            i++;
-            continue;
-        }
-        if (i + 2 > length || i + 2 + h[i + 1] > length)
-            break;
+    for (uint32_t i = EXT_OPTIONS; (i = option_at(h, length, i)) < length; i += 2u + h[i + 1])
         if (h[i] == type && h[i + 1] == size)
             return h + i + 2;
-        i += 2u + h[i + 1];
-    }
     return NULL;
 }
 
-/* What a routing header and a destination options header say of the addresses. */
+/* The address that stands for the source from here on, null if none does: of several the last, and in front of what an option
+ * of the drafts before RFC 3775 had behind it.  is_doubtful: it, or another, is in an option whose length cannot be. */
+static const uint8_t *home_address(const uint8_t *h, uint32_t length, uint8_t *is_doubtful)
+{
+    const uint8_t *home = NULL;
+    uint32_t i = EXT_OPTIONS;
+    for (; (i = option_at(h, length, i)) < length; i += 2u + h[i + 1]) {
+        if (h[i] != IP6OPT_HOME_ADDRESS)
+            continue;
+        *is_doubtful |= h[i + 1] < IP6_ADDRESS_LEN;
+        if (i + 2 + IP6_ADDRESS_LEN <= length)
+            home = h + i + 2;
+    }
+    *is_doubtful |= i > length;
+    return home;
+}
+
+/* What a routing header and an options header say of the addresses (a home address belongs among the options for the
+ * destination; senders have put it elsewhere). */
 static void take_addresses(ip6 *w, const uint8_t *h, uint32_t length)
 {
     if (w->next == IPPROTO_ROUTING) {
@@ -64,8 +85,10 @@ static void take_addresses(ip6 *w, const uint8_t *h, uint32_t length)
             w->destination = last;
         else
             w->is_destination_unknown = 1;
-    } else if (w->next == IPPROTO_DSTOPTS) {
-        const uint8_t *home = pp_ip6_option(h, length, IP6OPT_HOME_ADDRESS, IP6_ADDRESS_LEN);
+    } else if (w->next == IPPROTO_DSTOPTS || w->next == IPPROTO_HOPOPTS) {
+        uint8_t is_doubtful = 0;
+        const uint8_t *home = home_address(h, length, &is_doubtful);
+        w->is_source_doubtful |= is_doubtful && w->next == IPPROTO_DSTOPTS;
         if (home)
             w->source = home;
     }
@@ -86,6 +109,12 @@ static inline int extension(pp_packet *p, pp_cursor *c, ip6 *w)
         if (!pp_need(p, c, EXT_UNIT))
             return -1;
         length = EXT_UNIT + h[EXT_LENGTH] * (uint32_t)EXT_UNIT;
+        if (w->next >= IPPROTO_MH && length <= c->end - c->at) { /* these three carry a sum */
+            c->pseudo = pp_sum_ip6(w->source) + pp_sum_ip6(w->destination);
+            c->version = 6;
+            c->contradiction |= w->is_destination_unknown;
+            pp_parse_extension_sum(p, c, w->next, length);
+        }
         if (!pp_need(p, c, length))
             return -1;
         take_addresses(w, h, length);
@@ -152,6 +181,19 @@ static inline void transport(pp_packet *p, pp_cursor *c, uint32_t l3, uint8_t pr
     pp_parse_transport(p, c, protocol);
 }
 
+/* The source is an address that a receiver would not have found: a sum that is right with it is good all the same, and of others
+ * nothing can be said. */
+static void doubt_source(pp_packet *p, const pp_cursor *c, unsigned first)
+{
+    pp_malformed(p, c);
+    for (unsigned i = first; i < p->count; i++) {
+        pp_check *k = &p->checks[i];
+        if ((k->flags & PP_CHECK_HAS_PSEUDO) && k->depth == c->depth && !(k->flags & PP_CHECK_QUOTED) &&
+            k->status == PP_STATUS_NONE && !pp_fits(p, k->start, k->length, k->seed))
+            pp_unchecked(k, PP_REASON_LENGTH);
+    }
+}
+
 /* Through the extension headers of the IPv6 header at l3, the first of which is at the cursor. */
 static __attribute__((noinline)) void walk_extensions(pp_packet *p, pp_cursor *c, uint32_t l3, int is_outermost)
 {
@@ -161,17 +203,17 @@ static __attribute__((noinline)) void walk_extensions(pp_packet *p, pp_cursor *c
     w.destination = h + IP6_TARGET;
     w.next = h[IP6_NEXT];
     w.is_outermost = is_outermost != 0;
-    w.is_destination_unknown = 0;
-    for (unsigned i = 0; i < PP_MAX_EXTENSIONS; i++) {
-        int rc = extension(p, c, &w);
-        if (rc > 0)
-            continue;
-        c->contradiction |= w.is_destination_unknown;
-        if (rc == 0)
-            transport(p, c, l3, w.next, pp_sum_ip6(w.source) + pp_sum_ip6(w.destination), is_outermost);
-        return;
-    }
-    pp_malformed(p, c);
+    w.is_destination_unknown = w.is_source_doubtful = 0;
+    unsigned first = p->count;
+    int rc;
+    while ((rc = extension(p, c, &w)) > 0) /* each takes eight bytes of the packet, which is what bounds their number */
+        ;
+    c->contradiction |= w.is_destination_unknown;
+    const pp_cursor at = *c; /* what follows may go into a tunnel */
+    if (rc == 0)
+        transport(p, c, l3, w.next, pp_sum_ip6(w.source) + pp_sum_ip6(w.destination), is_outermost);
+    if (w.is_source_doubtful)
+        doubt_source(p, &at, first);
 }
 
 static inline int is_extension(uint8_t next)

@@ -89,7 +89,7 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
                     pp_bound(p, c, c->at + type);
                 pp_parse_llc(p, c);
             } else {
-                pp_parse_other(p, c, type);
+                pp_parse_other_type(p, c, type);
             }
             return;
         }

@@ -1,6 +1,6 @@
 /* parse_transport.c - transport headers, and packets quoted in ICMP errors.
  *
- * Does: TCP, UDP, UDP-Lite, ICMP, ICMPv6, IGMP, SCTP, DCCP; IPIP, 6in4, 4in6, EtherIP, MPLS-in-IP, AH.
+ * Does: TCP, UDP, UDP-Lite, ICMP, ICMPv6, IGMP, SCTP, DCCP; IPIP, 6in4, 4in6, EtherIP, MPLS-in-IP, AH.  All else: parse_other.c.
  * Does not: judge.  What it cannot cover whole (fragment, truncated, contradicting lengths) it marks unchecked.
  *
  * Source: RFC 9293, 768, 3828, 792, 4443, 2236, 9260, 4340, 3378, 4023, 4302.
@@ -215,7 +215,7 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
             pp_parse_mpls(p, c);
         return;
     default:
-        pp_pass_over(p, protocol);
+        pp_parse_other(p, c, protocol);
         return;
     }
 }

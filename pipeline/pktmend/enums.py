@@ -49,6 +49,8 @@ class Cause(Named):
     NAT_ON_ZERO = 11
     BIT_FLIP = 12
     CORRUPT = 13
+    PSEUDO_HEADER = 14
+    COVERAGE = 15
 
 
 class Reason(Named):
@@ -76,6 +78,15 @@ class Proto(Named):
     SCTP = 7
     DCCP = 8
     GRE = 9
+    VRRP = 10
+    OSPF = 11
+    PIM = 12
+    EIGRP = 13
+    RSVP = 14
+    PGM = 15
+    MOBILITY = 16
+    HIP = 17
+    SHIM6 = 18
 
 
 class Verdict(Named):

@@ -15,10 +15,19 @@ TRANSPORTS: Final = {
     17: "udp",
     33: "dccp",
     41: "ipv6",
+    46: "rsvp",
     47: "gre",
     58: "icmpv6",
+    88: "eigrp",
+    89: "ospf",
+    103: "pim",
+    112: "vrrp",
+    113: "pgm",
     132: "sctp",
+    135: "mobility",
     136: "udplite",
+    139: "hip",
+    140: "shim6",
 }
 
 

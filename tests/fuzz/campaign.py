@@ -21,6 +21,7 @@ from pktmend.enums import Proto
 HERE = Path(__file__).resolve().parent
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", HERE.parents[2] / "shared" / "captures"))
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
+HEADS = {"fuzz_capture": b"\xff\xff", "fuzz_copy": b"\x04\xff\x17\x05\xc8\x09"}  # of an input that is a whole file
 PARTS = {"fuzz_frame": 1, "fuzz_capture": 1, "fuzz_split": 2}  # by what SECONDS are divided; 3 for the others
 TARGETS = sorted(sorted(p.stem for p in HERE.glob("fuzz_*.c")), key=lambda target: PARTS.get(target, 3))
 
@@ -90,8 +91,8 @@ def seed(target: str, corpus: Path) -> None:
         "fuzz_judge": save_batches,
     }.get(target)
     for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
-        if target == "fuzz_capture" and path.stat().st_size < 8000:
-            (corpus / f"file{number}").write_bytes(b"\xff\xff" + path.read_bytes())
+        if target in HEADS and path.stat().st_size < 8000:
+            (corpus / f"file{number}").write_bytes(HEADS[target] + path.read_bytes())
         elif save:
             with Capture(path) as source:
                 Pipeline(source, [verify, lambda batch, n=number: save(corpus, n, batch)], limit=4).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from line import ADDRESSES, Line, transfer
 from load import Load
 from running import RunningBridge
+from tools import PATIENCE, PKTMEND
 from watching import load_beside_a_spinner
 
 A_LOOK = 0.35  # it looks at its interfaces ten times a second: what it would say twice, it says in this time
@@ -176,6 +178,47 @@ def test_peer_alone_vanishes(line: Line) -> None:
         bridge.await_told(1)
         time.sleep(A_LOOK)
         assert bridge.told() == [GONE[0]]
+
+
+def test_interface_of_another_kind_is_not_bound(line: Line) -> None:
+    """pb is made again as a TUN, which takes no Ethernet frames, and then as it was."""
+    with line.bridged() as bridge:
+        line.node.run("ip", "link", "del", "dev", "pb")
+        bridge.await_told(1)
+        line.node.run("ip", "tuntap", "add", "dev", "pb", "mode", "tun")
+        line.node.link("pb", state="up")
+        bridge.await_told(2)
+        time.sleep(A_LOOK)
+        assert line.node.run("ip", "-s", "link", "show", "dev", "pb").stdout.split("TX:")[1].split()[6:8] == ["0", "0"]
+        line.node.run("ip", "link", "del", "dev", "pb")
+        line.cross()
+        line.a.run("ip", "neigh", "flush", "dev", "eth0")
+        told = bridge.told(3)
+    kinds = "pb: the interface is back, but its frames are of another kind (ARPHRD 65534, before 1); waiting"
+    assert told == [GONE[0], kinds, GONE[1]]
+
+
+@pytest.mark.parametrize("command", [("bridge", "-i", "pa", "-I", "pb"), ("monitor", "-i", "pa", "--plain")])
+def test_hang_up_drains_and_prints_the_summary(line: Line, command: tuple[str, ...]) -> None:
+    process = line.node.spawn(*PKTMEND, *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and b"kernel saw" in out
+
+
+def test_hang_up_is_ignored_under_nohup(line: Line) -> None:
+    words = ("nohup", *PKTMEND, "bridge", "-i", "pa", "-I", "pb")
+    process = line.node.spawn(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    while b"bridging" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(4 * A_LOOK)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
 
 
 def test_xdp_program_takes_the_gso_features_away(line: Line) -> None:

@@ -8,6 +8,8 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,19 +172,50 @@ def test_health_and_other_paths(watched: Watched) -> None:
     assert f"127.0.0.1:{OURS}" in listening and f"0.0.0.0:{OURS}" not in listening
 
 
-def test_slow_and_many_clients_do_not_hold_it_up(watched: Watched) -> None:
-    """Forty that connect and say nothing: a scrape still succeeds, at the latest when their two seconds are over."""
+def test_health_is_answered_beside_clients_that_drip(watched: Watched) -> None:
+    """Two hundred that send a byte each 0.2 s, and connect again when they are ended: every probe is answered."""
+    stop = threading.Event()
 
-    def connect() -> list[socket.socket]:
-        return [socket.create_connection(("127.0.0.1", OURS)) for _ in range(40)]
+    def connect() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", OURS), timeout=2)
 
-    idle = watched.pair.node.call(connect)
+    def drip(clients: list[socket.socket]) -> None:
+        while not stop.wait(0.2):
+            for i, each in enumerate(clients):
+                try:
+                    each.send(b"G", socket.MSG_DONTWAIT)
+                except OSError:
+                    each.close()
+                    clients[i] = watched.pair.node.call(connect)
+
+    clients = watched.pair.node.call(lambda: [connect() for _ in range(200)])
+    attacker = threading.Thread(target=drip, args=(clients,))
+    attacker.start()
     try:
-        until(lambda: _answers(watched), "an answer")
+        answers = [_answers(watched) for _ in range(15) if not time.sleep(0.2)]
     finally:
-        for each in idle:
+        stop.set()
+        attacker.join()
+        for each in clients:
             each.close()
+    assert answers == [True] * 15
     assert watched.monitor.process.poll() is None
+
+
+def test_a_request_has_two_seconds_however_it_drips(watched: Watched) -> None:
+    client = watched.pair.node.call(lambda: socket.create_connection(("127.0.0.1", OURS), timeout=0.2))
+    started = time.monotonic()
+    with client:
+        while time.monotonic() - started < 10:
+            try:
+                client.send(b"G")
+                if not client.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+    assert 1.5 < time.monotonic() - started < 9
 
 
 def _answers(watched: Watched) -> bool:

@@ -41,7 +41,7 @@ def test_every_thread_has_given_up_everything(line: Line, options: tuple[str, ..
 
 def test_verbose_shows_what_the_kernel_says(line: Line) -> None:
     with line.bridged("-v", "--workers", "2", "--isolate", "-Z", "nobody") as bridge:
-        bridge.await_told(5)
+        bridge.await_told(7)
         truth = {
             (task, state["CapEff"], state["NoNewPrivs"], state["Seccomp"])
             for state in states(bridge.process.pid)
@@ -58,7 +58,7 @@ def test_verbose_shows_what_the_kernel_says(line: Line) -> None:
         )
         for w in ours
     } == truth
-    assert len(truth) == 5  # two workers a direction, and the main thread
+    assert len(truth) == 7  # two workers a direction, the main thread, and those that write the output
     assert [each for each in told if each.startswith("isolation: thread ") and "0000000000001000" in each]
 
 

@@ -130,8 +130,11 @@ def test_corrupt_and_the_claim_that_it_is_valid() -> None:
 
 
 def test_every_cause_and_status_is_named_in_a_test() -> None:
-    """Together with test_statuses.py and test_nat.py this is the list of enums.Cause."""
-    text = "".join((ROOT / "tests" / "unit" / f"test_{name}.py").read_text() for name in ("statuses", "causes", "nat"))
+    """Together with test_statuses.py, test_nat.py and test_arithmetic.py this is the list of enums.Cause."""
+    text = "".join(
+        (ROOT / "tests" / "unit" / f"test_{name}.py").read_text()
+        for name in ("statuses", "causes", "nat", "arithmetic")
+    )
     for word in [*Status, *Cause, *Reason]:
         if word.name not in ("NONE", "UNKNOWN_PROTOCOL"):  # the latter is given to nothing so far
             assert str(word) in text or f"{type(word).__name__}.{word.name}" in text, word

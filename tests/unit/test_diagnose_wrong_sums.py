@@ -13,7 +13,7 @@ import frames as f
 import tapes as t
 from diagnosing import SERVER, A, B, decide, decided, only
 from pktmend import Cause
-from pktmend.commands.diagnose.facts import rewritten, wrong
+from pktmend.commands.diagnose.facts import arithmetic, rewritten, wrong
 from pktmend.commands.diagnose.facts.limits import Limit
 
 # --- wrong ----------------------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def test_swapped_bytes(tmp_path: Path) -> None:
         frames.append((n, frame[:40] + frame[41:39:-1] + frame[42:]))
     [found] = decide(t.pcap(tmp_path / "x", frames))
     assert decided([found]) == [("wrong-arithmetic", "certain")]
-    assert found.facts == (wrong.Miscomputed(Cause.BYTE_SWAPPED, 3), wrong.SentBy((A,)))
+    assert found.facts == (arithmetic.Miscomputed(Cause.BYTE_SWAPPED, 3), arithmetic.SentBy((A,)))
 
 
 def test_super_frames(tmp_path: Path) -> None:

@@ -145,6 +145,15 @@ def test_environment_is_checked_as_the_command_line_is() -> None:
     assert done.returncode == 2 and "--workers" in done.stderr and "many" in done.stderr
 
 
+def test_what_is_no_file_of_settings_is_one_line(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    deep = tmp_path / "deep"
+    deep.write_text("stage = " + "[" * 100_000)
+    for path, words in ((fifo, "no file of settings"), ("/dev/zero", "no file of settings"), (deep, "nested too deep")):
+        assert words in refused(run_pktmend("bridge", "--config", str(path)))
+
+
 def test_file_that_names_code_must_be_trusted(file: Path) -> None:
     file.chmod(0o666)
     assert run_pktmend("bridge", "--config", str(file), "--check-config").returncode == 0

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import json
+import marshal
 import os
+import struct
 import subprocess
+import sys
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -103,10 +108,89 @@ def test_what_everybody_can_write_to_is_not_loaded(module: Path) -> None:
         load(f"{link}:plain")
     module.parent.chmod(0o1777)  # as /tmp: what is ours in there, only we can replace
     load(f"{module}:plain")
-    if os.geteuid() == 0:
-        os.chown(module, 12345, 12345)
-        with pytest.raises(pktmend.ConfigError, match="everybody may write to"):
-            load(f"{module}:plain")
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make files of other users")
+
+
+@as_root
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_what_another_user_can_swap_is_not_loaded(module: Path, what: str) -> None:
+    """Of each path on the way to it: in a folder like /tmp, an owner can still replace what is his."""
+    shared = module.parent / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    folder = shared / "folder"
+    folder.mkdir()
+    copy = folder / "copy.py"
+    copy.write_bytes(module.read_bytes())
+    link = shared / "link.py"
+    link.symlink_to(copy)
+    load(f"{link}:plain")
+    os.chown({"file": copy, "folder": folder, "link": link}[what], 12345, 12345, follow_symlinks=False)
+    with pytest.raises(pktmend.ConfigError, match=f"{what if what != 'file' else 'copy'}.* belongs to user 12345"):
+        load(f"{link}:plain")
+
+
+def test_link_in_a_folder_that_everybody_can_write_to_is_not_followed(module: Path) -> None:
+    """What it leads to is trusted, but anybody can make it lead to something else."""
+    folder = module.parent / "open"
+    folder.mkdir()
+    (folder / "link.py").symlink_to(module)
+    folder.chmod(0o777)
+    with pytest.raises(pktmend.ConfigError, match=r"everybody may write to .*open "):
+        load(f"{folder}/link.py:plain")
+
+
+@as_root
+def test_group_that_may_write_is_not_trusted_and_who_called_sudo_is(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(module, 0, 12345)
+    module.chmod(0o664)
+    with pytest.raises(pktmend.ConfigError, match=r"group 12345 may write to .*mine\.py \(mode 0664\)"):
+        load(f"{module}:plain")
+    module.chmod(0o644)
+    os.chown(module, 12345, 12345)
+    monkeypatch.setenv("SUDO_UID", "12345")
+    load(f"{module}:plain")
+    monkeypatch.setenv("SUDO_UID", "12346")
+    with pytest.raises(pktmend.ConfigError, match="belongs to user 12345"):
+        load(f"{module}:plain")
+
+
+def test_loops_and_folders_are_errors(module: Path) -> None:
+    loop = module.parent / "loop.py"
+    loop.symlink_to(loop)
+    with pytest.raises(pktmend.OSFailure, match="Too many levels"):
+        load(f"{loop}:plain")
+    for path in (module.parent, module.parent / "."):
+        with pytest.raises(pktmend.PktmendError):
+            load(f"{path}/:plain")
+    fifo = module.parent / "fifo.py"
+    os.mkfifo(fifo)
+    with pytest.raises(pktmend.OSFailure, match="no regular file"):
+        load(f"{fifo}:plain")
+
+
+def test_compiled_code_that_lies_beside_a_file_is_not_run(module: Path) -> None:
+    """A planted __pycache__ with the right time and size in its header."""
+    planted = module.parent / "planted.py"
+    source = b"def stage(batch): pass\nwho = 'source'\n"
+    planted.write_bytes(source)
+    status = planted.stat()
+    cached = Path(importlib.util.cache_from_source(str(planted)))
+    cached.parent.mkdir(exist_ok=True)
+    code = compile("def stage(batch): pass\nwho = 'planted'\n", "x", "exec")
+    header = importlib.util.MAGIC_NUMBER + struct.pack("<III", 0, int(status.st_mtime), len(source))
+    cached.write_bytes(header + marshal.dumps(code))
+    stage: Any = load(f"{planted}:stage")()
+    assert sys.modules[stage.__module__].who == "source"
+    spec = importlib.util.spec_from_file_location("trap", planted)
+    assert spec is not None and spec.loader is not None
+    trap = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(trap)
+    assert trap.who == "planted"
 
 
 def bridge(*argv: str, cwd: Path, **environment: str) -> str:

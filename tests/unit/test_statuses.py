@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from scapy.all import GRE, ICMP, IP, TCP, UDP, VXLAN, Raw, fragment, fragment6, wrpcap
-from scapy.layers.inet6 import MIP6MH_BRR, ICMPv6DestUnreach, IPv6ExtHdrFragment
+from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6ExtHdrFragment
 
 import frames as f
 from carriers import CARRIERS, dccp, inner, nested, over4, over6, tcp4, udp_lite
@@ -114,11 +114,6 @@ def test_ninth_tag_is_beyond_the_bound() -> None:
     frame = f.raw(f.ether)[:12] + b"\x81\0\0\5" * 9 + b"\x08\0" + f.raw(tcp4 / FIRST)
     flags, _, checks = _core.inspect(frame, flags=LIVE)
     assert not checks and flags & PacketFlag.MALFORMED
-
-
-def test_mobility_header_has_no_check_of_its_own() -> None:
-    """RFC 6275 section 6.1.1 gives it a sum; it is not parsed here (docs/limitations.md): passed over."""
-    assert judge(f.raw(over6 / MIP6MH_BRR())) == []
 
 
 # --- absent, unchecked, pending -------------------------------------------------------------------

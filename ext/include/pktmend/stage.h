@@ -41,7 +41,7 @@ typedef struct pp_check {
     uint32_t length;   /* of the summed bytes */
     uint32_t stored;   /* F */
     uint32_t expected; /* ~(S+P), valid with PP_CHECK_HAS_EXPECTED */
-    uint16_t seed;     /* S, folded; 0 without a pseudo header */
+    uint16_t seed;     /* S, folded; 0 without a pseudo header, but for OSPF: what its sum leaves out, negated */
     uint8_t proto;     /* enum pp_proto */
     uint8_t status;    /* enum pp_status */
     uint8_t cause;     /* enum pp_cause, set by classify for bad checks */

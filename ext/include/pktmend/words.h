@@ -21,19 +21,21 @@ enum pp_status { PP_STATUS_WORDS(PP_ENUMERATOR) PP_STATUSES };
 /* Why a check is bad, first that fits. */
 #define PP_CAUSE_WORDS(X)                                                                                              \
     X(CAUSE, NONE, 0)                                                                                                  \
-    X(CAUSE, LEAKED, 1)           /* F == S, the source has metadata and no flag is set */                             \
+    X(CAUSE, LEAKED, 1)           /* F == S (or S without length), with metadata and no flag */                        \
     X(CAUSE, NEVER_FILLED, 2)     /* 0 where a sum is mandatory */                                                     \
     X(CAUSE, ILLEGAL_ZERO, 3)     /* UDP over IPv6 with 0 outside a tunnel (RFC 8200 section 8.1, RFC 6935) */         \
     X(CAUSE, BAD_SEED, 4)         /* flagged as partial, but F != S */                                                 \
     X(CAUSE, INNER_PENDING, 5)    /* right once the inner one is complete */                                           \
     X(CAUSE, NOT_COMPLEMENTED, 6) /* F == S + P */                                                                     \
     X(CAUSE, BYTE_SWAPPED, 7)                                                                                          \
-    X(CAUSE, LENGTH, 8)       /* right over another length, or with the length left out of S */                        \
-    X(CAUSE, HEADER_DELTA, 9) /* differs by a small header change: TTL, ToS */                                         \
-    X(CAUSE, NAT_DELTA, 10)   /* differs by an address or port change seen in the flow */                              \
-    X(CAUSE, NAT_ON_ZERO, 11) /* an incremental update applied to 0 */                                                 \
-    X(CAUSE, BIT_FLIP, 12)    /* differs by one bit */                                                                 \
-    X(CAUSE, CORRUPT, 13)     /* none of the above */
+    X(CAUSE, LENGTH, 8)         /* right over another length, or with the length left out of S */                      \
+    X(CAUSE, HEADER_DELTA, 9)   /* differs by a small header change: TTL, ToS */                                       \
+    X(CAUSE, NAT_DELTA, 10)     /* differs by an address or port change seen in the flow */                            \
+    X(CAUSE, NAT_ON_ZERO, 11)   /* an incremental update applied to 0 */                                               \
+    X(CAUSE, BIT_FLIP, 12)      /* differs by one bit */                                                               \
+    X(CAUSE, CORRUPT, 13)       /* none of these */                                                                    \
+    X(CAUSE, PSEUDO_HEADER, 14) /* right without a pseudo header, or with another protocol's number in it */           \
+    X(CAUSE, COVERAGE, 15)      /* right but for the odd last byte, or over the transport header alone */
 enum pp_cause { PP_CAUSE_WORDS(PP_ENUMERATOR) PP_CAUSES };
 
 /* Why a check is unchecked; NO_METADATA goes with pending. */
@@ -58,7 +60,16 @@ enum pp_reason { PP_REASON_WORDS(PP_ENUMERATOR) PP_REASONS };
     X(PROTO, IGMP, 6)                                                                                                  \
     X(PROTO, SCTP, 7)                                                                                                  \
     X(PROTO, DCCP, 8)                                                                                                  \
-    X(PROTO, GRE, 9)
+    X(PROTO, GRE, 9)                                                                                                   \
+    X(PROTO, VRRP, 10) /* and CARP */                                                                                  \
+    X(PROTO, OSPF, 11)                                                                                                 \
+    X(PROTO, PIM, 12)                                                                                                  \
+    X(PROTO, EIGRP, 13)                                                                                                \
+    X(PROTO, RSVP, 14)                                                                                                 \
+    X(PROTO, PGM, 15)                                                                                                  \
+    X(PROTO, MOBILITY, 16) /* Mobile IPv6's header */                                                                  \
+    X(PROTO, HIP, 17)                                                                                                  \
+    X(PROTO, SHIM6, 18)
 enum pp_proto { PP_PROTO_WORDS(PP_ENUMERATOR) PP_PROTOS };
 
 /* What becomes of a packet. */

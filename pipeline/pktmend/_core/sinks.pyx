@@ -65,6 +65,8 @@ cdef class CopySink(Sink):
         self.source, self.memory = source, source.memory
         if source.reader.copy_fd >= 0:
             raise ConfigError("another copy of this capture is being made")
+        if source.reader.at != source.reader.capture.offset:
+            raise ConfigError("the beginning of this capture was read before its copy was made", "make the copy first")
         self.copy.reader, self.copy.fd = source.reader, fd
         source.reader.copy_fd = fd
         self.is_under_way = True
@@ -100,7 +102,7 @@ cdef class WriterSink(Sink):
 
     def interface(self, uint32_t number, uint16_t link, name=None):
         """Describe an interface before its first packet."""
-        cdef bytes encoded = b"" if name is None else name.encode()
+        cdef bytes encoded = b"" if name is None else name.encode("utf-8", "backslashreplace")
         raise_for_errno(pp_writer_interface(&self.writer, number, link,
                                             NULL if name is None else <char *>encoded), "writing")
 

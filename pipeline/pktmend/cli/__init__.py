@@ -10,11 +10,13 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import click
 
 from pktmend._version import VERSION
+from pktmend.console.streams import protect
 from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, EXIT_USAGE, PktmendError
 from pktmend.host.own_command import leave_start_folder
 
@@ -87,6 +89,7 @@ def run() -> NoReturn:
     """Run the command line; errors are a line on stderr and an exit code."""
     if sys.stderr is None:  # closed before this process began: what nobody can read goes nowhere
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - it lasts as long as the process
+    protect()
     try:
         try:
             _invoke(sys.argv[1:])
@@ -119,7 +122,8 @@ def _exit_code(error: BaseException) -> str | int | None:
 
 
 def _say(text: object, code: int) -> int:
-    print(f"pktmend: {text}", file=sys.stderr)
+    with suppress(OSError):  # standard error may be on the same full disk
+        print(f"pktmend: {text}", file=sys.stderr, flush=True)
     return code
 
 

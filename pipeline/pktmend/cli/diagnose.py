@@ -20,6 +20,7 @@ from pktmend.errors import ConfigError
 @click.option("--duration", type=float, metavar="SECONDS", help="Stop after SECONDS (default 10; with -c, none).")
 @PACKETS
 @click.option("--json", is_flag=True, help="Print NDJSON: each finding, the most important first, then the summary.")
+@click.option("--explain", is_flag=True, help="List the causes that were considered too, and why each was dropped.")
 @AT
 @NO_PROMISCUOUS
 @NO_NAMES
@@ -32,6 +33,7 @@ def diagnose(
     duration: float | None,
     packets: int | None,
     json: bool,
+    explain: bool,
     at: str,
     no_promiscuous: bool,
     expression: tuple[str, ...],
@@ -59,6 +61,7 @@ def diagnose(
                 packets=packets or 0,
                 duration=duration,
                 json=json,
+                explain=explain,
                 at_wire=at == "wire",
                 expression=" ".join(expression),
                 promiscuous=not no_promiscuous,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pktmend._core import Batch
 from pktmend.console.plural import quantity
 from pktmend.console.read_to_end import run_to_end
-from pktmend.console.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
+from pktmend.console.report import bad_of, check_line, check_lines, packet_json, print_json, rfc3339, stage_line, words
 from pktmend.console.signals import Signals
 from pktmend.console.unread import kind_text, take_unread, unread_text
 from pktmend.enums import Drop, Status
@@ -48,7 +48,7 @@ class Printer:
             else:
                 for k in checks:
                     if k.status == Status.BAD or self._every:
-                        print(check_line(n, k))
+                        print(f"{rfc3339(batch.time_ns[i])} " * self._every + check_line(n, k))
                 if self._every and batch.unread[i]:
                     print(f"packet {n}: not looked into: {kind_text(batch.unread[i], batch.unread_type[i])}")
 

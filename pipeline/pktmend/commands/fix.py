@@ -13,7 +13,7 @@ from pktmend.console.signals import Signals
 from pktmend.enums import RepairPolicy
 from pktmend.errors import FormatError
 from pktmend.packetio.capture import Capture
-from pktmend.packetio.capture_file import format_of
+from pktmend.packetio.capture_file import PCAP, format_of
 from pktmend.packetio.capture_writer import Copy, Writer
 from pktmend.runtime.pipeline import Pipeline, Stage
 from pktmend.runtime.stages import Repair, Verify, classify, count
@@ -30,7 +30,11 @@ def run_fix(*, path: str, output: str, repair: str, at_wire: bool, json: bool) -
             raise KeyboardInterrupt
         convert = wanted and wanted != source.file_format
         with awaited_reader(output, signals.stop.is_set):
-            sink: Writer | Copy = Writer(output, file_format=wanted) if convert else Copy(output, source)
+            sink: Writer | Copy = (
+                Writer(output, file_format=wanted, is_aside=wanted == PCAP) if convert else Copy(output, source)
+            )
+        if isinstance(sink, Writer) and source.file_format == PCAP:
+            sink.describe("", source.interfaces[0][0])  # packets or not
         pipeline = Pipeline(source, stages, sink)
         fault: FormatError | None = None
         try:

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 
 from pktmend.console.main_loop import main_loop
+from pktmend.console.printable import printable
 from pktmend.console.signals import Signals
+from pktmend.console.streams import terminal
 from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Pipeline, Source
 
@@ -15,7 +17,10 @@ QUIET_SECONDS = 1.0
 
 
 def run_to_end(pipeline: Pipeline, source: Source, signals: Signals) -> None:
-    """Run *pipeline* to its end; raises what ended it.  After a second a terminal shows the progress."""
+    """Run *pipeline* to its end; raises what ended it.  After a second a terminal shows the progress.
+
+    What a capture has to say of itself goes to standard error.
+    """
     on_tick, clear = _progress(source) if isinstance(source, Capture) and sys.stderr.isatty() else (None, lambda: None)
     pipeline.start()
     try:
@@ -24,6 +29,8 @@ def run_to_end(pipeline: Pipeline, source: Source, signals: Signals) -> None:
         pipeline.wait()
     finally:
         clear()
+    if isinstance(source, Capture) and source.note:
+        print(f"pktmend: {source.note}", file=sys.stderr, flush=True)
 
 
 def _progress(source: Capture) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -37,10 +44,10 @@ def _progress(source: Capture) -> tuple[Callable[[], None], Callable[[], None]]:
             is_shown = True
             done = source.offset
             amount = f"{done * 100 // source.size} %" if source.size else f"{done >> 20} MiB"
-            print(f"\r{source.path}: {amount} ", end="", file=sys.stderr, flush=True)
+            print(f"\r{printable(source.path)}: {amount} ", end="", file=terminal(sys.stderr), flush=True)
 
     def clear() -> None:
         if is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print("\r\x1b[K", end="", file=terminal(sys.stderr), flush=True)
 
     return show, clear

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from pktmend._core import Check
 from pktmend.console.plural import quantity
+from pktmend.console.printable import printable, printable_json
 from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status, Unread
 from pktmend.runtime.counters import Counters, StageCount
 
@@ -20,8 +21,20 @@ def print_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
     file = file or sys.stdout
     if file is None:  # standard output is closed: as print() does
         return
-    file.write(msgspec.json.encode(value).decode() + "\n")
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # the name of an interface that is no UTF-8
+        text = msgspec.json.encode(_in_utf8(value)).decode()
+    getattr(file, "write_raw", file.write)((text if text.isascii() else printable_json(text)) + "\n")
     file.flush()
+
+
+def _in_utf8(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_in_utf8(key): _in_utf8(each) for key, each in value.items()}
+    return [_in_utf8(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def rfc3339(time_ns: int) -> str:
@@ -122,7 +135,7 @@ def packet_json(
     """Return a packet as `check --json` prints it; n counts from 1, unread says why something was not looked into."""
     found = {
         "n": n,
-        "time": time_ns / 1e9,
+        "time": rfc3339(time_ns),
         "caplen": caplen,
         "wirelen": wirelen,
         "checks": [check_json(k) for k in checks],

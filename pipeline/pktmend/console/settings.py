@@ -8,7 +8,9 @@ PKTMEND_BUSY_POLL in the environment; an option that has only a letter goes by i
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,12 +19,13 @@ import click
 import msgspec
 
 from pktmend.errors import ConfigError, OSFailure, PktmendError
-from pktmend.host.trusted_path import require_trusted
+from pktmend.host.trusted_path import read_trusted
 
 PREFIX = "PKTMEND"
 CONFIG = "pktmend.config"  # where a click context remembers the file
 COMMAND_LINE = "command line"
 DEFAULT = "default"
+LONGEST = 1 << 20  # bytes of a file of settings
 _OWN = {"config", "check_config", "help"}
 _CODE = "stage"  # the setting that names code
 
@@ -62,16 +65,34 @@ def read(path: str, command: click.Command) -> dict[str, Any]:
     Raises: OSFailure if it cannot be read; ConfigError, with the place, if it is no TOML, or has an unknown key or a
             value of the wrong type or range.
     """
+    text = _text_of(path)
+    values = _values_in(text, path, command)
+    if values.get(_CODE):  # read again, as only trusted users can have written it
+        trusted = read_trusted(Path(path), f"{path} names code").decode(errors="replace")
+        values = values if trusted == text else _values_in(trusted, path, command)
+    return values
+
+
+def _text_of(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST:
+                raise ConfigError(f"{path} is no file of settings: not a regular one, or longer than {LONGEST} bytes")
+            return file.read(LONGEST).decode()
     except OSError as error:
         raise OSFailure(f"{path}: {error.strerror}", error=error.errno or 0) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from None
+
+
+def _values_in(text: str, path: str, command: click.Command) -> dict[str, Any]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:  # its words have line and column
         raise ConfigError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: values are nested too deep") from None
     known = {key_of(p): p for p in parameters(command)}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -86,8 +107,6 @@ def read(path: str, command: click.Command) -> dict[str, Any]:
         except msgspec.ValidationError as error:
             raise ConfigError(f"{place}: {key}: {error}") from None
         values[parameter.name or ""] = taken.split() if isinstance(parameter, click.Argument) else taken
-    if values.get(_CODE):
-        require_trusted(Path(path), f"{path} names code")
     return values
 
 

@@ -1,6 +1,7 @@
 """Signals of the long-running commands: the first SIGINT or SIGTERM asks to end, the second ends at once.
 
-SIGUSR1 prints statistics and goes on, as tcpdump does.  SIGHUP asks for files to be opened again, where there are some.
+SIGUSR1 prints statistics and goes on, as tcpdump does.  SIGHUP asks for files to be opened again where there are some,
+else to end, as when the terminal is closed; under nohup it stays ignored.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Flag:
 class Signals:
     """Turns signals into flags.  Must be made on the main thread.
 
-    has_files: SIGHUP raises `reopen`; else it ends the process, as it does by default.
+    has_files: SIGHUP raises `reopen`; else it asks to end.
     """
 
     def __init__(self, *, has_files: bool = False) -> None:
@@ -56,8 +57,8 @@ class Signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGUSR1, self._on_report)
-        if has_files:
-            signal.signal(signal.SIGHUP, self._on_reopen)
+        if has_files or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._on_reopen if has_files else self._on_stop)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):

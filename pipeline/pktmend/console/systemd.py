@@ -89,4 +89,5 @@ class Service:
     def _send(self, *lines: str) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):  # a manager that is restarting: the next message reaches it
-                self._socket.send("\n".join(line.replace("\n", " ") for line in lines).encode())
+                text = "\n".join(line.replace("\n", " ") for line in lines)
+                self._socket.send(text.encode("utf-8", "backslashreplace"))

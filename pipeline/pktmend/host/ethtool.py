@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import errno
 import fcntl
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def _ioctl(s: socket.socket, interface: str, command: bytes) -> bytes:
     buffer = array.array("B", command)
     address, _ = buffer.buffer_info()
     try:
-        fcntl.ioctl(s, lib.SIOCETHTOOL, struct.pack("16sP8x", interface.encode(), address))
+        fcntl.ioctl(s, lib.SIOCETHTOOL, struct.pack("16sP8x", os.fsencode(interface), address))
     except OSError as error:
         number = error.errno or 0
         if number == errno.EPERM:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import struct
 
@@ -22,7 +23,7 @@ def interfaces() -> list[str]:
 def _ifreq(name: str, request: int) -> int:
     """Ask the kernel for the integer behind *request* (SIOCGIFMTU and the like)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, request, struct.pack("16s16x", name.encode()))
+        answer = fcntl.ioctl(s, request, struct.pack("16s16x", os.fsencode(name)))
     return int(struct.unpack_from("I", answer, 16)[0])
 
 
@@ -44,6 +45,13 @@ def is_up(name: str) -> bool:
 def is_loopback(name: str) -> bool:
     """Is it a loopback interface, where each frame passes twice: out, and in again?"""
     return bool(_ifreq(name, lib.SIOCGIFFLAGS) & lib.IFF_LOOPBACK)
+
+
+def hardware_of(name: str) -> int:
+    """Return of which kind the interface's frames are: ARPHRD_*."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        answer = fcntl.ioctl(s, lib.SIOCGIFHWADDR, struct.pack("16s16x", os.fsencode(name)))
+    return int(struct.unpack_from("H", answer, 16)[0])
 
 
 def mtu_of(name: str) -> int:

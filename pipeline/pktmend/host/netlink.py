@@ -72,7 +72,7 @@ def number(value: bytes | None, default: int = 0) -> int:
 
 def text(value: bytes | None) -> str:
     """Return a string attribute without its closing zero; empty if it is missing."""
-    return "" if value is None else value.split(b"\0")[0].decode(errors="replace")
+    return "" if value is None else os.fsdecode(value.split(b"\0")[0])
 
 
 _ORDER: Final = "little" if struct.pack("=H", 1)[0] else "big"

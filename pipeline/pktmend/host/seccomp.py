@@ -65,7 +65,14 @@ class Rule(NamedTuple):
 def rules(groups: Collection[str]) -> dict[str, Rule]:
     """Return the calls that are allowed only with certain arguments."""
     families = (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)
-    asks = (lib.SIOCGIFFLAGS, lib.SIOCGIFMTU, lib.SIOCGIFNAME, lib.SIOCGIFINDEX, lib.SIOCETHTOOL)
+    asks = (
+        lib.SIOCGIFFLAGS,
+        lib.SIOCGIFMTU,
+        lib.SIOCGIFNAME,
+        lib.SIOCGIFINDEX,
+        lib.SIOCGIFHWADDR,
+        lib.SIOCETHTOOL,
+    )
     terminal = (
         termios.TCGETS,
         termios.TCSETS,

@@ -10,13 +10,16 @@ Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import struct
 from typing import Final
 
-from pktmend._kernel import lib
+from pktmend._kernel import ffi, lib
 from pktmend.errors import OSFailure, PrivilegeError
 
 SOCKET_BUFFER: Final = 64 << 20
+SOCKADDR_LL: Final = struct.Struct("=HHiH10x")  # family, protocol, index, kind of the frames
 
 
 def open_packet_socket(interface: str) -> socket.socket:
@@ -38,6 +41,47 @@ def set_option(s: socket.socket, option: int, value: int | bytes, what: str, int
         s.setsockopt(lib.SOL_PACKET, option, value)
     except OSError as error:
         raise OSFailure(f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface) from error
+
+
+def attach_filter(s: socket.socket, program: bytes) -> None:
+    """Let the kernel run a classic BPF program (struct sock_filter after struct sock_filter) on each frame."""
+    instructions = ffi.from_buffer(program)
+    first = ffi.cast("struct sock_filter *", instructions)
+    attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
+    s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
+
+
+def bind(s: socket.socket, interface: str, protocol: int) -> None:
+    """Bind a packet socket; protocol 0 receives nothing.  Raises OSError.
+
+    By the interface's number: socket.bind() wants a name in UTF-8, and the kernel takes any bytes.
+    """
+    bind_to(s, socket.if_nametoindex(interface), protocol)
+
+
+def bind_to(s: socket.socket, index: int, protocol: int) -> None:
+    """Bind a packet socket to the interface of that number.  Needs no privilege.  Raises OSError."""
+    import ctypes
+
+    address = SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(protocol), index, 0)
+    if ctypes.CDLL(None, use_errno=True).bind(s.fileno(), address, len(address)) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def bound_to(s: socket.socket) -> tuple[str, int]:
+    """Return the interface that a packet socket is bound to now, "" if that is gone, and the ARPHRD_* of its frames."""
+    import ctypes
+
+    address = ctypes.create_string_buffer(SOCKADDR_LL.size)
+    if ctypes.CDLL(None, use_errno=True).getsockname(s.fileno(), address, ctypes.byref(ctypes.c_uint(len(address)))):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    _, _, index, kind = SOCKADDR_LL.unpack(address.raw)
+    try:
+        return socket.if_indextoname(index) if index > 0 else "", kind
+    except OSError:
+        return "", kind
 
 
 def ask_large_buffer(s: socket.socket, force: int, plain: int) -> None:

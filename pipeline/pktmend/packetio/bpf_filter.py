@@ -6,6 +6,7 @@ interface the kernel runs it.  Source: pcap-filter(7), pcap_compile(3PCAP).
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from pktmend import _core
@@ -87,7 +88,7 @@ def _libpcap() -> tuple[cffi.FFI, Any]:
 def _compile(ffi: cffi.FFI, lib: Any, handle: Any, expression: str) -> Any:
     """Return a compiled struct bpf_program, freed with its owner, or the words of libpcap's refusal."""
     program = ffi.gc(ffi.new("struct bpf_program *"), lib.pcap_freecode)
-    if lib.pcap_compile(handle, program, expression.encode(), 1, NETMASK_UNKNOWN) < 0:
+    if lib.pcap_compile(handle, program, os.fsencode(expression), 1, NETMASK_UNKNOWN) < 0:
         words: bytes = ffi.string(lib.pcap_geterr(handle))  # type: ignore[assignment]  # of a char array
         return words.decode(errors="replace")
     return program
@@ -117,7 +118,7 @@ def for_interface(expression: str, interface: str) -> bytes:
     """
     ffi, lib = _libpcap()
     words = ffi.new("char[256]")
-    handle = ffi.gc(lib.pcap_create(interface.encode(), words), lib.pcap_close)
+    handle = ffi.gc(lib.pcap_create(os.fsencode(interface), words), lib.pcap_close)
     if not handle or lib.pcap_activate(handle) < 0:
         handle = ffi.gc(lib.pcap_open_dead(1, SNAPLEN), lib.pcap_close)
     program = _compile(ffi, lib, handle, expression)

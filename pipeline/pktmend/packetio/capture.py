@@ -6,6 +6,7 @@ to the file meanwhile changes nothing that was checked.
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import select
@@ -29,8 +30,6 @@ POLL_MS: Final = 100  # how soon it is noticed that nobody wants to wait any lon
 def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
     """Return a readable of what *file* holds compressed, or None if it is not."""
     if magic.startswith(GZIP_MAGIC):
-        import gzip
-
         return gzip.GzipFile(fileobj=file)
     if magic == ZSTD_MAGIC:
         try:
@@ -47,6 +46,7 @@ class _Feed:
     def __init__(self, readable: Any) -> None:
         self.fd, self._in = os.pipe()
         self.error: Exception | None = None
+        self.has_more = False  # behind the last gzip member, which gzip ignores as well
         self._readable = readable
         self._thread = threading.Thread(target=self._run, name="pktmend-decompress", daemon=True)
         self._thread.start()
@@ -59,6 +59,10 @@ class _Feed:
                     view = view[os.write(self._in, view) :]
         except BrokenPipeError:
             pass
+        except gzip.BadGzipFile as error:
+            if not str(error).startswith("Not a gzipped file"):  # said where a member could begin; the first did
+                self.error = error
+            self.has_more = self.error is None
         except Exception as error:  # whatever a decompressor says of broken input
             self.error = error
         finally:
@@ -121,6 +125,12 @@ class Capture:
     def name(self) -> str:
         """The path, as counters have it."""
         return self.path
+
+    @property
+    def note(self) -> str:
+        """What is to be said of a file that was read to its end although it is not quite in order; "" of most."""
+        has_more = self._feed is not None and self._feed.has_more
+        return f"{self.path}: what follows the last gzip member is no gzip, and ignored" if has_more else ""
 
     @property
     def offset(self) -> int:

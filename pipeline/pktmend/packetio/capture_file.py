@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import IO, Final
@@ -44,6 +46,28 @@ def _open_at_once(path: str, flags: int) -> int:
     fd = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(fd, True)
     return fd
+
+
+def file_beside(path: str) -> str:
+    """Make an empty file in the folder of *path* and return its name, for the contents that *path* will have.
+
+    Returns "" where *path* cannot be replaced, or is more than a file: it is a device, a pipe or standard output, or
+    nothing can be made in its folder.
+    """
+    target = Path(path).resolve()
+    with contextlib.suppress(OSError):
+        mode = stat.S_IMODE(target.stat().st_mode) if target.is_file() else None
+        if path == "-" or (mode is None and target.exists()):
+            return ""
+        name = target.with_name(f".{target.name}.{os.getpid()}")
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            if mode is not None:
+                os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+        return str(name)
+    return ""
 
 
 def format_of(path: str) -> str:

@@ -9,7 +9,7 @@ from pktmend import _core
 from pktmend._kernel import lib
 from pktmend.host.ethtool import features_of
 from pktmend.host.interfaces import mtu_of, require_interface
-from pktmend.packetio.afpacket import ask_large_buffer, open_packet_socket, set_option
+from pktmend.packetio.afpacket import ask_large_buffer, bind, bound_to, open_packet_socket, set_option
 
 
 class Emit:
@@ -33,7 +33,7 @@ class Emit:
         try:
             set_option(self._socket, lib.PACKET_VNET_HDR, 1, "virtio-net header", interface)
             ask_large_buffer(self._socket, lib.SO_SNDBUFFORCE, socket.SO_SNDBUF)
-            self._socket.bind((interface, 0))
+            bind(self._socket, interface, 0)
         except BaseException:
             self._socket.close()
             raise
@@ -61,13 +61,13 @@ class Emit:
 
     def rebind(self) -> None:
         """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
-        self._socket.bind((self.interface, 0))
+        bind(self._socket, self.interface, 0)
         self.set_mtu(mtu_of(self.interface))
         self.adapt()
 
     def bound_to(self) -> str:
         """Return the name of the interface that the socket is bound to now; "" if that is gone."""
-        return str(self._socket.getsockname()[0])
+        return bound_to(self._socket)[0]
 
     def renamed(self, name: str) -> None:
         """Take the interface's new name."""

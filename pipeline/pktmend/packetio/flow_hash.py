@@ -8,8 +8,9 @@ program runs on every frame, so this is for a few rings.
 Rules of this file:
 1. Each frame is kept by exactly one program, whatever its bytes and its length: a load beyond the end of a frame
    would make every program refuse it.
-2. Frames of one flow have one hash.  Fragments have no ports and go by their addresses; what is not IP by its Ethernet
-   addresses.
+2. Frames of one flow have one hash, or they would overtake each other.  Only protocols that put things in order by
+   themselves go by their ports too: fragments have none, and UDP is whole at one time and fragmented at another (what
+   ethtool calls `rx-flow-hash udp4 sd`).  What is not IP goes by its Ethernet addresses.
 
 Source: Linux Documentation/networking/filter.rst.
 """
@@ -24,10 +25,11 @@ from pktmend.host.bpf_asm import Assembler, encode
 MACS, ETHERTYPE = 12, 12  # bytes of addresses; offset of the type
 IPV4, IPV4_END, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_ADDRESSES = 14, 34, 20, 23, (26, 30)
 IPV6_END, IPV6_NEXT, IPV6_ADDRESSES = 54, 20, tuple(range(22, 54, 4))
-WITH_PORTS: Final = (6, 17, 33, 132, 136)  # TCP, UDP, DCCP, SCTP, UDP-Lite
+WITH_PORTS: Final = (6, 132)  # TCP, SCTP
 IS_FRAGMENT: Final = 0x3FFF  # more to come, or not the first
 GOLDEN: Final = 0x9E3779B1  # spreads what differs in few bits over the upper ones
 WHOLE: Final = 0xFFFFFFFF
+NEGATIVE: Final = 0x80000000
 
 
 WORD, HALF, BYTE = (lib.BPF_LD | size | lib.BPF_ABS for size in (lib.BPF_W, lib.BPF_H, lib.BPF_B))
@@ -95,6 +97,7 @@ def _hash_ipv4(a: Assembler) -> None:
     a.emit(lib.BPF_LDX | lib.BPF_B | lib.BPF_MSH, IPV4)  # X: length of the IPv4 header
     a.emit(LENGTH)
     a.emit(lib.BPF_ALU | lib.BPF_SUB | lib.BPF_X)
+    a.jump_if(lib.BPF_JGE, NEGATIVE, "done")  # the header says that it is longer than the frame
     a.jump_if(lib.BPF_JGE, IPV4 + 4, false="done")
     a.emit(lib.BPF_LD | lib.BPF_W | lib.BPF_IND, IPV4)
     a.jump("add")

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 
 from pktmend.errors import OSFailure
-from pktmend.host.interfaces import is_up, mtu_of
+from pktmend.host.interfaces import hardware_of, is_up, mtu_of
 from pktmend.packetio.emit import Emit
 from pktmend.packetio.interface_lock import InterfaceLock
 from pktmend.packetio.ring import Ring
@@ -23,6 +23,7 @@ class LinkMonitor:
         self.name = name
         self._sockets = sockets
         self._lock = lock
+        self._kind = hardware_of(name)
         self._is_refused = False
         self._is_there = True
         self._is_up = True
@@ -31,6 +32,14 @@ class LinkMonitor:
 
     def _read_offloads(self) -> tuple[bool, bool] | None:
         return next((each.read_offloads() for each in self._sockets if isinstance(each, Emit)), None)
+
+    def _obstacle(self) -> str | None:
+        """Why the interface that has this name now cannot be used; None if it can."""
+        if (kind := hardware_of(self.name)) != self._kind:
+            return f"its frames are of another kind (ARPHRD {kind}, before {self._kind})"
+        if self._lock is not None and not self._lock.move(socket.if_nametoindex(self.name)):
+            return "another bridge has taken it"
+        return None
 
     def poll(self, notify: Callable[[str], None]) -> None:
         """Compare with the system, adapt, and *notify* of what changed."""
@@ -47,9 +56,9 @@ class LinkMonitor:
                 notify(f"{self.name}: the interface is gone; waiting for one of that name")
             if self.name not in (each for _, each in socket.if_nameindex()) or not is_up(self.name):
                 return
-            if self._lock is not None and not self._lock.move(socket.if_nametoindex(self.name)):
+            if (obstacle := self._obstacle()) is not None:
                 if not self._is_refused:
-                    notify(f"{self.name}: the interface is back, but another bridge has taken it; waiting")
+                    notify(f"{self.name}: the interface is back, but {obstacle}; waiting")
                 self._is_refused = True
                 return
             for each in self._sockets:

@@ -12,7 +12,7 @@ from pktmend import _core
 from pktmend._kernel import ffi, lib
 from pktmend.errors import ConfigError, OSFailure
 from pktmend.host.interfaces import require_interface
-from pktmend.packetio.afpacket import ask_large_buffer, open_packet_socket, set_option
+from pktmend.packetio.afpacket import ask_large_buffer, attach_filter, bind, bound_to, open_packet_socket, set_option
 from pktmend.packetio.iterate import batches_of
 
 ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
@@ -146,15 +146,12 @@ class Ring:
 
     def attach(self, program: bytes) -> None:
         """Let the kernel run another classic BPF program on each frame from now on.  Needs no privilege."""
-        instructions = ffi.from_buffer(program)
-        first = ffi.cast("struct sock_filter *", instructions)
-        attached = ffi.new("struct sock_fprog *", {"len": len(program) // 8, "filter": first})
-        self._socket.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
+        attach_filter(self._socket, program)
 
     def rebind(self) -> None:
         """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
         try:
-            self._socket.bind((self.interface, lib.ETH_P_ALL))
+            bind(self._socket, self.interface, lib.ETH_P_ALL)
         except OSError as error:
             raise OSFailure(
                 f"binding to {self.interface!r}: {error.strerror}", "", error.errno or 0, self.interface
@@ -170,7 +167,7 @@ class Ring:
 
     def bound_to(self) -> str:
         """Return the name of the interface that the socket is bound to now; "" if that is gone."""
-        return str(self._socket.getsockname()[0])
+        return bound_to(self._socket)[0]
 
     def renamed(self, name: str) -> None:
         """Take the interface's new name."""
@@ -186,11 +183,11 @@ class Ring:
     @property
     def link(self) -> int:
         """The LINKTYPE_* of the interface's frames: 1 Ethernet, 101 raw IP."""
-        return _core.link_of(self._socket.getsockname()[3])
+        return _core.link_of(bound_to(self._socket)[1])
 
     def require_ethernet(self) -> None:
         """Raise ConfigError if the interface's frames have no Ethernet header."""
-        kind = self._socket.getsockname()[3]
+        kind = bound_to(self._socket)[1]
         if kind not in ETHERNET_KINDS:
             raise ConfigError(
                 f"interface {self.interface!r} carries no Ethernet frames (ARPHRD {kind})", "bridge a veth, tap or NIC"

@@ -11,18 +11,20 @@ from the current directory unless a path says so.
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pktmend._core import NativeStage
 from pktmend.errors import ConfigError, PktmendError
-from pktmend.host.trusted_path import require_trusted
+from pktmend.host.trusted_path import open_trusted, require_trusted
 from pktmend.runtime.pipeline import Stage
 from pktmend.runtime.stages import wrap_native
 
@@ -120,7 +122,8 @@ def _entry_point(name: str, what: str) -> tuple[str, str]:
 
 def _module(place: str, what: str) -> ModuleType:
     if "/" in place or place.endswith((".py", ".so")):
-        return _from_file(require_trusted(Path(place).expanduser(), what))
+        with open_trusted(Path(place).expanduser(), what) as (fd, path):
+            return _from_file(fd, path)
     names = place.split(".")
     if not all(name.isidentifier() for name in names):
         raise _fault(f"{what}: {place!r} is neither a file nor a module")
@@ -130,21 +133,45 @@ def _module(place: str, what: str) -> ModuleType:
         if spec is None:
             raise _fault(f"{what}: no module {name!r} is installed", "a file is named by its path: ./x.py:stage")
         if spec.has_location and spec.origin:
-            require_trusted(Path(spec.origin), what)
+            require_trusted(Path(spec.origin), what, may_be_shared=False)
+            if spec.cached and Path(spec.cached).exists():  # what Python has compiled before
+                require_trusted(Path(spec.cached), what, may_be_shared=False)
         importlib.import_module(name)
     return sys.modules[place]
 
 
-def _from_file(path: Path) -> ModuleType:
+class _Source(importlib.machinery.SourceFileLoader):
+    """Runs the source that it is given; compiled code that lies about is not looked at."""
+
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        super().__init__(name, path)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self._source, self.path)
+        return code
+
+
+def _from_file(fd: int, path: Path) -> ModuleType:
+    """Load the module that *fd* is, once; *path* is its name."""
     name = f"pktmend_stage_of_{re.sub(r'[^A-Za-z0-9]', '_', str(path.parent))}.{path.name.split('.')[0]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    loader: importlib.machinery.SourceFileLoader | importlib.machinery.ExtensionFileLoader
+    if path.suffix == ".py":
+        loader = _Source(name, str(path), Path(f"/proc/self/fd/{fd}").read_bytes())
+    elif path.suffix == ".so":
+        kept = os.dup(fd)  # for good: the linker knows a library by its path, and takes another of that path for it
+        loader = importlib.machinery.ExtensionFileLoader(name, f"/proc/self/fd/{kept}")
+    else:
+        raise _fault(f"{path} is no Python module", "a .py file or an extension module")
+    spec = importlib.util.spec_from_file_location(name, loader.path, loader=loader)
+    if spec is None:
         raise _fault(f"{path} is no Python module", "a .py file or an extension module")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

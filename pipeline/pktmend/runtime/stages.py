@@ -19,6 +19,7 @@ from typing import Any, Self
 from pktmend import _core
 from pktmend.enums import RepairPolicy
 from pktmend.errors import ConfigError, StageError
+from pktmend.host.trusted_path import require_trusted
 from pktmend.include import include_dir
 
 _EXPECTED, _AT_WIRE = 1, 2
@@ -195,6 +196,7 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
             built = Path(ffi.compile(tmpdir=str(cache)))
         except Exception as error:
             raise StageError(f"compiling the native stage {function!r}: {error}", stage=function) from error
+    built = require_trusted(built, f"stage {function}")  # the cache may be another user's, as with `sudo -E`
     spec = importlib.util.spec_from_file_location(module, built)
     if spec is None or spec.loader is None:
         raise StageError(f"cannot load {built}", stage=function)

@@ -8,6 +8,7 @@ Source: rtnetlink(7); Linux include/uapi/linux/if_link.h, veth.h.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from pathlib import Path
@@ -84,7 +85,7 @@ def _link(index: int = 0, up: bool | None = None) -> bytes:
 
 
 def _name(name: str) -> bytes:
-    return attribute(lib.IFLA_IFNAME, name.encode() + b"\0")
+    return attribute(lib.IFLA_IFNAME, os.fsencode(name) + b"\0")
 
 
 def _number(kind: int, value: int) -> bytes:

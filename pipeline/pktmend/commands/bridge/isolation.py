@@ -160,7 +160,7 @@ def main() -> None:
                 ports.append(_Port(name))
             except OSError as error:
                 text = str(error) if isinstance(error, OSFailure) else f"isolating {name!r}: {error.strerror}"
-                control.send(f"{error.errno or 0} {text}".encode())
+                control.send(f"{error.errno or 0} {text}".encode("utf-8", "backslashreplace"))
                 return
         privileges.harden(keep=[privileges.CAP_NET_ADMIN], groups=["packets"])
         control.send(b"ready")

@@ -9,6 +9,7 @@ from pktmend.commands.bridge.options import BridgeOptions
 from pktmend.console.main_loop import main_loop
 from pktmend.console.report import direction_lines, print_json, status_line
 from pktmend.console.signals import Signals
+from pktmend.console.streams import Unwaiting, unwaiting
 from pktmend.console.systemd import Service
 from pktmend.host import privileges
 from pktmend.runtime.stage_health import StageHealth
@@ -19,7 +20,8 @@ def run_bridge(options: BridgeOptions) -> None:
     if options.json:
         import msgspec  # noqa: F401 - once it runs, as another user perhaps, our own files may be out of reach
     signals = Signals()
-    with Service() as service, Bridge(options) as bridge:
+    with Service() as service, unwaiting() as output, Bridge(options) as bridge:
+        output.start()
         health = StageHealth(options.policy, workers=options.workers, together=bridge.shares_a_thread())
         notify(f"bridging {options.a} and {options.b}")
         for warning in bridge.warnings:
@@ -33,7 +35,7 @@ def run_bridge(options: BridgeOptions) -> None:
             duration=options.duration,
             service=service,
             on_report=lambda: _summary(bridge, is_last=False),
-            on_second=lambda: _second(bridge, service, health),
+            on_second=lambda: _second(bridge, service, health, output),
             on_tick=lambda: _follow(bridge),
         )
         service.stopping()
@@ -55,7 +57,8 @@ def _follow(bridge: Bridge) -> None:
         bridge.admission.poll(notify)
 
 
-def _second(bridge: Bridge, service: Service, health: StageHealth) -> None:
+def _second(bridge: Bridge, service: Service, health: StageHealth, output: Unwaiting) -> None:
+    output.report()
     directions = bridge.counters()
     health.poll(directions, notify)
     if bridge.options.json:

@@ -165,8 +165,8 @@ CAUSES: Final = {
     ),
     RootCause.LENGTH_FAULT: Meaning(
         "Checksums were made over a wrong length",
-        "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these "
-        "packets.",
+        "Padding or a frame check sequence was summed too, a part of the packet was left out, or another length "
+        "counted. The receiver drops these packets.",
         bridge=SIGN,
     ),
     RootCause.NOT_UNDERSTOOD: Meaning(
@@ -193,8 +193,8 @@ CAUSES: Final = {
     ),
     RootCause.WRONG_ARITHMETIC: Meaning(
         "Somebody computes checksums wrongly",
-        "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
-        "drops these packets.",
+        "One mistake in a program or driver explains the values: a byte order, a complement, the pseudo header, the "
+        "odd last byte, a carry. The receiver drops these packets.",
         bridge=SIGN,
     ),
 }

@@ -29,6 +29,8 @@ LONGEST: Final = 9234  # bytes of a frame that is kept whole: the largest jumbo 
 PENDING: Final = 16
 MESSAGES: Final = 1000  # of DHCP, and as many ICMP errors
 ICMP_LOOKS: Final = 20_000
+GOOD: Final = 256  # good checks of the senders of bad ones
+GOOD_LOOKS: Final = 4096
 ICMP_ERRORS: Final = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}
 BOOTP_REPLY: Final = 2
 DHCP_COOKIE: Final = b"\x63\x82\x53\x63"
@@ -74,6 +76,7 @@ class Tap:
 
     name:    of the interface or file.           is_live: the kernel says what it knows of each checksum.
     at_wire: the user says that it was taken beyond the sender.
+    good:    a few right checks of the senders of bad ones (SCTP: of any), of packets seen at about the same time.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     unread:  packets that were not looked into, by reason (Unread) and the number that is not known.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
@@ -84,6 +87,8 @@ class Tap:
     at_wire: bool = False
     bad: dict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     pending: list[Sample] = field(default_factory=list)
+    good: list[Sample] = field(default_factory=list)
+    good_looks: int = 0
     seeded: set[int] = field(default_factory=set)
     is_cut: bool = False
     dhcp: list[Dhcp] = field(default_factory=list)
@@ -154,6 +159,20 @@ class Tap:
                 if any(k.status == Status.PENDING for k in batch.checks_of(i)):
                     self.seeded.add(batch.number[i])
                     self._take_pending(batch, i)
+
+        self._collect_good(batch)
+
+    def _collect_good(self, batch: _core.Batch) -> None:
+        if len(self.good) >= GOOD or self.good_looks >= GOOD_LOOKS:
+            return
+        senders = {(s.source, s.proto) for found in self.bad.values() for s in found if s.proto != Proto.IP}
+        protocols = {proto for _, proto in senders}
+        for i in batch.where(status=Status.GOOD)[: GOOD_LOOKS - self.good_looks]:
+            self.good_looks += 1
+            checks = [k for k in batch.checks_of(i) if k.status == Status.GOOD and k.proto in protocols]
+            if checks and len(self.good) < GOOD:
+                found = samples_of(batch, i, checks, LONGEST)
+                self.good.extend(s for s in found if (s.source, s.proto) in senders or s.proto == Proto.SCTP)
 
     def _collect_pending(self, batch: _core.Batch) -> None:
         for i in batch.where(status=Status.PENDING)[: PENDING - len(self.pending)]:

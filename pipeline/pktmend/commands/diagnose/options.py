@@ -27,6 +27,7 @@ class Options:
     at_wire: bool = False
     expression: str = ""
     promiscuous: bool = True
+    explain: bool = False
 
     def validate(self) -> None:
         """Raise ConfigError for what cannot work."""

@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.diagnose import (
+    rules_arithmetic,
+    rules_crc,
     rules_dhcp,
     rules_empty,
     rules_flags,
@@ -26,7 +28,7 @@ from pktmend.commands.diagnose import (
 )
 from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.causes import RootCause
-from pktmend.commands.diagnose.decision import Confidence, Decision, least_sure
+from pktmend.commands.diagnose.decision import Confidence, Decision, Rejected, least_sure
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.limits import CutOff, Unchecked
 from pktmend.commands.diagnose.facts.tap import NoPacket, Totals
@@ -38,16 +40,20 @@ if TYPE_CHECKING:
 RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
     rules_flags.flagged,
+    rules_crc.other_sums,
+    rules_crc.rewritten,
     rules_sctp.sctp,
     rules_dhcp.dhcp,
+    rules_arithmetic.several,
     rules_icmp.icmp,
     rules_partial.leaked,
     rules_partial.pending,
+    rules_arithmetic.computed_zero,
     rules_empty.empty,
     rules_rewritten.nat_on_zero,
     rules_rewritten.rewritten,
-    rules_wrong.arithmetic,
-    rules_wrong.length,
+    rules_arithmetic.arithmetic,
+    rules_arithmetic.length,
     rules_wrong.super_frames,
     rules_rewritten.alike,
     rules_rewritten.systematic,
@@ -55,11 +61,13 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
 )
 
 
-def decide(tap: Tap, host: HostContext | None = None) -> list[Decision]:
-    """Return what was found, the most important first; never empty."""
+def decide(tap: Tap, host: HostContext | None = None, rejected: list[Rejected] | None = None) -> list[Decision]:
+    """Return what was found, the most important first; never empty.  Append to *rejected* what was not the cause."""
     case = Case(tap, host)
     found = _merge_healthy(decision for rule in RULES for decision in rule(case))
     found = [*found, *rules_unread.mostly_unread(tap)] or [nothing(tap)]
+    if rejected is not None:
+        rejected += case.rejected
     if tap.unread:
         found = [rules_unread.limited(decision, tap) for decision in found]
     if tap.is_cut:

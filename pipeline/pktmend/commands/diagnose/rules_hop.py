@@ -170,6 +170,8 @@ def cause_of(damage: Damage) -> RootCause:
         Cause.BAD_SEED: RootCause.BAD_SEED,
         Cause.NOT_COMPLEMENTED: RootCause.WRONG_ARITHMETIC,
         Cause.BYTE_SWAPPED: RootCause.WRONG_ARITHMETIC,
+        Cause.PSEUDO_HEADER: RootCause.WRONG_ARITHMETIC,
+        Cause.COVERAGE: RootCause.WRONG_ARITHMETIC,
     }.get(behind.cause, RootCause.CORRUPTION)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pktmend.commands.diagnose.capture_point import CapturePoint, Outcome, infer
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
-from pktmend.commands.diagnose.decision import Confidence, Decision
+from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
+from pktmend.commands.diagnose.facts.arithmetic import large_send
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import (
     BlindTapSends,
@@ -39,7 +40,8 @@ def leaked(case: Case) -> list[Decision]:
         return []
     counts = case.total(samples)
     confidence = surely(samples) if case.tap.is_live else Confidence.LIKELY
-    return [decide_lost(case, samples, counts=counts, seen=(SeedWithoutMetadata(counts),), confidence=confidence)]
+    seen: list[Fact] = [SeedWithoutMetadata(counts), *large_send(samples)]
+    return [decide_lost(case, samples, counts=counts, seen=seen, confidence=confidence)]
 
 
 def pending(case: Case) -> list[Decision]:
@@ -73,7 +75,7 @@ def _healthy(case: Case, point: CapturePoint, counts: Counts, *, has_metadata: b
     return Decision(
         cause=RootCause.OFFLOAD_PENDING,
         confidence=point.confidence,
-        facts=(SeedInField(counts, is_as_sent=True), *point.facts),
+        facts=(SeedInField(counts, is_as_sent=True), *large_send(case.tap.pending), *point.facts),
         samples=tuple(case.tap.pending),
         counts=counts,
         limits=(Limit.POINT_UNKNOWN,) if is_open else (),
@@ -88,7 +90,7 @@ def _unanswered(case: Case, point: CapturePoint, route: Route, counts: Counts) -
     return Decision(
         cause=cause,
         confidence=point.confidence,
-        facts=(SeedInField(counts, is_as_sent=False), *point.facts, *route.hops, *case.rising()),
+        facts=(SeedInField(counts, is_as_sent=False), *large_send(samples), *point.facts, *route.hops, *case.rising()),
         samples=tuple(samples),
         counts=counts,
         remedies=for_leak(route.ends, route.hops),

@@ -1,4 +1,4 @@
-"""Rules on checksums that are wrong rather than partial: empty, miscomputed, over another length, damaged.
+"""Rules on what no mistake of arithmetic explains: super-frames, and damage.
 
 Random damage is told from a systematic mistake by repetition: a mistake makes the same difference in every packet of a
 flow, damage does not.
@@ -6,11 +6,10 @@ flow, damage does not.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from pktmend.advice.finding import Remedy
-from pktmend.commands.diagnose.case import REPEATS, Case, surely
+from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.evidence import LONGEST
@@ -19,60 +18,15 @@ from pktmend.commands.diagnose.facts.wrong import (
     BitErrorRate,
     DamagedLengths,
     FewBits,
-    Miscomputed,
     OneConversation,
-    OtherLength,
     SegmentSums,
-    SentBy,
     Spread,
     SuperFrames,
-    Trailers,
     Unexplained,
 )
-from pktmend.commands.diagnose.remedies import OTHER_LENGTH, link_counters, miscomputed_at
+from pktmend.commands.diagnose.remedies import link_counters
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, PacketFlag, Proto
-
-
-def arithmetic(case: Case) -> list[Decision]:
-    """Right but for the complement or the byte order."""
-    samples = case.take_causes(Cause.NOT_COMPLEMENTED, Cause.BYTE_SWAPPED)
-    if not samples:
-        return []
-    sources = tuple(sorted({s.source for s in samples}))
-    mistakes = [Miscomputed(cause, n) for cause, n in Counter(s.cause for s in samples).items()]
-    return [
-        Decision(
-            cause=RootCause.WRONG_ARITHMETIC,
-            confidence=surely(samples),
-            facts=(*mistakes, SentBy(sources)),
-            samples=tuple(samples),
-            counts=case.total(samples),
-            remedies=(miscomputed_at(sources[0]),),
-            bridge=case.bridge(RootCause.WRONG_ARITHMETIC, samples),
-        )
-    ]
-
-
-def length(case: Case) -> list[Decision]:
-    """Right over another length.  What the length of a damaged IPv4 header says is not held against the checksum."""
-    damaged = {s.n for s in case.unexplained if s.proto == Proto.IP}
-    samples = case.take(lambda s: s.cause == Cause.LENGTH and s.n not in damaged)
-    if not samples:
-        return []
-    counts = case.total(samples)
-    padded = sum(s.wirelen > s.start + s.length for s in samples)
-    return [
-        Decision(
-            cause=RootCause.LENGTH_FAULT,
-            confidence=surely(samples),
-            facts=(OtherLength(counts), *([Trailers(padded)] if padded else [])),
-            samples=tuple(samples),
-            counts=counts,
-            remedies=(OTHER_LENGTH,),
-            bridge=case.bridge(RootCause.LENGTH_FAULT, samples),
-        )
-    ]
 
 
 def super_frames(case: Case) -> list[Decision]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pktmend.commands.diagnose.evidence import Tap
-from pktmend.commands.diagnose.examine import examine
+from pktmend.commands.diagnose.examine import Examination, examine
+from pktmend.commands.diagnose.explain import rejections_as_json, text_of_rejections
 from pktmend.commands.diagnose.finding import Diagnosis, in_words
 from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.show import text_of
@@ -28,7 +28,7 @@ def run_diagnose(options: Options) -> int:
     signals = Signals()
     found = examine(options, Hooks(signals.stop.is_set, _say, partial(run_to_end, signals=signals)))
     findings = [in_words(decision) for decision in found.decisions]
-    _print(options, found.taps, findings)
+    _print(options, found, findings)
     if found.fault is not None:
         print(end="", flush=True)
         raise found.fault
@@ -39,13 +39,13 @@ def _say(text: str) -> None:
     print(f"pktmend: {text}", file=sys.stderr, flush=True)
 
 
-def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis]) -> None:
-    counters = [tap.counters for tap in seen]
+def _print(options: Options, found: Examination, findings: Sequence[Diagnosis]) -> None:
+    counters = [tap.counters for tap in found.taps]
     checks = merge_checks(counters)
     packets, truncated, malformed = (
         sum(getattr(each, name) for each in counters) for name in ("packets", "truncated", "malformed")
     )
-    kinds = sum((tap.unread for tap in seen), Counter[tuple[int, int]]())
+    kinds = sum((tap.unread for tap in found.taps), Counter[tuple[int, int]]())
     unread: Counter[str] = Counter()
     for each in counters:
         unread.update(each.unread)
@@ -61,9 +61,13 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis])
             "unread": unread,
             "causes": [finding.name for finding in findings],
         }
+        if options.explain:
+            summary["rejected"] = rejections_as_json(found)
         print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
         return
     print(text_of(findings))
+    if options.explain:
+        print("\n" + "\n".join(text_of_rejections(found)))
     unseen = f"; the kernel dropped {drops} more, unseen" if drops else ""
     print(f"\n{quantity(packets, 'packet')}, {truncated} truncated, {malformed} malformed{unseen}")
     if kinds:

@@ -83,6 +83,15 @@ class Sample:
         """Return stored - expected in one's complement, 0 to fffe."""
         return minus(self.stored, self.expected or 0)
 
+    @property
+    def is_large_send(self) -> bool:
+        """The field holds S without the length, which each segment has for itself: the card was to split the frame."""
+        return (
+            self.seed not in (None, self.stored)
+            and self.proto in (Proto.TCP, Proto.UDP)
+            and minus(self.stored, self.seed or 0) == -self.length % 0xFFFF
+        )
+
     def hex(self, value: int | None) -> str:
         """Return a value as the field has it on the wire; `-` for None."""
         return "-" if value is None else f"{value:0{self.width * 2}x}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pktmend.commands.diagnose import rules, rules_hop, taps
-from pktmend.commands.diagnose.decision import Decision
+from pktmend.commands.diagnose.decision import Decision, Rejected
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.host_context import HostContext
 from pktmend.commands.diagnose.match import Matched, Track, is_notable, match, unhealthy_first
@@ -36,29 +36,38 @@ class Recording:
     at_wire: bool
 
 
-def diagnose(options: Options, hooks: Hooks) -> tuple[tuple[Tap, ...], list[Decision], FormatError | None]:
-    """Read or record both taps and match them; return the taps, the decisions, and the fault that ended a file."""
+def diagnose(
+    options: Options, hooks: Hooks, rejected: list[Rejected]
+) -> tuple[tuple[Tap, ...], list[Decision], FormatError | None]:
+    """Read or record both taps and match them; return the taps, the decisions, and the fault that ended a file.
+
+    Appends to *rejected* what was considered at either tap and dropped.
+    """
     if options.is_live:
-        return _live(options, hooks)
+        return _live(options, hooks, rejected)
     if "-" in (options.a, options.b):
         raise ConfigError("two captures are read twice, which standard input cannot be", "give two files")
-    return _compare(options, hooks, (Recording(options.a, "", False), Recording(options.b, "", options.at_wire)))
+    sides = Recording(options.a, "", False), Recording(options.b, "", options.at_wire)
+    return _compare(options, hooks, sides, rejected)
 
 
-def _live(options: Options, hooks: Hooks) -> tuple[tuple[Tap, ...], list[Decision], FormatError | None]:
+def _live(
+    options: Options, hooks: Hooks, rejected: list[Rejected]
+) -> tuple[tuple[Tap, ...], list[Decision], FormatError | None]:
     with tempfile.TemporaryDirectory(prefix="pktmend-") as folder:
         before = read_machine()
         paths, counted = taps.record(options, hooks, Path(folder))
         host = HostContext(before, read_machine(), options.a)
         a, b = (Recording(path, name, True) for path, name in zip(paths, (options.a, options.b), strict=True))
         whole = replace(options, packets=0, expression="")  # both were applied while recording
-        return _compare(whole, hooks, (a, b), host, counted)
+        return _compare(whole, hooks, (a, b), rejected, host, counted)
 
 
 def _compare(
     options: Options,
     hooks: Hooks,
     sides: tuple[Recording, Recording],
+    rejected: list[Rejected],
     host: HostContext | None = None,
     counted: Sequence[Counters] = (),
 ) -> tuple[tuple[Tap, ...], list[Decision], FormatError | None]:
@@ -82,7 +91,7 @@ def _compare(
     matched = match(*tracks)
     a, b = read
     two = rules_hop.TwoTaps(a, b, matched, _changes(sides, matched, tracks), host)
-    decisions = rules_hop.decide(two, rules.decide(a, host), rules.decide(b, host))
+    decisions = rules_hop.decide(two, *(rules.decide(tap, host, rejected) for tap in read))
     return (a, b), decisions, next(filter(None, faults), None)
 
 

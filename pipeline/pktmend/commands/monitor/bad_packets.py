@@ -25,6 +25,8 @@ EXPLAINED: Final = {
     Cause.NAT_ON_ZERO: "a zero that meant none, updated by an address translation",
     Cause.BIT_FLIP: "one bit off",
     Cause.CORRUPT: "no known mistake explains it: the packet was damaged",
+    Cause.PSEUDO_HEADER: "right without a pseudo header, or with another protocol's number in it",
+    Cause.COVERAGE: "right but for the odd last byte, or over the transport header alone",
 }
 
 

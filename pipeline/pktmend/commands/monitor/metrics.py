@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from pktmend import _core
 from pktmend._version import VERSION
 from pktmend.commands.monitor.snapshot import FileCounts, Snapshot
+from pktmend.console.printable import printable
 from pktmend.enums import Cause, Proto, Status
 from pktmend.runtime.counters import Counters
 
@@ -73,7 +74,7 @@ def _plain(snapshot: Snapshot) -> Iterator[Metric]:
     for name, text, value in PLAIN:
         family = CounterMetricFamily(name, text, labels=["interface"])
         for d in snapshot.directions:
-            family.add_metric([d.from_], value(d))
+            family.add_metric([printable(d.from_)], value(d))
         yield family
 
 
@@ -85,18 +86,18 @@ def _checks(snapshot: Snapshot) -> Iterator[Metric]:
     causes = CounterMetricFamily("pktmend_bad_checks", "Bad checksums, by cause.", labels=["interface", "cause"])
     for d in snapshot.directions:
         for status in STATUSES:
-            packets.add_metric([d.from_, status], d.status.get(status, 0))
+            packets.add_metric([printable(d.from_), status], d.status.get(status, 0))
         by_cause = dict.fromkeys(CAUSES, 0)
         for proto in map(str, Proto):
             found = d.checks.get(proto, {})
             for status in STATUSES[1:-1]:
-                checks.add_metric([d.from_, proto, status], found.get(status, 0))
+                checks.add_metric([printable(d.from_), proto, status], found.get(status, 0))
             bad = {name: n for name, n in found.items() if name not in STATUSES[:-1]}
-            checks.add_metric([d.from_, proto, STATUSES[-1]], sum(bad.values()))
+            checks.add_metric([printable(d.from_), proto, STATUSES[-1]], sum(bad.values()))
             for cause, n in bad.items():
                 by_cause[cause] = by_cause.get(cause, 0) + n
         for cause, n in by_cause.items():
-            causes.add_metric([d.from_, cause], n)
+            causes.add_metric([printable(d.from_), cause], n)
     yield from (packets, checks, causes)
 
 

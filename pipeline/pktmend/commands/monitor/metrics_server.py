@@ -2,7 +2,8 @@
 
 Rules of this file:
 1. Without a host it listens on 127.0.0.1; every other address has to be named.
-2. A client that is slow, or too many, costs only itself: a request has two seconds, and few are served at once.
+2. A client that is slow, or too many, costs only itself: a request has two seconds in all, however it drips, and of
+   too many the one that has been silent longest is dropped for the newest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +28,7 @@ Request = socket.socket | tuple[bytes, socket.socket]  # of socketserver
 LOOPBACK: Final = "127.0.0.1"
 STALE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 2.0
-AT_ONCE: Final = 16
+AT_ONCE: Final = 32
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -83,6 +85,49 @@ class Server:
         self._http.server_close()
 
 
+class _Clients:
+    """The open connections, oldest first: so many at most, each for so long at most.  Safe between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[Request, float] = {}
+        self._asked: set[Request] = set()
+
+    def enter(self, request: socket.socket) -> None:
+        """Take it in; of too many, end the oldest that has not asked yet, else the oldest."""
+        with self._lock:
+            if len(self._since) >= AT_ONCE:
+                silent = (each for each in self._since if each not in self._asked)
+                self._end(next(silent, None) or next(iter(self._since)))
+            self._since[request] = time.monotonic()
+
+    def has_asked(self, request: Request) -> None:
+        """Its request has been read."""
+        with self._lock:
+            if request in self._since:
+                self._asked.add(request)
+
+    def leave(self, request: Request) -> None:
+        """It is over."""
+        with self._lock:
+            self._since.pop(request, None)
+            self._asked.discard(request)
+
+    def end_late(self) -> None:
+        """End those whose time is over."""
+        with self._lock:
+            latest = time.monotonic() - REQUEST_SECONDS
+            for request in [each for each, since in self._since.items() if since < latest]:
+                self._end(request)
+
+    def _end(self, request: Request) -> None:
+        """Its thread reads or writes no more, and closes it."""
+        del self._since[request]
+        self._asked.discard(request)
+        with suppress(OSError):  # it has gone by itself
+            request.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+
+
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -92,7 +137,7 @@ class _Http(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, registry: CollectorRegistry, latest: Callable[[], Snapshot]) -> None:
         self.registry = registry
         self.latest = latest
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self._clients = _Clients()
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         super().__init__((host, port), _Request)
@@ -105,17 +150,24 @@ class _Http(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Request, client_address: object) -> None:
-        """Serve it on a thread, unless too many are being served."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        """Serve it on a thread; where too many are being served, end one for it."""
+        assert isinstance(request, socket.socket)  # TCP: never a datagram
+        self._clients.enter(request)
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Request, client_address: object) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._clients.leave(request)
+
+    def service_actions(self) -> None:
+        """End what takes too long; called after each connection, and twice a second."""
+        self._clients.end_late()
+
+    def has_asked(self, request: Request) -> None:
+        """Its request has been read: others are ended first."""
+        self._clients.has_asked(request)
 
     def handle_error(self, request: Request, client_address: object) -> None:
         """Say nothing: a client that went away is its own affair."""
@@ -129,6 +181,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
+        self.server.has_asked(self.request)
         path = self.path.partition("?")[0]
         if path == "/metrics":
             from prometheus_client.exposition import choose_encoder

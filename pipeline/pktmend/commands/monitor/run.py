@@ -23,6 +23,7 @@ from pktmend.console.main_loop import WORKER, main_loop
 from pktmend.console.outputs import require_writable
 from pktmend.console.report import status_line
 from pktmend.console.signals import Signals
+from pktmend.console.streams import Unwaiting, unwaiting
 from pktmend.console.systemd import Service
 from pktmend.host import privileges
 from pktmend.host.interfaces import require_interface
@@ -51,15 +52,18 @@ def run_monitor(options: MonitorOptions, serve: Serve | None = None) -> None:
         require_rich()
         require_writable(options.picture)
     signals = Signals(has_files=options.write is not None)
-    with ExitStack() as stack:
-        Monitor(options, signals, stack, serve).run()
+    with unwaiting() as output, ExitStack() as stack:
+        Monitor(options, signals, stack, serve, output).run()
 
 
 class Monitor:
     """A running monitor; *stack* gives back what it opens."""
 
-    def __init__(self, options: MonitorOptions, signals: Signals, stack: ExitStack, serve: Serve | None) -> None:
+    def __init__(
+        self, options: MonitorOptions, signals: Signals, stack: ExitStack, serve: Serve | None, output: Unwaiting
+    ) -> None:
         self._options = options
+        self._output = output
         self._signals = signals
         self._service = stack.enter_context(Service())
         self._events: deque[tuple[str, str]] = deque()  # from any thread, shown by ours
@@ -83,6 +87,7 @@ class Monitor:
             if self._writer is not None:
                 self._writer.open()
         unfiltered = harden(options)
+        output.start()
         self._renderer = renderer_for(options)
         stack.callback(self._renderer.close)
         self._renderer.event("start", f"watching {self._names()}")
@@ -172,6 +177,7 @@ class Monitor:
         self._show_events()
         self._take_snapshot()
         self._show_bad()
+        self._output.report()
         self._report_drops(self._previous, self.latest)
         self._renderer.second(self._previous, self.latest)
         if self._service.is_status_due():

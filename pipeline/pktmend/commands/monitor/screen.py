@@ -24,6 +24,7 @@ from pktmend.commands.monitor.options import MonitorOptions
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
 from pktmend.commands.monitor.text_lines import Lines
 from pktmend.commands.monitor.view import ORDERS, State, view
+from pktmend.console.streams import terminal
 from pktmend.errors import OSFailure
 
 DRAW_SECONDS: Final = 0.5
@@ -31,7 +32,7 @@ DRAW_SECONDS: Final = 0.5
 
 def can_show() -> bool:
     """Can this terminal be drawn on?  A dumb one, or one in whose background we run, cannot."""
-    console = Console()
+    console = Console(file=terminal(sys.stdout))
     if not console.is_terminal or console.is_dumb_terminal:
         return False
     try:
@@ -53,7 +54,7 @@ class Screen:
     """Draws on the terminal until close(); from then on it prints lines."""
 
     def __init__(self, options: MonitorOptions) -> None:
-        self._console = Console()
+        self._console = Console(file=terminal(sys.stdout))
         self._is_ascii = is_ascii(self._console)
         self._lines = Lines()
         self._keys = Keys()

@@ -18,6 +18,7 @@ from rich.text import Text
 from pktmend.commands.monitor.bad_packets import explain
 from pktmend.commands.monitor.history import ASCII_BARS, BARS, History, sparkline, totals
 from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Snapshot
+from pktmend.console.printable import printable
 from pktmend.console.report import words
 from pktmend.enums import Status
 
@@ -61,7 +62,9 @@ def view(state: State, width: int, height: int, *, is_ascii: bool = False) -> Re
     """Return the whole view, no wider and no higher than given."""
     bars = ASCII_BARS if is_ascii else BARS
     head: list[RenderableType] = [_title(state, width, bars), _interfaces(state, width)]
-    foot: list[RenderableType] = [Text(_cut(line, width), style=style) for line, style in _footer(state, width)]
+    foot: list[RenderableType] = [
+        Text(_cut(printable(line), width), style=style) for line, style in _footer(state, width)
+    ]
     rows = len(state.snapshot.directions)
     left = height - 2 - rows - len(foot) - 1  # title, heading of the interfaces
     body: list[RenderableType] = []
@@ -81,7 +84,12 @@ def _shortened(table: Table, rows: int) -> Table:
     return table
 
 
+def _name(interface: str) -> Text:
+    return Text(printable(interface))
+
+
 def _cut(text: str, width: int) -> str:
+    text = printable(text)
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
@@ -119,7 +127,7 @@ def _interfaces(state: State, width: int) -> Table:
         rate = state.history.rates.get(d.from_)
         bad, drops = d.status.get("bad", 0), d.kernel_drops
         cells = [
-            Text(d.from_),
+            _name(d.from_),
             Text(scaled(rate.packets) if rate else "-"),
             Text(f"{rate.bits / 1e6:.1f}" if rate else "-"),
             Text(scaled(rate.bad) if rate else "-", style=BAD_STYLE if rate and rate.bad else ""),
@@ -163,7 +171,7 @@ def _protocols(state: State, width: int) -> Table:
     for d in state.snapshot.directions:
         for proto, found in d.checks.items():
             counts = {**found, "bad": sum(n for name, n in found.items() if name not in FINE)}
-            table.add_row(Text(d.from_), Text(proto), *(_count(name, counts.get(name, 0)) for name in columns))
+            table.add_row(_name(d.from_), Text(proto), *(_count(name, counts.get(name, 0)) for name in columns))
     return table
 
 
@@ -184,7 +192,7 @@ def _flows(state: State, width: int) -> Table:
     table.columns[0].ratio = 1
     for flow in sorted(state.snapshot.flows, key=ORDERS[state.order])[:50]:  # type: ignore[arg-type]
         cells = [Text(str(flow.flow)), Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
-        table.add_row(*cells, *([] if is_narrow else [Text(flow.flow.transport), Text(flow.interface)]))
+        table.add_row(*cells, *([] if is_narrow else [Text(flow.flow.transport), _name(flow.interface)]))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Checksums that are wrong rather than partial: empty, miscomputed, over another length, damaged."""
+"""Checksums that are wrong rather than partial: empty, or damaged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.commands.diagnose.facts.counts import counted, differences, times
 from pktmend.console.plural import quantity
-from pktmend.enums import Cause
 
 
 class Wrong(Sentence):
@@ -67,51 +66,6 @@ class IllegalZeros(Observation):
     @property
     def text(self) -> str:
         return f"{self.n} of them UDP over IPv6, where 0 is allowed in tunnels only (RFC 8200, RFC 6935)"
-
-
-class Miscomputed(Observation):
-    """Right but for the complement or the byte order."""
-
-    cause: Cause
-    n: int
-
-    @property
-    def text(self) -> str:
-        how = {
-            Cause.NOT_COMPLEMENTED: "the complement of what is right",
-            Cause.BYTE_SWAPPED: "right with the bytes swapped",
-        }[self.cause]
-        return f"{quantity(self.n, 'checksum is')} {how}"
-
-
-class SentBy(Observation):
-    """Who sent them."""
-
-    sources: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        return f"sent by {', '.join(self.sources[:4])}"
-
-
-class OtherLength(Observation):
-    """Right over another length."""
-
-    counts: Mapping[str, int]
-
-    @property
-    def text(self) -> str:
-        return f"{counted(self.counts, 'checksum is')} right over another length than the headers say"
-
-
-class Trailers(Observation):
-    """Frames with something after the packet."""
-
-    n: int
-
-    @property
-    def text(self) -> str:
-        return f"{quantity(self.n, 'frame has')} bytes after the packet: Ethernet padding or a frame check sequence"
 
 
 class SuperFrames(Observation):

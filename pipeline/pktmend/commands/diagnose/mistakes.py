@@ -1,0 +1,197 @@
+"""Which mistakes of a program that computes checksums would have given exactly the stored value of a sample?
+
+Rules of this file:
+1. A mistake is asked for one sample at a time; it gives one value, and fits or does not.  One in 65,536 fits by chance.
+2. What a mistake leaves open (a length, a number of bytes) is solved for and becomes part of its name: it is a mistake
+   of several packets only if they all have the same.
+3. Nothing is concluded here: rules_arithmetic.py does, over several packets.
+
+Sums are one's complement numbers below 0xffff; the two zeros are one.  Source: RFC 1071.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Final
+
+from pktmend.commands.diagnose.facts.arithmetic import Summed
+from pktmend.commands.diagnose.samples import Sample, address_words
+from pktmend.enums import Proto
+
+Named = tuple[Summed, int]  # a mistake, and what it leaves open (0 if nothing)
+
+MODULUS: Final = 0xFFFF
+NUMBERS: Final = {Proto.TCP: 6, Proto.UDP: 17, Proto.UDPLITE: 136, Proto.ICMPV6: 58, Proto.DCCP: 33}
+ALIKE: Final = {6: (17,), 17: (6,), 58: (1,), 136: (17,)}  # numbers that are taken for one another
+FIXED_HEADER: Final = {Proto.UDP: 8, Proto.ICMP: 8, Proto.ICMPV6: 8}
+LONGEST: Final = 1518  # bytes of a frame whose sum may be that of a part of it; a longer one may be coalesced
+SHORTEST: Final = 8  # bytes that a prefix has
+
+
+def mistakes_of(s: Sample) -> set[Named]:
+    """Return every mistake that gives the stored value.
+
+    Empty where the sample was not kept whole.  Of a good checksum: every mistake that makes no difference there.
+    """
+    packet = bytearray(s.frame[s.start : s.start + s.length])
+    if not is_whole(s):
+        return set()
+    field = s.offset - s.start
+    packet[field : field + 2] = bytes(2)
+    words = [packet[i] << 8 | packet[i + 1] for i in range(0, len(packet) - 1, 2)]
+    if len(packet) % 2:
+        words.append(packet[-1] << 8)
+    if s.proto == Proto.IP:
+        return set(_carries(s, words))
+    wanted = -s.stored % MODULUS  # by the sum of everything
+    found = set(_pseudo_headers(s, (wanted - sum(words)) % MODULUS))
+    found.update(_last_bytes(s, packet, wanted, sum(words)))
+    found.update(_headers(s, words, wanted))
+    found.update(_carries(s, words))
+    if s.wirelen <= LONGEST:
+        found.update(_prefixes(s, words, wanted))
+    return found
+
+
+def is_whole(s: Sample) -> bool:
+    """Can it be asked?"""
+    return s.width == 2 and s.length >= SHORTEST and len(s.frame) >= s.start + s.length
+
+
+def _seed(s: Sample) -> int:
+    return s.seed or 0
+
+
+def _pseudo_headers(s: Sample, pseudo: int) -> Iterator[Named]:
+    """pseudo: what the pseudo header must have come to."""
+    own = NUMBERS.get(s.proto)
+    if s.seed is None or own is None:
+        return
+    if pseudo == 0:
+        yield Summed.NO_PSEUDO_HEADER, 0
+    rest = (pseudo - _seed(s)) % MODULUS  # what the number or the length must have been more than they are
+    for other in ALIKE.get(own, ()):
+        if rest == (other - own) % MODULUS:
+            yield Summed.PROTOCOL, other
+    if s.version == 6:
+        number = _first_header(s, own) - own
+        if rest == number % MODULUS:
+            yield Summed.FIRST_HEADER, 0
+        if rest == (number + _headers_before(s)) % MODULUS:
+            yield Summed.FIRST_HEADER_AND_LENGTH, 0
+    yield Summed.LENGTH, (s.length + rest) % MODULUS
+    if rest == _headers_before(s) % MODULUS:
+        yield Summed.PACKET_LENGTH, 0
+    number, length = own * 0xFF, _swap(s.length & 0xFFFF) - (s.length & 0xFFFF)
+    for kind, more in (
+        (Summed.ORDER_OF_NUMBER, number),
+        (Summed.ORDER_OF_LENGTH, length),
+        (Summed.ORDER_OF_BOTH, number + length),
+    ):
+        if rest == more % MODULUS:
+            yield kind, 0
+    yield from _addresses(s, pseudo, (s.length + own) % MODULUS)
+
+
+def _addresses(s: Sample, pseudo: int, others: int) -> Iterator[Named]:
+    """others: what the pseudo header has beside addresses."""
+    source, target = (sum(address_words(address)) for address in (s.source, s.target))
+    for kind, some in ((Summed.NO_SOURCE, target), (Summed.NO_TARGET, source), (Summed.NEXT_HOP, source + target)):
+        if (some + others - pseudo) % MODULUS == 0:
+            yield kind, 0
+
+
+def _network(s: Sample) -> int:
+    """Where the sample's IP header lies, -1 if that is not found."""
+    if s.version == 4:
+        candidates: range | tuple[int, ...] = range(s.start - 20, max(s.start - 61, -1), -4)
+    else:
+        candidates = range(s.start - 40, max(s.start - 40 - 8 * 64, -1), -8)
+    for at in candidates:
+        header = s.frame[at : at + 40]
+        if s.version == 4 and header[0] >> 4 == 4 and (header[0] & 15) * 4 == s.start - at:
+            return at
+        if s.version == 6 and header[0] >> 4 == 6 and int.from_bytes(header[4:6]) == s.start + s.length - at - 40:
+            return at
+    return -1
+
+
+def _first_header(s: Sample, own: int) -> int:
+    """Return the IPv6 header's next one: an extension header's number, or the protocol's own."""
+    at = _network(s)
+    return s.frame[at + 6] if at >= 0 else own
+
+
+def _headers_before(s: Sample) -> int:
+    """Return the bytes that the IP header's own length counts before the transport header."""
+    at = _network(s)
+    return 0 if at < 0 else s.start - at - (40 if s.version == 6 else 0)
+
+
+def _last_bytes(s: Sample, packet: bytearray, wanted: int, total: int) -> Iterator[Named]:
+    last = packet[-1] if len(packet) % 2 else 0
+    rest = (wanted - _seed(s) - total) % MODULUS
+    if rest == -(last << 8) % MODULUS:
+        yield Summed.WITHOUT_LAST_BYTE, 0
+    if rest == (last - (last << 8)) % MODULUS:
+        yield Summed.LAST_BYTE_LOW, 0
+
+
+def _headers(s: Sample, words: list[int], wanted: int) -> Iterator[Named]:
+    header = words[6] >> 12 << 2 if s.proto == Proto.TCP and len(words) > 6 else FIXED_HEADER.get(s.proto, 0)
+    if not header or header > s.length:
+        return
+    part = sum(words[: header // 2])
+    if (part + _seed(s) - wanted) % MODULUS == 0:
+        yield Summed.HEADER, 0
+    if s.seed is not None and (part + s.seed - s.length + header - wanted) % MODULUS == 0:
+        yield Summed.HEADER_AND_LENGTH, 0
+    if s.seed is not None and (part - wanted) % MODULUS == 0:
+        yield Summed.HEADER_BARE, 0
+
+
+def _prefixes(s: Sample, words: list[int], wanted: int) -> Iterator[Named]:
+    """Over so many bytes, fewer than there are; of prefixes of equal sum (zeros at the end) each is named."""
+    for i, part in enumerate(accumulate(words), 1):
+        n = 2 * i
+        if SHORTEST <= n < s.length and n > s.offset - s.start:
+            rest = (wanted - part) % MODULUS
+            if rest == _seed(s) % MODULUS:
+                yield Summed.PREFIX, n
+            if s.seed is not None:
+                if rest == (s.seed - s.length + n) % MODULUS:
+                    yield Summed.PREFIX_AND_LENGTH, n
+                if rest == 0:
+                    yield Summed.PREFIX_BARE, n
+
+
+def _carries(s: Sample, words: list[int]) -> Iterator[Named]:
+    """Carries dropped, or added once; in the order of the network's bytes and of a little-endian machine's.
+
+    The pseudo header is added in 16-bit words, as the source of such programs has it.
+    """
+    if s.seed is None:
+        pseudo: list[int] = []
+    else:
+        at = _network(s)
+        if at < 0:
+            return
+        addresses = s.frame[at + 12 : at + 20] if s.version == 4 else s.frame[at + 8 : at + 40]
+        pseudo = [int.from_bytes(addresses[i : i + 2]) for i in range(0, len(addresses), 2)]
+        pseudo += [NUMBERS.get(s.proto, 0), s.length & 0xFFFF, s.length >> 16]
+    everything = [*pseudo, *words]
+    for is_swapped in (False, True):
+        total = sum(_swap(w) for w in everything) if is_swapped else sum(everything)
+        for kind, value in (
+            (Summed.NO_CARRY, total & 0xFFFF),
+            (Summed.CARRY_ONCE, (total & 0xFFFF) + (total >> 16) & 0xFFFF),
+        ):
+            value ^= 0xFFFF
+            value = _swap(value) if is_swapped else value
+            if value == s.stored or (value == 0 and s.stored == 0xFFFF and s.proto == Proto.UDP):
+                yield kind, int(is_swapped)
+
+
+def _swap(word: int) -> int:
+    return word >> 8 | (word & 0xFF) << 8
