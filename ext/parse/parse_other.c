@@ -230,7 +230,7 @@ void pp_parse_other(pp_packet *p, pp_cursor *c, uint8_t protocol)
     case IPPROTO_NONE:
         break;
     case IPPROTO_ESP:
-        pp_not_understood_type(p, PP_UNREAD_ENCRYPTED, 0);
+        pp_not_understood_type(p, PP_UNREAD_ENCRYPTED, protocol);
         break;
     default:
         pp_not_understood_type(p, PP_UNREAD_IP_PROTOCOL, protocol);

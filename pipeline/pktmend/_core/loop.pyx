@@ -215,4 +215,5 @@ cdef dict tally_dict(const pp_tally *t):
         "repaired": [t.repaired[i] for i in range(PP_CAUSES)],
         "claimed_valid": t.claimed_valid, "finished": t.completed, "split": t.split,
         "stray_csum_metadata": t.stray_csum_metadata,
+        "unread": [t.unread[i] for i in range(PP_UNREADS)],
     }

@@ -9,7 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from pktmend import _core
 from pktmend.commands.diagnose.companions import Companions
 from pktmend.commands.diagnose.conversations import Direction, directions_of
 from pktmend.commands.diagnose.samples import Sample, addresses_of, samples_of
+from pktmend.console.unread import take_unread
 from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Stage
@@ -80,6 +81,7 @@ class Tap:
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     companions: what goes beside bad packets and is right.
     stray:   of packets whose metadata names no checksum field; stray_pending: how many of those have a partial sum.
+    unread:  packets that were not looked into, by reason (Unread) and the number that is not known.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
@@ -98,6 +100,7 @@ class Tap:
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
+    unread: Counter[tuple[int, int]] = field(default_factory=Counter)
     has_metadata: bool = False
     conversations: _core.Conversations = field(default_factory=_core.Conversations)
     directions: list[Direction] = field(default_factory=list)
@@ -132,11 +135,12 @@ class Tap:
         return sorted((s for found in self.bad.values() for s in found), key=lambda s: (s.n, s.offset))
 
     def collect(self, batch: _core.Batch) -> None:
-        """Reads: status, cause, flags, checks, frames.  Writes: nothing."""
+        """Reads: status, cause, flags, unread, checks, frames.  Writes: nothing."""
         if len(batch) and not self.has_metadata:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
         if self.is_live:
             self._collect_stray(batch)
+        take_unread(self.unread, batch)
         self._collect_bad(batch)
         self.companions.collect(batch)
         if len(self.pending) < PENDING:
