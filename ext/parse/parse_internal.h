@@ -174,6 +174,10 @@ static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
     }
 }
 
+/* Why nobody looked into (the rest of) a packet. */
+enum pp_unread { PP_UNREAD_NONE, PP_UNREAD_TUNNEL, PP_UNREAD_PSEUDOWIRE, PP_UNREAD_80211, PP_UNREAD_DEPTH };
+static inline void pp_not_understood(pp_packet *p, uint8_t why) { (void)p, (void)why; }
+
 /* What follows at the cursor, which is theirs to move. */
 /* The first byte of a frame, by its link type. */
 void pp_parse_link(pp_packet *p, pp_cursor *c);
@@ -207,9 +211,12 @@ static inline int pp_descend(pp_cursor *c, uint32_t header)
     return 1;
 }
 
-/* What UDP between these ports carries, if that is a tunnel. */
-void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
+/* What UDP between these ports carries, of this kind (enum pp_tunnel, by pp_recognize()). */
+void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination, uint8_t kind);
 void pp_parse_gre(pp_packet *p, pp_cursor *c);
+void pp_parse_nsh(pp_packet *p, pp_cursor *c);
+/* L2TPv3 from its session id on. */
+void pp_parse_l2tp3(pp_packet *p, pp_cursor *c);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 

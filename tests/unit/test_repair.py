@@ -156,13 +156,15 @@ def test_gre_checksum_offload_is_pending() -> None:
     assert statuses(batch)["gre0"] == (Status.PENDING, Cause.NONE)
 
 
-def test_fragments_are_never_touched_not_even_their_ip_header() -> None:
-    part = f.raw(f.ether / fragment(f.ip4 / f.udp / Raw(bytes(2000)), fragsize=800)[1])
-    wrong = f.put16(part, 24, 0x1234)
-    batch = judged(wrong)
+@pytest.mark.parametrize("part", [0, 1])
+def test_of_a_fragment_the_header_is_completed_and_nothing_else(part: int) -> None:
+    right = f.raw(f.ether / fragment(f.ip4 / f.udp / Raw(bytes(2000)), fragsize=800)[part])
+    batch = judged(f.put16(right, 24, 0x1234))
     assert batch.status[0] == Status.BAD
+    Repair("leaked")(batch)
+    assert bytes(batch.frame(0)) == f.put16(right, 24, 0x1234)
     Repair("all")(batch)
-    assert bytes(batch.frame(0)) == wrong
+    assert bytes(batch.frame(0)) == right
 
 
 def test_illegal_zero_is_completed_to_ffff_where_the_sum_is_zero() -> None:
