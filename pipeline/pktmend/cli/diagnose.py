@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, Once, require_one_source
+from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, TUNNEL, Once, learn_tunnels, require_one_source
 from pktmend.errors import ConfigError
 
 
@@ -21,6 +21,7 @@ from pktmend.errors import ConfigError
 @PACKETS
 @click.option("--json", is_flag=True, help="Print NDJSON: each finding, the most important first, then the summary.")
 @AT
+@TUNNEL
 @NO_PROMISCUOUS
 @NO_NAMES
 @click.argument("expression", nargs=-1)
@@ -33,6 +34,7 @@ def diagnose(
     packets: int | None,
     json: bool,
     at: str,
+    tunnel: tuple[str, ...],
     no_promiscuous: bool,
     expression: tuple[str, ...],
 ) -> None:
@@ -50,6 +52,7 @@ def diagnose(
     require_one_source("diagnose", path, interface, " ".join(expression))
     if (behind and not interface) or (path_behind and not path):
         raise ConfigError("the second tap is of another kind than the first", "-i A -I B, or -r BEFORE -R AFTER")
+    learn_tunnels(tunnel, is_live=interface is not None)
     sys.exit(
         run_diagnose(
             Options(
