@@ -126,7 +126,7 @@ enum {
     GUE_LEN = 4,
     GUE_IS_CONTROL = 0x20,
     GUE_LENGTH_MASK = 0x1f
-};                                                                          /* draft-ietf-intarea-gue */
+}; /* draft-ietf-intarea-gue */
 enum { NSH_LENGTH = 1, NSH_LENGTH_MASK = 0x3f, NSH_NEXT = 3, NSH_LEN = 8 }; /* RFC 8300 */
 enum { NSH_NEXT_IP4 = 1, NSH_NEXT_IP6 = 2, NSH_NEXT_ETHERNET = 3, NSH_NEXT_NSH = 4, NSH_NEXT_MPLS = 5 };
 enum { L2TP_LEN = 6, L2TP3_LEN = 8, L2TP3_SESSION = 4, L2TP3_COOKIE_MOST = 12 }; /* RFC 2661 section 3.1, RFC 3931 */
@@ -138,7 +138,7 @@ enum {
     AYIYA_CODE = 2,
     AYIYA_NEXT = 3,
     AYIYA_LEN = 8
-};                          /* draft-massar-v6ops-ayiya */
+}; /* draft-massar-v6ops-ayiya */
 enum { AYIYA_FORWARD = 1 }; /* its operation code */
 enum { IPPROTO_L2TP3 = 115 };
 enum { WCCP_REDIRECT_LEN = 4 };

@@ -17,7 +17,7 @@ static int is_there(const pp_packet *p, uint32_t at, uint32_t rest, uint32_t n)
     return n <= rest && at <= p->cap && n <= p->cap - at;
 }
 
-/* An IP packet that no type field announces. */
+/* An IP packet that nothing announces. */
 static int is_ip(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
 {
     unsigned fit = pp_fit_ip4(p, at, rest);
@@ -61,20 +61,29 @@ static int is_vxlan(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
     return suits(pp_fit_ethernet(p, at + VXLAN_LEN, rest - VXLAN_LEN), exact || !(is_plain || is_group));
 }
 
-static int is_vxlan_gpe(const pp_packet *p, uint32_t at, uint32_t rest)
+static int is_vxlan_gpe(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
 {
     if (!is_there(p, at, rest, VXLAN_LEN) || !(p->data[at] & VXLAN_HAS_VNI))
         return 0;
-    uint8_t next = p->data[at + VXLAN_NEXT];
+    const uint8_t *h = p->data + at;
+    if (exact && (h[0] != (VXLAN_HAS_VNI | VXLAN_HAS_NEXT) || h[1] || h[2] || h[VXLAN_RESERVED]))
+        return 0;
     at += VXLAN_LEN;
     rest -= VXLAN_LEN;
-    if (!(p->data[at - VXLAN_LEN] & VXLAN_HAS_NEXT) || next == VXLAN_NEXT_ETHERNET)
-        return pp_fits_somehow(pp_fit_ethernet(p, at, rest));
-    if (next == VXLAN_NEXT_IP4)
-        return pp_fits_somehow(pp_fit_ip4(p, at, rest));
-    if (next == VXLAN_NEXT_IP6)
-        return pp_fits_somehow(pp_fit_ip6(p, at, rest));
-    return (next == VXLAN_NEXT_NSH || next == VXLAN_NEXT_MPLS) && is_there(p, at, rest, MPLS_LEN);
+    uint8_t next = h[0] & VXLAN_HAS_NEXT ? h[VXLAN_NEXT] : VXLAN_NEXT_ETHERNET;
+    switch (next) {
+    case VXLAN_NEXT_ETHERNET:
+        return suits(pp_fit_ethernet(p, at, rest), exact);
+    case VXLAN_NEXT_IP4:
+        return suits(pp_fit_ip4(p, at, rest), exact);
+    case VXLAN_NEXT_IP6:
+        return suits(pp_fit_ip6(p, at, rest), exact);
+    case VXLAN_NEXT_NSH:
+    case VXLAN_NEXT_MPLS:
+        return !exact && is_there(p, at, rest, MPLS_LEN);
+    default:
+        return 0;
+    }
 }
 
 /* Are the options well-formed, and is nothing in the reserved bits? */
@@ -106,8 +115,10 @@ static int is_gtpu(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
     if (!header)
         return 0;
     rest = GTPU_LEN + (uint32_t)pp_get16(p->data + at + GTPU_LENGTH) - header;
-    return is_ip(p, at + header, rest, exact) ||
-           (!exact && pp_fits(pp_fit_ethernet(p, at + header, rest), PP_FIT_SOUND)); /* an Ethernet session of 5G */
+    if (exact) /* its own length has agreed already */
+        return pp_fits(pp_fit_ip(p, at + header, rest), PP_FIT_EXACT);
+    return is_ip(p, at + header, rest, 0) ||
+           pp_fits(pp_fit_ethernet(p, at + header, rest), PP_FIT_SOUND); /* an Ethernet session of 5G */
 }
 
 static int is_gue(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
@@ -174,7 +185,7 @@ static int carries(const pp_packet *p, uint32_t at, uint32_t rest, uint8_t kind)
     case PP_TUNNEL_VXLAN:
         return is_vxlan(p, at, rest, 0);
     case PP_TUNNEL_VXLAN_GPE:
-        return is_vxlan_gpe(p, at, rest);
+        return is_vxlan_gpe(p, at, rest, 0);
     case PP_TUNNEL_GENEVE:
         return is_geneve(p, at, rest, 0);
     case PP_TUNNEL_GTPU:
@@ -227,10 +238,11 @@ uint8_t pp_recognize(const pp_packet *p, uint32_t at, uint32_t rest, uint16_t so
         return announced;
     if (rest < TUNNEL_LEAST || at + TUNNEL_LEAST > p->cap || !pp_may_be_tunnel(p->data + at, rest))
         return PP_TUNNEL_NONE;
-    return is_vxlan(p, at, rest, 1)    ? PP_TUNNEL_VXLAN
-           : is_geneve(p, at, rest, 1) ? PP_TUNNEL_GENEVE
-           : is_gtpu(p, at, rest, 1)   ? PP_TUNNEL_GTPU
-           : is_ip(p, at, rest, 1)     ? PP_TUNNEL_FOU
-           : is_gue(p, at, rest, 1)    ? PP_TUNNEL_GUE
-                                       : PP_TUNNEL_NONE;
+    return is_vxlan(p, at, rest, 1)       ? PP_TUNNEL_VXLAN
+           : is_vxlan_gpe(p, at, rest, 1) ? PP_TUNNEL_VXLAN_GPE
+           : is_geneve(p, at, rest, 1)    ? PP_TUNNEL_GENEVE
+           : is_gtpu(p, at, rest, 1)      ? PP_TUNNEL_GTPU
+           : is_ip(p, at, rest, 1)        ? PP_TUNNEL_FOU
+           : is_gue(p, at, rest, 1)       ? PP_TUNNEL_GUE
+                                          : PP_TUNNEL_NONE;
 }

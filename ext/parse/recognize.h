@@ -10,7 +10,7 @@
  * Behind a tunnel's port the tunnel's header has to be well-formed and what is inside has to fit somehow.  Behind any other
  * only what cannot be a coincidence counts, each packet by itself: a VXLAN, Geneve, GTP-U or GUE header with nothing in its
  * reserved bits, or none (FOU), and in it an IPv4 header whose length is the rest of the datagram to the byte and whose sum is
- * right, or an IPv6 header with that length and a transport header that fits (and where no type announces it, whose sum is
+ * right, or an IPv6 header with that length and a transport header that fits (and where nothing at all announces it, FOU, whose sum is
  * right or S), or ARP. */
 uint8_t pp_recognize(const pp_packet *p, uint32_t at, uint32_t rest, uint16_t source, uint16_t destination);
 

@@ -103,7 +103,7 @@ static inline int pp_may_be_tunnel(const uint8_t *h, uint32_t length)
     switch (h[0] >> 4) {
     case 0: /* VXLAN, Geneve, GUE */
     case 1:
-        return (head == 0x08000000 && !(rest & 0xff)) || h[1] == IPPROTO_IPIP || h[1] == IPPROTO_IPV6 ||
+        return ((head & 0xfbfffffc) == 0x08000000 && !(rest & 0xff)) || h[1] == IPPROTO_IPIP || h[1] == IPPROTO_IPV6 ||
                (!(rest & 0xff) && !(h[1] & 0x3f) && (low == ETH_P_TEB || low == ETH_P_IP || low == ETH_P_IPV6));
     case 2: /* Geneve with options */
     case 3: /* and GTP-U */
