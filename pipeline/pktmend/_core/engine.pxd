@@ -20,12 +20,6 @@ cdef extern from "pktmend/sum.h" nogil:
     uint16_t pp_fold(uint64_t value) noexcept
     uint32_t pp_crc32c(uint32_t crc, const void *data, size_t length) noexcept
 
-cdef extern from "parse/tunnel.h" nogil:
-    const char *pp_tunnel_names[]
-    int pp_tunnel_port(uint16_t port, int kind) noexcept
-    void pp_tunnel_ports_clear() noexcept
-    uint8_t pp_tunnel_of_port(uint16_t port) noexcept
-
 cdef extern from "sum/bytes.h" nogil:
     uint16_t pp_wire16(uint16_t value) noexcept
 

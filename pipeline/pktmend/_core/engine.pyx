@@ -8,11 +8,17 @@ Rules of all parts of the core:
 
 import os
 
+from libc.stdint cimport uint8_t, uint16_t
+
 from pktmend.stage cimport *
 
-from pktmend._core.engine cimport pp_tunnel_names, pp_tunnel_of_port, pp_tunnel_port, pp_tunnel_ports_clear
-
 from pktmend.errors import OSFailure
+
+cdef extern from "parse/tunnel.h" nogil:
+    const char *pp_tunnel_names[]
+    int pp_tunnel_port(uint16_t port, int kind) noexcept
+    void pp_tunnel_ports_clear() noexcept
+    uint8_t pp_tunnel_of_port(uint16_t port) noexcept
 
 ABI = PP_ABI
 

@@ -95,5 +95,5 @@ def bridge(**options: Any) -> None:
     from pktmend.commands.bridge.options import BridgeOptions
     from pktmend.commands.bridge.run import run_bridge
 
-    learn_tunnels(options.pop("tunnel"), is_live=True)
+    learn_tunnels(options["tunnel"], is_live=True)
     run_bridge(BridgeOptions(**options))
