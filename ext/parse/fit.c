@@ -129,7 +129,7 @@ static unsigned fit_other(const pp_packet *p, uint32_t at, uint32_t rest, uint16
         return PP_FIT_HEADER | PP_FIT_WITHIN;
     if (type == ETH_P_PPP_SES && is_there(p, at, rest, PPPOE_LEN) && h[0] == PPPOE_VERSION_TYPE && h[PPPOE_CODE] == 0)
         return PP_FIT_HEADER | fit_length(p, PPPOE_LEN + pp_get16(h + PPPOE_LENGTH), PPPOE_LEN, rest);
-    return 0;
+    return type == ETH_P_MPLS_UC || type == ETH_P_MPLS_MC || type == ETH_P_PPP_SES ? 0 : PP_FIT_OTHER;
 }
 
 unsigned pp_fit_ethernet(const pp_packet *p, uint32_t at, uint32_t rest)

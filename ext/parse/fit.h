@@ -16,6 +16,7 @@ enum pp_fit {
         1, /* version, and a header length that is one; for Ethernet: the type, and that version behind it */
     PP_FIT_WITHIN = 2, /* its length lies within what there is */
     PP_FIT_LENGTH = 4, /* its length is what there is, but for an Ethernet frame's padding */
+    PP_FIT_OTHER = 16, /* Ethernet, and nothing is known of its type */
     PP_FIT_SUM = 8     /* IPv4: the header's sum is right.  IPv6, which has none: what follows is a header that fits */
 };
 

@@ -63,7 +63,7 @@ static int is_aruba(uint16_t type)
 static void aruba(pp_packet *p, pp_cursor *c)
 {
     (void)c;
-    pp_not_understood(p, PP_UNREAD_80211);
+    pp_not_understood(p, PP_UNREAD_TUNNEL); /* until 802.11 is read */
 }
 
 void pp_parse_gre(pp_packet *p, pp_cursor *c)

@@ -175,7 +175,7 @@ static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
 }
 
 /* Why nobody looked into (the rest of) a packet. */
-enum pp_unread { PP_UNREAD_NONE, PP_UNREAD_TUNNEL, PP_UNREAD_PSEUDOWIRE, PP_UNREAD_80211, PP_UNREAD_DEPTH };
+enum pp_unread { PP_UNREAD_NONE, PP_UNREAD_TUNNEL, PP_UNREAD_PSEUDOWIRE, PP_UNREAD_DEPTH };
 static inline void pp_not_understood(pp_packet *p, uint8_t why) { (void)p, (void)why; }
 
 /* What follows at the cursor, which is theirs to move. */

@@ -37,6 +37,8 @@ static void behind_stack(pp_packet *p, pp_cursor *c, uint32_t label)
     int has_word = p->data[at] >> 4 == 0 && rest > CONTROL_WORD_LEN;
     unsigned ethernet = pp_fit_ethernet(p, at, rest), ip4 = pp_fit_ip4(p, at, rest), ip6 = pp_fit_ip6(p, at, rest),
              behind_word = has_word ? pp_fit_ethernet(p, at + CONTROL_WORD_LEN, rest - CONTROL_WORD_LEN) : 0;
+    ethernet &= ~(unsigned)PP_FIT_OTHER; /* any two bytes may be a type */
+    behind_word &= ~(unsigned)PP_FIT_OTHER;
     if (label == LABEL_IP4 && ip4)
         pp_parse_ip4(p, c);
     else if (label == LABEL_IP6 && ip6)

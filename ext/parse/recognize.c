@@ -48,6 +48,14 @@ static int is_ethertype(const pp_packet *p, uint32_t at, uint32_t rest, uint16_t
     }
 }
 
+/* A frame of whatever type, of which nothing more can be asked than that a host may have sent it: enough only where a header
+ * before it leaves no doubt. */
+static int is_any_frame(const pp_packet *p, uint32_t at, uint32_t rest)
+{
+    return is_there(p, at, rest, ETH_HLEN) && !(p->data[at + ETH_ALEN] & 1) &&
+           pp_get16(p->data + at + ETH_TYPE) >= ETH_P_802_3_MIN && pp_fit_ethernet(p, at, rest) == PP_FIT_OTHER;
+}
+
 static int is_vxlan(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
 {
     if (!is_there(p, at, rest, VXLAN_LEN) || !(p->data[at] & VXLAN_HAS_VNI))
@@ -57,6 +65,8 @@ static int is_vxlan(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
     int is_group = h[0] == (VXLAN_HAS_VNI | VXLAN_HAS_GROUP) && h[VXLAN_RESERVED] == 0;
     if (exact && !is_plain)
         return 0;
+    if (!exact && is_plain && is_any_frame(p, at + VXLAN_LEN, rest - VXLAN_LEN))
+        return 1;
     /* a receiver ignores what the reserved bits hold, and so do we where the rest leaves no doubt */
     return suits(pp_fit_ethernet(p, at + VXLAN_LEN, rest - VXLAN_LEN), exact || !(is_plain || is_group));
 }
@@ -105,8 +115,10 @@ static int is_geneve(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
     uint32_t header = GENEVE_LEN + (h[0] & 63u) * 4;
     if (!is_there(p, at, rest, header))
         return 0;
-    return is_ethertype(p, at + header, rest - header, pp_get16(h + GENEVE_TYPE), exact) &&
-           (!exact || is_geneve_clean(h, header));
+    uint16_t type = pp_get16(h + GENEVE_TYPE);
+    if (!exact && type == ETH_P_TEB && is_geneve_clean(h, header) && is_any_frame(p, at + header, rest - header))
+        return 1;
+    return is_ethertype(p, at + header, rest - header, type, exact) && (!exact || is_geneve_clean(h, header));
 }
 
 static int is_gtpu(const pp_packet *p, uint32_t at, uint32_t rest, int exact)

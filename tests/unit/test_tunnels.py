@@ -276,3 +276,10 @@ def test_inner_ipv6_of_a_pseudowire_is_no_ip_header_of_its_own() -> None:
 def test_padded_packet_behind_mpls_is_found() -> None:
     frame = f.raw(f.ether / MPLS(label=16, s=1) / IP(src="10.9.0.1", dst="10.9.0.2") / f.udp)
     assert verdicts(judge(frame.ljust(60, b"\0"))) == ["ip good", "udp good"]
+
+
+def test_frame_without_ip_in_a_tunnel_is_no_defect() -> None:
+    """LLDP between switches that VXLAN joins: nothing to check inside, and the outer sum may be missing over IPv6."""
+    lldp = Ether(src="02:00:00:00:01:01", dst="01:80:c2:00:00:0e", type=0x88CC) / Raw(b"\2\7\4" + FIRST)
+    frame = f.raw(over6 / UDP(sport=9, dport=4789, chksum=0) / VXLAN(flags=8) / lldp)
+    assert verdicts(judge(frame)) == ["udp absent"]
