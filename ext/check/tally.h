@@ -27,6 +27,7 @@ typedef struct pp_tally {
     uint64_t claimed_valid;       /* bad checks the source had said to be verified */
     uint64_t completed;           /* packets whose pending checksum was completed in user space */
     uint64_t split;               /* super-frames split in user space */
+    uint64_t unread[PP_UNREADS];  /* packets that were not looked into, by reason; none of PP_UNREAD_NONE */
 } pp_tally;
 
 /* Adds to batch->tally, if there is one.  context: unused. */

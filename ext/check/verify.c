@@ -131,6 +131,8 @@ static __attribute__((noinline)) uint8_t verify_packet(const pp_batch *b, uint32
     b->l4[i] = p.l4;
     b->version[i] = p.version;
     b->protocol[i] = p.protocol;
+    b->unread[i] = p.unread;
+    b->unread_type[i] = p.unread_type;
     return p.count;
 }
 
@@ -139,6 +141,7 @@ int pp_stage_verify(pp_batch *batch, void *context)
     const pp_batch b = *batch; /* a store of a byte might change *batch, for all the compiler knows */
     pp_sum_fn *sum = pp_kernel_active()->sum;
     uint32_t options = context ? *(const uint32_t *)context : 0, used = 0;
+    memset(b.unread, PP_UNREAD_NONE, b.count); /* a common packet leaves it alone */
     for (uint32_t i = 0; i < b.count; i++) {
         const uint8_t *data = b.data[i];
         pp_check *k = b.checks + used;

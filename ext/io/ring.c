@@ -69,6 +69,21 @@ uint16_t pp_ring_link(uint16_t hatype)
     case ARPHRD_IPGRE:
     case ARPHRD_IP6GRE:
         return PP_LINK_RAW; /* tun, wireguard, ppp, ip tunnels */
+    case ARPHRD_IEEE80211:
+        return PP_LINK_80211;
+    case ARPHRD_IEEE80211_PRISM:
+        return PP_LINK_PRISM;
+    case ARPHRD_IEEE80211_RADIOTAP:
+        return PP_LINK_RADIOTAP; /* in monitor mode */
+    case ARPHRD_INFINIBAND:
+        return PP_LINK_IPOIB;
+    case ARPHRD_FRAD:
+    case ARPHRD_DLCI:
+        return PP_LINK_FRAME_RELAY;
+    case ARPHRD_CISCO:
+        return PP_LINK_C_HDLC;
+    case ARPHRD_ARCNET:
+        return PP_LINK_ARCNET_LINUX;
     default:
         return PP_LINK_ETHERNET;
     }

@@ -29,13 +29,36 @@ enum { ETHERTYPE_PPP = 0x880b }; /* in GRE: RFC 2637 */
 enum { ETHERTYPE_NSH = 0x894f, ETHERTYPE_WCCP = 0x883e };
 /* Aruba's GRE: the protocol type has the kind of tunnel in its middle, and 802.11 frames lie behind it. */
 enum { ARUBA_FIRST = 0x8200, ARUBA_LAST = 0x83f0, ARUBA_MORE_FIRST = 0x9000, ARUBA_MORE_LAST = 0x9430 };
+enum {
+    ETHERTYPE_TRILL = 0x22f3, /* RFC 6325 */
+    ETHERTYPE_FRAME_RELAY = 0x6559,
+    ETHERTYPE_JUMBO_LLC = 0x8870,
+    ETHERTYPE_FABRICPATH = 0x8903,
+    ETHERTYPE_CMD = 0x8909, /* Cisco MetaData */
+    ETHERTYPE_VNTAG = 0x8926,
+    ETHERTYPE_ETAG = 0x893f, /* 802.1BR */
+    ETHERTYPE_RTAG = 0xf1c1  /* 802.1CB */
+};
+/* Tags and frames within frames: what lies between the EtherType and the next, or the inner frame. */
+enum { I_TAG_LEN = 4, FABRICPATH_LEN = 2, TRILL_LEN = 6 };
+enum { BATMAN_VERSION = 15, BATMAN_UNICAST_LEN = 10, BATMAN_BROADCAST_LEN = 14, BATMAN_4ADDR_LEN = 18 };
+enum { MACSEC_LEN = 6, MACSEC_SCI_LEN = 8, MACSEC_HAS_SCI = 0x20, MACSEC_IS_CHANGED = 0x0c }; /* of its first byte */
 
 /* Behind Ethernet, and other links. */
-enum { MPLS_BOTTOM = 2, MPLS_LEN = 4, CONTROL_WORD_LEN = 4 };          /* RFC 3032, RFC 4385 */
-enum { SNAP_TYPE = 6, SNAP_LEN = 8 };                                  /* RFC 1042 */
-enum { PPPOE_CODE = 1, PPPOE_LENGTH = 4, PPPOE_LEN = 6 };              /* RFC 2516 */
-enum { PPPOE_VERSION_TYPE = 0x11 };                                    /* version 1, type 1 */
-enum { HDLC_TYPE = 2, HDLC_LEN = 4 };                                  /* Cisco HDLC, RFC 1547 */
+enum { MPLS_BOTTOM = 2, MPLS_LEN = 4, CONTROL_WORD_LEN = 4 }; /* RFC 3032, RFC 4385 */
+enum { LLC_LEN = 3, LLC_SAP = 0xfe, LLC_DATAGRAM = 3 };       /* 802.2: its field is UI */
+enum { SNAP_TYPE = 3, SNAP_LEN = 5 };                         /* RFC 1042 */
+enum { SNAP_ETHERNET_FCS = 1, SNAP_ETHERNET = 7 };            /* of 00-80-c2: RFC 2427, RFC 2684 */
+enum { ATM_BRIDGED_LEN = LLC_LEN + SNAP_LEN + 2 };            /* RFC 2684: two bytes of padding */
+enum { NLPID_SNAP = 0x80, NLPID_IP6 = 0x8e, NLPID_IP4 = 0xcc, NLPID_PPP = 0xcf };
+enum { FRAME_RELAY_MOST = 4 };                            /* bytes of its address */
+enum { PPPOE_CODE = 1, PPPOE_LENGTH = 4, PPPOE_LEN = 6 }; /* RFC 2516 */
+enum { PPPOE_VERSION_TYPE = 0x11 };                       /* version 1, type 1 */
+enum { PPP_OSI = 0x23, PPP_DECNET = 0x27, PPP_ENCRYPTED = 0x53, PPP_LINK_ENCRYPTED = 0x55, PPP_CDP = 0x207 };
+enum { PPP_CONTROL_PROTOCOLS = 0x8000 };      /* and above */
+enum { PPP_MP_LEN = 4, PPP_MP_WHOLE = 0xc0 }; /* RFC 1990: both ends of a packet */
+enum { HDLC_TYPE = 2, HDLC_LEN = 4 };         /* Cisco HDLC, RFC 1547 */
+enum { HDLC_OSI = 0xfefe };
 enum { HDLC_UNICAST = 0x0f, HDLC_MULTICAST = 0x8f };                   /* its address field */
 enum { SLL_HATYPE = 2, SLL_ADDRESS = 6, SLL_TYPE = 14, SLL_LEN = 16 }; /* LINKTYPE_LINUX_SLL */
 enum { SLL2_TYPE = 0, SLL2_HATYPE = 8, SLL2_LEN = 20 };                /* LINKTYPE_LINUX_SLL2 */

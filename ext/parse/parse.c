@@ -93,7 +93,8 @@ void pp_parse_ip4(pp_packet *p, pp_cursor *c) { ip4(p, *c); }
 void pp_parse(pp_packet *p)
 {
     pp_cursor whole = { .limit = p->cap, .end = p->wire };
-    p->version = p->protocol = p->count = p->layer_count = p->framing_count = 0;
+    p->version = p->protocol = p->count = p->layer_count = p->framing_count = p->unread = 0;
+    p->unread_type = 0;
     p->l3 = p->l4 = 0;
     if (p->wire < p->cap)
         whole.end = p->wire = p->cap;
@@ -104,6 +105,8 @@ void pp_parse(pp_packet *p)
         at.at = ETH_HLEN;
         ip4(p, at);
     } else {
-        pp_parse_link(p, &whole);
+        pp_parse_link(p, &whole, p->link);
     }
+    if (__builtin_expect(p->count == 0, 0) && (p->flags & PP_PKT_MALFORMED))
+        pp_not_understood(p, PP_UNREAD_MALFORMED);
 }

@@ -60,12 +60,6 @@ static int is_aruba(uint16_t type)
     return (type & 0xf) == 0 &&
            ((type >= ARUBA_FIRST && type <= ARUBA_LAST) || (type >= ARUBA_MORE_FIRST && type <= ARUBA_MORE_LAST));
 }
-static void aruba(pp_packet *p, pp_cursor *c)
-{
-    (void)c;
-    pp_not_understood(p, PP_UNREAD_TUNNEL); /* until 802.11 is read */
-}
-
 void pp_parse_gre(pp_packet *p, pp_cursor *c)
 {
     if (!pp_need(p, c, GRE_LEN))
@@ -104,7 +98,7 @@ void pp_parse_gre(pp_packet *p, pp_cursor *c)
     else if (type == ETHERTYPE_WCCP)
         wccp(p, c);
     else if (is_aruba(type))
-        aruba(p, c);
+        pp_parse_80211(p, c);
     else
         pp_parse_ethertype(p, c, type);
 }

@@ -9,6 +9,7 @@
 
 #define PP_MAX_VLAN 8u        /* tags of one frame */
 #define PP_MAX_LABELS 16u     /* MPLS */
+#define PP_MAX_NESTED 16u     /* tags beside 802.1Q, and frames within frames */
 #define PP_MAX_EXTENSIONS 16u /* IPv6 extension headers of one packet */
 
 /* Where the parser stands.  at <= limit <= end always holds, except that limit <= at where the capture ends early. */
@@ -23,7 +24,12 @@ typedef struct pp_cursor {
     uint8_t quoted;        /* inside an ICMP error */
     uint8_t cut;           /* may legitimately end early: quoted, or inside a first fragment */
     uint8_t contradiction; /* an enclosing header claims more than there is */
+    uint8_t nested;        /* headers of layer 2 that have another within */
 } pp_cursor;
+
+/* Numbers of those who did not think of the network. */
+static inline uint16_t pp_get_le16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static inline uint32_t pp_get_le32(const uint8_t *p) { return pp_get_le16(p) | (uint32_t)pp_get_le16(p + 2) << 16; }
 
 /* May n bytes be read at the cursor? */
 static inline int pp_within(const pp_cursor *c, uint32_t n) { return c->at <= c->limit && n <= c->limit - c->at; }
@@ -34,14 +40,39 @@ static inline void pp_malformed(pp_packet *p, const pp_cursor *c)
         p->flags |= PP_PKT_MALFORMED;
 }
 
-/* The same; a packet that its own lengths leave too short is malformed, one that the capture cut is not. */
+/* Say that what follows in this packet is not looked into, and why; the first reason stays.  type: the number that is not
+ * known, of a link, an EtherType or an IP protocol. */
+static inline void pp_not_understood_type(pp_packet *p, uint8_t reason, uint16_t type)
+{
+    if (p->unread != PP_UNREAD_NONE)
+        return;
+    p->unread = reason;
+    p->unread_type = type;
+}
+
+static inline void pp_not_understood(pp_packet *p, uint8_t reason) { pp_not_understood_type(p, reason, 0); }
+
+/* The same as pp_within(); a packet that its own lengths leave too short is malformed, one that the capture cut is not. */
 static inline int pp_need(pp_packet *p, const pp_cursor *c, uint32_t n)
 {
     if (__builtin_expect(pp_within(c, n), 1))
         return 1;
-    if (c->at > c->end || n > c->end - c->at)
+    if (c->at <= c->end && n <= c->end - c->at) {
+        pp_not_understood(p, PP_UNREAD_TRUNCATED);
+    } else if (!c->cut) {
         pp_malformed(p, c);
+        pp_not_understood(p, PP_UNREAD_MALFORMED);
+    }
     return 0;
+}
+
+/* Step over a header that says nothing of what follows it; 0: it is not all here. */
+static inline int pp_skip(pp_packet *p, pp_cursor *c, uint32_t header)
+{
+    if (!pp_need(p, c, header))
+        return 0;
+    c->at += header;
+    return 1;
 }
 
 /* Record an IP packet whose transport header begins at the cursor. */
@@ -111,8 +142,10 @@ static inline void pp_set_check(pp_check *k, const pp_cursor *c, uint8_t proto, 
 static inline pp_check *pp_add_check(pp_packet *p, const pp_cursor *c, uint8_t proto, uint32_t offset, uint32_t start,
                                      uint32_t length)
 {
-    if (p->count == PP_CHECKS_PER_PACKET || offset + 2 > p->cap)
+    if (__builtin_expect(p->count == PP_CHECKS_PER_PACKET || offset + 2 > p->cap, 0)) {
+        pp_not_understood(p, offset + 2 > p->cap ? PP_UNREAD_TRUNCATED : PP_UNREAD_DEPTH);
         return NULL;
+    }
     pp_check *k = &p->checks[p->count++];
     pp_set_check(k, c, proto, offset, start, length);
     k->stored = pp_get16(p->data + offset);
@@ -174,17 +207,33 @@ static inline void pp_parse_tcp(pp_packet *p, pp_cursor *c)
     }
 }
 
-/* Why nobody looked into (the rest of) a packet. */
-enum pp_unread { PP_UNREAD_NONE, PP_UNREAD_TUNNEL, PP_UNREAD_PSEUDOWIRE, PP_UNREAD_DEPTH };
-static inline void pp_not_understood(pp_packet *p, uint8_t why) { (void)p, (void)why; }
-
 /* What follows at the cursor, which is theirs to move. */
-/* The first byte of a frame, by its link type. */
-void pp_parse_link(pp_packet *p, pp_cursor *c);
+/* The first byte of a frame, by its link type; link: LINKTYPE_*. */
+void pp_parse_link(pp_packet *p, pp_cursor *c, uint32_t link);
 void pp_parse_ethernet(pp_packet *p, pp_cursor *c);
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type);
+/* The same for what is none of the common types. */
+void pp_parse_other(pp_packet *p, pp_cursor *c, uint16_t type);
+void pp_parse_llc(pp_packet *p, pp_cursor *c);
+void pp_parse_snap(pp_packet *p, pp_cursor *c); /* from the organization on */
+void pp_parse_nlpid(pp_packet *p, pp_cursor *c, uint8_t nlpid);
+void pp_parse_atm(pp_packet *p, pp_cursor *c); /* RFC 2684 */
+void pp_parse_frame_relay(pp_packet *p, pp_cursor *c);
+void pp_parse_80211(pp_packet *p, pp_cursor *c);
+/* From a header that tells how a frame was received on: radiotap, PPI, Prism or AVS. */
+void pp_parse_radiotap(pp_packet *p, pp_cursor *c);
+void pp_parse_ppi(pp_packet *p, pp_cursor *c);
+void pp_parse_prism(pp_packet *p, pp_cursor *c);
+/* Packets that a host hands to a program of its own. */
+void pp_parse_nflog(pp_packet *p, pp_cursor *c);
+void pp_parse_pflog(pp_packet *p, pp_cursor *c);
+void pp_parse_enc(pp_packet *p, pp_cursor *c);
+void pp_parse_pktap(pp_packet *p, pp_cursor *c);
+/* Links that parse_link.c has not; 0: nor has this. */
+int pp_parse_rare_link(pp_packet *p, pp_cursor *c, uint32_t link);
 void pp_parse_mpls(pp_packet *p, pp_cursor *c);
 void pp_parse_ppp(pp_packet *p, pp_cursor *c);
+void pp_parse_pppoe(pp_packet *p, pp_cursor *c);
 void pp_parse_ip4(pp_packet *p, pp_cursor *c);
 void pp_parse_ip6(pp_packet *p, pp_cursor *c);
 /* An IP packet whose version is all that says so: 1, or 0 if there is none at the cursor. */
@@ -217,6 +266,17 @@ void pp_parse_gre(pp_packet *p, pp_cursor *c);
 void pp_parse_nsh(pp_packet *p, pp_cursor *c);
 /* L2TPv3 from its session id on. */
 void pp_parse_l2tp3(pp_packet *p, pp_cursor *c);
+/* The same; where it cannot be done, say so. */
+static inline int pp_enter(pp_packet *p, pp_cursor *c, uint32_t header)
+{
+    if (pp_descend(c, header))
+        return 1;
+    pp_not_understood(p, c->depth + 1u >= PP_MAX_DEPTH ? PP_UNREAD_DEPTH : PP_UNREAD_MALFORMED);
+    return 0;
+}
+
+/* Say why what this IP protocol carries is not looked into. */
+void pp_pass_over(pp_packet *p, uint8_t protocol);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 

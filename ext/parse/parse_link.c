@@ -1,67 +1,15 @@
 /* parse_link.c - layer 2: from the first byte of a frame, or of what a tunnel carries, to its IP header.
  *
- * Does: Ethernet, 802.1Q/802.1ad, 802.2 SNAP, PPPoE/PPP, cooked and raw links.  MPLS: parse_mpls.c.
+ * Does: Ethernet, 802.1Q/802.1ad, cooked and raw links.  Other links: parse_rare_link.c; what Ethernet carries beside
+ *       IP: parse_mpls.c, parse_ethertype.c, parse_llc.c, parse_ppp.c.
  *
- * Source: RFC 2516, 1661; Linux Documentation for the cooked headers; https://www.tcpdump.org/linktypes.html.
+ * Source: Linux Documentation for the cooked headers; https://www.tcpdump.org/linktypes.html.
  */
 #include <sys/socket.h>
 
 #include <linux/if_arp.h>
 
 #include "parse/parse_internal.h"
-
-/* A PPP frame from its address field (which HDLC-like framing has and PPPoE has not) or its protocol field on. */
-void pp_parse_ppp(pp_packet *p, pp_cursor *c)
-{
-    if (!pp_need(p, c, 2))
-        return;
-    if (p->data[c->at] == PPP_ALLSTATIONS && p->data[c->at + 1] == PPP_UI) {
-        c->at += 2;
-        if (!pp_need(p, c, 2))
-            return;
-    }
-    uint16_t protocol = p->data[c->at];
-    if (protocol & 1) { /* protocol field compression, RFC 1661 section 6.5 */
-        c->at += 1;
-    } else {
-        protocol = pp_get16(p->data + c->at);
-        c->at += 2;
-    }
-    if (protocol == PPP_IP)
-        pp_parse_ip4(p, c);
-    else if (protocol == PPP_IPV6)
-        pp_parse_ip6(p, c);
-    else if (protocol == PPP_MPLS_UC)
-        pp_parse_mpls(p, c);
-}
-
-static void pppoe(pp_packet *p, pp_cursor *c)
-{
-    if (!pp_need(p, c, PPPOE_LEN))
-        return;
-    if (p->data[c->at] != PPPOE_VERSION_TYPE || p->data[c->at + PPPOE_CODE] != 0) /* 0: session data */
-        return;
-    uint32_t length = pp_get16(p->data + c->at + PPPOE_LENGTH);
-    c->at += PPPOE_LEN;
-    if (length > c->end - c->at) {
-        pp_malformed(p, c);
-        return;
-    }
-    pp_add_framing(p, c, c->at - PPPOE_LEN + PPPOE_LENGTH, c->at, UINT16_MAX);
-    pp_bound(p, c, c->at + length);
-    pp_parse_ppp(p, c);
-}
-
-static void snap(pp_packet *p, pp_cursor *c)
-{
-    static const uint8_t rfc1042[SNAP_TYPE] = { 0xaa, 0xaa, 0x03, 0, 0, 0 };
-    if (!pp_within(c, SNAP_LEN) || memcmp(p->data + c->at, rfc1042, sizeof rfc1042) != 0)
-        return;
-    uint16_t type = pp_get16(p->data + c->at + SNAP_TYPE);
-    c->at += SNAP_LEN;
-    if (type >= ETH_P_802_3_MIN)
-        pp_parse_ethertype(p, c, type);
-}
 
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
 {
@@ -78,7 +26,7 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
             pp_parse_mpls(p, c);
             return;
         case ETH_P_PPP_SES:
-            pppoe(p, c);
+            pp_parse_pppoe(p, c);
             return;
         case ETHERTYPE_NSH:
             pp_parse_nsh(p, c);
@@ -102,7 +50,9 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
                 pp_add_framing(p, c, c->at - 2, c->at, ETH_DATA_LEN);
                 if (type <= c->end - c->at)
                     pp_bound(p, c, c->at + type);
-                snap(p, c);
+                pp_parse_llc(p, c);
+            } else {
+                pp_parse_other(p, c, type);
             }
             return;
         }
@@ -123,14 +73,28 @@ static void null_or_loop(pp_packet *p, pp_cursor *c)
 {
     if (!pp_need(p, c, NULL_LEN))
         return;
-    uint32_t family = pp_get32(p->data);
+    uint32_t family = pp_get32(p->data + c->at);
     if (family > 0xffff) /* written by a machine of the other byte order */
         family = __builtin_bswap32(family);
-    c->at = NULL_LEN;
-    if (family == AF_INET)
+    c->at += NULL_LEN;
+    switch (family) {
+    case AF_INET:
         pp_parse_ip4(p, c);
-    else if (family == AF_INET6 || family == 24 || family == 28 || family == 30) /* of the BSDs and macOS */
+        break;
+    case AF_INET6:
+    case 24: /* of the BSDs, macOS and Windows */
+    case 28:
+    case 30:
+    case 23:
         pp_parse_ip6(p, c);
+        break;
+    case 7: /* OSI and AppleTalk there */
+    case 16:
+        break;
+    default:
+        pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
+        break;
+    }
 }
 
 /* A cooked header: its length, and where it has the kind of device and the protocol. */
@@ -138,28 +102,58 @@ static void cooked(pp_packet *p, pp_cursor *c, uint32_t length, uint32_t hatype,
 {
     if (!pp_need(p, c, length))
         return;
-    c->at = length;
-    if (pp_get16(p->data + hatype) == ARPHRD_NETLINK)
+    const uint8_t *h = p->data + c->at;
+    uint16_t type = pp_get16(h + protocol);
+    c->at += length;
+    switch (pp_get16(h + hatype)) {
+    case ARPHRD_NETLINK:
+    case ARPHRD_CAN:
         return;
-    uint16_t type = pp_get16(p->data + protocol);
+    case ARPHRD_IEEE80211:
+        pp_parse_80211(p, c);
+        return;
+    case ARPHRD_IEEE80211_PRISM:
+        pp_parse_prism(p, c);
+        return;
+    case ARPHRD_IEEE80211_RADIOTAP:
+        pp_parse_radiotap(p, c);
+        return;
+    case ARPHRD_FRAD:
+        pp_parse_frame_relay(p, c);
+        return;
+    default:
+        break;
+    }
     if (type == ETH_P_802_2)
-        snap(p, c);
+        pp_parse_llc(p, c);
     else if (type >= ETH_P_802_3_MIN)
         pp_parse_ethertype(p, c, type);
+    else if (type != ETH_P_802_3 && type != ETH_P_LOOP) /* IPX without LLC */
+        pp_not_understood_type(p, PP_UNREAD_ETHER_TYPE, type);
 }
 
 static void hdlc(pp_packet *p, pp_cursor *c)
 {
     if (!pp_need(p, c, HDLC_LEN))
         return;
-    c->at = HDLC_LEN;
-    if (pp_get16(p->data + HDLC_TYPE) >= ETH_P_802_3_MIN)
-        pp_parse_ethertype(p, c, pp_get16(p->data + HDLC_TYPE));
+    uint16_t type = pp_get16(p->data + c->at + HDLC_TYPE);
+    c->at += HDLC_LEN;
+    if (type >= ETH_P_802_3_MIN && type != HDLC_OSI)
+        pp_parse_ethertype(p, c, type);
 }
 
-void pp_parse_link(pp_packet *p, pp_cursor *c)
+/* PPP in HDLC-like framing, or Cisco HDLC in the same (RFC 4349). */
+static void ppp_or_hdlc(pp_packet *p, pp_cursor *c)
 {
-    switch (p->link) {
+    if (pp_within(c, HDLC_LEN) && (p->data[c->at] == HDLC_UNICAST || p->data[c->at] == HDLC_MULTICAST))
+        hdlc(p, c);
+    else
+        pp_parse_ppp(p, c);
+}
+
+void pp_parse_link(pp_packet *p, pp_cursor *c, uint32_t link)
+{
+    switch (link) {
     case PP_LINK_ETHERNET:
         pp_parse_ethernet(p, c);
         break;
@@ -186,23 +180,20 @@ void pp_parse_link(pp_packet *p, pp_cursor *c)
         cooked(p, c, SLL2_LEN, SLL2_HATYPE, SLL2_TYPE);
         break;
     case PP_LINK_PPP_HDLC:
-        if (pp_within(c, HDLC_LEN) && (p->data[0] == HDLC_UNICAST || p->data[0] == HDLC_MULTICAST)) {
-            c->at = HDLC_LEN; /* Cisco HDLC in the same framing, RFC 4349 */
-            pp_parse_ethertype(p, c, pp_get16(p->data + HDLC_TYPE));
-            break;
-        }
-        pp_parse_ppp(p, c);
+        ppp_or_hdlc(p, c);
         break;
     case PP_LINK_PPP:
         pp_parse_ppp(p, c);
         break;
     case PP_LINK_PPPOE:
-        pppoe(p, c);
+        pp_parse_pppoe(p, c);
         break;
     case PP_LINK_C_HDLC:
         hdlc(p, c);
         break;
     default:
+        if (!pp_parse_rare_link(p, c, link))
+            pp_not_understood_type(p, PP_UNREAD_LINK_TYPE, (uint16_t)link);
         break;
     }
 }

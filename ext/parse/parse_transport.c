@@ -115,12 +115,15 @@ static void quoted(pp_packet *p, pp_cursor *c, uint32_t at, uint8_t version)
 {
     if (c->quoted || at > c->end)
         return;
+    uint8_t unread = p->unread; /* nobody has to look into what is only quoted */
     c->at = at;
     c->quoted = c->cut = 1;
     if (version == 4)
         pp_parse_ip4(p, c);
     else
         pp_parse_ip6(p, c);
+    if (unread == PP_UNREAD_NONE)
+        p->unread = PP_UNREAD_NONE, p->unread_type = 0;
 }
 
 static void icmp(pp_packet *p, pp_cursor *c)
@@ -201,25 +204,26 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
         authentication(p, c);
         return;
     case IPPROTO_IPIP:
-        if (pp_descend(c, 0))
+        if (pp_enter(p, c, 0))
             pp_parse_ip4(p, c);
         return;
     case IPPROTO_IPV6:
-        if (pp_descend(c, 0))
+        if (pp_enter(p, c, 0))
             pp_parse_ip6(p, c);
         return;
     case IPPROTO_ETHERIP:
-        if (pp_descend(c, ETHERIP_LEN))
+        if (pp_enter(p, c, ETHERIP_LEN))
             pp_parse_ethernet(p, c);
         return;
     case IPPROTO_L2TP3:
         pp_parse_l2tp3(p, c);
         return;
     case IPPROTO_MPLS: /* RFC 4023 */
-        if (pp_descend(c, 0))
+        if (pp_enter(p, c, 0))
             pp_parse_mpls(p, c);
         return;
     default:
+        pp_pass_over(p, protocol);
         return;
     }
 }

@@ -46,7 +46,8 @@ static uint8_t highest(const uint8_t *column, uint32_t count)
 static int is_sane(const pp_batch *b)
 {
     return highest(b->verdict, b->count) <= PP_VERDICT_DROP && highest(b->drop, b->count) < PP_DROPS &&
-           highest(b->status, b->count) < PP_STATUSES && highest(b->cause, b->count) < PP_CAUSES;
+           highest(b->status, b->count) < PP_STATUSES && highest(b->cause, b->count) < PP_CAUSES &&
+           highest(b->unread, b->count) < PP_UNREADS;
 }
 
 /* Has a packet been marked as edited?  The marks are taken off. */

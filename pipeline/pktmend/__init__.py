@@ -22,7 +22,7 @@ _HOME = {
     "pktmend._core": "Batch Check NativeStage checksum crc32c kernels use_kernel",
     "pktmend.commands.diagnose.api": "diagnose",
     "pktmend.commands.diagnose.finding": "Diagnosis",
-    "pktmend.enums": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Verdict",
+    "pktmend.enums": "Cause CheckFlag Drop OnError PacketFlag Proto Reason RepairPolicy Status Unread Verdict",
     "pktmend.errors": "ConfigError FormatError OSFailure PktmendError PrivilegeError StageError ViewError",
     "pktmend.include": "include_dir",
     "pktmend.packetio.capture": "Capture",

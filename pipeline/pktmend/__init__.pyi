@@ -26,6 +26,7 @@ from pktmend.enums import (
     Reason as Reason,
     RepairPolicy as RepairPolicy,
     Status as Status,
+    Unread as Unread,
     Verdict as Verdict,
 )
 from pktmend.errors import (

@@ -126,6 +126,23 @@ class CheckFlag(enum.IntFlag):
     REPAIRED = 0x80
 
 
+class Unread(Named):
+    """Why what a packet carries was not looked into; column `unread`."""
+
+    NONE = 0
+    LINK_TYPE = 1
+    ETHER_TYPE = 2
+    ENCAPSULATION = 3
+    IP_PROTOCOL = 4
+    ENCRYPTED = 5
+    DAMAGED = 6
+    MALFORMED = 7
+    TRUNCATED = 8
+    TUNNEL = 9
+    PSEUDOWIRE = 10
+    DEPTH = 11
+
+
 class RepairPolicy(Named):
     """What `repair` may write."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from pktmend._core import Batch, Check
 from pktmend.console.report import bad_of
-from pktmend.enums import Cause, Status
+from pktmend.enums import Cause, Status, Unread
 from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Pipeline
 from pktmend.runtime.stages import Verify, classify, count
@@ -23,6 +23,7 @@ class Summary:
                other.
     status:    packets by Status: {"good": 6, "bad": 4}.
     checks:    checksums by protocol, then by Status, bad ones by Cause: {"tcp": {"good": 2, "leaked": 4}}.
+    unread:    packets of which something was not looked into, by reason: {"link-type": 3}.
     """
 
     packets: int
@@ -30,6 +31,7 @@ class Summary:
     malformed: int
     status: dict[str, int]
     checks: dict[str, dict[str, int]]
+    unread: dict[str, int] = field(default_factory=dict)
 
     @property
     def bad(self) -> int:
@@ -38,7 +40,7 @@ class Summary:
 
     @property
     def is_good(self) -> bool:
-        """Is no checksum bad?"""
+        """Is no checksum bad?  Of what is `unread` nothing is known."""
         return self.bad == 0
 
 
@@ -55,6 +57,7 @@ class Packet:
     sport, dport: its ports, 0 where it has none.
     status:       the highest of its checks'.    cause: why it is bad.
     checks:       every checksum, outer ones first; offsets count from the start of the frame.
+    unread:       why something of it was not looked into; NONE: all was.
     """
 
     number: int
@@ -69,6 +72,7 @@ class Packet:
     status: Status
     cause: Cause
     checks: tuple[Check, ...]
+    unread: Unread = Unread.NONE
 
     @property
     def time(self) -> float:
@@ -88,7 +92,7 @@ def check(path: str | os.PathLike[str], *, at_wire: bool = False, expression: st
         pipeline = Pipeline(capture, [Verify(at_wire=at_wire), classify, count])
         pipeline.run()
         found = pipeline.counters()
-    return Summary(found.packets, found.truncated, found.malformed, found.status, found.checks)
+    return Summary(found.packets, found.truncated, found.malformed, found.status, found.checks, found.unread)
 
 
 def read(path: str | os.PathLike[str], *, at_wire: bool = False, expression: str = "") -> Iterator[Packet]:
@@ -104,11 +108,14 @@ def read(path: str | os.PathLike[str], *, at_wire: bool = False, expression: str
 
 def _packets(batch: Batch) -> Iterator[Packet]:
     """Yield copies of all packets of *batch*; no view of it is alive meanwhile."""
-    columns = [column.tolist() for column in (batch.number, batch.time_ns, batch.wirelen, batch.status, batch.cause)]
+    wanted = (batch.number, batch.time_ns, batch.wirelen, batch.status, batch.cause, batch.unread)
+    columns = [column.tolist() for column in wanted]
+    del wanted
     for i, (row, ends) in enumerate(zip(zip(*columns, strict=True), _ends(batch), strict=True)):
-        number, time_ns, wirelen, status, cause = row
+        number, time_ns, wirelen, status, cause, unread = row
         checks = tuple(batch.checks_of(i))
-        yield Packet(number, time_ns, wirelen, batch.head(i), *ends, Status(status), Cause(cause), checks)
+        judged = Status(status), Cause(cause), checks, Unread(unread)
+        yield Packet(number, time_ns, wirelen, batch.head(i), *ends, *judged)
 
 
 def _ends(batch: Batch) -> list[tuple[str, str, int, int, int]]:

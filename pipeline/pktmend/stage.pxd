@@ -32,6 +32,9 @@ cdef extern from "pktmend/stage.h" nogil:
     enum: PP_PKT_EDITED
     enum: PP_CHECK_QUOTED, PP_CHECK_CLAIMED_VALID, PP_CHECK_HAS_EXPECTED, PP_CHECK_HAS_PSEUDO
     enum: PP_CHECK_CRC32C, PP_CHECK_NO_FIELD, PP_CHECK_FLAGGED, PP_CHECK_REPAIRED
+    enum: PP_UNREAD_NONE, PP_UNREAD_LINK_TYPE, PP_UNREAD_ETHER_TYPE, PP_UNREAD_ENCAPSULATION
+    enum: PP_UNREAD_IP_PROTOCOL, PP_UNREAD_ENCRYPTED, PP_UNREAD_DAMAGED, PP_UNREAD_MALFORMED
+    enum: PP_UNREAD_TRUNCATED, PP_UNREAD_TUNNEL, PP_UNREAD_PSEUDOWIRE, PP_UNREAD_DEPTH, PP_UNREADS
     ctypedef struct pp_check:
         uint32_t offset, start, length, stored, expected
         uint16_t seed
@@ -63,6 +66,8 @@ cdef extern from "pktmend/stage.h" nogil:
         uint8_t *check_count
         uint8_t *verdict
         uint8_t *drop
+        uint8_t *unread
+        uint16_t *unread_type
     ctypedef int (*pp_stage_fn "pp_stage_fn *")(pp_batch *, void *) noexcept
     ctypedef struct pktmend_stage:
         uint32_t size, abi

@@ -47,7 +47,10 @@ static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    static const uint16_t links[] = { 1, 0, 101, 113, 276, 9, 50, 51, 104, 108, 12, 228, 229, 1, 1, 1 };
+    static const uint16_t links[] = { 1,   0,   101, 113, 276, 9,   50,  51,  104, 108, 12,  228, 229, 1,   1,   1,
+                                      105, 127, 192, 119, 163, 239, 117, 109, 258, 242, 7,   129, 6,   10,  100, 123,
+                                      107, 204, 166, 205, 206, 219, 240, 241, 274, 281, 282, 284, 285, 122, 138, 8 };
+    enum { LINKS = sizeof links / sizeof links[0] };
     if (size < 5 + PP_VNET_LEN || size > 70000)
         return 0;
     uint32_t cap = (uint32_t)(size - 5 - PP_VNET_LEN), wire = cap + ((input[1] & 0x80) ? input[2] : 0);
@@ -59,8 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     uint8_t *frame = memory + PP_VNET_LEN;
     memcpy(before, frame, cap);
     pp_batch b, again;
-    run(frame, cap, wire, links[input[0] & 15], flags, policy, &b, 0);
-    if (b.check_count[0] > PP_CHECKS_PER_PACKET)
+    run(frame, cap, wire, links[input[0] % LINKS], flags, policy, &b, 0);
+    if (b.check_count[0] > PP_CHECKS_PER_PACKET || b.unread[0] >= PP_UNREADS)
         abort();
     for (unsigned i = 0; i < b.check_count[0]; i++) {
         const pp_check *k = &b.checks[i];
@@ -73,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (cap && memcmp(before, frame, cap) != 0)
         abort(); /* something else than a checksum field was written */
     memcpy(before, frame, cap);
-    run(frame, cap, wire, links[input[0] & 15], (uint16_t)(flags & ~PP_PKT_NOT_READY), policy, &again, 1);
+    run(frame, cap, wire, links[input[0] % LINKS], (uint16_t)(flags & ~PP_PKT_NOT_READY), policy, &again, 1);
     if (!(flags & PP_PKT_NOT_READY) && cap && memcmp(before, frame, cap) != 0)
         abort(); /* the second repair found something to do */
     free(memory);

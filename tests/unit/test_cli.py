@@ -73,6 +73,7 @@ def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
             "truncated": 0,
             "malformed": 0,
             "checks": {"ip": {"good": 3}, "tcp": {"good": 1, "leaked": 1, "corrupt": 1}},
+            "unread": {},
         }
     }
 

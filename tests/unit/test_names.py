@@ -33,6 +33,7 @@ ENDPOINTS = {"src", "dst", "sport", "dport"}  # not of pp_batch: worked out when
         ("DROP", enums.Drop),
         ("PKT", enums.PacketFlag),
         ("CHECK", enums.CheckFlag),
+        ("UNREAD", enums.Unread),
     ],
 )
 def test_words_have_the_numbers_that_c_gives_them(kind: str, python: type[enum.IntEnum]) -> None:
@@ -40,7 +41,7 @@ def test_words_have_the_numbers_that_c_gives_them(kind: str, python: type[enum.I
 
 
 def test_every_kind_of_word_has_its_enumeration() -> None:
-    assert set(_core.words()) == {"STATUS", "CAUSE", "REASON", "PROTO", "VERDICT", "DROP", "PKT", "CHECK"}
+    assert set(_core.words()) == {"STATUS", "CAUSE", "REASON", "PROTO", "VERDICT", "DROP", "PKT", "CHECK", "UNREAD"}
 
 
 def test_words_are_there_without_the_engine() -> None:

@@ -30,7 +30,39 @@ enum pp_link {
     PP_LINK_SLL = 113,
     PP_LINK_IPV4 = 228,
     PP_LINK_IPV6 = 229,
-    PP_LINK_SLL2 = 276
+    PP_LINK_SLL2 = 276,
+    PP_LINK_TOKEN_RING = 6,
+    PP_LINK_ARCNET = 7,
+    PP_LINK_SLIP = 8,
+    PP_LINK_FDDI = 10,
+    PP_LINK_ATM = 100,
+    PP_LINK_80211 = 105,
+    PP_LINK_FRAME_RELAY = 107,
+    PP_LINK_ENC = 109,
+    PP_LINK_PFLOG = 117,
+    PP_LINK_PRISM = 119,
+    PP_LINK_IP_OVER_FC = 122,
+    PP_LINK_SUNATM = 123,
+    PP_LINK_RADIOTAP = 127,
+    PP_LINK_ARCNET_LINUX = 129,
+    PP_LINK_APPLE_1394 = 138,
+    PP_LINK_AVS = 163,
+    PP_LINK_PPP_PPPD = 166,
+    PP_LINK_PPI = 192,
+    PP_LINK_PPP_WITH_DIRECTION = 204,
+    PP_LINK_C_HDLC_WITH_DIRECTION = 205,
+    PP_LINK_FRAME_RELAY_WITH_DIRECTION = 206,
+    PP_LINK_MPLS = 219,
+    PP_LINK_NFLOG = 239,
+    PP_LINK_NETANALYZER = 240,
+    PP_LINK_NETANALYZER_PREAMBLE = 241,
+    PP_LINK_IPOIB = 242,
+    PP_LINK_PKTAP = 258,
+    PP_LINK_MPACKET = 274,
+    PP_LINK_DSA_BRCM = 281,
+    PP_LINK_DSA_BRCM_PREPEND = 282,
+    PP_LINK_DSA = 284,
+    PP_LINK_EDSA = 285
 };
 
 #define PP_MAX_DEPTH 8u    /* tunnels within tunnels */
@@ -61,6 +93,8 @@ typedef struct pp_packet {
     uint8_t count; /* out: checks found, at most PP_CHECKS_PER_PACKET */
     uint8_t layer_count;
     uint8_t framing_count; /* above PP_MAX_FRAMINGS: there are more than were recorded */
+    uint8_t unread;        /* out: enum pp_unread, why not all of it was looked into */
+    uint16_t unread_type;  /* out: the link type, EtherType or IP protocol that is not known, else 0 */
     pp_framing *framings;  /* in: room for PP_MAX_FRAMINGS, or null; out: outermost first */
     pp_layer *layers; /* in: room for PP_MAX_DEPTH, or null; out: IP packets, outermost first, quoted ones left out */
     pp_check *checks;

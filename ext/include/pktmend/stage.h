@@ -85,7 +85,9 @@ typedef struct pp_vnet {
     X(uint32_t, check_first, VERIFY, 0, READ)        /* index into checks */                                           \
     X(uint8_t, check_count, VERIFY, 0, READ)                                                                           \
     X(uint8_t, verdict, STAGE, PP_VERDICT_PASS, WRITE) /* enum pp_verdict */                                           \
-    X(uint8_t, drop, STAGE, PP_DROP_NONE, HIDDEN)      /* enum pp_drop, set with PP_VERDICT_DROP */
+    X(uint8_t, drop, STAGE, PP_DROP_NONE, HIDDEN)      /* enum pp_drop, set with PP_VERDICT_DROP */                    \
+    X(uint8_t, unread, VERIFY, PP_UNREAD_NONE, READ)   /* enum pp_unread: why what it carries was not looked into */   \
+    X(uint16_t, unread_type, VERIFY, 0, READ)          /* the number that is not known: of a link, EtherType, ... */
 
 #define PP_BATCH_MEMBER(type, name, setter, fresh, python) type *name;
 

@@ -106,6 +106,23 @@ enum pp_packet_flag { PP_PACKET_FLAG_WORDS(PP_ENUMERATOR) };
     X(CHECK, REPAIRED, 0x80)
 enum pp_check_flag { PP_CHECK_FLAG_WORDS(PP_ENUMERATOR) };
 
+/* Why what a packet carries was not looked into: no parser went there, so nothing is said of any checksum in it.  The first
+ * that fits.  What carries no internet checksum by its nature (ARP, LLDP, STP) is understood. */
+#define PP_UNREAD_WORDS(X)                                                                                             \
+    X(UNREAD, NONE, 0)                                                                                                 \
+    X(UNREAD, LINK_TYPE, 1)     /* frames of a link that is not known; type: LINKTYPE_* */                             \
+    X(UNREAD, ETHER_TYPE, 2)    /* it may carry IP; type: the EtherType */                                             \
+    X(UNREAD, ENCAPSULATION, 3) /* a tunnel, a tag or a compression in a form that is not read */                      \
+    X(UNREAD, IP_PROTOCOL, 4)   /* it may have a sum of its own; type: the protocol's number */                        \
+    X(UNREAD, ENCRYPTED, 5)     /* MACsec, WPA, ESP: nobody without the key can tell */                                \
+    X(UNREAD, DAMAGED, 6)       /* the capture says that the frame was received with a wrong check sequence */         \
+    X(UNREAD, MALFORMED, 7)     /* its headers end or contradict each other before any checksum */                     \
+    X(UNREAD, TRUNCATED, 8)     /* the capture ends before a checksum field */                                         \
+    X(UNREAD, TUNNEL, 9)        /* a tunnel whose payload is of a kind, or in a form, that is not read */              \
+    X(UNREAD, PSEUDOWIRE, 10)   /* nothing says what is behind an MPLS stack, and nothing fits */                      \
+    X(UNREAD, DEPTH, 11)        /* more packets or frames within each other than are followed */
+enum pp_unread { PP_UNREAD_WORDS(PP_ENUMERATOR) PP_UNREADS };
+
 /* Every list of words. */
 #define PP_ALL_WORDS(X)                                                                                                \
     PP_STATUS_WORDS(X)                                                                                                 \
@@ -115,6 +132,7 @@ enum pp_check_flag { PP_CHECK_FLAG_WORDS(PP_ENUMERATOR) };
     PP_VERDICT_WORDS(X)                                                                                                \
     PP_DROP_WORDS(X)                                                                                                   \
     PP_PACKET_FLAG_WORDS(X)                                                                                            \
-    PP_CHECK_FLAG_WORDS(X)
+    PP_CHECK_FLAG_WORDS(X)                                                                                             \
+    PP_UNREAD_WORDS(X)
 
 #endif

@@ -214,4 +214,5 @@ cdef dict tally_dict(const pp_tally *t):
         "checks": [[t.checks[p][o] for o in range(PP_OUTCOMES)] for p in range(PP_PROTOS)],
         "repaired": [t.repaired[i] for i in range(PP_CAUSES)],
         "claimed_valid": t.claimed_valid, "finished": t.completed, "split": t.split,
+        "unread": [t.unread[i] for i in range(PP_UNREADS)],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pktmend.console.plural import quantity
 from pktmend.console.read_to_end import run_to_end
 from pktmend.console.report import bad_of, check_line, check_lines, packet_json, print_json, stage_line, words
 from pktmend.console.signals import Signals
+from pktmend.console.unread import kind_text, take_unread, unread_text
 from pktmend.enums import Drop, Status
 from pktmend.errors import EXIT_PROBLEMS, FormatError, StageError
 from pktmend.packetio.capture import Capture
@@ -22,25 +24,33 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """A stage that prints bad packets, or all of them.  Reads: status, checks.  Writes: nothing."""
+    """A stage that prints bad packets, or all of them.  Reads: status, checks, unread.  Writes: nothing.
+
+    unread: {(Unread, the number that is not known): packets}.
+    """
 
     name = "print"
 
     def __init__(self, *, json: bool, every: bool) -> None:
         self._json = json
         self._every = every
+        self.unread: Counter[tuple[int, int]] = Counter()
 
     def __call__(self, batch: Batch) -> None:
         """Print what the batch holds."""
+        take_unread(self.unread, batch)
         indices = range(len(batch)) if self._every else batch.where(status=Status.BAD)
         for i in indices:
             n, checks = batch.number[i], batch.checks_of(i)
             if self._json:
-                print_json(packet_json(n, batch.time_ns[i], batch.caplen[i], batch.wirelen[i], checks))
+                unread = batch.unread[i]
+                print_json(packet_json(n, batch.time_ns[i], batch.caplen[i], batch.wirelen[i], checks, unread))
             else:
                 for k in checks:
                     if k.status == Status.BAD or self._every:
                         print(check_line(n, k))
+                if self._every and batch.unread[i]:
+                    print(f"packet {n}: not looked into: {kind_text(batch.unread[i], batch.unread_type[i])}")
 
 
 def run_check(
@@ -100,7 +110,13 @@ def _run(
         raise fault  # nothing was read, so nothing can be said
     dropped = {reason: n for reason, n in d.dropped.items() if reason != str(Drop.NO_SINK)}
     if json:
-        summary = {"packets": d.packets, "truncated": d.truncated, "malformed": d.malformed, "checks": d.checks}
+        summary: dict[str, object] = {
+            "packets": d.packets,
+            "truncated": d.truncated,
+            "malformed": d.malformed,
+            "checks": d.checks,
+            "unread": d.unread,
+        }
         tried = {"dropped": dropped, "stages": d.stages[:-1]} if user_stages else {}
         print_json({"summary": summary | tried})
     else:
@@ -108,6 +124,8 @@ def _run(
             f"{quantity(d.packets, 'packet')}, {d.truncated} truncated, {d.malformed} malformed; by status: "
             f"{words(d.status)}"
         )
+        if printer.unread:
+            print(f"  {unread_text(printer.unread)}")
         print("\n".join([*check_lines(d.checks), *(stage_line(stage, d.packets) for stage in d.stages[:-1])]))
         if user_stages:
             print(f"  dropped {words(dropped)}")

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from pktmend._core import Check
 from pktmend.console.plural import quantity
-from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status
+from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status, Unread
 from pktmend.runtime.counters import Counters, StageCount
 
 
@@ -47,6 +47,8 @@ def direction_lines(d: Counters) -> list[str]:
     lines += check_lines(d.checks)
     if d.claimed_valid:
         lines.append(f"  bad although the kernel vouched for it: {d.claimed_valid}")
+    if unread := sum(d.unread.values()):
+        lines.append(f"  packets not looked into: {unread} ({words(d.unread)})")
     if d.malformed:
         lines.append(f"  malformed packets, passed untouched: {d.malformed}")
     return lines + [stage_line(stage, d.packets) for stage in d.stages]
@@ -114,15 +116,18 @@ def check_json(k: Check) -> dict[str, Any]:
     return out
 
 
-def packet_json(n: int, time_ns: int, caplen: int, wirelen: int, checks: Iterable[Check]) -> dict[str, Any]:
-    """Return a packet as `check --json` prints it; n counts from 1."""
-    return {
+def packet_json(
+    n: int, time_ns: int, caplen: int, wirelen: int, checks: Iterable[Check], unread: int = Unread.NONE
+) -> dict[str, Any]:
+    """Return a packet as `check --json` prints it; n counts from 1, unread says why something was not looked into."""
+    found = {
         "n": n,
         "time": time_ns / 1e9,
         "caplen": caplen,
         "wirelen": wirelen,
         "checks": [check_json(k) for k in checks],
     }
+    return found | ({"unread": str(Unread(unread))} if unread else {})
 
 
 def check_line(n: int, k: Check) -> str:

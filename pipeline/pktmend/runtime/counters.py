@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pktmend.enums import Cause, Drop, Proto, Status
+from pktmend.enums import Cause, Drop, Proto, Status, Unread
 
 OUTCOMES: tuple[str, ...] = (*map(str, Status), *map(str, list(Cause)[1:]))  # bad checks are counted by cause
 
@@ -94,6 +94,7 @@ class Counters:
     claimed_valid: bad although the kernel or device had called them valid.
     status:        packets by Status.
     checks:        checksums by protocol (Proto), then by Status, bad ones by Cause.
+    unread:        packets of which something was not looked into, by reason (Unread).
 
     stages:        what each stage of yours did, in their order.
     """
@@ -121,6 +122,7 @@ class Counters:
     claimed_valid: int
     status: dict[str, int]
     checks: dict[str, dict[str, int]]
+    unread: dict[str, int]
     stages: tuple[StageCount, ...]
 
     @classmethod
@@ -150,6 +152,7 @@ class Counters:
             claimed_valid=tally["claimed_valid"],
             status={str(Status(i)): n for i, n in enumerate(tally["status"]) if n},
             checks={str(Proto(p)): named for p, row in enumerate(tally["checks"]) if (named := _outcomes(row))},
+            unread={str(Unread(i)): n for i, n in enumerate(tally["unread"]) if n},
             stages=tuple(StageCount(**each) for each in ledger["stages"]),
         )
 

@@ -35,11 +35,17 @@ class RootCause(StrEnum):
     CORRUPTION = "corruption"
     NEVER_FILLED = "never-filled"
     WRONG_ARITHMETIC = "wrong-arithmetic"
+    NOT_UNDERSTOOD = "not-understood"
 
     @property
     def is_healthy(self) -> bool:
         """Nothing has to be cured."""
         return CAUSES[self].is_healthy
+
+    @property
+    def is_problem(self) -> bool:
+        """Something has to be cured: neither healthy, nor without a conclusion."""
+        return not CAUSES[self].is_healthy and not CAUSES[self].is_open
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,14 @@ class Meaning:
 
     bridge: a command that keeps the trouble from the receiver, with A the side that the packets come from and B that of
             the receiver; empty if none does.
+    is_open: no conclusion: neither that something is wrong nor that nothing is.
     """
 
     title: str
     meaning: str
     is_healthy: bool = False
     bridge: str = ""
+    is_open: bool = False
 
 
 FINISH: Final = "pktmend bridge -i {a} -I {b} --finish {a}"
@@ -160,6 +168,12 @@ CAUSES: Final = {
         "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these "
         "packets.",
         bridge=SIGN,
+    ),
+    RootCause.NOT_UNDERSTOOD: Meaning(
+        "Packets were not looked into",
+        "Their format is not read here, or their contents are encrypted or were cut off by the capture. Whether a "
+        "checksum in them is wrong cannot be said.",
+        is_open=True,
     ),
     RootCause.BIT_ERRORS: Meaning(
         "Single bits are damaged on the way",

@@ -97,6 +97,7 @@ class Decision:
     facts:   what proves it.       samples: packets that show it.       counts: numbers behind it.
     limits:  what this evidence cannot tell.
     bridge:  the cause's command with real interfaces, a line for each place that needs one; None if there is none.
+    headline: what stands in place of the cause's title; None: that title.
     """
 
     cause: RootCause
@@ -107,8 +108,10 @@ class Decision:
     remedies: tuple[Remedy, ...] = ()
     limits: tuple[Fact, ...] = ()
     bridge: str | None = None
+    headline: Fact | None = None
 
     @property
-    def weight(self) -> tuple[bool, int, int]:
-        """Sorts the most important first: what is unhealthy, what is sure, what is frequent."""
-        return self.cause.is_healthy, self.confidence.rank, -max(self.counts.values(), default=0)
+    def weight(self) -> tuple[bool, bool, int, int]:
+        """Sorts the most important first: what is unhealthy, what is unknown, what is sure, what is frequent."""
+        frequent = -max(self.counts.values(), default=0)
+        return not self.cause.is_problem, self.cause.is_healthy, self.confidence.rank, frequent

@@ -9,13 +9,14 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pktmend import _core
 from pktmend.commands.diagnose.conversations import Direction, directions_of
 from pktmend.commands.diagnose.samples import Sample, addresses_of, samples_of
+from pktmend.console.unread import take_unread
 from pktmend.enums import CheckFlag, PacketFlag, Proto, Status
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Stage
@@ -74,6 +75,7 @@ class Tap:
     name:    of the interface or file.           is_live: the kernel says what it knows of each checksum.
     at_wire: the user says that it was taken beyond the sender.
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
+    unread:  packets that were not looked into, by reason (Unread) and the number that is not known.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
 
@@ -87,6 +89,7 @@ class Tap:
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
+    unread: Counter[tuple[int, int]] = field(default_factory=Counter)
     has_metadata: bool = False
     conversations: _core.Conversations = field(default_factory=_core.Conversations)
     directions: list[Direction] = field(default_factory=list)
@@ -121,9 +124,10 @@ class Tap:
         return sorted((s for found in self.bad.values() for s in found), key=lambda s: (s.n, s.offset))
 
     def collect(self, batch: _core.Batch) -> None:
-        """Reads: status, cause, flags, checks, frames.  Writes: nothing."""
+        """Reads: status, cause, flags, unread, checks, frames.  Writes: nothing."""
         if len(batch) and not self.has_metadata:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
+        take_unread(self.unread, batch)
         self._collect_bad(batch)
         if len(self.pending) < PENDING:
             self._collect_pending(batch)

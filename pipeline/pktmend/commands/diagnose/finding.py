@@ -35,6 +35,11 @@ class Diagnosis(Finding):
         """Nothing has to be cured."""
         return self.cause.is_healthy
 
+    @property
+    def is_problem(self) -> bool:
+        """Something has to be cured.  What was not understood is neither healthy nor a problem."""
+        return self.cause.is_problem
+
     def as_json(self) -> dict[str, Any]:
         """Return the object that `diagnose --json` prints."""
         return {
@@ -61,7 +66,7 @@ def in_words(decision: Decision) -> Diagnosis:
         name=str(decision.cause),
         cause=decision.cause,
         confidence=decision.confidence,
-        title=row.title,
+        title=decision.headline.text if decision.headline else row.title,
         meaning=row.meaning,
         evidence=tuple(fact.text for fact in decision.facts),
         remedies=decision.remedies,

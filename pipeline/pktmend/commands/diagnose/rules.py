@@ -21,6 +21,7 @@ from pktmend.commands.diagnose import (
     rules_partial,
     rules_rewritten,
     rules_sctp,
+    rules_unread,
     rules_wrong,
 )
 from pktmend.commands.diagnose.case import Case
@@ -57,7 +58,10 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
 def decide(tap: Tap, host: HostContext | None = None) -> list[Decision]:
     """Return what was found, the most important first; never empty."""
     case = Case(tap, host)
-    found = _merge_healthy(decision for rule in RULES for decision in rule(case)) or [nothing(tap)]
+    found = _merge_healthy(decision for rule in RULES for decision in rule(case))
+    found = [*found, *rules_unread.mostly_unread(tap)] or [nothing(tap)]
+    if tap.unread:
+        found = [rules_unread.limited(decision, tap) for decision in found]
     if tap.is_cut:
         found = [_cut(decision, tap.counters.packets) for decision in found]
     return sorted(found, key=lambda decision: decision.weight)
@@ -104,7 +108,7 @@ def nothing(tap: Tap) -> Decision:
     quoted = 2 * len(tap.icmp_errors)  # the headers that one quotes are never judged
     if unchecked > good or not total["good"]:
         confidence = Confidence.POSSIBLE
-    elif unchecked or total["unchecked"] > quoted or tap.counters.malformed:
+    elif unchecked or total["unchecked"] > quoted or tap.counters.malformed or tap.unread:
         confidence = Confidence.LIKELY
     else:
         confidence = Confidence.CERTAIN

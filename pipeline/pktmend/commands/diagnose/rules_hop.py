@@ -76,7 +76,7 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
     )
     known = {decision.cause for decision in found}
     for decision in at_a:
-        if not decision.cause.is_healthy and decision.cause not in known:
+        if decision.cause.is_problem and decision.cause not in known:
             found.append(_seen_at(two.a, decision))
             known.add(decision.cause)
     if not found:
@@ -93,14 +93,16 @@ def _seen_at(tap: Tap, decision: Decision) -> Decision:
 
 def _is_sure_fault(decision: Decision) -> bool:
     is_doubtful = decision.cause is RootCause.METADATA_LOST and decision.confidence is Confidence.POSSIBLE
-    return not decision.cause.is_healthy and not is_doubtful
+    return decision.cause.is_problem and not is_doubtful
 
 
 def _of_receiver(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> list[Decision]:
     """The hop changed nothing: say what the second tap shows, which is what a receiver gets."""
     if any(not decision.cause.is_healthy for decision in at_b):
         return list(at_b)
-    return [decision for decision in (at_b if two.b.counters.packets else at_a) if decision.cause.is_healthy]
+    healthy = [decision for decision in (at_b if two.b.counters.packets else at_a) if decision.cause.is_healthy]
+    unread = [_seen_at(two.a, decision) for decision in at_a if decision.cause is RootCause.NOT_UNDERSTOOD]
+    return [*unread, *healthy]
 
 
 def _merge(found: Iterator[Decision]) -> list[Decision]:

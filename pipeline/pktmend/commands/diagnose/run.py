@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from pktmend.console.plural import quantity
 from pktmend.console.read_to_end import run_to_end
 from pktmend.console.report import check_lines, merge_checks, print_json
 from pktmend.console.signals import Signals
+from pktmend.console.unread import unread_text
 from pktmend.errors import EXIT_PROBLEMS
 
 
@@ -30,7 +32,7 @@ def run_diagnose(options: Options) -> int:
     if found.fault is not None:
         print(end="", flush=True)
         raise found.fault
-    return 0 if all(finding.is_healthy for finding in findings) else EXIT_PROBLEMS
+    return EXIT_PROBLEMS if any(finding.is_problem for finding in findings) else 0
 
 
 def _say(text: str) -> None:
@@ -43,6 +45,10 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis])
     packets, truncated, malformed = (
         sum(getattr(each, name) for each in counters) for name in ("packets", "truncated", "malformed")
     )
+    kinds = sum((tap.unread for tap in seen), Counter[tuple[int, int]]())
+    unread: Counter[str] = Counter()
+    for each in counters:
+        unread.update(each.unread)
     drops = sum(each.kernel_drops for each in counters)
     if options.json:
         for finding in findings:
@@ -52,6 +58,7 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis])
             "truncated": truncated,
             "malformed": malformed,
             "checks": checks,
+            "unread": unread,
             "causes": [finding.name for finding in findings],
         }
         print_json({"summary": summary | ({"kernel_drops": drops} if options.is_live else {})})
@@ -59,4 +66,6 @@ def _print(options: Options, seen: Sequence[Tap], findings: Sequence[Diagnosis])
     print(text_of(findings))
     unseen = f"; the kernel dropped {drops} more, unseen" if drops else ""
     print(f"\n{quantity(packets, 'packet')}, {truncated} truncated, {malformed} malformed{unseen}")
+    if kinds:
+        print(f"  {unread_text(kinds)}")
     print("\n".join(check_lines(checks)))

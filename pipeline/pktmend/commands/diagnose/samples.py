@@ -154,6 +154,8 @@ def samples_of(batch: _core.Batch, i: int, checks: list[_core.Check], size: int)
     frame = batch.head(i, size)
     layers = batch.layers_of(i)
     outer = addresses_of(frame, layers[0][0], layers[0][2]) if layers else ("", "")
+    # packets side by side in one frame (A-MSDU) are no tunnel
+    nested = min(len(layers), 1 + max((k.depth for k in batch.checks_of(i)), default=0))
     found = []
     for k in checks:
         l3, l4, version, protocol = layer_of(layers, k)
@@ -183,7 +185,7 @@ def samples_of(batch: _core.Batch, i: int, checks: list[_core.Check], size: int)
                 target=target,
                 ports=ports_of(frame, l4, protocol),
                 outer=outer,
-                layers=len(layers),
+                layers=nested,
                 frame=frame,
             )
         )

@@ -26,6 +26,11 @@ PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
     ("pktmend_super_frames", "Packets above the MTU, as GSO and GRO stacks hand them over.", lambda d: d.super_frames),
     ("pktmend_truncated_packets", "Packets of which only the beginning could be read.", lambda d: d.truncated),
     ("pktmend_malformed_packets", "Packets whose headers contradict each other.", lambda d: d.malformed),
+    (
+        "pktmend_unread_packets",
+        "Packets that were not looked into, wholly or in part.",
+        lambda d: sum(d.unread.values()),
+    ),
     ("pktmend_vouched_bad_checks", "Bad checks that the kernel had vouched for.", lambda d: d.claimed_valid),
 ]
 STATUSES = [str(status) for status in Status]

@@ -52,6 +52,7 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
         for n, what in (
             (d.malformed, "malformed packets"),
             (d.truncated, "truncated packets"),
+            (sum(d.unread.values()), "packets not looked into"),
             (d.claimed_valid, "bad although the kernel vouched for it"),
         ):
             if n:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pktmend.commands.diagnose.decision import Observation, Sentence
 from pktmend.console.plural import quantity
+from pktmend.console.unread import unread_text
 
 
 class Limit(Sentence):
@@ -52,6 +55,17 @@ class Unchecked(Observation):
             f"{quantity(self.n, 'checksum')} cannot be checked: truncated by the capture, "
             "fragments, quoted in ICMP errors, or lengths that contradict each other"
         )
+
+
+class NotLookedInto(Observation):
+    """Packets that no parser went into: {(Unread, the number that is not known): packets}."""
+
+    kinds: Mapping[tuple[int, int], int]
+
+    @property
+    def text(self) -> str:
+        """Say how many, and what they are."""
+        return unread_text(self.kinds)
 
 
 class CutOff(Observation):
