@@ -24,7 +24,9 @@ static int is_ip(const pp_packet *p, uint32_t at, uint32_t rest, int exact)
     if (fit)
         return suits(fit, exact);
     fit = pp_fit_ip6(p, at, rest);
-    return exact ? pp_fits(fit, PP_FIT_EXACT) && pp_fit_ip6_sum(p, at) : pp_fits(fit, PP_FIT_SOUND);
+    if (exact)
+        return pp_fits(fit, PP_FIT_EXACT) && pp_fit_ip6_sum(p, at);
+    return pp_fits(fit, PP_FIT_SOUND) || pp_fits(fit, PP_FIT_HEADER | PP_FIT_LENGTH);
 }
 
 static int is_ethertype(const pp_packet *p, uint32_t at, uint32_t rest, uint16_t type, int exact)

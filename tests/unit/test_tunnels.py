@@ -283,3 +283,13 @@ def test_frame_without_ip_in_a_tunnel_is_no_defect() -> None:
     lldp = Ether(src="02:00:00:00:01:01", dst="01:80:c2:00:00:0e", type=0x88CC) / Raw(b"\2\7\4" + FIRST)
     frame = f.raw(over6 / UDP(sport=9, dport=4789, chksum=0) / VXLAN(flags=8) / lldp)
     assert verdicts(judge(frame)) == ["udp absent"]
+
+
+@pytest.mark.parametrize("port", [2152, 6080])
+def test_inner_ipv6_of_any_protocol_is_the_tunnels_packet(port: int) -> None:
+    """OSPF says nothing that could be compared; version and length do."""
+    ospf = IPv6(src="fd09::1", dst="fd09::2", nh=89) / Raw(b"\3\1\0\x40" + FIRST[4:])
+    head = struct.pack("!BBHI", 0x30, 255, len(f.raw(ospf)), 7) if port == 2152 else b"\0\x29\0\0"
+    frame = f.raw(udp(port, head, ospf, below=f.ether / IPv6(src="fd07::1", dst="fd07::2")))
+    assert verdicts(judge(frame)) == ["udp good"]
+    assert verdicts(judge(f.put16(frame, 14 + 40 + 6, 0))) == ["udp absent"]
