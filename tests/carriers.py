@@ -45,6 +45,7 @@ from scapy.layers.ppp import HDLC, PPP, PPPoE
 from scapy.utils import checksum as words
 
 import frames as f
+from tunnel_carriers import TUNNELS
 
 ETHERNET, NULL, PPP_RAW, RAW_BSD, RAW_OPENBSD, PPP_HDLC, PPPOE, RAW, C_HDLC, LOOP, SLL, IPV4, IPV6, SLL2 = (
     1,
@@ -298,3 +299,4 @@ CARRIERS: dict[str, tuple[int, str, Build]] = {
     ),
     "eight IPv4 headers": (ETHERNET, "ip ip1 ip2 ip3 ip4 ip5 ip6 ip7 tcp7", lambda p: nested(8, p)),
 }
+CARRIERS |= {name: (ETHERNET, layout, build) for name, (layout, build) in TUNNELS.items()}

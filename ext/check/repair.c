@@ -1,8 +1,9 @@
 /* repair.c - complete what is provably partial, in place, innermost first.
  *
- * Does: write checksum fields of packets that still pass.
- * Does not: touch a malformed, truncated, fragmented or quoted packet; change any byte but the field;
- *           sign corruption as good unless told to by name (PP_REPAIR_ALL).
+ * Does: write checksum fields of packets that still pass; check by check: one that was judged is whole, whatever else of its
+ *       packet is a fragment, cut or malformed.
+ * Does not: touch what was not judged or is quoted, or lies under a sum that was not judged and would not be right any more;
+ *           change any byte but the field; sign corruption as good unless told to by name (PP_REPAIR_ALL).
  */
 #include "check/repair.h"
 
@@ -82,6 +83,16 @@ static int is_within_damage(const pp_check *checks, unsigned index)
     return 0;
 }
 
+/* Is checks[index] covered by a sum that cannot be made again, for it was not judged: of a fragment, cut? */
+static int is_within_unjudged(const pp_check *checks, unsigned index)
+{
+    for (unsigned j = 0; j < index; j++)
+        if (checks[j].status == PP_STATUS_UNCHECKED && !(checks[j].flags & (PP_CHECK_QUOTED | PP_CHECK_NO_FIELD)) &&
+            covers(&checks[j], &checks[index]))
+            return 1;
+    return 0;
+}
+
 /* The source said that this field is partial.  Either it is complete from now on and the metadata goes, or, in a
  * super-frame, whose segments each get their own, the seed is what belongs there. */
 static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
@@ -101,7 +112,7 @@ static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
 static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t policy,
                          pp_sum_fn *sum, pp_tally *tally)
 {
-    int changed = 0;
+    int changed = 0, is_unsure = *flags & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT);
     for (unsigned i = count; i-- > 0;) {
         pp_check *k = &checks[i];
         for (unsigned j = i + 1; j < count; j++)
@@ -111,6 +122,8 @@ static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsig
             }
         if (!may_repair(k, policy) || covers_partial(checks, count, i))
             continue;
+        if (is_unsure && ((k->proto == PP_PROTO_IP && (*flags & PP_PKT_MALFORMED)) || is_within_unjudged(checks, i)))
+            continue; /* a header whose lengths contradict each other would be signed by its sum */
         if (policy != PP_REPAIR_ALL && is_within_damage(checks, i))
             continue; /* behind the tunnel nothing would show it any more */
         if (k->flags & PP_CHECK_FLAGGED)
@@ -133,8 +146,7 @@ int pp_stage_repair(pp_batch *b, void *context)
     pp_sum_fn *sum = pp_kernel_active()->sum;
     uint8_t least = policy == PP_REPAIR_LEAKED ? PP_STATUS_BAD : PP_STATUS_PENDING;
     for (uint32_t i = 0; i < b->count; i++) {
-        if (b->status[i] < least || b->verdict[i] != PP_VERDICT_PASS ||
-            (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT)))
+        if (b->status[i] < least || b->verdict[i] != PP_VERDICT_PASS)
             continue;
         pp_check *checks = b->checks + b->check_first[i];
         unsigned count = b->check_count[i];

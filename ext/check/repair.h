@@ -2,7 +2,7 @@
  *
  * Rules:
  *   1. Writes checksum fields and nothing else.
- *   2. A packet with a verdict other than pass, malformed, truncated or a fragment is never written to.
+ *   2. A packet with a verdict other than pass is never written to, nor a check that was not judged.
  */
 #ifndef PP_REPAIR_H
 #define PP_REPAIR_H

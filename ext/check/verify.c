@@ -19,7 +19,8 @@ static inline int is_common_transport(const uint8_t *h, uint8_t protocol, uint32
     if (protocol == IPPROTO_TCP)
         return length >= TCP_LEN && (h[TCP_OFFSET] >> 4) * 4u >= TCP_LEN && (h[TCP_OFFSET] >> 4) * 4u <= length;
     return protocol == IPPROTO_UDP && length >= UDP_LEN && pp_get16(h + UDP_LENGTH) == length &&
-           pp_load16(h + UDP_SUM) != 0 && !pp_is_tunnel(pp_get16(h + PORT_SOURCE), pp_get16(h + PORT_TARGET));
+           pp_load16(h + UDP_SUM) != 0 && !pp_is_tunnel(pp_get16(h + PORT_SOURCE), pp_get16(h + PORT_TARGET)) &&
+           (length < UDP_LEN + TUNNEL_LEAST || !pp_may_be_tunnel(h + UDP_LEN, length - UDP_LEN));
 }
 
 /* The bytes of the transport header and what follows in a common packet of this version, else 0. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "parse/headers.h"
+#include "parse/recognize.h"
 #include "parse/tunnel.h"
 #include "sum/bytes.h"
 #include <pktmend/sum.h>
@@ -76,10 +77,15 @@ static const pp_check *check_at(const pp_packet *p, uint32_t offset)
     return NULL;
 }
 
-/* Does the parser take a datagram between these ports for GTP-U?  Another tunnel's destination goes first. */
-static int is_gtpu(uint16_t source, uint16_t destination)
+/* Does the datagram at l4 carry a tunnel that has a length or a sum of its own, which nothing here writes again? */
+static int has_more_to_write(const pp_packet *p, uint32_t l4)
 {
-    return destination == TUNNEL_GTPU || (source == TUNNEL_GTPU && !pp_is_tunnel(0, destination));
+    const uint8_t *udp = p->data + l4;
+    uint32_t said = pp_get16(udp + UDP_LENGTH), there = p->cap - l4;
+    uint32_t length = said >= UDP_LEN && said <= there ? said : there;
+    uint8_t kind =
+        pp_recognize(p, l4 + UDP_LEN, length - UDP_LEN, pp_get16(udp + PORT_SOURCE), pp_get16(udp + PORT_TARGET));
+    return kind == PP_TUNNEL_GTPU || kind == PP_TUNNEL_L2TP || kind == PP_TUNNEL_GRE || kind == PP_TUNNEL_SCTP;
 }
 
 static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, const pp_layer *from, const pp_packet *p,
@@ -111,9 +117,8 @@ static int describe(pp_encap_layer *to, const uint8_t *frame, uint32_t length, c
         to->sum_difference = sum_difference(frame, k, start, field);
         return 0;
     case IPPROTO_UDP:
-        if (length - to->l4 < UDP_LEN ||
-            is_gtpu(pp_get16(frame + to->l4 + PORT_SOURCE), pp_get16(frame + to->l4 + PORT_TARGET)))
-            return -EOPNOTSUPP; /* has a length of its own */
+        if (length - to->l4 < UDP_LEN || has_more_to_write(p, to->l4))
+            return -EOPNOTSUPP;
         if (pp_get16(frame + to->l4 + UDP_SUM) == 0)
             return 0;
         if (!(k = check_at(p, to->l4 + UDP_SUM)))

@@ -26,6 +26,9 @@
 enum { ETH_ADDRESSES = 2 * ETH_ALEN, ETH_TYPE = ETH_ADDRESSES };
 enum { VLAN_TYPE = 2, VLAN_LEN = 4 };
 enum { ETHERTYPE_PPP = 0x880b }; /* in GRE: RFC 2637 */
+enum { ETHERTYPE_NSH = 0x894f, ETHERTYPE_WCCP = 0x883e };
+/* Aruba's GRE: the protocol type has the kind of tunnel in its middle, and 802.11 frames lie behind it. */
+enum { ARUBA_FIRST = 0x8200, ARUBA_LAST = 0x83f0, ARUBA_MORE_FIRST = 0x9000, ARUBA_MORE_LAST = 0x9430 };
 enum {
     ETHERTYPE_TRILL = 0x22f3, /* RFC 6325 */
     ETHERTYPE_FRAME_RELAY = 0x6559,
@@ -68,6 +71,7 @@ enum {
     IP4_TOTAL = 2,
     IP4_ID = 4,
     IP4_FRAGMENT = 6,
+    IP4_TTL = 8,
     IP4_PROTO = 9,
     IP4_SUM = 10,
     IP4_SOURCE = 12,
@@ -146,12 +150,36 @@ enum {
     GRE_VERSION_MASK = 0x0007
 };
 enum { ERSPAN2_LEN = 8, ERSPAN3_LEN = 12, ERSPAN3_LONG_LEN = 20, ERSPAN3_FLAGS = 11 }; /* draft-foschiano-erspan */
+enum { ERSPAN_FLAGS = 2, ERSPAN_IS_CUT = 0x04, ERSPAN3_TYPE = 10, ERSPAN3_IS_IP = 2 };
 
 enum { VXLAN_NEXT = 3, VXLAN_LEN = 8, VXLAN_HAS_VNI = 0x08, VXLAN_HAS_NEXT = 0x04 }; /* RFC 7348 and its GPE draft */
-enum { VXLAN_NEXT_IP4 = 1, VXLAN_NEXT_IP6 = 2, VXLAN_NEXT_ETHERNET = 3, VXLAN_NEXT_MPLS = 5 };
+enum { VXLAN_HAS_GROUP = 0x80, VXLAN_RESERVED = 7 }; /* draft-smith-vxlan-group-policy */
+enum { VXLAN_NEXT_IP4 = 1, VXLAN_NEXT_IP6 = 2, VXLAN_NEXT_ETHERNET = 3, VXLAN_NEXT_NSH = 4, VXLAN_NEXT_MPLS = 5 };
 enum { GENEVE_TYPE = 2, GENEVE_LEN = 8 };                                                  /* RFC 8926 */
 enum { GTPU_TYPE = 1, GTPU_LENGTH = 2, GTPU_LEN = 8, GTPU_NEXT = 11, GTPU_LONG_LEN = 12 }; /* 3GPP TS 29.281 */
-enum { GTPU_VERSION = 3, GTPU_PDU = 255, GTPU_HAS_MORE = 7, GTPU_HAS_NEXT = 4 };
+enum { GTPU_VERSION = 3, GTPU_PDU = 255, GTPU_HAS_MORE = 7, GTPU_HAS_NEXT = 4, GTPU_SPARE = 8 };
+enum {
+    GUE_PROTO = 1,
+    GUE_FLAGS = 2,
+    GUE_LEN = 4,
+    GUE_IS_CONTROL = 0x20,
+    GUE_LENGTH_MASK = 0x1f
+}; /* draft-ietf-intarea-gue */
+enum { NSH_LENGTH = 1, NSH_LENGTH_MASK = 0x3f, NSH_NEXT = 3, NSH_LEN = 8 }; /* RFC 8300 */
+enum { NSH_NEXT_IP4 = 1, NSH_NEXT_IP6 = 2, NSH_NEXT_ETHERNET = 3, NSH_NEXT_NSH = 4, NSH_NEXT_MPLS = 5 };
+enum { L2TP_LEN = 6, L2TP3_LEN = 8, L2TP3_SESSION = 4, L2TP3_COOKIE_MOST = 12 }; /* RFC 2661 section 3.1, RFC 3931 */
+enum { L2TP_IS_CONTROL = 0x8000, L2TP_HAS_LENGTH = 0x4000, L2TP_HAS_SEQUENCE = 0x0800, L2TP_HAS_OFFSET = 0x0200 };
+enum { L2TP_VERSION_MASK = 0x000f, L2TP_RESERVED = 0x34f0 };
+enum {
+    AYIYA_IDENTITY = 0,
+    AYIYA_SIGNATURE = 1,
+    AYIYA_CODE = 2,
+    AYIYA_NEXT = 3,
+    AYIYA_LEN = 8
+}; /* draft-massar-v6ops-ayiya */
+enum { AYIYA_FORWARD = 1 }; /* its operation code */
+enum { IPPROTO_L2TP3 = 115 };
+enum { WCCP_REDIRECT_LEN = 4 };
 enum {
     TEREDO_ORIGIN = 0,
     TEREDO_AUTHENTICATION = 1,

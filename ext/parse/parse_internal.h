@@ -180,7 +180,7 @@ static inline pp_check *pp_cover(pp_packet *p, const pp_cursor *c, uint8_t proto
 }
 
 /* Would [start, start + length) verify with this seed?  No, if it is not all here. */
-static inline int pp_fits(const pp_packet *p, uint32_t start, uint32_t length, uint16_t seed)
+static inline int pp_sum_fits(const pp_packet *p, uint32_t start, uint32_t length, uint16_t seed)
 {
     return start <= p->cap && length <= p->cap - start &&
            pp_fold(pp_kernel_active()->sum(p->data + start, length) + pp_wire16(seed)) == 0xffff;
@@ -266,6 +266,12 @@ static inline int pp_descend(pp_cursor *c, uint32_t header)
     return 1;
 }
 
+/* What UDP between these ports carries, of this kind (enum pp_tunnel, by pp_recognize()). */
+void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination, uint8_t kind);
+void pp_parse_gre(pp_packet *p, pp_cursor *c);
+void pp_parse_nsh(pp_packet *p, pp_cursor *c);
+/* L2TPv3 from its session id on. */
+void pp_parse_l2tp3(pp_packet *p, pp_cursor *c);
 /* The same; where it cannot be done, say so. */
 static inline int pp_enter(pp_packet *p, pp_cursor *c, uint32_t header)
 {
@@ -275,9 +281,6 @@ static inline int pp_enter(pp_packet *p, pp_cursor *c, uint32_t header)
     return 0;
 }
 
-/* What UDP between these ports carries, if that is a tunnel. */
-void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination);
-void pp_parse_gre(pp_packet *p, pp_cursor *c);
 /* From a transport header on; c->pseudo holds the address sum. */
 void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol);
 /* The same of what is none of the common protocols. */

@@ -189,7 +189,7 @@ static void doubt_source(pp_packet *p, const pp_cursor *c, unsigned first)
     for (unsigned i = first; i < p->count; i++) {
         pp_check *k = &p->checks[i];
         if ((k->flags & PP_CHECK_HAS_PSEUDO) && k->depth == c->depth && !(k->flags & PP_CHECK_QUOTED) &&
-            k->status == PP_STATUS_NONE && !pp_fits(p, k->start, k->length, k->seed))
+            k->status == PP_STATUS_NONE && !pp_sum_fits(p, k->start, k->length, k->seed))
             pp_unchecked(k, PP_REASON_LENGTH);
     }
 }

@@ -1,55 +1,15 @@
 /* parse_link.c - layer 2: from the first byte of a frame, or of what a tunnel carries, to its IP header.
  *
- * Does: Ethernet, 802.1Q/802.1ad, MPLS, cooked and raw links.  Other links: parse_rare_link.c; what Ethernet carries beside
- *       IP: parse_ethertype.c, parse_llc.c, parse_ppp.c.
+ * Does: Ethernet, 802.1Q/802.1ad, cooked and raw links.  Other links: parse_rare_link.c; what Ethernet carries beside
+ *       IP: parse_mpls.c, parse_ethertype.c, parse_llc.c, parse_ppp.c.
  *
- * Source: RFC 3032; Linux Documentation for the cooked headers; https://www.tcpdump.org/linktypes.html.
+ * Source: Linux Documentation for the cooked headers; https://www.tcpdump.org/linktypes.html.
  */
 #include <sys/socket.h>
 
 #include <linux/if_arp.h>
 
 #include "parse/parse_internal.h"
-
-/* Home of the innermost guess: what follows an MPLS stack has no type field.  IP by its version; Ethernet, with or
- * without a pseudowire control word (RFC 4385), only if the type it would then carry fits what follows. */
-static int looks_like_ethernet(const pp_packet *p, pp_cursor *c)
-{
-    if (!pp_within(c, ETH_HLEN + 1))
-        return 0;
-    uint16_t type = pp_get16(p->data + c->at + ETH_TYPE);
-    uint8_t nibble = p->data[c->at + ETH_HLEN] >> 4;
-    return (type == ETH_P_IP && nibble == 4) || (type == ETH_P_IPV6 && nibble == 6) || type == ETH_P_ARP ||
-           type == ETH_P_8021Q || type == ETH_P_8021AD;
-}
-
-void pp_parse_mpls(pp_packet *p, pp_cursor *c)
-{
-    for (unsigned i = 0; i < PP_MAX_LABELS; i++) {
-        if (!pp_need(p, c, MPLS_LEN))
-            return;
-        int bottom = p->data[c->at + MPLS_BOTTOM] & 1;
-        c->at += MPLS_LEN;
-        if (!bottom)
-            continue;
-        if (!pp_within(c, 1))
-            return;
-        uint8_t nibble = p->data[c->at] >> 4;
-        if (nibble == 4) {
-            pp_parse_ip4(p, c);
-        } else if (nibble == 6) {
-            pp_parse_ip6(p, c);
-        } else if (looks_like_ethernet(p, c)) {
-            pp_parse_ethernet(p, c);
-        } else if (nibble == 0 && pp_within(c, CONTROL_WORD_LEN)) {
-            c->at += CONTROL_WORD_LEN;
-            if (looks_like_ethernet(p, c))
-                pp_parse_ethernet(p, c);
-        }
-        return;
-    }
-    pp_malformed(p, c);
-}
 
 void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
 {
@@ -67,6 +27,9 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
             return;
         case ETH_P_PPP_SES:
             pp_parse_pppoe(p, c);
+            return;
+        case ETHERTYPE_NSH:
+            pp_parse_nsh(p, c);
             return;
         case ETH_P_8021Q:
         case ETH_P_8021AD:

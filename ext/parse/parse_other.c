@@ -41,7 +41,7 @@ static void vrrp(pp_packet *p, pp_cursor *c)
         return;
     int is_version_2 = p->data[c->at] >> 4 < 3;
     pp_check *k = whole(p, c, PP_PROTO_VRRP, VRRP_SUM, is_version_2 && c->version == 4 ? -1 : IPPROTO_VRRP);
-    if (is_judged(k) && (k->flags & PP_CHECK_HAS_PSEUDO) && pp_fits(p, k->start, k->length, 0)) {
+    if (is_judged(k) && (k->flags & PP_CHECK_HAS_PSEUDO) && pp_sum_fits(p, k->start, k->length, 0)) {
         k->flags &= (uint8_t)~PP_CHECK_HAS_PSEUDO;
         k->seed = 0;
     }
@@ -126,11 +126,11 @@ static void pim(pp_packet *p, pp_cursor *c)
         part.fragment = 0; /* its sum is here whole: of the first fragment only the header is needed */
     pp_check *k =
         pp_cover(p, &part, PP_PROTO_PIM, c->at + PIM_SUM, c->at, PIM_REGISTER_LEN, protocol, PIM_REGISTER_LEN);
-    if (is_judged(k) && !pp_fits(p, k->start, k->length, k->seed)) {
+    if (is_judged(k) && !pp_sum_fits(p, k->start, k->length, k->seed)) {
         pp_check header = *k;
         p->count--;
         k = whole(p, c, PP_PROTO_PIM, PIM_SUM, protocol); /* which need not be all here */
-        if (is_judged(k) && !pp_fits(p, k->start, k->length, k->seed))
+        if (is_judged(k) && !pp_sum_fits(p, k->start, k->length, k->seed))
             *k = header;
     }
     if (!pp_need(p, c, PIM_REGISTER_LEN))

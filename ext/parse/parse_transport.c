@@ -6,27 +6,31 @@
  * Source: RFC 9293, 768, 3828, 792, 4443, 2236, 9260, 4340, 3378, 4023, 4302.
  */
 #include "parse/parse_internal.h"
+#include "parse/recognize.h"
 #include "parse/tunnel.h"
 #include <pktmend/sum.h>
 
-/* Ports on which UDP over IPv6 may carry no checksum: tunnels (RFC 6935, 6936). */
+/* May UDP over IPv6 carry no checksum on this port?  Tunnels may: RFC 6935, 6936. */
 static int is_tunnel_port(uint16_t port)
 {
     switch (port) {
-    case TUNNEL_VXLAN:
-    case TUNNEL_VXLAN_LINUX:
-    case TUNNEL_VXLAN_GPE:
-    case TUNNEL_GENEVE:
-    case TUNNEL_GTPU:
     case 2268: /* AMT */
     case 4341:
     case 4342: /* LISP */
-    case 4754: /* GRE-in-UDP */
-    case 6635: /* MPLS-in-UDP */
         return 1;
     default:
-        return 0;
+        return pp_tunnel_of_port(port) != PP_TUNNEL_NONE && pp_tunnel_of_port(port) != PP_TUNNEL_TEREDO &&
+               pp_tunnel_of_port(port) != PP_TUNNEL_PLAIN;
     }
+}
+
+/* What the datagram at the cursor carries, of whose bytes length are here. */
+static uint8_t content_of(const pp_packet *p, const pp_cursor *c, uint16_t source, uint16_t destination,
+                          uint32_t length)
+{
+    uint32_t said = pp_get16(p->data + c->at + UDP_LENGTH); /* of a fragment: of the whole datagram */
+    uint32_t whole = c->fragment || c->cut ? said : length;
+    return whole > UDP_LEN ? pp_recognize(p, c->at + UDP_LEN, whole - UDP_LEN, source, destination) : PP_TUNNEL_NONE;
 }
 
 static void udp(pp_packet *p, pp_cursor *c)
@@ -48,8 +52,9 @@ static void udp(pp_packet *p, pp_cursor *c)
     pp_check *k = pp_cover(p, c, PP_PROTO_UDP, c->at + UDP_SUM, c->at, length, IPPROTO_UDP, length);
     if (contradiction)
         pp_contradict(p, c, k);
+    uint8_t kind = contradiction ? PP_TUNNEL_NONE : content_of(p, c, source, destination, length);
     if (k && k->stored == 0 && !c->quoted) {
-        if (c->version == 4 || is_tunnel_port(destination) || is_tunnel_port(source)) {
+        if (c->version == 4 || kind != PP_TUNNEL_NONE || is_tunnel_port(destination) || is_tunnel_port(source)) {
             k->status = PP_STATUS_ABSENT;
             k->reason = PP_REASON_NONE;
         } else if (!contradiction) {
@@ -62,7 +67,7 @@ static void udp(pp_packet *p, pp_cursor *c)
         return;
     pp_bound(p, c, c->at + length);
     c->at += UDP_LEN;
-    pp_parse_udp_tunnel(p, c, source, destination);
+    pp_parse_udp_tunnel(p, c, source, destination, kind);
 }
 
 static void udplite(pp_packet *p, pp_cursor *c)
@@ -209,6 +214,9 @@ void pp_parse_transport(pp_packet *p, pp_cursor *c, uint8_t protocol)
     case IPPROTO_ETHERIP:
         if (pp_enter(p, c, ETHERIP_LEN))
             pp_parse_ethernet(p, c);
+        return;
+    case IPPROTO_L2TP3:
+        pp_parse_l2tp3(p, c);
         return;
     case IPPROTO_MPLS: /* RFC 4023 */
         if (pp_enter(p, c, 0))

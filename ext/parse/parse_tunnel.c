@@ -1,67 +1,63 @@
-/* parse_tunnel.c - tunnels that open another packet: GRE (with ERSPAN), VXLAN, VXLAN-GPE, Geneve, GTP-U, Teredo.
+/* parse_tunnel.c - what UDP carries: VXLAN, VXLAN-GPE, Geneve, GTP-U, Teredo, FOU, GUE, L2TP, AYIYA, GRE, MPLS, SCTP; and NSH.
  *
- * Source: RFC 2784, 2890, 2637, 7348, 8926, 4380; draft-foschiano-erspan; 3GPP TS 29.281.
+ * Does not: decide which of them it is (recognize.c).
+ *
+ * Source: RFC 7348, 8926, 4380, 2661, 3931, 8086, 7510, 6951, 8300; 3GPP TS 29.281; draft-ietf-intarea-gue.
  */
+#include "parse/fit.h"
 #include "parse/parse_internal.h"
+#include "parse/recognize.h"
 #include "parse/tunnel.h"
+
+/* Step over a header: 0 if it does not lie within (a first fragment, of whose datagram the rest is elsewhere). */
+static int step(pp_cursor *c, uint32_t n)
+{
+    if (c->at > c->end || n > c->end - c->at)
+        return 0;
+    c->at += n;
+    return 1;
+}
+
+/* An IP packet at the cursor, or Ethernet where its version says neither. */
+static void ip_or_ethernet(pp_packet *p, pp_cursor *c)
+{
+    unsigned fit = pp_fit_ip(p, c->at, c->end - c->at);
+    if (!pp_fits_somehow(fit))
+        pp_parse_ethernet(p, c);
+    else
+        pp_parse_by_version(p, c);
+}
 
 static void gtpu(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_within(c, GTPU_LEN))
+    uint32_t header = pp_gtpu_header(p, c->at, c->end - c->at, 0);
+    if (!header)
         return;
-    const uint8_t *h = p->data + c->at;
-    if (h[0] >> 4 != GTPU_VERSION || h[GTPU_TYPE] != GTPU_PDU)
-        return;
-    uint32_t header = GTPU_LEN, length = pp_get16(h + GTPU_LENGTH);
-    if (length > c->end - c->at - GTPU_LEN)
-        return;
-    if (h[0] & GTPU_HAS_MORE) {
-        header = GTPU_LONG_LEN;
-        if (!pp_within(c, GTPU_LONG_LEN))
-            return;
-        uint8_t next = (h[0] & GTPU_HAS_NEXT) ? h[GTPU_NEXT] : 0;
-        for (unsigned i = 0; next && i < 16; i++) { /* extension headers, in units of four bytes */
-            if (!pp_within(c, header + 1) || p->data[c->at + header] == 0)
-                return;
-            uint32_t size = p->data[c->at + header] * 4u;
-            if (!pp_within(c, header + size))
-                return;
-            header += size;
-            next = p->data[c->at + header - 1];
-        }
-    }
-    if (header - GTPU_LEN > length)
-        return;
-    pp_bound(p, c, c->at + GTPU_LEN + length);
+    uint32_t length = GTPU_LEN + (uint32_t)pp_get16(p->data + c->at + GTPU_LENGTH);
+    pp_bound(p, c, c->at + length);
     if (pp_descend(c, header))
-        pp_parse_by_version(p, c);
+        ip_or_ethernet(p, c);
+    else
+        pp_not_understood(p, PP_UNREAD_DEPTH);
 }
 
 static void geneve(pp_packet *p, pp_cursor *c)
 {
-    if (!pp_within(c, GENEVE_LEN))
-        return;
     const uint8_t *h = p->data + c->at;
-    if (h[0] >> 6 != 0)
+    uint16_t type = pp_get16(h + GENEVE_TYPE);
+    if (!step(c, GENEVE_LEN + (h[0] & 63u) * 4))
         return;
-    if (pp_descend(c, GENEVE_LEN + (h[0] & 63u) * 4)) {
-        uint16_t type = pp_get16(h + GENEVE_TYPE);
-        if (type == ETH_P_TEB)
-            pp_parse_ethernet(p, c);
-        else
-            pp_parse_ethertype(p, c, type);
-    }
+    if (type == ETH_P_TEB)
+        pp_parse_ethernet(p, c);
+    else
+        pp_parse_ethertype(p, c, type);
 }
 
-static void vxlan(pp_packet *p, pp_cursor *c, uint16_t port)
+static void vxlan(pp_packet *p, pp_cursor *c, int has_next)
 {
-    if (!pp_within(c, VXLAN_LEN))
-        return;
     const uint8_t *h = p->data + c->at;
-    if (!(h[0] & VXLAN_HAS_VNI))
-        return;
-    uint8_t next = port == TUNNEL_VXLAN_GPE && (h[0] & VXLAN_HAS_NEXT) ? h[VXLAN_NEXT] : VXLAN_NEXT_ETHERNET;
-    if (!pp_descend(c, VXLAN_LEN))
+    uint8_t next = has_next && (h[0] & VXLAN_HAS_NEXT) ? h[VXLAN_NEXT] : VXLAN_NEXT_ETHERNET;
+    if (!step(c, VXLAN_LEN))
         return;
     switch (next) {
     case VXLAN_NEXT_IP4:
@@ -73,112 +69,167 @@ static void vxlan(pp_packet *p, pp_cursor *c, uint16_t port)
     case VXLAN_NEXT_ETHERNET:
         pp_parse_ethernet(p, c);
         break;
+    case VXLAN_NEXT_NSH:
+        pp_parse_nsh(p, c);
+        break;
     case VXLAN_NEXT_MPLS:
         pp_parse_mpls(p, c);
         break;
     default:
+        pp_not_understood(p, PP_UNREAD_TUNNEL);
         break;
     }
 }
 
-static void teredo(pp_packet *p, pp_cursor *c)
+void pp_parse_nsh(pp_packet *p, pp_cursor *c)
 {
-    uint32_t header = 0;
-    for (unsigned i = 0; i < 2 && pp_within(c, header + 4); i++) { /* authentication, then origin indication */
-        const uint8_t *h = p->data + c->at + header;
-        if (pp_get16(h) == TEREDO_AUTHENTICATION)
-            header += (uint32_t)TEREDO_AUTHENTICATION_LEN + h[2] + h[3];
-        else if (pp_get16(h) == TEREDO_ORIGIN)
-            header += TEREDO_ORIGIN_LEN;
-        else
-            break;
+    for (uint8_t next = NSH_NEXT_NSH; next == NSH_NEXT_NSH;) {
+        if (!pp_need(p, c, NSH_LEN))
+            return;
+        uint32_t length = (p->data[c->at + NSH_LENGTH] & NSH_LENGTH_MASK) * 4u;
+        next = p->data[c->at + NSH_NEXT];
+        if (p->data[c->at] >> 6 != 0 || length < NSH_LEN || !pp_need(p, c, length)) {
+            pp_not_understood(p, PP_UNREAD_TUNNEL);
+            return;
+        }
+        c->at += length;
+        if (next == NSH_NEXT_IP4)
+            pp_parse_ip4(p, c);
+        else if (next == NSH_NEXT_IP6)
+            pp_parse_ip6(p, c);
+        else if (next == NSH_NEXT_ETHERNET)
+            pp_parse_ethernet(p, c);
+        else if (next == NSH_NEXT_MPLS)
+            pp_parse_mpls(p, c);
+        else if (next != NSH_NEXT_NSH)
+            pp_not_understood(p, PP_UNREAD_TUNNEL);
     }
-    if (pp_within(c, header + IP6_LEN) && p->data[c->at + header] >> 4 == 6 &&
-        pp_get16(p->data + c->at + header + IP6_PAYLOAD) + (uint32_t)IP6_LEN <= c->end - c->at - header &&
-        pp_descend(c, header))
-        pp_parse_ip6(p, c);
 }
 
-void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination)
+static void gue(pp_packet *p, pp_cursor *c)
 {
-    switch (destination) {
-    case TUNNEL_VXLAN:
-    case TUNNEL_VXLAN_LINUX:
-    case TUNNEL_VXLAN_GPE:
-        vxlan(p, c, destination);
+    uint32_t header = pp_gue_header(p, c->at, c->end - c->at);
+    if (!header) { /* version 1 */
+        pp_parse_by_version(p, c);
         return;
-    case TUNNEL_GENEVE:
+    }
+    uint8_t protocol = p->data[c->at + GUE_PROTO];
+    if (!step(c, header))
+        return;
+    if (protocol == IPPROTO_IPIP)
+        pp_parse_ip4(p, c);
+    else if (protocol == IPPROTO_IPV6)
+        pp_parse_ip6(p, c);
+    else if (protocol == IPPROTO_MPLS)
+        pp_parse_mpls(p, c);
+    else if (protocol == IPPROTO_GRE)
+        pp_parse_gre(p, c);
+    else
+        pp_not_understood(p, PP_UNREAD_TUNNEL);
+}
+
+static void l2tp(pp_packet *p, pp_cursor *c)
+{
+    int is_ppp = 0;
+    uint32_t header = pp_l2tp_header(p, c->at, c->end - c->at, &is_ppp);
+    if (!header || !step(c, header))
+        return;
+    if (is_ppp)
+        pp_parse_ppp(p, c);
+    else
+        pp_parse_ethernet(p, c);
+}
+
+void pp_parse_l2tp3(pp_packet *p, pp_cursor *c)
+{
+    int is_ppp = 0;
+    uint32_t header = pp_l2tp3_header(p, c->at, c->end - c->at, &is_ppp);
+    if (!header) {
+        if (pp_within(c, L2TP3_SESSION) && pp_get32(p->data + c->at) != 0)
+            pp_not_understood(p, PP_UNREAD_TUNNEL);
+        return;
+    }
+    if (!pp_descend(c, header))
+        pp_not_understood(p, PP_UNREAD_DEPTH);
+    else if (is_ppp)
+        pp_parse_ppp(p, c);
+    else
+        pp_parse_ethernet(p, c);
+}
+
+/* One that has no length of its own, from its header on: recognize.c has found that it fits. */
+static void enter(pp_packet *p, pp_cursor *c, uint8_t kind)
+{
+    uint32_t header;
+    switch (kind) {
+    case PP_TUNNEL_VXLAN:
+    case PP_TUNNEL_VXLAN_GPE:
+        vxlan(p, c, kind == PP_TUNNEL_VXLAN_GPE);
+        break;
+    case PP_TUNNEL_GENEVE:
         geneve(p, c);
-        return;
-    case TUNNEL_GTPU:
-        gtpu(p, c);
-        return;
+        break;
+    case PP_TUNNEL_TEREDO:
+        if (step(c, pp_teredo_header(p, c->at, c->end - c->at)))
+            pp_parse_ip6(p, c);
+        break;
+    case PP_TUNNEL_FOU:
+        pp_parse_by_version(p, c);
+        break;
+    case PP_TUNNEL_GUE:
+        gue(p, c);
+        break;
+    case PP_TUNNEL_MPLS:
+        pp_parse_mpls(p, c);
+        break;
+    case PP_TUNNEL_SCTP:
+        pp_parse_transport(p, c, IPPROTO_SCTP);
+        break;
+    case PP_TUNNEL_L2TP:
+        l2tp(p, c);
+        break;
+    case PP_TUNNEL_AYIYA:
+        if ((header = pp_ayiya_header(p, c->at, c->end - c->at)) && step(c, header))
+            pp_parse_by_version(p, c);
+        break;
     default:
         break;
     }
-    if (source == TUNNEL_TEREDO || destination == TUNNEL_TEREDO)
-        teredo(p, c);
-    else if (source == TUNNEL_GTPU)
+}
+
+/* What the tunnel's ends say to each other, without a packet inside. */
+static int is_signalling(const uint8_t *h, uint8_t kind)
+{
+    switch (kind) {
+    case PP_TUNNEL_GTPU:
+        return h[0] >> 5 == GTPU_VERSION >> 1 && h[GTPU_TYPE] != GTPU_PDU;
+    case PP_TUNNEL_L2TP:
+        return h[0] & (L2TP_IS_CONTROL >> 8);
+    case PP_TUNNEL_GUE:
+        return h[0] >> 6 == 0 && (h[0] & GUE_IS_CONTROL);
+    case PP_TUNNEL_AYIYA:
+        return (h[AYIYA_CODE] & 15) != AYIYA_FORWARD;
+    default:
+        return 0;
+    }
+}
+
+void pp_parse_udp_tunnel(pp_packet *p, pp_cursor *c, uint16_t source, uint16_t destination, uint8_t kind)
+{
+    if (kind == PP_TUNNEL_NONE) {
+        uint8_t announced = pp_announced(source, destination);
+        if (announced == PP_TUNNEL_NONE || announced == PP_TUNNEL_PLAIN || c->quoted || c->at >= c->end)
+            return;
+        /* a service that answers to a port which a client happened to choose is no tunnel's end */
+        if (source >= IPPORT_RESERVED && !(pp_within(c, 4) && is_signalling(p->data + c->at, announced)))
+            pp_not_understood(p, PP_UNREAD_TUNNEL);
+    } else if (kind == PP_TUNNEL_GTPU) {
         gtpu(p, c);
-}
-
-/* The checksum of a GRE header, or that it has none. */
-static void gre_check(pp_packet *p, const pp_cursor *c, uint16_t bits)
-{
-    if (bits & GRE_HAS_SUM) {
-        pp_cover(p, c, PP_PROTO_GRE, c->at + GRE_SUM, c->at, c->end - c->at, -1, 0);
-    } else if (p->count < PP_CHECKS_PER_PACKET) {
-        pp_check *k = &p->checks[p->count++];
-        pp_set_check(k, c, PP_PROTO_GRE, c->at + GRE_SUM, c->at, c->end - c->at);
-        k->flags |= PP_CHECK_NO_FIELD;
-        k->status = c->quoted ? PP_STATUS_UNCHECKED : PP_STATUS_ABSENT;
-        k->reason = c->quoted ? PP_REASON_QUOTED : PP_REASON_NONE;
-    }
-}
-
-/* ERSPAN: type I has no header and no sequence number, type II both; type III has an O bit that adds a header of the
- * platform.  Behind it is Ethernet. */
-static void erspan(pp_packet *p, pp_cursor *c, uint16_t type, int has_sequence)
-{
-    uint32_t header = has_sequence ? ERSPAN2_LEN : 0;
-    if (type == ETH_P_ERSPAN2) {
-        if (!pp_within(c, ERSPAN3_LEN))
-            return;
-        header = (p->data[c->at + ERSPAN3_FLAGS] & 1) ? ERSPAN3_LONG_LEN : ERSPAN3_LEN;
-    }
-    if (header > c->end - c->at)
-        return;
-    c->at += header;
-    pp_parse_ethernet(p, c);
-}
-
-void pp_parse_gre(pp_packet *p, pp_cursor *c)
-{
-    if (!pp_need(p, c, GRE_LEN))
-        return;
-    uint16_t bits = pp_get16(p->data + c->at + GRE_BITS), type = pp_get16(p->data + c->at + GRE_TYPE);
-    uint32_t header = GRE_LEN;
-    if ((bits & GRE_VERSION_MASK) > 1)
-        return;
-    if ((bits & GRE_VERSION_MASK) == 1) { /* enhanced GRE of PPTP, RFC 2637: a key always, never a checksum */
-        header += 4u + ((bits & GRE_HAS_SEQUENCE) ? 4 : 0) + ((bits & GRE_HAS_ACKNOWLEDGED) ? 4 : 0);
+    } else if (kind == PP_TUNNEL_GRE) { /* which descends itself */
+        pp_parse_gre(p, c);
+    } else if (pp_descend(c, 0)) {
+        enter(p, c, kind);
     } else {
-        if ((bits & GRE_HAS_SUM) && !pp_need(p, c, GRE_LEN + 4))
-            return;
-        gre_check(p, c, bits);
-        if (bits & GRE_HAS_ROUTING) /* source routing, RFC 1701: obsolete, its length is not known beforehand */
-            return;
-        header +=
-            ((bits & GRE_HAS_SUM) ? 4u : 0) + ((bits & GRE_HAS_KEY) ? 4 : 0) + ((bits & GRE_HAS_SEQUENCE) ? 4 : 0);
+        pp_not_understood(p, PP_UNREAD_DEPTH);
     }
-    if (!pp_descend(c, header))
-        return;
-    if (type == ETH_P_TEB)
-        pp_parse_ethernet(p, c);
-    else if (type == ETHERTYPE_PPP)
-        pp_parse_ppp(p, c);
-    else if (type == ETH_P_ERSPAN || type == ETH_P_ERSPAN2)
-        erspan(p, c, type, bits & GRE_HAS_SEQUENCE);
-    else
-        pp_parse_ethertype(p, c, type);
 }

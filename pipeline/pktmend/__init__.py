@@ -36,6 +36,7 @@ _HOME = {
     "pktmend.runtime.stages": (
         "Classify Repair Verify build_native classify count drop_corrupt repair verify wrap_native"
     ),
+    "pktmend.runtime.tunnels": "use_tunnel_ports",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -87,5 +87,8 @@ from pktmend.runtime.stages import (
     verify as verify,
     wrap_native as wrap_native,
 )
+from pktmend.runtime.tunnels import (
+    use_tunnel_ports as use_tunnel_ports,
+)
 
 __version__: str

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from scapy.all import UDP, Dot1Q, Raw
+from scapy.all import IP, UDP, Dot1Q, Raw, fragment
+from scapy.contrib.gtp import GTP_U_Header
 
 import frames as f
 from line import Line, open_tap, seen
@@ -33,6 +34,17 @@ def through(line: Line, frame: bytes) -> bytes:
 
 @pytest.mark.parametrize("packet", CARRIERS, ids=NAMES)
 def test_leaked_arrives_repaired(line: Line, packet: Any) -> None:
+    with line.bridged() as bridge:
+        assert through(line, f.leaked(packet)) == f.raw(packet)
+        there, _ = bridge.stop()
+    assert there["repaired"] == {"leaked": 1}
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_leaked_tunnel_datagram_around_a_fragment_arrives_repaired(line: Line, part: int) -> None:
+    """The inner sum cannot be judged; the outer one is whole."""
+    inside = fragment(IP(src="10.9.0.1", dst="10.9.0.2", id=5) / UDP() / Raw(bytes(range(256)) * 8), fragsize=800)[part]
+    packet = f.ether / f.ip4 / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1) / inside
     with line.bridged() as bridge:
         assert through(line, f.leaked(packet)) == f.raw(packet)
         there, _ = bridge.stop()

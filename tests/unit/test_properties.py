@@ -138,13 +138,22 @@ def test_what_repair_wrote_is_good_when_judged_again(frame: tuple[int, bytes]) -
 
 @given(any_frame, st.integers(1, 500))
 @settings(max_examples=300, deadline=None)
-def test_truncated_malformed_and_fragments_are_never_touched(frame: tuple[int, bytes], missing: int) -> None:
+def test_what_was_not_judged_is_never_touched(frame: tuple[int, bytes], missing: int) -> None:
+    """Written is a check that is whole, under no sum that is not; no IP header of
+    a packet whose lengths contradict each other.
+    """
     link, before = frame
-    after, _ = repaired(before, "all", link=link, wirelen=len(before) + missing)
-    assert after == before
-    after, batch = repaired(before, "all", link=link)
-    if batch.flags[0] & (PacketFlag.MALFORMED | PacketFlag.FRAGMENT):
-        assert after == before
+    for wirelen in (len(before) + missing, len(before)):
+        batch = judged(before, link=link, wirelen=wirelen, expected=True)
+        checks, is_malformed = batch.checks_of(0), batch.flags[0] & PacketFlag.MALFORMED
+        unjudged = [k for k in checks if k.status == Status.UNCHECKED and not k.flags & CheckFlag.QUOTED]
+        after, _ = repaired(before, "all", link=link, wirelen=wirelen)
+        for at in (i for i in range(len(before)) if after[i] != before[i]):
+            (k,) = (k for k in checks if k.offset <= at < k.offset + k.width and not k.flags & CheckFlag.QUOTED)
+            assert k.status in (Status.BAD, Status.PENDING, Status.GOOD)
+            assert k.start + k.length <= len(before)
+            assert not (is_malformed and k.proto == Proto.IP)
+            assert not any(u.start <= k.offset < u.start + u.length for u in unjudged)
 
 
 @given(any_frame)

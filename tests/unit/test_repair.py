@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from scapy.all import GRE, ICMP, IP, SCTP, TCP, UDP, VXLAN, Ether, Raw, SCTPChunkData, fragment, in4_chksum
+from scapy.contrib.gtp import GTP_U_Header
 
 import frames as f
 from judging import PENDING, judged
@@ -156,11 +158,76 @@ def test_gre_checksum_offload_is_pending() -> None:
     assert statuses(batch)["gre0"] == (Status.PENDING, Cause.NONE)
 
 
-def test_fragments_are_never_touched_not_even_their_ip_header() -> None:
-    part = f.raw(f.ether / fragment(f.ip4 / f.udp / Raw(bytes(2000)), fragsize=800)[1])
-    wrong = f.put16(part, 24, 0x1234)
-    batch = judged(wrong)
+@pytest.mark.parametrize("part", [0, 1])
+def test_of_a_fragment_the_header_is_completed_and_nothing_else(part: int) -> None:
+    right = f.raw(f.ether / fragment(f.ip4 / f.udp / Raw(bytes(2000)), fragsize=800)[part])
+    batch = judged(f.put16(right, 24, 0x1234))
     assert batch.status[0] == Status.BAD
+    Repair("leaked")(batch)
+    assert bytes(batch.frame(0)) == f.put16(right, 24, 0x1234)
+    Repair("all")(batch)
+    assert bytes(batch.frame(0)) == right
+
+
+def whole_with_a_fragment(kind: str, part: int) -> Any:
+    """A whole datagram of a tunnel that carries the first or a later fragment."""
+    inside = fragment(IP(src="10.9.0.1", dst="10.9.0.2", id=5) / f.udp / Raw(bytes(range(256)) * 8), fragsize=800)[part]
+    if kind == "gtpu":
+        return OUTER / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1) / inside
+    return OUTER / UDP(sport=9, dport=4789 if kind == "vxlan" else 7789) / VXLAN(flags=8) / Ether() / inside
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["gtpu", "vxlan", "vxlan on any port"])
+def test_leaked_outer_sum_over_an_inner_fragment_is_completed(kind: str, part: int) -> None:
+    packet = whole_with_a_fragment(kind, part)
+    batch = judged(f.leaked(packet))
+    assert statuses(batch)["udp0"] == (Status.BAD, Cause.LEAKED)
+    assert statuses(batch)["ip1"] == (Status.GOOD, Cause.NONE)
+    Repair("leaked")(batch)
+    assert bytes(batch.frame(0)) == f.raw(packet)
+
+
+def test_nothing_is_written_under_a_sum_that_nobody_can_make_again() -> None:
+    """The first fragment of a tunnel's datagram: its outer sum covers what is elsewhere as well."""
+    packet = (
+        IP(src="10.7.0.1", dst="10.7.0.2", id=9) / UDP(sport=9, dport=4789) / VXLAN(flags=8) / INNER / Raw(bytes(1600))
+    )
+    first = f.raw(f.ether / fragment(packet, fragsize=800)[0])
+    inner_header = 14 + 20 + 8 + 8 + 14
+    wrong = f.put16(first, inner_header + 10, 0x1234)
+    batch = judged(wrong)
+    assert statuses(batch)["ip1"][0] == Status.BAD and statuses(batch)["udp0"][0] == Status.UNCHECKED
+    Repair("all")(batch)
+    assert bytes(batch.frame(0)) == wrong
+    without = f.put16(wrong, 40, 0)  # no outer sum: nothing else depends on it
+    batch = judged(without)
+    Repair("all")(batch)
+    assert bytes(batch.frame(0)) == f.put16(first, 40, 0)
+
+
+@pytest.mark.parametrize("missing", [1, 4])
+def test_whole_segment_is_completed_though_its_trailer_was_cut(missing: int) -> None:
+    packet = f.ether / f.ip4 / f.tcp / f.PAYLOAD
+    batch = judged(f.leaked(packet), wirelen=len(f.raw(packet)) + missing)
+    assert batch.flags[0] & PacketFlag.TRUNCATED
+    Repair("leaked")(batch)
+    assert bytes(batch.frame(0)) == f.raw(packet)
+
+
+def test_header_of_a_cut_packet_is_completed_and_its_segment_is_not() -> None:
+    whole = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
+    wrong = f.put16(f.put16(whole, 24, 0x1234), 50, 0x4321)[:80]
+    batch = judged(wrong, wirelen=len(whole))
+    Repair("all")(batch)
+    assert bytes(batch.frame(0)) == f.put16(wrong, 24, f.get16(whole, 24))
+
+
+def test_header_whose_length_is_impossible_is_never_signed() -> None:
+    right = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
+    wrong = f.put16(right, 16, 0x4000)
+    batch = judged(wrong)
+    assert batch.flags[0] & PacketFlag.MALFORMED and batch.status[0] == Status.BAD
     Repair("all")(batch)
     assert bytes(batch.frame(0)) == wrong
 

@@ -11,7 +11,7 @@ from pktmend._core.sums import checksum, crc32c, kernel_address, kernels, self_t
 
 from pktmend._core.batch import Batch, batch_layout
 from pktmend._core.conversations import DIRECTION_FIELDS, DIRECTION_KINDS, Conversations
-from pktmend._core.engine import ABI, words
+from pktmend._core.engine import ABI, clear_tunnel_ports, set_tunnel_port, tunnel_kinds, tunnel_of_port, words
 from pktmend._core.frames import FramesSource, inspect
 from pktmend._core.loop import Loop, run_together
 from pktmend._core.samples import Sampler, Spool
@@ -59,6 +59,7 @@ __all__ = [
     "capsule_stage",
     "checksum",
     "classify_stage",
+    "clear_tunnel_ports",
     "count_stage",
     "crc32c",
     "drop_corrupt_stage",
@@ -70,7 +71,10 @@ __all__ = [
     "repair_stage",
     "run_together",
     "self_test",
+    "set_tunnel_port",
     "time_stage",
+    "tunnel_kinds",
+    "tunnel_of_port",
     "use_kernel",
     "verify_stage",
     "words",

@@ -8,9 +8,17 @@ Rules of all parts of the core:
 
 import os
 
+from libc.stdint cimport uint8_t, uint16_t
+
 from pktmend.stage cimport *
 
 from pktmend.errors import OSFailure
+
+cdef extern from "parse/tunnel.h" nogil:
+    const char *pp_tunnel_names[]
+    int pp_tunnel_port(uint16_t port, int kind) noexcept
+    void pp_tunnel_ports_clear() noexcept
+    uint8_t pp_tunnel_of_port(uint16_t port) noexcept
 
 ABI = PP_ABI
 
@@ -20,6 +28,29 @@ def words():
     for i in range(pp_word_count):
         found.setdefault(pp_words[i].kind.decode(), {})[pp_words[i].word.decode()] = pp_words[i].value
     return found
+
+
+def tunnel_kinds():
+    """Return the words for what UDP may carry, in the order of their numbers; the first, empty, is nothing that is known."""
+    found = []
+    while pp_tunnel_names[len(found)] != NULL:
+        found.append(pp_tunnel_names[len(found)].decode())
+    return tuple(found)
+
+
+def set_tunnel_port(port, kind):
+    """Look for a tunnel of this kind (an index of tunnel_kinds()) behind UDP port *port*; 0 forgets what was said of it."""
+    raise_for_errno(pp_tunnel_port(port, kind), f"UDP port {port}")
+
+
+def tunnel_of_port(port):
+    """Return what is said to be behind UDP port *port*, by default or by set_tunnel_port()."""
+    return pp_tunnel_of_port(port)
+
+
+def clear_tunnel_ports():
+    """Forget all that set_tunnel_port() was told."""
+    pp_tunnel_ports_clear()
 
 
 cdef int raise_for_errno(int rc, str what) except -1:

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from pktmend.cli.options import DURATION, NO_SECCOMP, ON_ERROR, STAGE, VERBOSE, Once, configurable
+from pktmend.cli.options import (
+    DURATION,
+    NO_SECCOMP,
+    ON_ERROR,
+    STAGE,
+    TUNNEL,
+    VERBOSE,
+    Once,
+    configurable,
+    learn_tunnels,
+)
 
 
 @configurable
@@ -66,6 +76,7 @@ from pktmend.cli.options import DURATION, NO_SECCOMP, ON_ERROR, STAGE, VERBOSE, 
     help="Under load, poll every USEC microseconds instead of waking for each frame; 0 wakes for each (v2 only).",
 )
 @click.option("--no-coalesce", is_flag=True, help="Do not coalesce consecutive segments of a flow into super-frames.")
+@TUNNEL
 @STAGE
 @ON_ERROR
 @click.option(
@@ -84,4 +95,5 @@ def bridge(**options: Any) -> None:
     from pktmend.commands.bridge.options import BridgeOptions
     from pktmend.commands.bridge.run import run_bridge
 
+    learn_tunnels(options["tunnel"], is_live=True)
     run_bridge(BridgeOptions(**options))

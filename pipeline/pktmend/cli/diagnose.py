@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, Once, require_one_source
+from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, TUNNEL, Once, learn_tunnels, require_one_source
 from pktmend.errors import ConfigError
 
 
@@ -22,6 +22,7 @@ from pktmend.errors import ConfigError
 @click.option("--json", is_flag=True, help="Print NDJSON: each finding, the most important first, then the summary.")
 @click.option("--explain", is_flag=True, help="List the causes that were considered too, and why each was dropped.")
 @AT
+@TUNNEL
 @NO_PROMISCUOUS
 @NO_NAMES
 @click.argument("expression", nargs=-1)
@@ -35,6 +36,7 @@ def diagnose(
     json: bool,
     explain: bool,
     at: str,
+    tunnel: tuple[str, ...],
     no_promiscuous: bool,
     expression: tuple[str, ...],
 ) -> None:
@@ -52,6 +54,7 @@ def diagnose(
     require_one_source("diagnose", path, interface, " ".join(expression))
     if (behind and not interface) or (path_behind and not path):
         raise ConfigError("the second tap is of another kind than the first", "-i A -I B, or -r BEFORE -R AFTER")
+    learn_tunnels(tunnel, is_live=interface is not None)
     sys.exit(
         run_diagnose(
             Options(

@@ -6,7 +6,17 @@ import sys
 
 import click
 
-from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, STAGE, Once, require_one_source
+from pktmend.cli.options import (
+    AT,
+    NO_NAMES,
+    NO_PROMISCUOUS,
+    PACKETS,
+    STAGE,
+    TUNNEL,
+    Once,
+    learn_tunnels,
+    require_one_source,
+)
 
 
 @click.command()
@@ -16,6 +26,7 @@ from pktmend.cli.options import AT, NO_NAMES, NO_PROMISCUOUS, PACKETS, STAGE, On
 @click.option("--json", is_flag=True, help="Print NDJSON: each bad packet, then the summary.")
 @click.option("--all", "every", is_flag=True, help="Print every packet, not only bad ones.")
 @AT
+@TUNNEL
 @STAGE
 @NO_PROMISCUOUS
 @NO_NAMES
@@ -27,6 +38,7 @@ def check(
     json: bool,
     every: bool,
     at: str,
+    tunnel: tuple[str, ...],
     stage: tuple[str, ...],
     no_promiscuous: bool,
     expression: tuple[str, ...],
@@ -38,6 +50,7 @@ def check(
     from pktmend.commands.check import run_check
 
     require_one_source("check", path, interface, " ".join(expression))
+    learn_tunnels(tunnel, is_live=interface is not None)
     sys.exit(
         run_check(
             path=path,
@@ -71,9 +84,11 @@ def check(
     help="Complete partial checksums, pending or leaked (leaked), or recompute whatever can be (all).",
 )
 @AT
+@TUNNEL
 @click.option("--json", is_flag=True, help="Print the summary as NDJSON.")
-def fix(path: str, output: str, repair: str, at: str, json: bool) -> None:
+def fix(path: str, output: str, repair: str, at: str, tunnel: tuple[str, ...], json: bool) -> None:
     """Repair a capture file to file: checksum fields change, nothing else."""
     from pktmend.commands.fix import run_fix
 
+    learn_tunnels(tunnel, is_live=False)
     run_fix(path=path, output=output, repair=repair, at_wire=at == "wire", json=json)

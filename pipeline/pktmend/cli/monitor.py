@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pktmend.cli.options import DURATION, NO_NAMES, NO_PROMISCUOUS, NO_SECCOMP, PACKETS, VERBOSE, Once, configurable
+from pktmend.cli.options import (
+    DURATION,
+    NO_NAMES,
+    NO_PROMISCUOUS,
+    NO_SECCOMP,
+    PACKETS,
+    TUNNEL,
+    VERBOSE,
+    Once,
+    configurable,
+    learn_tunnels,
+)
 
 if TYPE_CHECKING:
     from pktmend.commands.monitor import WriteOptions
@@ -96,6 +107,7 @@ if TYPE_CHECKING:
     "--listen", metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz; :PORT listens on 127.0.0.1."
 )
 @click.option("--picture", metavar="FILE.svg", default="", help="Draw the live view at the end.")
+@TUNNEL
 @NO_SECCOMP
 @VERBOSE
 @NO_NAMES
@@ -119,6 +131,7 @@ def monitor(
     file_count: int | None,
     listen: str | None,
     picture: str,
+    tunnel: tuple[str, ...],
     no_seccomp: bool,
     verbose: bool,
     expression: tuple[str, ...],
@@ -130,6 +143,7 @@ def monitor(
     from pktmend.commands.monitor import MonitorOptions, run_monitor
 
     to_file = _write_options(write, bad_only, snaplen, file_megabytes or 0, file_seconds or 0, file_count or 0)
+    learn_tunnels(tunnel, is_live=True)
     serve = None
     if listen is not None:
         from pktmend.commands.monitor.metrics_server import Server

@@ -66,6 +66,22 @@ ON_ERROR = click.option(
     help="Pass or drop a batch on which your stage fails, and go on; without it the first failure ends the command.",
 )
 
+TUNNEL = click.option(
+    "--tunnel",
+    multiple=True,
+    metavar="KIND=PORT",
+    help="Look for a tunnel behind this UDP port too: vxlan=5555, geneve=..., fou, gue, gtpu, ...; repeatable.",
+)
+
+
+def learn_tunnels(words: tuple[str, ...], *, is_live: bool) -> None:
+    """Take what --tunnel says, and where packets are live what this machine's tunnels use."""
+    if words or is_live:
+        from pktmend.runtime.tunnels import learn_tunnel_ports
+
+        learn_tunnel_ports(words, is_live=is_live)
+
+
 NO_PROMISCUOUS = click.option("-p", "no_promiscuous", is_flag=True, help="Do not use promiscuous mode.")
 NO_NAMES = click.option(
     "-n", is_flag=True, expose_value=False, help="Accepted for tcpdump compatibility; names are never resolved."

@@ -18,6 +18,7 @@ class BridgeOptions:
 
     finish:    interfaces whose next hop loses partial-checksum metadata.
     stage:     users' stages, as stage_loader.load takes them.       on_error: None ends at the first failure.
+    tunnel:    KIND=PORT, taken before the bridge is made.
     duration:  seconds, None for ever.     rx_usecs, busy_poll: microseconds.
     """
 
@@ -32,6 +33,7 @@ class BridgeOptions:
     busy_poll: int = 0
     rx_usecs: int = 75
     no_coalesce: bool = False
+    tunnel: tuple[str, ...] = ()
     stage: tuple[str, ...] = ()
     on_error: Literal["pass", "drop"] | None = None
     isolate: bool = False

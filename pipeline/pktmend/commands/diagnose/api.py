@@ -11,6 +11,7 @@ from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.taps import Hooks
 from pktmend.errors import ConfigError, OSFailure
 from pktmend.host.interfaces import interfaces
+from pktmend.runtime.tunnels import learn_tunnel_ports
 
 Target = str | os.PathLike[str]
 
@@ -38,6 +39,8 @@ def diagnose(
     is_live = _is_interface(target)
     if behind is not None and _is_interface(behind) is not is_live:
         raise ConfigError("the second tap is of another kind than the first", "two files, or two interfaces")
+    if is_live:
+        learn_tunnel_ports(is_live=True)
     options = Options(
         a=os.fspath(target),
         b=os.fspath(behind) if behind is not None else "",
