@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Container
+
+from pktmend.commands.diagnose.capture_point import stays_on_host
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
@@ -27,32 +31,42 @@ def empty(case: Case) -> list[Decision]:
     if all(s.expected is not None and s.width == 2 and bits(s.delta) == 1 for s in zero):
         return []  # 0 is a right sum too, once in 65,536: where each is one bit away from it, bits were damaged
     directions = [d for d in case.tap.directions if d.kinds["never_filled"]]
-    acked = {(d.source, d.target) for d in directions if d.acked}
-    filled: list[Sample] = []
-    over_partial: list[Sample] = []
-    headers: list[Sample] = []
-    others: list[Sample] = []
+    answered = {(d.source, d.target) for d in directions if d.acked}
+    kinds: dict[str, list[Sample]] = defaultdict(list)
     for s in case.take_causes(*EMPTY):
-        if (s.source, s.target) in acked:
-            filled.append(s)
-        elif s.proto != Proto.IP:
-            others.append(s)
-        else:
-            (over_partial if s.n in case.tap.seeded else headers).append(s)
+        kinds[_kind_of(case, s, answered)].append(s)
     found = []
-    if filled:
+    if kinds["answered"]:
         total = sum(d.acked for d in directions)
-        found.append(
-            _left_to_card(case, filled, Confidence.CERTAIN, LeftToCard(case.total(filled)), FilledLater(total))
-        )
-    if over_partial:
-        fact = EmptyOverPartial(case.total(over_partial))
-        found.append(_left_to_card(case, over_partial, Confidence.LIKELY, fact))
-    if headers:
-        found.append(_never_filled(case, RootCause.IP_HEADER_NEVER_FILLED, headers))
-    if others:
-        found.append(_never_filled(case, RootCause.NEVER_FILLED, others))
+        fact = LeftToCard(case.total(kinds["answered"]))
+        found.append(_left_to_card(case, kinds["answered"], Confidence.CERTAIN, fact, FilledLater(total)))
+    if kinds["local"]:
+        local = kinds["local"]
+        facts = (LeftToCard(case.total(local)), *stays_on_host((s.source, s.target) for s in local))
+        found.append(_left_to_card(case, local, Confidence.LIKELY, *facts))
+    if kinds["over partial"]:
+        fact = EmptyOverPartial(case.total(kinds["over partial"]))
+        found.append(_left_to_card(case, kinds["over partial"], Confidence.LIKELY, fact))
+    if kinds["header"]:
+        found.append(_never_filled(case, RootCause.IP_HEADER_NEVER_FILLED, kinds["header"]))
+    if kinds["other"]:
+        found.append(_never_filled(case, RootCause.NEVER_FILLED, kinds["other"]))
+    for decision in found:
+        if decision.cause is RootCause.OFFLOAD_PENDING:
+            case.reject(RootCause.IP_HEADER_NEVER_FILLED, decision.facts[-1])
     return found
+
+
+def _kind_of(case: Case, s: Sample, answered: Container[tuple[str, str]]) -> str:
+    """What became of a packet with an empty field; beyond the sender nothing fills it in any more."""
+    if not case.tap.at_wire:
+        if (s.source, s.target) in answered:
+            return "answered"
+        if stays_on_host([(s.source, s.target)]):
+            return "local"
+        if s.proto == Proto.IP and s.n in case.tap.seeded:
+            return "over partial"
+    return "header" if s.proto == Proto.IP else "other"
 
 
 def _left_to_card(case: Case, samples: list[Sample], confidence: Confidence, *facts: Fact) -> Decision:
@@ -82,6 +96,6 @@ def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decisi
         samples=tuple(samples),
         counts=counts,
         remedies=for_leak(case.senders(samples)),
-        limits=() if is_live else (Limit.CARD_MAY_FILL,),
+        limits=() if is_live or case.tap.at_wire else (Limit.CARD_MAY_FILL,),
         bridge=case.bridge(cause, samples),
     )
