@@ -174,7 +174,9 @@ def _stuck(directions: Iterable[Direction]) -> tuple[Fact, ...]:
     """Conversations that worked until something was sent again in vain: too long for the path, or the end has gone."""
     stuck = [d for d in directions if d.is_stuck]
     return tuple(
-        TooLong(d.flow, d.in_vain, d.again_shortest, d.passed_longest) if d.is_too_long else WentSilent(d.flow, d.in_vain)
+        TooLong(d.flow, d.in_vain, d.again_shortest, d.passed_longest)
+        if d.is_too_long
+        else WentSilent(d.flow, d.in_vain)
         for d in stuck[:2]
     )
 

@@ -35,6 +35,7 @@ class RootCause(StrEnum):
     CORRUPTION = "corruption"
     NEVER_FILLED = "never-filled"
     WRONG_ARITHMETIC = "wrong-arithmetic"
+    MISPLACED_COMPLETION = "misplaced-completion"
 
     @property
     def is_healthy(self) -> bool:
@@ -182,5 +183,10 @@ CAUSES: Final = {
         "The values are right but for a byte order or a complement: a mistake in a program or driver. The receiver "
         "drops these packets.",
         bridge=SIGN,
+    ),
+    RootCause.MISPLACED_COMPLETION: Meaning(
+        "Completed checksums are written to the wrong place",
+        "A completion was written over something that is no checksum field, a port for instance, and the field itself "
+        "was left unfinished. Connections go to ports that nobody asked for, and the receiver drops the packets.",
     ),
 }

@@ -15,6 +15,7 @@ from pktmend.commands.diagnose.case import MOST_ENDS, Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.conversations import TCP, Direction
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
+from pktmend.commands.diagnose.facts.capture_point import SentAgain
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import (
     AckedAllTheSame,
@@ -66,6 +67,17 @@ def route_of(case: Case, flows: Iterable[tuple[str, str, str]]) -> Route:
     return Route(ends, case.host.hops(_interfaces(ends)) if case.host else [])
 
 
+def _route(case: Case, samples: Sequence[Sample]) -> Route:
+    """Where the packets come from that hold these checks: of a tunnel, from who sent what is inside.
+
+    What it is wrapped into is sent by others; their settings may not reach what is inside.
+    """
+    arrives_from_tap = case.host is not None and not any(s.is_outgoing for s in samples)
+    written = case.host.writer() if case.host is not None and arrives_from_tap else []
+    inner = route_of(case, [(s.source, s.target, "" if s.depth else s.source_mac) for s in samples])
+    return Route(inner.ends, [*written, *inner.hops])
+
+
 def _interfaces(ends: Iterable[End]) -> list[Interface]:
     return [end.interface for end in ends if end.interface is not None]
 
@@ -78,13 +90,15 @@ def decide_lost(
     seen: Iterable[Fact],
     confidence: Confidence,
     was_pending: bool = False,
+    before: Sequence[Sample] = (),
 ) -> Decision:
     """Name the kind of hop.
 
     seen: what showed that they leaked.     was_pending: a tap before the hop saw them partial.
+    before: the same packets at that tap, as their sender sent them; a NAT gives them other addresses.
     """
     is_tunnel = all(s.layers > 1 for s in samples)
-    route = route_of(case, [(*(s.outer if is_tunnel else (s.source, s.target)), s.source_mac) for s in samples])
+    route = _route(case, before or samples)
     senders = route.senders
     facts = (*seen, *_travel(case), *(SenderLeaves(i) for i in senders if i.leaves_checksums), *case.rising())
     if senders and not was_pending and all(i.features and not i.leaves_checksums for i in senders):
@@ -100,7 +114,9 @@ def decide_lost(
         cause = RootCause.TAP_WITHOUT_VNET_HEADER
         hops = [LossyHop(HopKind.TAP, (route.blind_tap,)), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
     elif is_tunnel:
-        cause = RootCause.TUNNEL_INNER_UNFINISHED
+        is_wrapped = bool(before) and all(s.layers == 1 for s in before)  # the hop wraps them, and loses the mark
+        is_found = bool(senders) and any(hop.kind is HopKind.PACKET for hop in hops)
+        cause = RootCause.METADATA_LOST if is_wrapped or is_found else RootCause.TUNNEL_INNER_UNFINISHED
         inside = sum(s.depth > 0 for s in samples)
         facts = (*facts, TunnelPackets(*samples[0].outer, inside, len(samples)))
     elif route.passes_xdp:
@@ -113,7 +129,7 @@ def decide_lost(
         facts=(*facts, *hops, *(case.host.set_up(_interfaces(route.ends)) if case.host else ())),
         samples=tuple(samples),
         counts=counts,
-        remedies=for_leak(route.ends, hops),
+        remedies=for_leak(route.ends, hops, in_tunnel=is_tunnel),
         limits=limits,
         bridge=case.bridges(cause, samples, senders),
     )
@@ -144,7 +160,8 @@ def _travel(case: Case) -> list[Fact]:
     if acked:
         facts.append(AckedAllTheSame(acked))
     elif any(d.is_dead for d in leaking):
-        facts += infer(with_context(case, leaking), has_metadata=False).facts
+        point = infer(with_context(case, leaking), has_metadata=False)
+        facts += [fact for fact in point.facts if isinstance(fact, SentAgain)]
     return facts
 
 

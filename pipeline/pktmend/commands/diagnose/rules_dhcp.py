@@ -12,7 +12,7 @@ from pktmend.commands.diagnose.facts.protocols import AskedAgain, PartialAnswers
 from pktmend.commands.diagnose.facts.protocols import Dhcp as DhcpFact
 from pktmend.commands.diagnose.remedies import FILL_DHCP, for_leak
 from pktmend.commands.diagnose.samples import Sample
-from pktmend.enums import Cause, Proto, Status
+from pktmend.enums import Cause, Proto, Reason, Status
 
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 CLIENT_PORT: Final = 68
@@ -30,9 +30,11 @@ def dhcp(case: Case) -> list[Decision]:
         return []
     matched = case.take(lambda s: s.cause == Cause.LEAKED and s.proto == Proto.UDP and CLIENT_PORT in s.ports)
     samples = matched or [m.sample for m in replies]
-    facts: list[Fact] = [PartialAnswers(len(replies)), DhcpFact.METADATA_GONE if leaked else DhcpFact.METADATA_UNSEEN]
+    case.claim(m.sample for m in replies)
+    facts: list[Fact] = [PartialAnswers(len(replies)), _metadata(replies)]
     if refused:
         facts.append(AskedAgain(refused))
+        case.reject(RootCause.OFFLOAD_PENDING, facts[-1])
     return [
         Decision(
             cause=RootCause.DHCP_RAW_CLIENT,
@@ -44,6 +46,14 @@ def dhcp(case: Case) -> list[Decision]:
             bridge=case.bridge(RootCause.DHCP_RAW_CLIENT, samples),
         )
     ]
+
+
+def _metadata(replies: list[Dhcp]) -> DhcpFact:
+    """What is known of the kernel's mark."""
+    if any(m.sample.cause == Cause.LEAKED for m in replies):
+        return DhcpFact.METADATA_GONE
+    unknown = any(m.sample.reason == Reason.NO_METADATA for m in replies)
+    return DhcpFact.METADATA_UNKNOWN if unknown else DhcpFact.METADATA_UNSEEN
 
 
 def _is_partial(s: Sample) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container
 
+from pktmend._core import inspect
 from pktmend.commands.diagnose.capture_point import stays_on_host
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
@@ -18,9 +19,9 @@ from pktmend.commands.diagnose.facts.wrong import (
     LeftToCard,
     Wrong,
 )
-from pktmend.commands.diagnose.remedies import for_leak
+from pktmend.commands.diagnose.remedies import fill_header_at, miscomputed_at
 from pktmend.commands.diagnose.samples import Sample, bits
-from pktmend.enums import Cause, Proto
+from pktmend.enums import Cause, CheckFlag, Proto, Status
 
 EMPTY = (Cause.NEVER_FILLED, Cause.ILLEGAL_ZERO)
 
@@ -45,8 +46,8 @@ def empty(case: Case) -> list[Decision]:
         facts = (LeftToCard(case.total(local)), *stays_on_host((s.source, s.target) for s in local))
         found.append(_left_to_card(case, local, Confidence.LIKELY, *facts))
     if kinds["over partial"]:
-        fact = EmptyOverPartial(case.total(kinds["over partial"]))
-        found.append(_left_to_card(case, kinds["over partial"], Confidence.LIKELY, fact))
+        both = EmptyOverPartial(case.total(kinds["over partial"]))
+        found.append(_left_to_card(case, kinds["over partial"], Confidence.LIKELY, both))
     if kinds["header"]:
         found.append(_never_filled(case, RootCause.IP_HEADER_NEVER_FILLED, kinds["header"]))
     if kinds["other"]:
@@ -80,7 +81,7 @@ def _left_to_card(case: Case, samples: list[Sample], confidence: Confidence, *fa
 
 
 def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decision:
-    counts = case.total(samples)
+    counts, source = case.total(samples), samples[0].source
     is_live = case.tap.is_live
     facts: list[Fact] = [Empty(counts)]
     illegal = sum(s.cause == Cause.ILLEGAL_ZERO for s in samples)
@@ -95,7 +96,14 @@ def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decisi
         facts=tuple(facts),
         samples=tuple(samples),
         counts=counts,
-        remedies=for_leak(case.senders(samples)),
+        remedies=(fill_header_at(source) if cause is RootCause.IP_HEADER_NEVER_FILLED else miscomputed_at(source),),
         limits=() if is_live or case.tap.at_wire else (Limit.CARD_MAY_FILL,),
-        bridge=case.bridge(cause, samples),
+        bridge=case.bridge(cause, samples) if all(map(_is_otherwise_right, samples)) else None,
     )
+
+
+def _is_otherwise_right(s: Sample) -> bool:
+    """Is an IPv4 header proven by a sum that covers its addresses?  Else signing it would vouch for anything."""
+    if s.proto != Proto.IP or len(s.frame) < s.wirelen:
+        return False
+    return any(k.status == Status.GOOD and k.flags & CheckFlag.HAS_PSEUDO for k in inspect(s.frame, link=s.link)[2])

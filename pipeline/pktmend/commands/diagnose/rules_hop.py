@@ -8,7 +8,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -31,8 +31,9 @@ from pktmend.commands.diagnose.journey import journey
 from pktmend.commands.diagnose.loss import decide_lost
 from pktmend.commands.diagnose.match import HEALTHY, Matched
 from pktmend.commands.diagnose.pairs import Change
-from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, UPDATE_ZERO
-from pktmend.commands.diagnose.samples import Sample
+from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, update_zero
+from pktmend.commands.diagnose.rules_hop_misplaced import misplaced
+from pktmend.commands.diagnose.samples import Sample, minus
 from pktmend.enums import Cause, Proto, Status
 
 if TYPE_CHECKING:
@@ -74,9 +75,10 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
         if behind not in HEALTHY and before != behind
         for decision in _done(two, (before, behind), changes)
     )
+    found += misplaced(change for changes in two.changes.values() for change in changes)
     known = {decision.cause for decision in found}
     for decision in at_a:
-        if not decision.cause.is_healthy and decision.cause not in known:
+        if not decision.cause.is_healthy and decision.cause not in known and not _is_explained(decision, known):
             found.append(_seen_at(two.a, decision))
             known.add(decision.cause)
     if not found:
@@ -89,6 +91,12 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
 
 def _seen_at(tap: Tap, decision: Decision) -> Decision:
     return replace(decision, facts=(SeenAt(tap.name), *decision.facts))
+
+
+def _is_explained(decision: Decision, known: Container[RootCause]) -> bool:
+    """Packets that were sent again in vain, as the first tap shows, are those that the hop spoilt."""
+    is_spoilt = any(cause in known for cause in (*LOSSES, RootCause.MISPLACED_COMPLETION))
+    return is_spoilt and all(s.status == Status.PENDING for s in decision.samples)
 
 
 def _is_sure_fault(decision: Decision) -> bool:
@@ -140,7 +148,8 @@ def damage_of(change: Change) -> Damage | None:
             continue
         alike = [s for s in change.before.checks if s.proto == behind.proto]
         before = alike[-1] if alike else None
-        if before is None or before.status != Status.BAD or _was_complete(before):
+        updated = before is not None and _was_none(before) and behind.stored != 0
+        if before is None or before.status != Status.BAD or _was_complete(before) or updated:
             return Damage(change, before, behind)
     return None
 
@@ -148,16 +157,19 @@ def damage_of(change: Change) -> Damage | None:
 def cause_of(damage: Damage) -> RootCause:
     """Name one pair's root cause."""
     change, before, behind = damage.change, damage.before, damage.behind
+    if before is not None and _was_none(before) and (behind.stored or change.is_translated):
+        return RootCause.NAT_ON_ZERO
     if change.bit_count:
         return RootCause.BIT_ERRORS if change.bit_count <= FEW_BITS else RootCause.CORRUPTION
     if behind.cause in (Cause.LEAKED, Cause.INNER_PENDING):
         if before is not None and _was_complete(before):
             return RootCause.DOUBLE_COMPLETION
-        return RootCause.TUNNEL_INNER_UNFINISHED if behind.depth else RootCause.METADATA_LOST
+        is_wrapped = before is not None and before.depth < behind.depth
+        return RootCause.TUNNEL_INNER_UNFINISHED if behind.depth and not is_wrapped else RootCause.METADATA_LOST
+    if before is not None and before.status == Status.PENDING and is_left(before, behind):
+        return RootCause.METADATA_LOST
     if behind.stored == 0:
         return RootCause.IP_HEADER_NEVER_FILLED if behind.proto == Proto.IP else RootCause.NEVER_FILLED
-    if before is not None and before.status == Status.ABSENT:
-        return RootCause.NAT_ON_ZERO
     kept = before is not None and bool(change.rewrote) and before.stored == behind.stored
     if change.is_translated or behind.cause in (Cause.HEADER_DELTA, Cause.NAT_DELTA) or kept:
         return RootCause.NAT_WITHOUT_UPDATE
@@ -169,6 +181,24 @@ def cause_of(damage: Damage) -> RootCause:
         Cause.NOT_COMPLEMENTED: RootCause.WRONG_ARITHMETIC,
         Cause.BYTE_SWAPPED: RootCause.WRONG_ARITHMETIC,
     }.get(behind.cause, RootCause.CORRUPTION)
+
+
+def is_left(before: Sample, behind: Sample) -> bool:
+    """Is the field behind what was left to do before: as it was, or updated for what was rewritten as if complete?"""
+    if before.seed is None or behind.seed is None or before.width != behind.width:
+        return False
+    moved = minus(behind.stored, before.stored)
+    addresses = minus(behind.seed, before.seed)
+    updates = [0, addresses, -addresses % 0xFFFF]
+    if before.expected is not None and behind.expected is not None:
+        all_of_it = minus(behind.expected, before.expected)
+        updates += [all_of_it, minus(all_of_it, -addresses % 0xFFFF)]  # or the ports alone
+    return moved in updates
+
+
+def _was_none(s: Sample) -> bool:
+    """A UDP checksum of zero: none over IPv4, not allowed over IPv6."""
+    return s.status == Status.ABSENT or (s.proto == Proto.UDP and s.stored == 0)
 
 
 def _was_complete(s: Sample) -> bool:
@@ -193,13 +223,25 @@ def _decision(two: TwoTaps, cause: RootCause, kind: tuple[str, str], damages: li
             facts=tuple(seen),
             samples=samples,
             counts=counts,
-            remedies=REMEDIES.get(cause, ()),
+            remedies=update_zero(samples) if cause is RootCause.NAT_ON_ZERO else REMEDIES.get(cause, ()),
             bridge=case.bridge(cause, samples),
         )
-    lost = decide_lost(case, samples, counts=counts, seen=seen, confidence=Confidence.LIKELY, was_pending=True)
+    lost = decide_lost(
+        case,
+        samples,
+        counts=counts,
+        seen=seen,
+        confidence=Confidence.LIKELY,
+        was_pending=True,
+        before=[damage.before for damage in damages if damage.before is not None],
+    )
+    updated = [damage.change for damage in damages if damage.behind.stored != damage.behind.seed]
+    if updated:
+        lost = replace(lost, facts=(_rewrote(updated), Hop.UPDATED_AS_IF_COMPLETE, *lost.facts))
+    limits: tuple[Fact, ...] = (Limit.REPAIRS_BEFORE_NAT,) if updated else ()
     if kind[0] == "pending" and two.a.has_metadata:
-        return replace(lost, confidence=Confidence.CERTAIN, limits=())
-    return replace(lost, limits=(Limit.NO_METADATA_BEFORE,))
+        return replace(lost, confidence=Confidence.CERTAIN, limits=limits)
+    return replace(lost, limits=(Limit.NO_METADATA_BEFORE, *limits))
 
 
 def _outcome(s: Sample | None) -> str:
@@ -230,7 +272,6 @@ def _rewrote(changes: list[Change]) -> Fact:
 
 REMEDIES: Final[dict[RootCause, tuple[Remedy, ...]]] = {
     RootCause.NAT_WITHOUT_UPDATE: (UPDATE_SUM,),
-    RootCause.NAT_ON_ZERO: UPDATE_ZERO,
     RootCause.DOUBLE_COMPLETION: (COMPLETES_BLINDLY,),
 }
 EXPLAIN: Final[dict[RootCause, Callable[[list[Change]], Fact]]] = {

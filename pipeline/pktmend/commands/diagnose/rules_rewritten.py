@@ -21,7 +21,7 @@ from pktmend.commands.diagnose.facts.rewritten import (
     Translates,
     UpdatedZero,
 )
-from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO, for_leak
+from pktmend.commands.diagnose.remedies import UPDATE_SUM, for_leak, update_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
@@ -47,7 +47,7 @@ def nat_on_zero(case: Case) -> list[Decision]:
             facts=tuple(facts),
             samples=tuple(samples),
             counts=counts,
-            remedies=UPDATE_ZERO,
+            remedies=update_zero(samples),
             bridge=case.bridge(RootCause.NAT_ON_ZERO, samples),
         )
     ]

@@ -36,8 +36,8 @@ class Repeated(Observation):
     @property
     def text(self) -> str:
         return (
-            f"the receiver repeated its acknowledgment {times(self.n)} right after later partial segments, as it does for "
-            "what comes out of order: those arrived"
+            f"the receiver repeated its acknowledgment {times(self.n)} right after later partial segments, as it "
+            "does for what comes out of order: those arrived"
         )
 
 
@@ -67,8 +67,8 @@ class WentSilent(Observation):
     @property
     def text(self) -> str:
         return (
-            f"{self.flow}: after others had arrived, partial segments were sent again {times(self.n)} in vain: the other "
-            "end or the path has gone, or what is on it has changed"
+            f"{self.flow}: after others had arrived, partial segments were sent again {times(self.n)} in vain: the "
+            "other end or the path has gone, or what is on it has changed"
         )
 
 

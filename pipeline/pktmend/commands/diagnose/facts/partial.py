@@ -145,6 +145,7 @@ class HopKind(Enum):
     XDP = "xdp"  # AF_XDP sockets
     PROGRAM = "program"  # XDP programs
     TAP = "tap"  # a TAP without the virtio-net header
+    WRITER = "writer"  # a program that writes partial checksums into a TAP
 
 
 class LossyHop(Observation):
@@ -165,10 +166,14 @@ class LossyHop(Observation):
     @property
     def text(self) -> str:
         names = " and ".join(map(full_place, self.interfaces))
+        device = self.interfaces[0].tun if self.interfaces else None
+        tap = "TUN" if device and not device.is_tap else "TAP"
+        header = "do not say so in their" if device and device.vnet_hdr else "have no"
         process = f"{self.program or 'a process'} (pid {self.pid})" if self.pid else "an unknown process"
         return {
             HopKind.PACKET: f"{process} carries frames of {names} through packet sockets that do not keep the mark",
             HopKind.XDP: f"{process} reads {names} through AF_XDP sockets, which have no place for the mark",
             HopKind.PROGRAM: f"an XDP program is attached to {names}, where these frames pass",
-            HopKind.TAP: f"{names} is a TAP with checksum offload (TUN_F_CSUM) and without the virtio-net header",
+            HopKind.WRITER: f"{process} writes them into {names}, a {tap}: they {header} virtio-net header",
+            HopKind.TAP: f"{names} is a {tap} with checksum offload (TUN_F_CSUM) and without the virtio-net header",
         }[self.kind]

@@ -36,6 +36,10 @@ class Dhcp(Sentence):
         "the kernel's mark is there, but a client that reads raw packets without asking for it "
         "(PACKET_AUXDATA) does not see it"
     )
+    METADATA_UNKNOWN = (
+        "the capture does not say whether the kernel's mark was there: either it was lost before, or the client reads "
+        "raw packets without asking for it"
+    )
 
 
 class PartialAnswers(Observation):
