@@ -21,7 +21,9 @@ from pktmend.commands.diagnose.samples import Sample
 from pktmend.enums import Proto
 
 FIELDS: Final = {Proto.TCP: 16, Proto.UDP: 6}  # the checksum's offset in its header
-SHIFTS: Final = (-14, -12, -10, -8, -4, 4, 8, 10, 12, 14, 18, 20, 22)  # bytes that a start may be off by
+SHIFTS: Final = (-14, -12, -10, -8, -4, 4, 8, 12, 18, 20, 22, 10, 14)  # bytes that a start may be off by
+# 10 and 14 come last: there timestamps lie as a rule, which differ from copy to copy without being written over, and
+# where one start makes the sums agree, so does another with nothing but constant bytes between the two.
 SYN: Final = 0x02
 
 

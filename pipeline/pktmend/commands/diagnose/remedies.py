@@ -199,7 +199,7 @@ def at_end(end: End) -> Remedy:
 def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = (), *, in_tunnel: bool = False) -> tuple[Remedy, ...]:
     """Return the cures of a hop that loses the metadata: at both ends (answers pass it too), then at the hops.
 
-    in_tunnel: the hop puts a tunnel around them, for which Open vSwitch does not keep the metadata: it drops them.
+    in_tunnel: the hop puts a tunnel around them; Open vSwitch before 3.3 drops what is partial there (userspace TSO).
     """
     hops = tuple(hops)
     writers = [hop for hop in hops if hop.kind is HopKind.WRITER]
