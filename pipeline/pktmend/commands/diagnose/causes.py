@@ -157,9 +157,9 @@ CAUSES: Final = {
         bridge="pktmend bridge -i {a} -I {b}",
     ),
     RootCause.LENGTH_FAULT: Meaning(
-        "Checksums were made over a wrong length",
-        "Padding or a frame check sequence was summed too, or the length was left out. The receiver drops these "
-        "packets.",
+        "A length is wrong, in a header or under a checksum",
+        "Padding or a frame check sequence was summed too, a length was left out, or headers contradict each other "
+        "about it. The receiver drops these packets.",
         bridge=SIGN,
     ),
     RootCause.BIT_ERRORS: Meaning(

@@ -112,7 +112,6 @@ def fill_header_at(source: str) -> Remedy:
         f"on {source}: switch off its card's IPv4 checksum offload (FreeBSD, pfSense: `ifconfig IFACE -txcsum`; "
         "Windows: `Disable-NetAdapterChecksumOffload -Name IFACE -IpIPv4`). Linux fills in the IPv4 header's checksum "
         "itself, always: there, the program that crafts these packets has to be corrected",
-        "a little more CPU time",
     )
 
 
@@ -180,7 +179,6 @@ def in_guest(hop: LossyHop) -> Remedy:
         f"in the guest or program behind {full_place(port)}: switch its transmit checksum offload off (in a Linux "
         f"guest `ethtool -K eth0 tx off`, with its interface's name), or have {program} open {port.name} with the "
         "virtio-net header (IFF_VNET_HDR) and say what is partial",
-        "a little more CPU time in the guest",
     )
 
 

@@ -18,6 +18,7 @@ from pktmend.commands.diagnose import (
     rules_empty,
     rules_flags,
     rules_icmp,
+    rules_malformed,
     rules_misplaced,
     rules_partial,
     rules_rewritten,
@@ -52,6 +53,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_wrong.super_frames,
     rules_rewritten.alike,
     rules_rewritten.systematic,
+    rules_malformed.malformed,
     rules_wrong.random,
 )
 
