@@ -17,7 +17,6 @@ from line import Line
 from pktmend.testbed.netns import end
 from tools import PATIENCE, until
 
-
 HEAR = """
 import socket
 s = socket.socket(type=socket.SOCK_DGRAM)

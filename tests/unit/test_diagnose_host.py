@@ -29,6 +29,9 @@ TX_ON, TX_OFF = {"tx-checksum-ip-generic": True}, {"tx-checksum-ip-generic": Fal
 HOP = Reader("packet", 7, 4711, "relay", False, 3, False, False)
 
 
+NOBODY = 1 << 22 | 1  # above the largest process id
+
+
 def interface(namespace: Namespace, index: int, name: str, peer: tuple[Namespace, int], **more: Any) -> Interface:
     more.setdefault("features", TX_OFF)
     mac = f"02:00:00:00:{namespace.inode:02x}:{index:02x}"  # none of a frame's
@@ -121,10 +124,10 @@ def test_sender_that_completes_its_checksums(tmp_path: Path) -> None:
 
 
 def test_sender_is_a_tap_that_cannot_tell_its_program(tmp_path: Path) -> None:
-    after = machine(sender={"tun": Tun(True, False, False, (9,))})
+    after = machine(sender={"tun": Tun(True, False, False, (NOBODY,))})
     found = leak(tmp_path, after)
     assert decided([found]) == [("tap-without-vnet-header", "certain")]
-    assert only(found, LossyHop) == [LossyHop(HopKind.TAP, (after.namespaces[2].interfaces[0],))]
+    assert only(found, LossyHop) == [LossyHop(HopKind.TAP, (after.namespaces[2].interfaces[0],), "", NOBODY)]
 
 
 def test_sender_is_not_on_this_machine(tmp_path: Path) -> None:

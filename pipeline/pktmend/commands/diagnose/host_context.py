@@ -59,8 +59,14 @@ class HostContext:
             if hop.keeps_metadata is not True and any(port.key in path for port in hop.ports)
         ]
         programs = _programs([i for key, i in path.items() if key not in {end.key for end in ends}])
-        taps = [LossyHop(HopKind.TAP, (i,)) for i in path.values() if i.is_blind_tap]
+        taps = [self.blind_tap(i) for i in path.values() if i.is_blind_tap]
         return [*processes, *programs, *taps]
+
+    @staticmethod
+    def blind_tap(tap: Interface) -> LossyHop:
+        """A TUN or TAP that cannot tell its program what is partial, and that program."""
+        pid = tap.tun.pids[0] if tap.tun and tap.tun.pids else 0
+        return LossyHop(HopKind.TAP, (tap,), program_of(pid) if pid else "", pid)
 
     def writer(self) -> list[LossyHop]:
         """The program that writes what arrives from the tapped TUN or TAP: a guest's hypervisor, a VPN."""

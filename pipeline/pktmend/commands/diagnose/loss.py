@@ -75,7 +75,7 @@ def _route(case: Case, samples: Sequence[Sample]) -> Route:
     arrives_from_tap = case.host is not None and not any(s.is_outgoing for s in samples)
     written = case.host.writer() if case.host is not None and arrives_from_tap else []
     inner = route_of(case, [(s.source, s.target, "" if s.depth else s.source_mac) for s in samples])
-    return Route(inner.ends, [*written, *inner.hops])
+    return Route(inner.ends, [*inner.hops, *written])
 
 
 def _interfaces(ends: Iterable[End]) -> list[Interface]:
@@ -110,9 +110,9 @@ def decide_lost(
         confidence = Confidence.LIKELY
     hops = route.hops
     cause = RootCause.METADATA_LOST
-    if route.blind_tap is not None:
+    if route.blind_tap is not None and case.host is not None:
         cause = RootCause.TAP_WITHOUT_VNET_HEADER
-        hops = [LossyHop(HopKind.TAP, (route.blind_tap,)), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
+        hops = [case.host.blind_tap(route.blind_tap), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
     elif is_tunnel:
         is_wrapped = bool(before) and all(s.layers == 1 for s in before)  # the hop wraps them, and loses the mark
         is_found = bool(senders) and any(hop.kind is HopKind.PACKET for hop in hops)

@@ -15,7 +15,6 @@ from pktmend.commands.diagnose.decision import Confidence, Decision
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import (
     BlindTapSends,
-    HopKind,
     LossyHop,
     Partial,
     SeedInField,
@@ -60,8 +59,8 @@ def pending(case: Case) -> list[Decision]:
         and not any(s.reason == Reason.NO_METADATA for s in case.pending)
     )
     tapped = case.host.tapped if case.host else None
-    if tapped is not None and tapped.is_blind_tap and any(d.outgoing for d in directions):
-        return [_blind(case, tapped, counts)]
+    if case.host and tapped is not None and tapped.is_blind_tap and any(d.outgoing for d in directions):
+        return [_blind(case, tapped, case.host.blind_tap(tapped), counts)]
     point = infer(with_context(case, directions), has_metadata=has_metadata)
     if not point.paths:
         return [_healthy(case, point, counts, has_metadata=has_metadata)]
@@ -120,9 +119,8 @@ def _cause_of(route: Route, samples: list[Sample]) -> RootCause:
     return RootCause.XDP_HOP if route.passes_xdp else RootCause.METADATA_LOST
 
 
-def _blind(case: Case, tap: Interface, counts: Counts) -> Decision:
+def _blind(case: Case, tap: Interface, hop: LossyHop, counts: Counts) -> Decision:
     """The kernel knows what the program behind the TAP will never learn."""
-    hop = LossyHop(HopKind.TAP, (tap,))
     samples = tuple(case.pending)
     return Decision(
         cause=RootCause.TAP_WITHOUT_VNET_HEADER,

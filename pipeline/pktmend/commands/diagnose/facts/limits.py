@@ -37,7 +37,6 @@ class Limit(Sentence):
     HEADER_CHANGE_LOOKS_ALIKE = "a header field that was changed without an update looks the same"
     SECOND_TAP = "a second tap (-I) shows where it happens and what is changed"
     REPAIRS_BEFORE_NAT = "pktmend bridge repairs them before the NAT only"
-    CUT_UNSAID = "all these frames end at the same byte: whoever captured them may have cut them without saying so"
     NO_METADATA_BEFORE = "the first capture does not hold the kernel's mark"
 
 

@@ -175,5 +175,6 @@ class LossyHop(Observation):
             HopKind.XDP: f"{process} reads {names} through AF_XDP sockets, which have no place for the mark",
             HopKind.PROGRAM: f"an XDP program is attached to {names}, where these frames pass",
             HopKind.WRITER: f"{process} writes them into {names}, a {tap}: they {header} virtio-net header",
-            HopKind.TAP: f"{names} is a {tap} with checksum offload (TUN_F_CSUM) and without the virtio-net header",
+            HopKind.TAP: f"{names} is a {tap} with checksum offload (TUN_F_CSUM) and without the virtio-net header"
+            + (f"; {process} has it open" if self.pid else ""),
         }[self.kind]
