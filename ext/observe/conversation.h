@@ -59,6 +59,7 @@ typedef struct pp_direction {
     uint64_t in_flight_ns;                 /* since when */
     uint8_t is_in_flight;
     uint8_t is_mixed;       /* TCP: segments with a complete checksum were seen as well */
+    uint8_t is_syn;         /* TCP: it begins with the SYN */
     uint8_t has_ack;        /* TCP: the next four are set */
     uint16_t ack_window;    /* what this direction acknowledged last, with which window */
     uint32_t ack, ack_next; /* and where it goes on */

@@ -5,6 +5,7 @@
  *
  * What shows that segments arrived: their acknowledgment; a block of a selective one (RFC 2018), also of what came
  * twice (RFC 2883); and, less surely, a duplicate acknowledgment: a receiver sends one for what came out of order.
+ * Where the other direction was not captured: an end that goes on after its SYN has got an answer to it.
  */
 #include "observe/follow_tcp.h"
 
@@ -120,6 +121,13 @@ static void track_acknowledgment(pp_direction *d, uint32_t acknowledged, uint64_
     d->is_in_flight = after(acknowledged, d->in_flight_to) < 0;
 }
 
+/* What an end sends after its SYN, it sends because that was answered. */
+static void track_established(pp_direction *d, uint32_t from, uint64_t now)
+{
+    if (d->is_in_flight && d->is_syn && from == d->in_flight_from + 1)
+        track_acknowledgment(d, from, now);
+}
+
 static void track_blocks(pp_direction *d, const uint8_t *option, uint32_t length, uint64_t now)
 {
     for (uint32_t at = 2; at + SACK_BLOCK <= length; at += SACK_BLOCK) {
@@ -198,12 +206,16 @@ void pp_follow_tcp(pp_conversation *c, unsigned direction, const pp_inner *p, un
     pp_direction *d = &c->direction[direction];
     if (kind == PP_DIRECTION_BAD)
         return;
+    if ((t[TCP_FLAGS] & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK)
+        track_established(d, from, now);
     int is_near = d->is_in_flight && after(from, d->in_flight_from) > -(int32_t)SEQUENCE_WINDOW &&
                   after(from, d->in_flight_from) < (int32_t)SEQUENCE_WINDOW;
     if (bytes && pp_kind_is_partial(kind))
         track_partial(d, from, from + bytes, is_near, wirelen, now);
     else if (bytes)
         track_complete(d, from, from + bytes, is_near);
+    if (bytes && !is_near)
+        d->is_syn = !!(t[TCP_FLAGS] & TCP_SYN);
     if (t[TCP_FLAGS] & TCP_ACK)
         follow_acknowledgment(c, direction, p, header, bytes, now);
 }

@@ -186,6 +186,30 @@ static void test_copies_of_other_taps_are_not_sent_again(void)
     CHECK_EQ(direction(33, 34)->retransmitted, 1);
 }
 
+/* One direction alone was captured. */
+static void test_who_goes_on_after_a_syn_was_answered(void)
+{
+    partial(35, 36, 1000, 0, SYN, 0);
+    send(35, 36, 1001, 77, RST | ACK, 0, PP_STATUS_PENDING, 0, 1); /* gave up */
+    CHECK_EQ(direction(35, 36)->acked, 0);
+    send(35, 36, 1001, 77, ACK, 0, PP_STATUS_PENDING, 0, 2);
+    CHECK_EQ(direction(35, 36)->acked, 1);
+    send(35, 36, 1001, 77, ACK, 20, PP_STATUS_PENDING, 0, 3);
+    send(35, 36, 1002, 77, ACK, 20, PP_STATUS_PENDING, 0, 4); /* no SYN before it */
+    CHECK_EQ(direction(35, 36)->acked, 1);
+
+    partial(39, 40, 1000, 0, SYN, 0);
+    send(39, 40, 1001, 77, ACK, 20, PP_STATUS_PENDING, 0, 1); /* data in the segment that shows it */
+    CHECK_EQ(direction(39, 40)->acked, 1);
+    acknowledge(40, 39, 1021, 2);
+    CHECK_EQ(direction(39, 40)->acked, 2);
+
+    partial(37, 38, 1000, 0, SYN, 0);
+    send(37, 38, 1000, 0, SYN, 0, PP_STATUS_GOOD, 0, 0); /* completed on the way: that copy was answered */
+    send(37, 38, 1001, 77, ACK, 0, PP_STATUS_PENDING, 0, 1);
+    CHECK_EQ(direction(37, 38)->acked, 0);
+}
+
 static void test_again(void)
 {
     partial(3, 4, 5000, 0, SYN, 0);
@@ -279,6 +303,7 @@ int main(void)
     test_duplicate_acknowledgments_after_later_data();
     test_what_came_before_the_first_that_was_seen();
     test_copies_of_other_taps_are_not_sent_again();
+    test_who_goes_on_after_a_syn_was_answered();
     test_again();
     test_sequence_numbers_wrap();
     test_complete_copy_is_what_was_acknowledged();
