@@ -235,10 +235,12 @@ def _decision(two: TwoTaps, cause: RootCause, kind: tuple[str, str], damages: li
         was_pending=True,
         before=[damage.before for damage in damages if damage.before is not None],
     )
-    updated = [damage.change for damage in damages if damage.behind.stored != damage.behind.seed]
-    if updated:
-        lost = replace(lost, facts=(_rewrote(updated), Hop.UPDATED_AS_IF_COMPLETE, *lost.facts))
-    limits: tuple[Fact, ...] = (Limit.REPAIRS_BEFORE_NAT,) if updated else ()
+    moved = [damage for damage in damages if damage.behind.stored != damage.behind.seed]
+    limits: tuple[Fact, ...] = (Limit.REPAIRS_BEFORE_NAT,) if moved else ()
+    if moved:
+        is_updated = all(d.before is not None and d.before.stored != d.behind.stored for d in moved)
+        how = (Hop.UPDATED_AS_IF_COMPLETE,) if is_updated else ()
+        lost = replace(lost, facts=(_rewrote([damage.change for damage in moved]), *how, *lost.facts))
     if kind[0] == "pending" and two.a.has_metadata:
         return replace(lost, confidence=Confidence.CERTAIN, limits=limits)
     return replace(lost, limits=(Limit.NO_METADATA_BEFORE, *limits))
