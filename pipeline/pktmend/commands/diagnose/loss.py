@@ -67,13 +67,14 @@ def route_of(case: Case, flows: Iterable[tuple[str, str, str]]) -> Route:
     return Route(ends, case.host.hops(_interfaces(ends)) if case.host else [])
 
 
-def _route(case: Case, samples: Sequence[Sample]) -> Route:
+def _route(case: Case, samples: Sequence[Sample], *, was_pending: bool) -> Route:
     """Where the packets come from that hold these checks: of a tunnel, from who sent what is inside.
 
-    What it is wrapped into is sent by others; their settings may not reach what is inside.
+    What it is wrapped into is sent by others; their settings may not reach what is inside.  The program behind a tapped
+    TUN or TAP is asked where these come from it, and no tap saw them marked.
     """
-    arrives_from_tap = case.host is not None and not any(s.is_outgoing for s in samples)
-    written = case.host.writer() if case.host is not None and arrives_from_tap else []
+    comes_from_tap = case.host is not None and not was_pending and not any(s.is_outgoing for s in samples)
+    written = case.host.writer() if case.host is not None and comes_from_tap else []
     inner = route_of(case, [(s.source, s.target, "" if s.depth else s.source_mac) for s in samples])
     return Route(inner.ends, [*inner.hops, *written])
 
@@ -98,7 +99,7 @@ def decide_lost(
     before: the same packets at that tap, as their sender sent them; a NAT gives them other addresses.
     """
     is_tunnel = all(s.layers > 1 for s in samples)
-    route = _route(case, before or samples)
+    route = _route(case, before or samples, was_pending=was_pending)
     senders = route.senders
     facts = (*seen, *_travel(case), *(SenderLeaves(i) for i in senders if i.leaves_checksums), *case.rising())
     if senders and not was_pending and all(i.features and not i.leaves_checksums for i in senders):
@@ -114,9 +115,10 @@ def decide_lost(
         cause = RootCause.TAP_WITHOUT_VNET_HEADER
         hops = [case.host.blind_tap(route.blind_tap), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
     elif is_tunnel:
-        is_wrapped = bool(before) and all(s.layers == 1 for s in before)  # the hop wraps them, and loses the mark
-        is_found = bool(senders) and any(hop.kind is HopKind.PACKET for hop in hops)
-        cause = RootCause.METADATA_LOST if is_wrapped or is_found else RootCause.TUNNEL_INNER_UNFINISHED
+        is_wrapped = bool(before) and all(s.layers == 1 for s in before)
+        is_inner = all(s.depth > 0 for s in samples)  # who wraps in user space leaves no outer sum partial
+        by_hop = is_wrapped or (is_inner and _enters_hop(case, senders, hops))  # it wraps them, and loses the mark
+        cause = RootCause.METADATA_LOST if by_hop else RootCause.TUNNEL_INNER_UNFINISHED
         inside = sum(s.depth > 0 for s in samples)
         facts = (*facts, TunnelPackets(*samples[0].outer, inside, len(samples)))
     elif route.passes_xdp:
@@ -133,6 +135,14 @@ def decide_lost(
         limits=limits,
         bridge=case.bridges(cause, samples, senders),
     )
+
+
+def _enters_hop(case: Case, senders: Iterable[Interface], hops: Iterable[LossyHop]) -> bool:
+    """Is one of the hops what these senders send to, before anything has wrapped it?"""
+    if case.host is None:
+        return False
+    ports = {i.key for hop in hops if hop.kind is HopKind.PACKET for i in hop.interfaces}
+    return any(peer.key in ports for i in senders if (peer := case.host.machine.peer_of(i)))
 
 
 def _completed_twice(

@@ -201,9 +201,9 @@ def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = (), *, in_tunnel: b
     """
     hops = tuple(hops)
     writers = [hop for hop in hops if hop.kind is HopKind.WRITER]
-    remedies = [in_guest(hop) for hop in writers]
-    if not writers:
-        remedies = [at_end(end) for end in ends if end.interface is None or end.leaks or end.interface.leaves_checksums]
+    known = [end for end in ends if end.interface is not None and (end.leaks or end.interface.leaves_checksums)]
+    unknown = [] if writers else [end for end in ends if end.interface is None]
+    remedies = [*map(in_guest, writers), *map(at_end, known), *map(at_end, unknown)]
     databases = [hop.database for hop in hops if hop.database]
     remedies += [ovs_tso(databases[0])] if databases and not in_tunnel else []
     remedies += [_xdp_off(i) for hop in hops if hop.kind is HopKind.PROGRAM for i in hop.interfaces]
