@@ -12,19 +12,23 @@ from scapy.all import ICMP, IP, TCP, Dot1AD, Dot1Q, Ether, Raw
 
 import frames as f
 import tapes as t
-from diagnosing import A, B, decide, decided, only
+from diagnosing import A, B, decide, decided, only, tap_of
+from pktmend.commands.diagnose import rules_dhcp, rules_misplaced, rules_partial
+from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision
 from pktmend.commands.diagnose.facts.capture_point import (
     Acked,
     Loopback,
     Repeated,
+    SentAgain,
     TakenOn,
     ToItself,
     TooLong,
     WentSilent,
 )
 from pktmend.commands.diagnose.facts.malformed import Contradicts, RightOverOne
+from pktmend.commands.diagnose.facts.partial import SeedWithoutMetadata
 from pktmend.commands.diagnose.facts.protocols import AskedAgain
 from pktmend.commands.diagnose.facts.wrong import FilledLater
 
@@ -275,3 +279,18 @@ def test_frames_that_were_cut_without_saying_so(tmp_path: Path) -> None:
     """All end at one byte: a matter of who captured them, not of a length in a header."""
     packets = [(n, f.raw(t.udp(A, B, 1, 2, NOISE.randbytes(200 + n)))[:96]) for n in range(6)]
     assert decided(decide(t.pcap(tmp_path / "x", packets))) == [("nothing-wrong", "possible")]
+
+
+def rejected(path: Path, *, at_wire: bool = False) -> list[tuple[RootCause, type]]:
+    case = Case(tap_of(path, at_wire=at_wire), None)
+    for rule in (rules_misplaced.misplaced, rules_dhcp.dhcp, rules_partial.leaked, rules_partial.pending):
+        rule(case)
+    return [(each.cause, type(each.why)) for each in case.rejected]
+
+
+def test_what_was_considered_and_dropped(tmp_path: Path) -> None:
+    acknowledged = t.pcap(tmp_path / "x", t.conversation(A, B, 1))
+    assert rejected(acknowledged) == [(RootCause.METADATA_LOST, Acked)]
+    assert rejected(acknowledged, at_wire=True) == [(RootCause.OFFLOAD_PENDING, SeedWithoutMetadata)]
+    in_vain = t.pcap(tmp_path / "y", t.echo(A, B, 1) + t.syns(A, B, 2, 4))
+    assert rejected(in_vain) == [(RootCause.OFFLOAD_PENDING, SentAgain)]

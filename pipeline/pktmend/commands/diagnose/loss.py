@@ -102,6 +102,8 @@ def decide_lost(
     route = _route(case, before or samples, was_pending=was_pending)
     senders = route.senders
     facts = (*seen, *_travel(case), *(SenderLeaves(i) for i in senders if i.leaves_checksums), *case.rising())
+    if was_pending:
+        case.reject(RootCause.DOUBLE_COMPLETION, Partial.PENDING_BEFORE)
     if senders and not was_pending and all(i.features and not i.leaves_checksums for i in senders):
         return _completed_twice(case, samples, counts, facts)
     limits: tuple[Fact, ...] = (Limit.COMPLETED_TWICE,)

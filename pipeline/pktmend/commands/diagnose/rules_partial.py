@@ -39,6 +39,7 @@ def leaked(case: Case) -> list[Decision]:
     if not samples:
         return []
     counts = case.total(samples)
+    case.reject(RootCause.OFFLOAD_PENDING, SeedWithoutMetadata(counts))
     confidence = surely(samples) if case.tap.is_live else Confidence.LIKELY
     return [decide_lost(case, samples, counts=counts, seen=(SeedWithoutMetadata(counts),), confidence=confidence)]
 
@@ -83,6 +84,8 @@ def _counts(case: Case, claimed: Iterable[Direction]) -> Counts:
 
 
 def _healthy(case: Case, point: CapturePoint, counts: Counts, *, has_metadata: bool) -> Decision:
+    if point.outcome is Outcome.COMPLETED:
+        case.reject(RootCause.METADATA_LOST, point.facts[0])
     is_open = not has_metadata and point.outcome in (Outcome.OPEN, Outcome.SILENT)
     return Decision(
         cause=RootCause.OFFLOAD_PENDING,
@@ -96,6 +99,7 @@ def _healthy(case: Case, point: CapturePoint, counts: Counts, *, has_metadata: b
 
 def _unanswered(case: Case, point: CapturePoint, route: Route, counts: Counts) -> Decision:
     """Sent again in vain."""
+    case.reject(RootCause.OFFLOAD_PENDING, point.facts[0])
     lost = {(path.source, path.target) for path in point.paths}
     samples = [s for s in case.pending if (s.source, s.target) in lost]
     cause = _cause_of(route, samples)

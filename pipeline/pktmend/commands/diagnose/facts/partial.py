@@ -20,6 +20,7 @@ class Partial(Sentence):
     SENDERS_COMPLETE = (
         "the senders complete checksums themselves (tx offload is off), so that they were right when they left"
     )
+    PENDING_BEFORE = "a tap before the hop saw them partial, not complete"
     HEALTHY_AT_THIS_TAP = "the kernel's mark that they are partial is there: at this tap they are healthy"
     PERHAPS_FURTHER_ON = (
         "a firewall or a closed port explains that, or a hop further on that loses the mark: tap behind the next hop "
