@@ -161,6 +161,7 @@ static void test_duplicate_acknowledgments_after_later_data(void)
     acknowledge(28, 27, 1000, 0);
     partial(27, 28, 1000, 60, ACK, 1);
     send(27, 28, 1060, 0, ACK, 20, PP_STATUS_GOOD, 0, 2); /* that one arrived */
+    partial(27, 28, 1080, 20, ACK, 2);
     acknowledge(28, 27, 1000, 3);
     CHECK_EQ(direction(27, 28)->duplicates, 0);
 }
