@@ -9,6 +9,7 @@ from pktmend._core import inspect
 from pktmend.commands.diagnose.capture_point import stays_on_host
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.conversations import TCP
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.wrong import (
@@ -38,9 +39,14 @@ def empty(case: Case) -> list[Decision]:
         kinds[_kind_of(case, s, answered)].append(s)
     found = []
     if kinds["answered"]:
-        total = sum(d.acked for d in directions)
-        fact = LeftToCard(case.total(kinds["answered"]))
-        found.append(_left_to_card(case, kinds["answered"], Confidence.CERTAIN, fact, FilledLater(total)))
+        replied = [d for d in directions if d.acked]
+        sure = all(d.protocol == TCP for d in replied)  # others may talk without listening
+        facts: tuple[Fact, ...] = (
+            LeftToCard(case.total(kinds["answered"])),
+            FilledLater(sum(d.acked for d in replied)),
+        )
+        confidence = Confidence.CERTAIN if sure else Confidence.LIKELY
+        found.append(_left_to_card(case, kinds["answered"], confidence, *facts))
     if kinds["local"]:
         local = kinds["local"]
         facts = (LeftToCard(case.total(local)), *stays_on_host((s.source, s.target) for s in local))
