@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scapy.all import ICMP, IP, TCP, Dot1AD, Dot1Q, Ether, Raw
+from scapy.all import ICMP, TCP, Dot1AD, Dot1Q, Ether, Raw
 
 import frames as f
 import tapes as t
@@ -27,7 +27,6 @@ from pktmend.commands.diagnose.facts.capture_point import (
     TooLong,
     WentSilent,
 )
-from pktmend.commands.diagnose.facts.malformed import Contradicts, RightOverOne
 from pktmend.commands.diagnose.facts.partial import SeedWithoutMetadata
 from pktmend.commands.diagnose.facts.protocols import AskedAgain
 from pktmend.commands.diagnose.facts.wrong import FilledLater
@@ -220,6 +219,11 @@ def test_empty_headers_with_answers_of_icmp(tmp_path: Path) -> None:
     assert found.cause is RootCause.IP_HEADER_NEVER_FILLED and not only(found, FilledLater)
 
 
+def test_empty_answers_are_not_answered_by_the_next_question(tmp_path: Path) -> None:
+    packets = [(time, frame if frame[34] == 8 else f.put16(frame, 36, 0)) for time, frame in t.echo(A, B, 1, 4)]
+    assert decided(decide(t.pcap(tmp_path / "x", packets))) == [("never-filled", "possible")]
+
+
 def test_signing_is_advised_only_where_a_sum_covers_the_addresses(tmp_path: Path) -> None:
     echo = [(n, unsummed(t.ip(A, B) / ICMP(id=1, seq=n) / Raw(bytes(32)))) for n in range(3)]
     [found] = decide(t.pcap(tmp_path / "x", echo))
@@ -230,7 +234,7 @@ def test_signing_is_advised_only_where_a_sum_covers_the_addresses(tmp_path: Path
     assert not any(remedy.command for remedy in found.remedies) and "-txcsum" in found.remedies[0].effect
 
 
-# --- DHCP, lengths -----------------------------------------------------------------------------------------
+# --- DHCP ---------------------------------------------------------------------------------------------------
 
 
 def bootp(op: int, kind: int) -> bytes:
@@ -250,35 +254,6 @@ def test_partial_answers_that_a_client_does_not_take(tmp_path: Path) -> None:
     found, healthy = decide(t.pcap(tmp_path / "y", others))
     assert found.cause is RootCause.DHCP_RAW_CLIENT
     assert decided([healthy]) == [("offload-pending", "certain")] and healthy.counts == {"tcp pending": 3}
-
-
-def test_lengths_that_contradict_each_other(tmp_path: Path) -> None:
-    """A card that writes the length of one part into the IPv4 header of the whole, and its sum."""
-    frames = []
-    for n in range(5):
-        frame = f.raw(t.udp("172.31.0.5", "172.31.0.6", 7000, 7001, NOISE.randbytes(1400)))
-        header = IP(frame[14:34])
-        header.len, header.chksum = 328, None
-        frames.append((n, frame[:14] + bytes(header)[:20] + frame[34:]))
-    [found] = decide(t.pcap(tmp_path / "x", frames))
-    assert decided([found]) == [("length-fault", "likely")]
-    [fact] = only(found, Contradicts)
-    assert isinstance(fact, Contradicts) and fact.n == 5
-    assert fact.first.says == (("IPv4", 328), ("UDP", 1408)) and (fact.first.room, fact.first.frame) == (1428, 1442)
-    assert only(found, RightOverOne) == [RightOverOne(5, 5, "UDP")]
-
-
-def test_one_such_packet_is_possible(tmp_path: Path) -> None:
-    good = [(n, f.raw(t.udp(A, B, 1, 2, NOISE.randbytes(40)))) for n in range(9)]
-    frame = f.put16(f.raw(t.tcp(A, B, 1, 2, 3, 4, "A")), 46, 0xF010)  # a TCP header of 60 bytes in 20
-    found = decide(t.pcap(tmp_path / "x", [*good, (9, frame)]))
-    assert decided(found) == [("length-fault", "possible")]
-
-
-def test_frames_that_were_cut_without_saying_so(tmp_path: Path) -> None:
-    """All end at one byte: a matter of who captured them, not of a length in a header."""
-    packets = [(n, f.raw(t.udp(A, B, 1, 2, NOISE.randbytes(200 + n)))[:96]) for n in range(6)]
-    assert decided(decide(t.pcap(tmp_path / "x", packets))) == [("nothing-wrong", "possible")]
 
 
 def rejected(path: Path, *, at_wire: bool = False) -> list[tuple[RootCause, type]]:

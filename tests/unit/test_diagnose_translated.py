@@ -14,7 +14,7 @@ from scapy.all import TCP, UDP, VXLAN, Ether, Raw
 
 import frames as f
 import tapes as t
-from diagnosing import A, B, decided, only
+from diagnosing import A, B, decide, decided, only
 from pktmend.commands.diagnose.decision import Decision
 from pktmend.commands.diagnose.examine import examine
 from pktmend.commands.diagnose.facts import hop
@@ -127,3 +127,28 @@ def test_none_to_the_other_family(tmp_path: Path, towards: int) -> None:
     assert decided(found)[0] == ("nat-on-zero", "certain")
     assert not any("VXLAN" in remedy.command for remedy in found[0].remedies)
     assert "RFC 7915" in found[0].remedies[0].effect
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_completed_twice_without_a_word_on_where_it_was_taken(tmp_path: Path, kind: str) -> None:
+    """Right before, the seed behind, no mark in either file: completed once more."""
+    packets = [
+        t.tcp(A, B, 4000, 80, 1000 + n, 0, "PA", NOISE.randbytes(40))
+        if kind == "tcp"
+        else t.udp(A, B, 4000, 80, NOISE.randbytes(40))
+        for n in range(4)
+    ]
+    [found] = between(tmp_path, [f.raw(p) for p in packets], [f.leaked(p) for p in packets])
+    assert decided([found]) == [("double-completion", "certain")]
+
+
+def test_outer_sum_alone_was_left(tmp_path: Path) -> None:
+    """The outer sum of a tunnel is the seed, what is inside is right: the tunnel's sender lost its mark."""
+    frames, pseudo = [], bytes([192, 0, 2, 1, 192, 0, 2, 2, 0, 17])
+    for n in range(3):
+        inner = Ether() / t.tcp(A, B, 4000, 80, n, 0, "S")["IP"]
+        packet = t.ip("192.0.2.1", "192.0.2.2") / UDP(sport=9, dport=4789) / VXLAN(vni=7) / inner
+        frames.append((n, f.put16(f.raw(packet), 40, f.total(pseudo + len(packet[UDP]).to_bytes(2, "big")))))
+    [found] = decide(t.pcap(tmp_path / "x", frames), at_wire=True)
+    assert decided([found]) == [("metadata-lost", "likely")]
+    assert "192.0.2.1" in found.remedies[0].effect

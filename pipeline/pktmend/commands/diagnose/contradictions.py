@@ -49,9 +49,10 @@ def contradiction_of(batch: _core.Batch, i: int) -> Contradiction | None:
     """Say what contradicts what in a malformed packet; None where it is no length."""
     layers = batch.layers_of(i)
     frame, wirelen = batch.head(i), batch.wirelen[i]
-    if not layers:
+    outermost = batch.l3[i], batch.l4[i], batch.version[i], batch.protocol[i]
+    l3, l4, version, protocol = layers[-1] if layers else outermost
+    if version not in (4, 6):
         return None
-    l3, l4, version, protocol = layers[-1]
     header = (frame[l3] & 15) * 4 if version == 4 and l3 < len(frame) else IP6_HEADER
     if l3 + header > len(frame):
         return None

@@ -98,7 +98,7 @@ def decide_lost(
     seen: what showed that they leaked.     was_pending: a tap before the hop saw them partial.
     before: the same packets at that tap, as their sender sent them; a NAT gives them other addresses.
     """
-    is_tunnel = all(s.layers > 1 for s in samples)
+    is_tunnel = all(s.layers > 1 for s in samples) and any(s.depth for s in samples)
     route = _route(case, before or samples, was_pending=was_pending)
     senders = route.senders
     facts = (*seen, *_travel(case), *(SenderLeaves(i) for i in senders if i.leaves_checksums), *case.rising())

@@ -67,7 +67,7 @@ def empty(case: Case) -> list[Decision]:
 def _kind_of(case: Case, s: Sample, answered: Container[tuple[str, str]]) -> str:
     """What became of a packet with an empty field; beyond the sender nothing fills it in any more."""
     if not case.tap.at_wire:
-        if (s.source, s.target) in answered:
+        if (s.source, s.target) in answered and not _is_reply(s):
             return "answered"
         if stays_on_host([(s.source, s.target)]):
             return "local"
@@ -113,3 +113,12 @@ def _is_otherwise_right(s: Sample) -> bool:
     if s.proto != Proto.IP or len(s.frame) < s.wirelen:
         return False
     return any(k.status == Status.GOOD and k.flags & CheckFlag.HAS_PSEUDO for k in inspect(s.frame, link=s.link)[2])
+
+
+def _is_reply(s: Sample) -> bool:
+    """Is it an answer to a ping?  What comes after it is the next ping, whatever became of this one."""
+    at = s.start
+    if s.proto == Proto.IP:
+        is_icmp = s.frame[at + 9 : at + 10] == b"\x01"
+        return is_icmp and s.frame[at + s.length : at + s.length + 1] == b"\x00"
+    return s.proto in (Proto.ICMP, Proto.ICMPV6) and s.frame[at : at + 1] in (b"\x00", b"\x81")

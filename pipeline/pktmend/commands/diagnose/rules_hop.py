@@ -34,13 +34,14 @@ from pktmend.commands.diagnose.pairs import Change
 from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, update_zero
 from pktmend.commands.diagnose.rules_hop_misplaced import misplaced
 from pktmend.commands.diagnose.samples import Sample, minus
-from pktmend.enums import Cause, Proto, Status
+from pktmend.enums import Cause, Proto, Reason, Status
 
 if TYPE_CHECKING:
     from pktmend.commands.diagnose.host_context import HostContext
 
 LOSSES: Final = (RootCause.METADATA_LOST, RootCause.TUNNEL_INNER_UNFINISHED)
 FEW_BITS: Final = 2
+AGAIN: Final = ("good", "pending")
 SHOWN: Final = 2
 
 
@@ -72,7 +73,7 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
     found = _merge(
         decision
         for (before, behind), changes in two.changes.items()
-        if behind not in HEALTHY and before != behind
+        if before != behind and (behind not in HEALTHY or (before, behind) == AGAIN)
         for decision in _done(two, (before, behind), changes)
     )
     found += misplaced(change for changes in two.changes.values() for change in changes)
@@ -144,7 +145,7 @@ def _done(two: TwoTaps, kind: tuple[str, str], changes: list[Change]) -> Iterato
 def damage_of(change: Change) -> Damage | None:
     """Return the check that the hop made bad, the innermost one first; None if it made none bad."""
     for behind in reversed(change.behind.checks):
-        if behind.status != Status.BAD:
+        if behind.status != Status.BAD and not _is_partial_again(change, behind):
             continue
         alike = [s for s in change.before.checks if s.proto == behind.proto]
         before = alike[-1] if alike else None
@@ -161,7 +162,7 @@ def cause_of(damage: Damage) -> RootCause:
         return RootCause.NAT_ON_ZERO
     if change.bit_count:
         return RootCause.BIT_ERRORS if change.bit_count <= FEW_BITS else RootCause.CORRUPTION
-    if behind.cause in (Cause.LEAKED, Cause.INNER_PENDING):
+    if behind.cause in (Cause.LEAKED, Cause.INNER_PENDING) or behind.status == Status.PENDING:
         if before is not None and _was_complete(before):
             return RootCause.DOUBLE_COMPLETION
         is_wrapped = before is not None and before.depth < behind.depth
@@ -181,6 +182,13 @@ def cause_of(damage: Damage) -> RootCause:
         Cause.NOT_COMPLEMENTED: RootCause.WRONG_ARITHMETIC,
         Cause.BYTE_SWAPPED: RootCause.WRONG_ARITHMETIC,
     }.get(behind.cause, RootCause.CORRUPTION)
+
+
+def _is_partial_again(change: Change, behind: Sample) -> bool:
+    """Was it complete before, and holds S behind without a mark?  A stack redoes what it coalesces or splits."""
+    alike = [s for s in change.before.checks if s.proto == behind.proto]
+    is_unmarked = behind.status == Status.PENDING and behind.reason == Reason.NO_METADATA
+    return is_unmarked and bool(alike) and _was_complete(alike[-1]) and change.lengths[0] == change.lengths[1]
 
 
 def is_left(before: Sample, behind: Sample) -> bool:
