@@ -4,6 +4,7 @@ written where it is told to.  The sums are scapy's.
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,15 @@ def test_behind_a_hop(tmp_path: Path) -> None:
     [found] = between(tmp_path, before, [completed_at(frame, -14) for frame in before])
     assert decided([found]) == [("misplaced-completion", "certain")]
     assert found.facts[:2] == (WrittenOver(3, 3, Proto.TCP, 2), SumOfOtherBytes(Proto.TCP, 2, -14, PORT))
+
+
+def test_a_datagram_completed_as_if_it_were_tcp(tmp_path: Path) -> None:
+    """16 bytes into UDP lies payload: contents change, the field stays."""
+    noise = random.Random(3)
+    before = [f.leaked(t.udp(A, B, 40000, PORT, noise.randbytes(60))) for _ in range(6)]
+    [found] = between(tmp_path, before, [completed_at(frame, 0, 16) for frame in before])
+    assert decided([found]) == [("misplaced-completion", "certain")]
+    assert found.facts[0] == WrittenOver(4, 4, Proto.UDP, 16)  # of the first and last the other tap may know nothing
 
 
 def test_behind_a_hop_without_proof(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from pktmend._core import checksum
@@ -53,10 +54,10 @@ def is_seed(s: Sample) -> bool:
     return s.proto in FIELDS and s.seed is not None and s.stored == s.seed and end <= len(s.frame)
 
 
-def written_over(s: Sample, shift: int) -> tuple[int, int, int]:
+def written_over(s: Sample, shift: int, field: int = 0) -> tuple[int, int, int]:
     """Return (offset in the frame, value now, value before) of a completion that was off by *shift*; 0: none."""
     start, end = s.start + shift, s.start + s.length
-    at = start + FIELDS[s.proto]
+    at = start + (field or FIELDS[s.proto])
     if start < 0 or at < s.start or at + 2 > end:
         return 0, 0, 0
     return at, int.from_bytes(s.frame[at : at + 2], "big"), checksum(s.frame[start:end])
@@ -91,15 +92,18 @@ def _proven(some: list[Sample]) -> Misplaced | None:
     return None
 
 
-def over(before: bytes, s: Sample) -> int:
-    """Return the shift of a completion that turned this transport into that of *s*; 0 if none did."""
+def over(before: bytes, s: Sample) -> tuple[int, int] | None:
+    """Return (place, shift) of the completion that turned this transport into that of *s*; None if none did.
+
+    It may also have been made as if for the other protocol: UDP completed at TCP's place.
+    """
     now = s.frame[s.start : s.start + s.length]
     if s.proto not in FIELDS or len(now) != len(before):
-        return 0
-    differ = [i for i, (x, y) in enumerate(zip(before, now, strict=True)) if x != y]
-    for shift in SHIFTS if differ else ():
-        at, _, was = written_over(s, shift)
+        return None
+    differ = {i for i, (x, y) in enumerate(zip(before, now, strict=True)) if x != y}
+    for shift, field in product((0, *SHIFTS), FIELDS.values()) if differ else ():
+        at, _, was = written_over(s, shift, field)
         place = at - s.start
-        if at and {*differ} <= {place, place + 1} and before[place : place + 2] == was.to_bytes(2, "big"):
-            return shift
-    return 0
+        if at and differ <= {place, place + 1} and before[place : place + 2] == was.to_bytes(2, "big"):
+            return place, shift
+    return None

@@ -19,10 +19,9 @@ from pktmend.enums import Proto, Status
 def misplaced(changes: Iterable[Change]) -> list[Decision]:
     """Pending before, still the bare pseudo-header sum behind, and a place in between overwritten with a checksum."""
     left = [(change, s) for change in changes if (s := _left(change)) is not None]
-    proven = [(change, s, shift) for change, s in left if (shift := over(change.before.transport, s))]
+    proven = [(change, s, found) for change, s in left if (found := over(change.before.transport, s))]
     if proven:
-        change, s, shift = proven[0]
-        place = FIELDS[s.proto] + shift
+        change, s, (place, shift) = proven[0]
         was = int.from_bytes(change.before.transport[place : place + 2], "big")
         facts: tuple[Fact, ...] = (
             WrittenOver(len(proven), len(left), s.proto, place),

@@ -48,8 +48,9 @@ class SumOfOtherBytes(Observation):
     def text(self) -> str:
         was = str(self.was) if self.place in (0, 2) else f"{self.was:04x}"
         side = "before" if self.shift < 0 else "behind"
+        off = f"{abs(self.shift)} bytes {side} " if self.shift else ""
         return (
-            f"each is the checksum of all from {abs(self.shift)} bytes {side} the {self.proto} header on: a completion "
+            f"each is the checksum of all from {off}the {self.proto} header on: a completion "
             f"that started there and was written over {place_text(self.proto, self.place)}, which was {was}"
         )
 
