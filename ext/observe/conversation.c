@@ -1,20 +1,20 @@
 /* conversation.c - see conversation.h.
  *
  * Does: find the conversation of each packet, count its kind, and follow what left with a partial checksum until it
- * is acknowledged.
+ * is answered (TCP: follow_tcp.c).
  * Does not: judge packets (verify.c), draw conclusions (Python does).
  */
 #include "observe/conversation.h"
 
 #include <stdlib.h>
 
+#include "observe/follow_tcp.h"
 #include "observe/innermost.h"
 #include "parse/headers.h"
 #include <pktmend/parse.h>
 #include "sum/bytes.h"
 
 #define PROBES 8u
-#define SEQUENCE_WINDOW (1u << 24) /* bytes of sequence space within which two segments are of one stream */
 
 pp_conversations *pp_conversations_new(void) { return calloc(1, sizeof(pp_conversations)); }
 void pp_conversations_free(pp_conversations *c) { free(c); }
@@ -119,62 +119,11 @@ static unsigned kind_of(const pp_batch *b, uint32_t i, const pp_inner *p)
     return kind;
 }
 
-static inline int kind_is_partial(unsigned kind)
-{
-    return kind >= PP_DIRECTION_PENDING_FLAGGED && kind <= PP_DIRECTION_NEVER_FILLED;
-}
-static inline int32_t after(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
-
-/* A TCP segment of [from, to) in direction d.  is_partial: its checksum, so its bytes wait for proof; else a complete copy
- * makes what waits worthless as proof. */
-static void track_bytes(pp_direction *d, uint32_t from, uint32_t to, int is_partial, uint64_t now)
-{
-    int is_near = d->is_in_flight && after(from, d->in_flight_from) > -(int32_t)SEQUENCE_WINDOW &&
-                  after(from, d->in_flight_from) < (int32_t)SEQUENCE_WINDOW;
-    if (!is_partial) {
-        if (is_near && after(from, d->in_flight_to) < 0 && after(to, d->in_flight_from) > 0)
-            d->is_in_flight = 0;
-    } else if (!is_near) {
-        d->is_in_flight = 1;
-        d->in_flight_from = from;
-        d->in_flight_to = to;
-        d->in_flight_ns = now;
-    } else if (after(to, d->in_flight_to) > 0) {
-        d->in_flight_to = to;
-    } else if (now - d->in_flight_ns >= PP_RETRANSMISSION_NS && now >= d->in_flight_ns) {
-        d->retransmitted++;
-        d->in_flight_ns = now;
-    }
-}
-
-static void track_acknowledgment(pp_direction *d, uint32_t acknowledged, uint64_t now)
-{
-    int32_t covers = after(acknowledged, d->in_flight_from);
-    if (!d->is_in_flight || covers <= 0 || covers > (int32_t)SEQUENCE_WINDOW)
-        return;
-    d->acked++;
-    d->in_flight_ns = now;
-    d->in_flight_from = acknowledged;
-    d->is_in_flight = after(acknowledged, d->in_flight_to) < 0;
-}
-
-static void follow_tcp(pp_conversation *c, unsigned direction, const pp_inner *p, unsigned kind, uint64_t now)
-{
-    const uint8_t *t = p->transport;
-    uint32_t header = (t[TCP_OFFSET] >> 4) * 4u, from = pp_get32(t + TCP_SEQUENCE);
-    uint32_t bytes =
-        (p->length > header ? p->length - header : 0) + !!(t[TCP_FLAGS] & TCP_SYN) + !!(t[TCP_FLAGS] & TCP_FIN);
-    if (bytes && kind != PP_DIRECTION_BAD)
-        track_bytes(&c->direction[direction], from, from + bytes, kind_is_partial(kind), now);
-    if ((t[TCP_FLAGS] & TCP_ACK) && kind != PP_DIRECTION_BAD)
-        track_acknowledgment(&c->direction[!direction], pp_get32(t + TCP_ACKNOWLEDGED), now);
-}
-
 /* Without numbers an answer is what there is: a packet back after a partial one. */
 static void follow_others(pp_conversation *c, unsigned direction, unsigned kind)
 {
     pp_direction *there = &c->direction[direction], *back = &c->direction[!direction];
-    if (kind_is_partial(kind))
+    if (pp_kind_is_partial(kind))
         there->is_in_flight = 1;
     if (kind != PP_DIRECTION_BAD && back->is_in_flight) {
         back->is_in_flight = 0;
@@ -210,7 +159,7 @@ int pp_stage_track_conversations(pp_batch *batch, void *context)
         c->last = ++t->clock;
         count_packet(&c->direction[direction], batch, i, kind);
         if (p.protocol == IPPROTO_TCP)
-            follow_tcp(c, direction, &p, kind, batch->time_ns[i]);
+            pp_follow_tcp(c, direction, &p, kind, batch->wirelen[i], batch->time_ns[i]);
         else
             follow_others(c, direction, kind);
     }

@@ -34,13 +34,23 @@ enum pp_direction_kind {
     PP_DIRECTION_KINDS
 };
 
+#define PP_SEGMENTS 8u /* segments that are remembered of a direction, the latest */
+
+/* TCP: one segment with a partial checksum, [from, to), and when it was sent last.  length: bytes of its frame, 0: none. */
+typedef struct pp_segment {
+    uint32_t from, to, length;
+    uint8_t is_arrived;
+    uint64_t ns;
+} pp_segment;
+
 /* One direction of a conversation. */
 typedef struct pp_direction {
     uint64_t packets;
     uint64_t kind[PP_DIRECTION_KINDS];
     uint64_t outgoing;     /* sent by the host of the tap */
     uint64_t short_frames; /* below Ethernet's 60 bytes: not received from a wire */
-    uint64_t acked; /* of partial checksums; TCP: segments that were acknowledged; others: packets with an answer */
+    uint64_t
+        acked; /* of partial checksums; TCP: segments acknowledged, also selectively; others: packets with an answer */
     uint64_t
         retransmitted; /* TCP: segments with a partial checksum sent again, unacknowledged, after PP_RETRANSMISSION_NS */
     uint8_t mac[12];   /* target and source of the first packet, as on the wire; zero where there are none */
@@ -48,6 +58,18 @@ typedef struct pp_direction {
     uint32_t in_flight_from, in_flight_to; /* TCP: bytes sent with a partial checksum, not acknowledged yet */
     uint64_t in_flight_ns;                 /* since when */
     uint8_t is_in_flight;
+    uint8_t is_mixed;       /* TCP: segments with a complete checksum were seen as well */
+    uint8_t is_syn;         /* TCP: it begins with the SYN */
+    uint8_t has_ack;        /* TCP: the next four are set */
+    uint16_t ack_window;    /* what this direction acknowledged last, with which window */
+    uint32_t ack, ack_next; /* and where it goes on */
+    uint64_t ack_ns;        /* and when */
+    uint64_t duplicates;    /* TCP: partial segments for which a duplicate acknowledgment came */
+    uint64_t in_vain;       /* TCP: of those sent again, how many since something last arrived */
+    uint32_t again_shortest,
+        passed_longest; /* TCP: bytes of the shortest frame sent again, of the longest that arrived */
+    uint32_t next_sent;
+    pp_segment sent[PP_SEGMENTS];
 } pp_direction;
 
 typedef struct pp_conversation {

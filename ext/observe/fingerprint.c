@@ -48,9 +48,11 @@ static uint64_t fingerprint_of(const pp_batch *b, uint32_t i)
     }
     case IPPROTO_UDP:
     case IPPROTO_UDPLITE:
+        h = pp_mix(p.protocol, p.length); /* whatever it lies in: a hop may translate between the families */
         break;
     case IPPROTO_SCTP:
     case IPPROTO_DCCP:
+        h = pp_mix(p.protocol, p.length);
         from = SCTP_LEN;
         break;
     default:

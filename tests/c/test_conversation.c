@@ -66,6 +66,21 @@ static void acknowledge(uint32_t from, uint32_t to, uint32_t ack, uint64_t ms)
     send(from, to, 1, ack, ACK, 0, PP_STATUS_GOOD, 0, ms);
 }
 
+/* The same with a selective acknowledgment of [left, right) (RFC 2018 section 3). */
+static void acknowledge_block(uint32_t from, uint32_t to, uint32_t ack, uint32_t left, uint32_t right, uint64_t ms)
+{
+    acknowledge(from, to, ack, ms);
+    uint8_t *t = memory[0] + 34;
+    t[12] = 8 << 4; /* 32 bytes of header: NOP, NOP, kind 5, length 10, one block */
+    put(t + 20, 0x0101050a, 4);
+    put(t + 24, left, 4);
+    put(t + 28, right, 4);
+    put(memory[0] + 14 + 2, 52, 2);
+    batch.caplen[0] = batch.wirelen[0] = 66;
+    batch.checks[0].length = 32;
+    CHECK_EQ(pp_stage_track_conversations(&batch, table), 0);
+}
+
 /* The direction from -> to. */
 static const pp_direction *direction(uint32_t from, uint32_t to)
 {
@@ -91,6 +106,109 @@ static void test_acknowledged(void)
     CHECK_EQ(direction(1, 2)->kind[PP_DIRECTION_PENDING_UNKNOWN], 2);
     CHECK_EQ(direction(2, 1)->acked, 0);
     CHECK_EQ(direction(2, 1)->kind[PP_DIRECTION_GOOD], 4);
+}
+
+static void test_acknowledged_selectively(void)
+{
+    partial(21, 22, 1000, 60, ACK, 0); /* lost: too long for the path */
+    partial(21, 22, 1060, 20, ACK, 1);
+    acknowledge_block(22, 21, 1000, 1060, 1080, 10);
+    CHECK_EQ(direction(21, 22)->acked, 1);
+    acknowledge_block(22, 21, 1000, 1060, 1080, 11); /* nothing new */
+    CHECK_EQ(direction(21, 22)->acked, 1);
+    partial(21, 22, 1000, 60, ACK, 300);
+    partial(21, 22, 1000, 60, ACK, 900);
+    CHECK_EQ(direction(21, 22)->in_vain, 2);
+    CHECK_EQ(direction(21, 22)->again_shortest, 114);
+    CHECK_EQ(direction(21, 22)->passed_longest, 74);
+    acknowledge_block(22, 21, 1000, 990, 1050, 901); /* a part of a segment is none */
+    CHECK_EQ(direction(21, 22)->acked, 1);
+    acknowledge_block(22, 21, 1000, 1060, 1000, 902); /* backwards */
+    CHECK_EQ(direction(21, 22)->acked, 1);
+}
+
+static void test_blocks_of_complete_segments_prove_nothing(void)
+{
+    partial(23, 24, 1000, 60, ACK, 0);
+    send(23, 24, 1060, 0, ACK, 20, PP_STATUS_GOOD, 0, 1);
+    acknowledge_block(24, 23, 1000, 1060, 1080, 10);
+    CHECK_EQ(direction(23, 24)->acked, 0);
+    send(23, 24, 1000, 0, ACK, 60, PP_STATUS_GOOD, 0, 11); /* a complete copy of what was partial */
+    acknowledge_block(24, 23, 900, 1000, 1080, 12);
+    CHECK_EQ(direction(23, 24)->acked, 0);
+}
+
+static void test_duplicate_acknowledgments_after_later_data(void)
+{
+    acknowledge(26, 25, 1000, 0);
+    acknowledge(26, 25, 1000, 1); /* nothing was sent: perhaps another tap's copy */
+    partial(25, 26, 1000, 60, ACK, 2);
+    acknowledge(26, 25, 1000, 3); /* what was sent is what it asks for */
+    CHECK_EQ(direction(25, 26)->duplicates, 0);
+    partial(25, 26, 1060, 20, ACK, 4);
+    acknowledge(26, 25, 1000, 5);
+    acknowledge(26, 25, 1000, 5); /* a copy */
+    CHECK_EQ(direction(25, 26)->duplicates, 1);
+    CHECK_EQ(direction(25, 26)->acked, 0);
+    CHECK_EQ(direction(25, 26)->passed_longest, 74);
+
+    acknowledge(30, 29, 1000, 0);
+    partial(29, 30, 1000, 60, ACK, 2000);
+    partial(29, 30, 1060, 20, ACK, 2001);
+    send(30, 29, 0, 1000, ACK, 0, PP_STATUS_GOOD, 0, 2002); /* a probe after two seconds of silence */
+    CHECK_EQ(direction(29, 30)->duplicates, 0);
+
+    acknowledge(28, 27, 1000, 0);
+    partial(27, 28, 1000, 60, ACK, 1);
+    send(27, 28, 1060, 0, ACK, 20, PP_STATUS_GOOD, 0, 2); /* that one arrived */
+    partial(27, 28, 1080, 20, ACK, 2);
+    acknowledge(28, 27, 1000, 3);
+    CHECK_EQ(direction(27, 28)->duplicates, 0);
+}
+
+static void test_what_came_before_the_first_that_was_seen(void)
+{
+    partial(31, 32, 1060, 20, ACK, 0);
+    partial(31, 32, 1000, 60, ACK, 200); /* earlier bytes, seen once */
+    CHECK_EQ(direction(31, 32)->retransmitted, 0);
+    acknowledge(32, 31, 1060, 201);
+    CHECK_EQ(direction(31, 32)->acked, 1);
+}
+
+/* Three interfaces show each segment, over longer than the timer, and nobody is heard to acknowledge. */
+static void test_copies_of_other_taps_are_not_sent_again(void)
+{
+    for (uint32_t i = 0; i < 10; i++)
+        for (uint32_t copy = 0; copy < 3; copy++)
+            partial(33, 34, 1000 + 20 * i, 20, ACK, 100 * i + copy);
+    CHECK_EQ(direction(33, 34)->retransmitted, 0);
+    partial(33, 34, 1000, 20, ACK, 1200);
+    partial(33, 34, 1000, 20, ACK, 1201);
+    CHECK_EQ(direction(33, 34)->retransmitted, 1);
+}
+
+/* One direction alone was captured. */
+static void test_who_goes_on_after_a_syn_was_answered(void)
+{
+    partial(35, 36, 1000, 0, SYN, 0);
+    send(35, 36, 1001, 77, RST | ACK, 0, PP_STATUS_PENDING, 0, 1); /* gave up */
+    CHECK_EQ(direction(35, 36)->acked, 0);
+    send(35, 36, 1001, 77, ACK, 0, PP_STATUS_PENDING, 0, 2);
+    CHECK_EQ(direction(35, 36)->acked, 1);
+    send(35, 36, 1001, 77, ACK, 20, PP_STATUS_PENDING, 0, 3);
+    send(35, 36, 1002, 77, ACK, 20, PP_STATUS_PENDING, 0, 4); /* no SYN before it */
+    CHECK_EQ(direction(35, 36)->acked, 1);
+
+    partial(39, 40, 1000, 0, SYN, 0);
+    send(39, 40, 1001, 77, ACK, 20, PP_STATUS_PENDING, 0, 1); /* data in the segment that shows it */
+    CHECK_EQ(direction(39, 40)->acked, 1);
+    acknowledge(40, 39, 1021, 2);
+    CHECK_EQ(direction(39, 40)->acked, 2);
+
+    partial(37, 38, 1000, 0, SYN, 0);
+    send(37, 38, 1000, 0, SYN, 0, PP_STATUS_GOOD, 0, 0); /* completed on the way: that copy was answered */
+    send(37, 38, 1001, 77, ACK, 0, PP_STATUS_PENDING, 0, 1);
+    CHECK_EQ(direction(37, 38)->acked, 0);
 }
 
 static void test_again(void)
@@ -181,6 +299,12 @@ int main(void)
     batch = columns(ROOM);
     table = pp_conversations_new();
     test_acknowledged();
+    test_acknowledged_selectively();
+    test_blocks_of_complete_segments_prove_nothing();
+    test_duplicate_acknowledgments_after_later_data();
+    test_what_came_before_the_first_that_was_seen();
+    test_copies_of_other_taps_are_not_sent_again();
+    test_who_goes_on_after_a_syn_was_answered();
     test_again();
     test_sequence_numbers_wrap();
     test_complete_copy_is_what_was_acknowledged();

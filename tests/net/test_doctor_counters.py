@@ -17,17 +17,38 @@ from line import Line
 from pktmend.testbed.netns import end
 from tools import PATIENCE, until
 
+HEAR = """
+import socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 0))
+for _ in range(40):
+    s.sendto(b"good", s.getsockname())
+    s.recv(9)
+"""
+
 
 def test_packets_dropped_for_their_checksum_are_counted(line: Line) -> None:
+    line.b.run(sys.executable, "-c", HEAR)
     mac = link(line.b, "eth0")["address"]
     send_bad(line, mac, 50)
     judge = json.loads(line.b.run("nstat", "-a", "-z", "-j", "UdpInCsumErrors").stdout)["kernel"]["UdpInCsumErrors"]
     errors = the(doctor(line.b, expect=0)[0], "checksum-errors")
-    assert judge == 50 and errors["evidence"] == ["UdpInCsumErrors 50"] and errors["severity"] == "warning"
+    assert judge == 50 and errors["evidence"] == ["UdpInCsumErrors 50, 40 received"] and errors["severity"] == "warning"
     assert "50 packets" in errors["title"] and "none of them within the last 0." in errors["title"]
     assert "since boot" in errors["why"] and "None is rising now" in errors["why"]
     assert errors["remedy"][0]["command"] == f"ip netns exec {line.b.namespace} pktmend diagnose -i eth0"
     assert names(doctor(line.a, "lo", expect=0)[0]) == set()
+
+
+@pytest.mark.parametrize(("bad", "severity"), [(2, "info"), (3, "problem")])
+def test_few_that_are_all_of_what_arrived_are_a_problem(line: Line, bad: int, severity: str) -> None:
+    """Three SYNs of a young namespace, all dropped, are more than three in millions."""
+    send_bad(line, link(line.b, "eth0")["address"], bad)
+    errors = the(doctor(line.b, expect=int(severity == "problem"))[0], "checksum-errors")
+    assert errors["severity"] == severity and errors["evidence"] == [f"UdpInCsumErrors {bad}"]
+    assert ("All UDP that arrived was lost" in errors["why"]) == (severity == "problem")
+    line.b.run(sys.executable, "-c", HEAR)
+    assert the(doctor(line.b, expect=0)[0], "checksum-errors")["severity"] == "info"
 
 
 def test_counters_that_rise_now_are_a_problem(line: Line) -> None:

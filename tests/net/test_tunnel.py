@@ -79,6 +79,8 @@ def test_tcp_in_a_tunnel_on_a_port_nobody_knows(line: Line, kind: str, options: 
         assert direction["dropped"] == {} and direction["tx_error"] == {}, direction
         assert direction["split"] > 100 and direction["stray_csum_metadata"] == 0, direction
         assert not {"bad", "leaked", "corrupt", "bad-seed"} & set(direction["checks"]["udp"]), direction
+
+
 def test_ports_come_from_every_namespace(line: Line) -> None:
     """A device that carries nothing: its port is known before the first packet."""
     for port, words in ((15555, ("id", "5")), (15556, ("external", "gpe"))):

@@ -222,3 +222,11 @@ def test_ipv6_flows_are_written_with_brackets(tmp_path: Path) -> None:
     ]
     found = diagnose(t.pcap(tmp_path / "x", frames), at_wire=True)
     assert found[0]["packets"][0]["flow"] == "[fd07::1]:4000 > [fd07::2]:80"
+
+
+def test_what_is_only_possible_does_not_read_as_a_fact(tmp_path: Path) -> None:
+    path = t.pcap(tmp_path / "x", t.syns(A, B, 1, 4))
+    first = run("-r", str(path)).stdout.splitlines()[0]
+    assert first == "Perhaps: a hop lost the mark that checksums are partial.  [metadata-lost, possible]"
+    path = t.pcap(tmp_path / "y", [(1, f.put16(f.raw(t.tcp(A, B, 1, 2, 3, 4, "A")), 24, 0))])
+    assert run("-r", str(path)).stdout.startswith("Perhaps: IPv4 headers were sent without a checksum.  [")

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.all import UDP, VXLAN, Ether
 
+import frames as f
 import tapes as t
 from diagnosing import A, B, decide, decided, only, tap_of
 from pktmend.advice.userspace_hops import find_userspace_hops
 from pktmend.commands.diagnose.case import Case
+from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop, Partial, PortOf, SenderLeaves
@@ -27,6 +30,9 @@ from pktmend.host.namespaces import Namespace
 OURS, NODE, THEIRS = Namespace(1, "", is_own=True), Namespace(2, "", "node"), Namespace(3, "", "a")
 TX_ON, TX_OFF = {"tx-checksum-ip-generic": True}, {"tx-checksum-ip-generic": False}
 HOP = Reader("packet", 7, 4711, "relay", False, 3, False, False)
+
+
+NOBODY = 1 << 22 | 1  # above the largest process id
 
 
 def interface(namespace: Namespace, index: int, name: str, peer: tuple[Namespace, int], **more: Any) -> Interface:
@@ -121,10 +127,10 @@ def test_sender_that_completes_its_checksums(tmp_path: Path) -> None:
 
 
 def test_sender_is_a_tap_that_cannot_tell_its_program(tmp_path: Path) -> None:
-    after = machine(sender={"tun": Tun(True, False, False, (9,))})
+    after = machine(sender={"tun": Tun(True, False, False, (NOBODY,))})
     found = leak(tmp_path, after)
     assert decided([found]) == [("tap-without-vnet-header", "certain")]
-    assert only(found, LossyHop) == [LossyHop(HopKind.TAP, (after.namespaces[2].interfaces[0],))]
+    assert only(found, LossyHop) == [LossyHop(HopKind.TAP, (after.namespaces[2].interfaces[0],), "", NOBODY)]
 
 
 def test_sender_is_not_on_this_machine(tmp_path: Path) -> None:
@@ -175,3 +181,43 @@ def test_unanswered_at_the_sender_is_a_loss_only_if_there_is_a_hop(tmp_path: Pat
         [found] = decide(path, live="eth0", host=HostContext(after, after, "eth0"))
         assert decided([found]) == [expected]
         assert (Partial.PERHAPS_FURTHER_ON in found.facts) is (not port)
+
+
+def tunnelled(n: int) -> bytes:
+    """Return a leaked SYN a > b in a VXLAN between two other hosts, whose UDP has no sum."""
+    inner = Ether() / t.tcp(A, B, 4000, 80, n, 0, "S")["IP"]
+    packet = t.ip("192.0.2.1", "192.0.2.2") / UDP(sport=9, dport=4789, chksum=0) / VXLAN(vni=7) / inner
+    return f.put16(f.raw(packet), 14 + 20 + 16 + 50, f.seed(inner))
+
+
+def test_sender_of_what_is_inside_a_tunnel(tmp_path: Path) -> None:
+    """The owner of the inner source is asked, whoever wraps; Open vSwitch's TSO is no cure for what it has to wrap."""
+    reader = replace(HOP, program="ovs-vswitchd", pid=1 << 30)
+    after = machine(port={"readers": (reader,)})
+    path = t.pcap(tmp_path / "x", [(n, tunnelled(n)) for n in range(3)])
+    [found] = decide(path, at_wire=True, live="eth0", host=HostContext(after, after, "eth0"))
+    assert decided([found]) == [("metadata-lost", "certain")]
+    assert [remedy.command for remedy in found.remedies] == ["ip netns exec a ethtool -K eth0 tx off"]
+    [offline] = decide(path, at_wire=True)
+    assert decided([offline]) == [("tunnel-inner-unfinished", "likely")]
+    assert A in offline.remedies[0].effect and "192.0.2.1" not in offline.remedies[0].effect
+
+
+def test_program_that_writes_into_a_tap(tmp_path: Path) -> None:
+    """Its guest is named, and no command that cannot run: a bridge needs a second interface."""
+    after = machine()
+    tap = replace(after.namespaces[0].interfaces[0], tun=Tun(True, False, False, (NOBODY,)), peer=None)
+    alone = replace(after, namespaces=(replace(after.namespaces[0], interfaces=(tap,)),))
+    found = leak(tmp_path, alone)
+    assert found.cause is RootCause.METADATA_LOST and found.bridge is None
+    assert only(found, LossyHop) == [LossyHop(HopKind.WRITER, (tap,), "", NOBODY)]
+    assert [remedy.command for remedy in found.remedies] == [""] and "guest" in found.remedies[0].effect
+
+
+def test_no_bridge_for_a_tun(tmp_path: Path) -> None:
+    after = machine()
+    tun = replace(after.namespaces[0].interfaces[0], tun=Tun(False, True, False, ()), peer=None)
+    alone = replace(after, namespaces=(replace(after.namespaces[0], interfaces=(tun,)), *after.namespaces[1:]))
+    assert leak(tmp_path, alone).bridge is None
+    raw = t.pcap(tmp_path / "raw", [(n, frame[14:]) for n, frame in t.syns(A, B, 1, 4)], link=101)
+    assert decide(raw, at_wire=True)[0].bridge is None

@@ -6,12 +6,12 @@ from pktmend._core.stages cimport NativeStage, builtin
 
 DIRECTION_KINDS = ("good", "absent", "unchecked", "pending_flagged", "pending_unknown", "leaked", "never_filled", "bad")
 DIRECTION_FIELDS = ("packets", *DIRECTION_KINDS, "outgoing", "short_frames", "acked", "retransmitted", "target_mac",
-                    "source_mac", "largest")
+                    "source_mac", "largest", "duplicates", "in_vain", "again_shortest", "passed_longest")
 
 
 cdef tuple direction_values(const pp_direction *d):
     return (d.packets, *[d.kind[k] for k in range(8)], d.outgoing, d.short_frames, d.acked, d.retransmitted, d.mac[:6],
-            d.mac[6:12], d.largest)
+            d.mac[6:12], d.largest, d.duplicates, d.in_vain, d.again_shortest, d.passed_longest)
 
 
 cdef class Conversations:

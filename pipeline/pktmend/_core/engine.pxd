@@ -99,6 +99,8 @@ cdef extern from "observe/conversation.h" nogil:
         uint64_t outgoing, short_frames, acked, retransmitted
         uint8_t mac[12]
         uint32_t largest
+        uint64_t duplicates, in_vain
+        uint32_t again_shortest, passed_longest
     ctypedef struct pp_conversation:
         uint8_t address[2][16]
         uint16_t port[2]

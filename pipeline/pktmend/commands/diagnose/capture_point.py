@@ -6,6 +6,8 @@ the kernel's metadata.  The difference is what happens next:
 | seen                                                                       | so                                     |
 |----------------------------------------------------------------------------|----------------------------------------|
 | partial segments are acknowledged, and no completed copy went by           | they were completed later: healthy     |
+| an acknowledgment is repeated right after later partial segments           | likewise, less surely                  |
+| only the longest segments are sent again, shorter ones arrive              | the path's MTU, not their checksums    |
 | partial datagrams get answers                                              | likewise, less surely                  |
 | frames longer than any link carries                                        | seen on a host, before they are split  |
 | partial segments are sent again and never acknowledged, ICMP passes        | nobody completed them                  |
@@ -32,10 +34,14 @@ from pktmend.commands.diagnose.facts.capture_point import (
     LongFrames,
     Loopback,
     Point,
+    Repeated,
     SentAgain,
     ShortFrames,
     TakenOn,
+    ToItself,
+    TooLong,
     Unanswered,
+    WentSilent,
 )
 
 LARGEST_FRAME: Final = 9234  # jumbo frames with tags; longer ones exist in hosts only
@@ -55,6 +61,7 @@ class Path:
     """Partial packets from one host to another and what became of them.
 
     acked: acknowledged segments.         answered: other packets with an answer.
+    duplicates: segments that made the receiver repeat an acknowledgment.
     dead:  TCP directions that were never acknowledged although sent again.
     echoes, went_on: what else passes between the two: ICMP echo messages, or packets of the other direction.
     """
@@ -63,6 +70,7 @@ class Path:
     target: str
     acked: int = 0
     answered: int = 0
+    duplicates: int = 0
     dead: list[Direction] = field(default_factory=list)
     echoes: int = 0
 
@@ -79,7 +87,8 @@ class Path:
     @property
     def is_lost(self) -> bool:
         """Nothing that is partial gets through, and something shows that the path itself works."""
-        return bool(self.dead) and not self.acked and bool(self.echoes or self.went_on)
+        arrives = self.acked or self.duplicates
+        return bool(self.dead) and not arrives and bool(self.echoes or self.went_on)
 
     @property
     def source_mac(self) -> str:
@@ -108,6 +117,7 @@ def paths_of(directions: Sequence[Direction]) -> list[Path]:
         path.echoes = echoes[frozenset((d.source, d.target))]
         if d.protocol == TCP:
             path.acked += d.acked
+            path.duplicates += d.duplicates
         else:
             path.answered += d.acked
         if d.is_dead:
@@ -121,15 +131,20 @@ def infer(directions: Sequence[Direction], *, has_metadata: bool) -> CapturePoin
     has_metadata: the source itself says which are partial, so that at this tap they are healthy for certain.
     """
     paths = paths_of(directions)
-    proven = {path.source for path in paths if path.acked}  # what these leave partial is completed after this tap
+    proven = {path.source for path in paths if path.acked or path.duplicates}  # completed after this tap
     lost = [path for path in paths if path.is_lost and path.source not in proven]
     if lost:
         return CapturePoint(Outcome.LOST, Confidence.LIKELY, _sent_again(lost), tuple(lost))
     on_host = _on_host(directions)
     acked = sum(path.acked for path in paths)
+    stuck = _stuck(directions)
     if acked:
-        facts = (Acked(acked), *on_host, *_unanswered(paths))
-        return CapturePoint(Outcome.COMPLETED, Confidence.CERTAIN, facts)
+        facts = (Acked(acked), *stuck, *on_host, *_unanswered(paths))
+        return CapturePoint(Outcome.COMPLETED, Confidence.LIKELY if stuck else Confidence.CERTAIN, facts)
+    duplicates = sum(path.duplicates for path in paths)
+    if duplicates:
+        facts = (Repeated(duplicates), *stuck, *on_host, *_unanswered(paths))
+        return CapturePoint(Outcome.COMPLETED, Confidence.LIKELY, facts)
     silent = [path for path in paths if path.retransmitted >= 2]
     answered = sum(path.answered for path in paths)
     if silent and not answered:
@@ -155,12 +170,32 @@ def _unanswered(paths: list[Path]) -> tuple[Fact, ...]:
     return (Unanswered(sum(map(len, dead)), flows),) if dead else ()
 
 
+def _stuck(directions: Iterable[Direction]) -> tuple[Fact, ...]:
+    """Conversations that worked until something was sent again in vain: too long for the path, or the end has gone."""
+    stuck = [d for d in directions if d.is_stuck]
+    return tuple(
+        TooLong(d.flow, d.in_vain, d.again_shortest, d.passed_longest)
+        if d.is_too_long
+        else WentSilent(d.flow, d.in_vain)
+        for d in stuck[:2]
+    )
+
+
+def stays_on_host(flows: Iterable[tuple[str, str]]) -> tuple[Fact, ...]:
+    """Say so if the packets of these (source, target) never leave their host: all of loopback, or all to itself."""
+    flows = set(flows)
+    if not flows or not all(source and target for source, target in flows):
+        return ()
+    ends = tuple(sorted({end for flow in flows for end in flow}))
+    if all(ipaddress.ip_address(end).is_loopback for end in ends):
+        return (Loopback(ends),)
+    return (ToItself(ends),) if all(source == target for source, target in flows) else ()
+
+
 def _on_host(directions: Sequence[Direction]) -> tuple[Fact, ...]:
     """What shows that the tap sits on a host, before frames are completed."""
     facts: list[Fact] = []
-    ends = {end for d in directions if d.partial for end in (d.source, d.target)}
-    if ends and all(ipaddress.ip_address(end).is_loopback for end in ends):
-        facts.append(Loopback(tuple(sorted(ends))))
+    facts += stays_on_host((d.source, d.target) for d in directions if d.partial)
     longest = max((d.largest for d in directions if d.partial), default=0)
     if longest > LARGEST_FRAME:
         facts.append(LongFrames(longest))

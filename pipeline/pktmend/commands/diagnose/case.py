@@ -14,7 +14,7 @@ from pktmend.commands.diagnose.decision import Confidence, Fact, Rejected
 from pktmend.commands.diagnose.evidence import Tap
 from pktmend.commands.diagnose.facts.tap import Rising
 from pktmend.commands.diagnose.remedies import End
-from pktmend.commands.diagnose.samples import Sample
+from pktmend.commands.diagnose.samples import ETHERNET, SLL, SLL2, Sample
 from pktmend.enums import Cause
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SURE: Final = 2  # packets by which chance is ruled out: one in 65,536 each
 REPEATS: Final = 3  # packets of a flow with the same difference
 MOST_ENDS: Final = 4  # for which remedies are given
+BRIDGEABLE: Final = (ETHERNET, SLL, SLL2)  # link types behind which there may be Ethernet; a TUN carries IP alone
 
 
 class Case:
@@ -34,6 +35,7 @@ class Case:
         self.host = host
         self.unexplained = tap.samples()
         self.rejected: list[Rejected] = []
+        self.claimed: set[tuple[str, str, int, int]] = set()  # flows of pending packets that a rule has explained
         self._kept = Counter((str(s.proto), str(s.cause)) for s in self.unexplained)
 
     def take(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
@@ -53,6 +55,15 @@ class Case:
         """Take exactly these."""
         these = set(samples)
         self.take(lambda s: s in these)
+
+    def claim(self, samples: Iterable[Sample]) -> None:
+        """Explain pending packets: no other rule calls those of these flows healthy."""
+        self.claimed.update((s.source, s.target, *s.ports) for s in samples)
+
+    @property
+    def pending(self) -> list[Sample]:
+        """Those of the tap's pending samples that no rule has claimed."""
+        return [s for s in self.tap.pending if (s.source, s.target, *s.ports) not in self.claimed]
 
     def total(self, samples: Iterable[Sample]) -> dict[str, int]:
         """Return {"tcp leaked": 41, ...}: of what the samples show, the number in the whole capture.
@@ -95,9 +106,11 @@ class Case:
         is_behind: these samples were seen behind the hop; else the loss lies further on.
         """
         template = CAUSES[cause].bridge
-        if not template or not samples:
+        if not template or not samples or samples[0].link not in BRIDGEABLE:
             return None
         is_incoming = is_behind and not all(s.is_outgoing for s in samples)
+        if self.host and self.host.tapped and (is_tun(self.host.tapped) or self._ends_at_tap(samples[0])):
+            return None
         return _bridge_command(template, self.host, self._receiver(samples[0]), is_incoming=is_incoming)
 
     def bridges(
@@ -110,9 +123,14 @@ class Case:
         more = [
             _bridge_command(CAUSES[cause].bridge, self.host, sender, is_incoming=False)
             for sender in senders
-            if self.host and sender.makes_super_frames and self.host.machine.peer_of(sender)
+            if not is_tun(sender) and self.host and sender.makes_super_frames and self.host.machine.peer_of(sender)
         ]
         return "\n".join(dict.fromkeys([first, *more]))
+
+    def _ends_at_tap(self, s: Sample) -> bool:
+        """Is it for a TAP's own address?  A bridge takes frames between two interfaces, and there is no second one."""
+        tapped = self.host.tapped if self.host else None
+        return tapped is not None and tapped.tun is not None and self._receiver(s) == tapped
 
     def _receiver(self, s: Sample) -> Interface | None:
         """The interface of this machine that a packet is for: by its outermost address, else by its MAC address."""
@@ -121,6 +139,11 @@ class Case:
             alike = [i for i in self.host.machine.interfaces() if i.mac == s.target_mac]
             owner = alike[0] if len(alike) == 1 else None
         return owner
+
+
+def is_tun(interface: Interface) -> bool:
+    """Does it carry IP packets without Ethernet?  No bridge takes it."""
+    return interface.tun is not None and not interface.tun.is_tap
 
 
 def surely(samples: Sequence[Sample]) -> Confidence:

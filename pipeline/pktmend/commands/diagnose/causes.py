@@ -166,9 +166,9 @@ CAUSES: Final = {
         bridge="pktmend bridge -i {a} -I {b}",
     ),
     RootCause.LENGTH_FAULT: Meaning(
-        "Checksums were made over a wrong length",
-        "Padding or a frame check sequence was summed too, a part of the packet was left out, or another length "
-        "counted. The receiver drops these packets.",
+        "A length is wrong, in a header or under a checksum",
+        "Padding or a frame check sequence was summed too, a part of the packet was left out, another length counted, "
+        "or headers contradict each other about it. The receiver drops these packets.",
         bridge=SIGN,
     ),
     RootCause.NOT_UNDERSTOOD: Meaning(
@@ -205,9 +205,10 @@ CAUSES: Final = {
         is_healthy=True,
     ),
     RootCause.MISPLACED_COMPLETION: Meaning(
-        "Checksums are completed at a wrong place",
-        "The mark of a partial checksum names another place than the checksum field. Whoever obeys it, a card or the "
-        "kernel, writes over ports or into payload, and leaves the real field as it was.",
+        "Completed checksums are written to the wrong place",
+        "The mark of a partial checksum names another place than its field. Whoever obeys it, a card or the kernel, "
+        "writes over a port or into payload and leaves the field unfinished: connections go to ports that nobody "
+        "asked for, and the receiver drops the packets.",
         bridge="pktmend bridge -i {a} -I {b}",
     ),
 }

@@ -16,7 +16,18 @@ PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 33: "DCCP", 58: "ICMPv6", 13
 
 FIELDS: Final = _core.DIRECTION_FIELDS
 KINDS: Final = ("good", "unchecked", "pending_flagged", "pending_unknown", "leaked", "never_filled")
-NUMBERS: Final = ("packets", "outgoing", "short_frames", "acked", "retransmitted", "largest")
+NUMBERS: Final = (
+    "packets",
+    "outgoing",
+    "short_frames",
+    "acked",
+    "retransmitted",
+    "largest",
+    "duplicates",
+    "in_vain",
+    "again_shortest",
+    "passed_longest",
+)
 PARTIAL: Final = ("pending_flagged", "pending_unknown", "leaked", "never_filled")
 
 
@@ -26,8 +37,12 @@ class Direction:
 
     kinds:         packets by what they carried: KINDS.       replies: packets of the other direction.
     outgoing:      sent by the host of the tap.               short_frames: below Ethernet's 60 bytes.
-    acked:         TCP: partial segments that were acknowledged; others: partial packets with an answer.
+    acked:         TCP: partial segments that were acknowledged, SACK included; others: partial packets with an answer.
     retransmitted: TCP: partial segments sent again unacknowledged.       largest: bytes of the longest frame.
+    duplicates:    TCP: partial segments after which the other end repeated an acknowledgment: they arrived.
+    in_vain:       TCP: partial segments sent again since something last arrived.
+    again_shortest, passed_longest: TCP: bytes of the shortest partial frame that was sent again, and of the longest
+                   that arrived; 0: none.
     """
 
     protocol: int
@@ -44,6 +59,10 @@ class Direction:
     acked: int
     retransmitted: int
     largest: int
+    duplicates: int = 0
+    in_vain: int = 0
+    again_shortest: int = 0
+    passed_longest: int = 0
 
     @property
     def partial(self) -> int:
@@ -52,8 +71,18 @@ class Direction:
 
     @property
     def is_dead(self) -> bool:
-        """TCP: partial segments were sent again, and never was one acknowledged."""
-        return self.protocol == TCP and self.retransmitted > 0 and self.acked == 0
+        """TCP: partial segments were sent again, and nothing shows that one ever arrived."""
+        return self.protocol == TCP and self.retransmitted > 0 and self.acked == 0 and self.duplicates == 0
+
+    @property
+    def is_stuck(self) -> bool:
+        """TCP: partial segments arrived, and then some were sent again and again in vain."""
+        return self.protocol == TCP and self.in_vain >= 2 and (self.acked > 0 or self.duplicates > 0)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Those sent in vain are longer than all that arrived: as if the path had a smaller MTU than its ends know."""
+        return self.is_stuck and 0 < self.passed_longest < self.again_shortest
 
     @property
     def flow(self) -> str:

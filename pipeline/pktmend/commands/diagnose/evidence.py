@@ -2,8 +2,8 @@
 
 Rules of this file:
 1. The healthy majority costs C: statuses are counted and conversations are followed by the engine.
-2. Python looks at packets that are bad, at a few of those that are pending, at DHCP and at ICMP errors, and of each
-   kind at so many and no more.
+2. Python looks at packets that are bad or malformed, at a few of those that are pending, at DHCP and at ICMP errors,
+   and of each kind at so many and no more.
 3. Nothing is concluded here.
 """
 
@@ -15,6 +15,7 @@ from typing import Final
 
 from pktmend import _core
 from pktmend.commands.diagnose.companions import Companions
+from pktmend.commands.diagnose.contradictions import Contradiction, contradiction_of, malformed
 from pktmend.commands.diagnose.conversations import Direction, directions_of
 from pktmend.commands.diagnose.samples import Sample, addresses_of, samples_of
 from pktmend.console.unread import take_unread
@@ -28,6 +29,7 @@ WHOLE: Final = 64  # of them so many are kept whole
 HEAD: Final = 128  # of the others, bytes
 LONGEST: Final = 9234  # bytes of a frame that is kept whole: the largest jumbo frame
 PENDING: Final = 16
+CONTRADICTIONS: Final = 16
 MESSAGES: Final = 1000  # of DHCP, and as many ICMP errors
 ICMP_LOOKS: Final = 20_000
 GOOD: Final = 256  # good checks of the senders of bad ones
@@ -101,6 +103,7 @@ class Tap:
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
     unread: Counter[tuple[int, int]] = field(default_factory=Counter)
+    contradictions: list[Contradiction] = field(default_factory=list)
     has_metadata: bool = False
     conversations: _core.Conversations = field(default_factory=_core.Conversations)
     directions: list[Direction] = field(default_factory=list)
@@ -145,6 +148,8 @@ class Tap:
         self.companions.collect(batch)
         if len(self.pending) < PENDING:
             self._collect_pending(batch)
+        if len(self.contradictions) < CONTRADICTIONS:
+            self._collect_malformed(batch)
         if len(self.dhcp) < MESSAGES:
             for i in batch.where(protocol=17, port=68):
                 self._collect_dhcp(batch, i)
@@ -201,6 +206,12 @@ class Tap:
         if len(self.pending) < PENDING:
             checks = [k for k in batch.checks_of(i) if k.status == Status.PENDING]
             self.pending.extend(with_expected(s) for s in samples_of(batch, i, checks, 1 << 17))
+
+    def _collect_malformed(self, batch: _core.Batch) -> None:
+        for i in malformed(batch):
+            found = contradiction_of(batch, i)
+            if found is not None and len(self.contradictions) < CONTRADICTIONS:
+                self.contradictions.append(found)
 
     def _collect_dhcp(self, batch: _core.Batch, i: int) -> None:
         checks = [k for k in batch.checks_of(i) if k.start == batch.l4[i]]

@@ -15,6 +15,7 @@ from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop, PortOf, T
 from pktmend.commands.diagnose.facts.tap import Rising
 from pktmend.host.bpf_info import read_program
 from pktmend.host.model import Interface, Machine
+from pktmend.host.namespaces import program_of
 from pktmend.host.snmp import checksum_errors
 
 HOP_KINDS = {"packet": HopKind.PACKET, "xdp": HopKind.XDP}  # of a reader's kind
@@ -58,8 +59,21 @@ class HostContext:
             if hop.keeps_metadata is not True and any(port.key in path for port in hop.ports)
         ]
         programs = _programs([i for key, i in path.items() if key not in {end.key for end in ends}])
-        taps = [LossyHop(HopKind.TAP, (i,)) for i in path.values() if i.is_blind_tap]
+        taps = [self.blind_tap(i) for i in path.values() if i.is_blind_tap]
         return [*processes, *programs, *taps]
+
+    @staticmethod
+    def blind_tap(tap: Interface) -> LossyHop:
+        """A TUN or TAP that cannot tell its program what is partial, and that program."""
+        pid = tap.tun.pids[0] if tap.tun and tap.tun.pids else 0
+        return LossyHop(HopKind.TAP, (tap,), program_of(pid) if pid else "", pid)
+
+    def writer(self) -> list[LossyHop]:
+        """The program that writes what arrives from the tapped TUN or TAP: a guest's hypervisor, a VPN."""
+        tun = self.tapped.tun if self.tapped else None
+        if self.tapped is None or tun is None or not tun.pids:
+            return []
+        return [LossyHop(HopKind.WRITER, (self.tapped,), program_of(tun.pids[0]), tun.pids[0])]
 
     def set_up(self, ends: Iterable[Interface]) -> list[Fact]:
         """Say which switches and tunnels the path between *ends* and the tap goes through."""

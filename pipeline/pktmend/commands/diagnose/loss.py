@@ -15,6 +15,7 @@ from pktmend.commands.diagnose.case import MOST_ENDS, Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.conversations import TCP, Direction
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
+from pktmend.commands.diagnose.facts.capture_point import SentAgain
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import (
     AckedAllTheSame,
@@ -66,6 +67,18 @@ def route_of(case: Case, flows: Iterable[tuple[str, str, str]]) -> Route:
     return Route(ends, case.host.hops(_interfaces(ends)) if case.host else [])
 
 
+def _route(case: Case, samples: Sequence[Sample], *, was_pending: bool) -> Route:
+    """Where the packets come from that hold these checks: of a tunnel, from who sent what is inside.
+
+    What it is wrapped into is sent by others; their settings may not reach what is inside.  The program behind a tapped
+    TUN or TAP is asked where these come from it, and no tap saw them marked.
+    """
+    comes_from_tap = case.host is not None and not was_pending and not any(s.is_outgoing for s in samples)
+    written = case.host.writer() if case.host is not None and comes_from_tap else []
+    inner = route_of(case, [(s.source, s.target, "" if s.depth else s.source_mac) for s in samples])
+    return Route(inner.ends, [*inner.hops, *written])
+
+
 def _interfaces(ends: Iterable[End]) -> list[Interface]:
     return [end.interface for end in ends if end.interface is not None]
 
@@ -78,15 +91,19 @@ def decide_lost(
     seen: Iterable[Fact],
     confidence: Confidence,
     was_pending: bool = False,
+    before: Sequence[Sample] = (),
 ) -> Decision:
     """Name the kind of hop.
 
     seen: what showed that they leaked.     was_pending: a tap before the hop saw them partial.
+    before: the same packets at that tap, as their sender sent them; a NAT gives them other addresses.
     """
-    is_tunnel = all(s.layers > 1 for s in samples)
-    route = route_of(case, [(*(s.outer if is_tunnel else (s.source, s.target)), s.source_mac) for s in samples])
+    is_tunnel = all(s.layers > 1 for s in samples) and any(s.depth for s in samples)
+    route = _route(case, before or samples, was_pending=was_pending)
     senders = route.senders
     facts = (*seen, *_travel(case), *(SenderLeaves(i) for i in senders if i.leaves_checksums), *case.rising())
+    if was_pending:
+        case.reject(RootCause.DOUBLE_COMPLETION, Partial.PENDING_BEFORE)
     if senders and not was_pending and all(i.features and not i.leaves_checksums for i in senders):
         return _completed_twice(case, samples, counts, facts)
     limits: tuple[Fact, ...] = (Limit.COMPLETED_TWICE,)
@@ -96,11 +113,14 @@ def decide_lost(
         confidence = Confidence.LIKELY
     hops = route.hops
     cause = RootCause.METADATA_LOST
-    if route.blind_tap is not None:
+    if route.blind_tap is not None and case.host is not None:
         cause = RootCause.TAP_WITHOUT_VNET_HEADER
-        hops = [LossyHop(HopKind.TAP, (route.blind_tap,)), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
+        hops = [case.host.blind_tap(route.blind_tap), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
     elif is_tunnel:
-        cause = RootCause.TUNNEL_INNER_UNFINISHED
+        is_wrapped = bool(before) and all(s.layers == 1 for s in before)
+        is_inner = all(s.depth > 0 for s in samples)  # who wraps in user space leaves no outer sum partial
+        by_hop = is_wrapped or (is_inner and _enters_hop(case, senders, hops))  # it wraps them, and loses the mark
+        cause = RootCause.METADATA_LOST if by_hop else RootCause.TUNNEL_INNER_UNFINISHED
         inside = sum(s.depth > 0 for s in samples)
         facts = (*facts, TunnelPackets(*samples[0].outer, inside, len(samples)))
     elif route.passes_xdp:
@@ -113,10 +133,18 @@ def decide_lost(
         facts=(*facts, *hops, *(case.host.set_up(_interfaces(route.ends)) if case.host else ())),
         samples=tuple(samples),
         counts=counts,
-        remedies=for_leak(route.ends, hops),
+        remedies=for_leak(route.ends, hops, in_tunnel=is_tunnel),
         limits=limits,
         bridge=case.bridges(cause, samples, senders),
     )
+
+
+def _enters_hop(case: Case, senders: Iterable[Interface], hops: Iterable[LossyHop]) -> bool:
+    """Is one of the hops what these senders send to, before anything has wrapped it?"""
+    if case.host is None:
+        return False
+    ports = {i.key for hop in hops if hop.kind is HopKind.PACKET for i in hop.interfaces}
+    return any(peer.key in ports for i in senders if (peer := case.host.machine.peer_of(i)))
 
 
 def _completed_twice(
@@ -144,7 +172,8 @@ def _travel(case: Case) -> list[Fact]:
     if acked:
         facts.append(AckedAllTheSame(acked))
     elif any(d.is_dead for d in leaking):
-        facts += infer(with_context(case, leaking), has_metadata=False).facts
+        point = infer(with_context(case, leaking), has_metadata=False)
+        facts += [fact for fact in point.facts if isinstance(fact, SentAgain)]
     return facts
 
 

@@ -124,8 +124,8 @@ class Change:
 
     @property
     def is_translated(self) -> bool:
-        """An address or a port differs."""
-        return any(name.endswith((" address", " port")) for name in self.rewrote)
+        """An address or a port differs, or the family of the addresses."""
+        return any(name.endswith((" address", " port", "IP version")) for name in self.rewrote)
 
 
 def compare(before: Packet, behind: Packet) -> Change:

@@ -11,6 +11,7 @@ from pktmend.advice.finding import Remedy
 from pktmend.advice.place import full_place
 from pktmend.advice.remedies import UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop
+from pktmend.commands.diagnose.samples import Sample
 
 if TYPE_CHECKING:
     from pktmend.host.model import Interface
@@ -20,14 +21,20 @@ LESS_GRO: Final = "more CPU time, and GRO coalesces less"
 VERIFIES: Final = "does not verify and mark frames that are damaged only later: the receiver checks them again"
 XDP_WORDS: Final = {"generic": "xdpgeneric", "offloaded": "xdpoffload"}  # ip link: `xdp off` is for the driver's mode
 
-UPDATE_ZERO: Final = (
-    Remedy(
-        "ethtool -K VXLAN tx off",
-        "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
-        "packets in it are completed before they are wrapped",
-        "switches TSO off for the tunnel",
-    ),
-    Remedy("uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel", "a reboot"),
+TUNNEL_PORTS: Final = {4789, 8472, 6081, 4790}  # VXLAN, Linux's VXLAN, Geneve, VXLAN-GPE
+UPDATE_KERNEL: Final = Remedy(
+    "uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel that translates", "a reboot"
+)
+SUM_IN_TUNNEL: Final = Remedy(
+    "ethtool -K VXLAN tx off",
+    "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
+    "packets in it are completed before they are wrapped",
+    "switches TSO off for the tunnel",
+)
+LEAVE_ZERO: Final = Remedy(
+    "nft list ruleset; tc filter show dev IFACE ingress",
+    "look for what translates these addresses: a UDP checksum of 0 over IPv4 is none and stays 0 (RFC 768); towards "
+    "IPv6, where 0 is not allowed, it has to be computed anew (RFC 7915 section 4.5)",
 )
 UPDATE_SUM: Final = Remedy(
     "tc filter show dev IFACE ingress; nft list ruleset",
@@ -73,6 +80,13 @@ class End:
     leaks: bool = True
 
 
+def update_zero(samples: Iterable[Sample]) -> tuple[Remedy, ...]:
+    """Against a NAT that updates a zero: at the tunnel, if these are its packets, else at what translates."""
+    samples = list(samples)
+    is_tunnel = any(s.layers > 1 or TUNNEL_PORTS & set(s.ports) for s in samples)
+    return (SUM_IN_TUNNEL, UPDATE_KERNEL) if is_tunnel else (LEAVE_ZERO, UPDATE_KERNEL)
+
+
 def two_taps(name: str) -> Remedy:
     """Find the hop that changes them."""
     return Remedy(
@@ -88,6 +102,34 @@ def miscomputed_at(source: str) -> Remedy:
         f"on {source}, if its network card computes them; else the program that crafts these packets has to be "
         "corrected",
         LESS_TSO,
+    )
+
+
+def fill_header_at(source: str) -> Remedy:
+    """Against IPv4 headers without a checksum: Linux fills them in always, so it is no setting of Linux."""
+    return Remedy(
+        "",
+        f"on {source}: switch off its card's IPv4 checksum offload (FreeBSD, pfSense: `ifconfig IFACE -txcsum`; "
+        "Windows: `Disable-NetAdapterChecksumOffload -Name IFACE -IpIPv4`). Linux fills in the IPv4 header's checksum "
+        "itself, always: there, the program that crafts these packets has to be corrected",
+    )
+
+
+def misplaced_at(source: str) -> tuple[Remedy, ...]:
+    """Against completions at a wrong place.  `tx off` is no cure: the kernel then writes to that place itself."""
+    return (
+        Remedy(
+            "",
+            f"on {source}, or where its packets enter this machine: replace or repair what writes their virtio-net "
+            "headers (a guest's driver, a hypervisor, a userspace switch): csum_start has to be where the transport "
+            "header begins. `ethtool -K IFACE tx off` does not help: the kernel then does the same damage itself",
+        ),
+        Remedy(
+            "pktmend bridge -i TO-SENDER -I TO-RECEIVER",
+            "in between, before anything obeys them: leaves out headers that point to no checksum field, and completes "
+            "the right one",
+            "pktmend must keep running",
+        ),
     )
 
 
@@ -128,6 +170,18 @@ def link_counters(interface: Interface) -> Remedy:
     )
 
 
+def in_guest(hop: LossyHop) -> Remedy:
+    """Let what a program writes into a TAP be complete: its guest, or the program itself."""
+    port = hop.interfaces[0]
+    program = f"{hop.program or 'the program'} (pid {hop.pid})" if hop.pid else "the program"
+    return Remedy(
+        "",
+        f"in the guest or program behind {full_place(port)}: switch its transmit checksum offload off (in a Linux "
+        f"guest `ethtool -K eth0 tx off`, with its interface's name), or have {program} open {port.name} with the "
+        "virtio-net header (IFF_VNET_HDR) and say what is partial",
+    )
+
+
 def at_end(end: End) -> Remedy:
     """Let one end complete its checksums."""
     if end.interface is None:
@@ -140,12 +194,18 @@ def at_end(end: End) -> Remedy:
     return tx_off(end.interface, f"{full_place(end.interface)} {why}")
 
 
-def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = ()) -> tuple[Remedy, ...]:
-    """Return the cures of a hop that loses the metadata: at both ends (answers pass it too), then at the hops."""
+def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = (), *, in_tunnel: bool = False) -> tuple[Remedy, ...]:
+    """Return the cures of a hop that loses the metadata: at both ends (answers pass it too), then at the hops.
+
+    in_tunnel: the hop puts a tunnel around them; Open vSwitch before 3.3 drops what is partial there (userspace TSO).
+    """
     hops = tuple(hops)
-    remedies = [at_end(end) for end in ends if end.interface is None or end.leaks or end.interface.leaves_checksums]
+    writers = [hop for hop in hops if hop.kind is HopKind.WRITER]
+    known = [end for end in ends if end.interface is not None and (end.leaks or end.interface.leaves_checksums)]
+    unknown = [] if writers else [end for end in ends if end.interface is None]
+    remedies = [*map(in_guest, writers), *map(at_end, known), *map(at_end, unknown)]
     databases = [hop.database for hop in hops if hop.database]
-    remedies += [ovs_tso(databases[0])] if databases else []
+    remedies += [ovs_tso(databases[0])] if databases and not in_tunnel else []
     remedies += [_xdp_off(i) for hop in hops if hop.kind is HopKind.PROGRAM for i in hop.interfaces]
     return tuple({(remedy.command, remedy.effect): remedy for remedy in remedies}.values())
 

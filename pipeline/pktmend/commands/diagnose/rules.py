@@ -22,6 +22,8 @@ from pktmend.commands.diagnose import (
     rules_file,
     rules_flags,
     rules_icmp,
+    rules_malformed,
+    rules_misplaced,
     rules_partial,
     rules_rewritten,
     rules_same,
@@ -49,6 +51,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_crc.other_sums,
     rules_crc.rewritten,
     rules_sctp.sctp,
+    rules_misplaced.misplaced,
     rules_dhcp.dhcp,
     rules_arithmetic.several,
     rules_icmp.icmp,
@@ -67,6 +70,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_same.both_sums,
     rules_same.same_difference,
     rules_engine.engine,
+    rules_malformed.malformed,
     rules_wrong.random,
 )
 

@@ -30,11 +30,11 @@ def dhcp(case: Case) -> list[Decision]:
         return []
     matched = case.take(lambda s: s.cause == Cause.LEAKED and s.proto == Proto.UDP and CLIENT_PORT in s.ports)
     samples = matched or [m.sample for m in replies]
-    is_marked = case.tap.is_live or case.tap.has_metadata
-    mark = DhcpFact.METADATA_GONE if leaked else DhcpFact.METADATA_UNSEEN
-    facts: list[Fact] = [PartialAnswers(len(replies)), mark if is_marked else DhcpFact.MARK_UNKNOWN]
+    case.claim(m.sample for m in replies)
+    facts: list[Fact] = [PartialAnswers(len(replies)), _metadata(case, replies)]
     if refused:
         facts.append(AskedAgain(refused))
+        case.reject(RootCause.OFFLOAD_PENDING, facts[-1])
     return [
         Decision(
             cause=RootCause.DHCP_RAW_CLIENT,
@@ -46,6 +46,14 @@ def dhcp(case: Case) -> list[Decision]:
             bridge=case.bridge(RootCause.DHCP_RAW_CLIENT, samples),
         )
     ]
+
+
+def _metadata(case: Case, replies: list[Dhcp]) -> DhcpFact:
+    """What is known of the kernel's mark."""
+    if not (case.tap.is_live or case.tap.has_metadata):
+        return DhcpFact.METADATA_UNKNOWN
+    is_gone = any(m.sample.cause == Cause.LEAKED for m in replies)
+    return DhcpFact.METADATA_GONE if is_gone else DhcpFact.METADATA_UNSEEN
 
 
 def _is_partial(s: Sample) -> bool:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Container
+
+from pktmend._core import inspect
+from pktmend.commands.diagnose.capture_point import stays_on_host
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.conversations import TCP
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.wrong import (
@@ -14,9 +20,9 @@ from pktmend.commands.diagnose.facts.wrong import (
     LeftToCard,
     Wrong,
 )
-from pktmend.commands.diagnose.remedies import for_leak
+from pktmend.commands.diagnose.remedies import fill_header_at, miscomputed_at
 from pktmend.commands.diagnose.samples import Sample, bits
-from pktmend.enums import Cause, Proto
+from pktmend.enums import Cause, CheckFlag, Proto, Status
 
 EMPTY = (Cause.NEVER_FILLED, Cause.ILLEGAL_ZERO)
 
@@ -27,32 +33,47 @@ def empty(case: Case) -> list[Decision]:
     if all(s.expected is not None and s.width == 2 and bits(s.delta) == 1 for s in zero):
         return []  # 0 is a right sum too, once in 65,536: where each is one bit away from it, bits were damaged
     directions = [d for d in case.tap.directions if d.kinds["never_filled"]]
-    acked = {(d.source, d.target) for d in directions if d.acked}
-    filled: list[Sample] = []
-    over_partial: list[Sample] = []
-    headers: list[Sample] = []
-    others: list[Sample] = []
+    answered = {(d.source, d.target) for d in directions if d.acked}
+    kinds: dict[str, list[Sample]] = defaultdict(list)
     for s in case.take_causes(*EMPTY):
-        if (s.source, s.target) in acked:
-            filled.append(s)
-        elif s.proto != Proto.IP:
-            others.append(s)
-        else:
-            (over_partial if s.n in case.tap.seeded else headers).append(s)
+        kinds[_kind_of(case, s, answered)].append(s)
     found = []
-    if filled:
-        total = sum(d.acked for d in directions)
-        found.append(
-            _left_to_card(case, filled, Confidence.CERTAIN, LeftToCard(case.total(filled)), FilledLater(total))
+    if kinds["answered"]:
+        replied = [d for d in directions if d.acked]
+        sure = all(d.protocol == TCP for d in replied)  # others may talk without listening
+        facts: tuple[Fact, ...] = (
+            LeftToCard(case.total(kinds["answered"])),
+            FilledLater(sum(d.acked for d in replied)),
         )
-    if over_partial:
-        fact = EmptyOverPartial(case.total(over_partial))
-        found.append(_left_to_card(case, over_partial, Confidence.LIKELY, fact))
-    if headers:
-        found.append(_never_filled(case, RootCause.IP_HEADER_NEVER_FILLED, headers))
-    if others:
-        found.append(_never_filled(case, RootCause.NEVER_FILLED, others))
+        confidence = Confidence.CERTAIN if sure else Confidence.LIKELY
+        found.append(_left_to_card(case, kinds["answered"], confidence, *facts))
+    if kinds["local"]:
+        local = kinds["local"]
+        facts = (LeftToCard(case.total(local)), *stays_on_host((s.source, s.target) for s in local))
+        found.append(_left_to_card(case, local, Confidence.LIKELY, *facts))
+    if kinds["over partial"]:
+        both = EmptyOverPartial(case.total(kinds["over partial"]))
+        found.append(_left_to_card(case, kinds["over partial"], Confidence.LIKELY, both))
+    if kinds["header"]:
+        found.append(_never_filled(case, RootCause.IP_HEADER_NEVER_FILLED, kinds["header"]))
+    if kinds["other"]:
+        found.append(_never_filled(case, RootCause.NEVER_FILLED, kinds["other"]))
+    for decision in found:
+        if decision.cause is RootCause.OFFLOAD_PENDING:
+            case.reject(RootCause.IP_HEADER_NEVER_FILLED, decision.facts[-1])
     return found
+
+
+def _kind_of(case: Case, s: Sample, answered: Container[tuple[str, str]]) -> str:
+    """What became of a packet with an empty field; beyond the sender nothing fills it in any more."""
+    if not case.tap.at_wire:
+        if (s.source, s.target) in answered and not _is_reply(s):
+            return "answered"
+        if stays_on_host([(s.source, s.target)]):
+            return "local"
+        if s.proto == Proto.IP and s.n in case.tap.seeded:
+            return "over partial"
+    return "header" if s.proto == Proto.IP else "other"
 
 
 def _left_to_card(case: Case, samples: list[Sample], confidence: Confidence, *facts: Fact) -> Decision:
@@ -66,7 +87,7 @@ def _left_to_card(case: Case, samples: list[Sample], confidence: Confidence, *fa
 
 
 def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decision:
-    counts = case.total(samples)
+    counts, source = case.total(samples), samples[0].source
     is_live = case.tap.is_live
     facts: list[Fact] = [Empty(counts)]
     illegal = sum(s.cause == Cause.ILLEGAL_ZERO for s in samples)
@@ -81,7 +102,23 @@ def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decisi
         facts=tuple(facts),
         samples=tuple(samples),
         counts=counts,
-        remedies=for_leak(case.senders(samples)),
-        limits=() if is_live else (Limit.CARD_MAY_FILL,),
-        bridge=case.bridge(cause, samples),
+        remedies=(fill_header_at(source) if cause is RootCause.IP_HEADER_NEVER_FILLED else miscomputed_at(source),),
+        limits=() if is_live or case.tap.at_wire else (Limit.CARD_MAY_FILL,),
+        bridge=case.bridge(cause, samples) if all(map(_is_otherwise_right, samples)) else None,
     )
+
+
+def _is_otherwise_right(s: Sample) -> bool:
+    """Is an IPv4 header proven by a sum that covers its addresses?  Else signing it would vouch for anything."""
+    if s.proto != Proto.IP or len(s.frame) < s.wirelen:
+        return False
+    return any(k.status == Status.GOOD and k.flags & CheckFlag.HAS_PSEUDO for k in inspect(s.frame, link=s.link)[2])
+
+
+def _is_reply(s: Sample) -> bool:
+    """Is it an answer to a ping?  What comes after it is the next ping, whatever became of this one."""
+    at = s.start
+    if s.proto == Proto.IP:
+        is_icmp = s.frame[at + 9 : at + 10] == b"\x01"
+        return is_icmp and s.frame[at + s.length : at + s.length + 1] == b"\x00"
+    return s.proto in (Proto.ICMP, Proto.ICMPV6) and s.frame[at : at + 1] in (b"\x00", b"\x81")

@@ -8,7 +8,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -31,15 +31,17 @@ from pktmend.commands.diagnose.journey import journey
 from pktmend.commands.diagnose.loss import decide_lost
 from pktmend.commands.diagnose.match import HEALTHY, Matched
 from pktmend.commands.diagnose.pairs import Change
-from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, UPDATE_ZERO
-from pktmend.commands.diagnose.samples import Sample
-from pktmend.enums import Cause, Proto, Status
+from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, update_zero
+from pktmend.commands.diagnose.rules_hop_misplaced import misplaced
+from pktmend.commands.diagnose.samples import Sample, minus
+from pktmend.enums import Cause, Proto, Reason, Status
 
 if TYPE_CHECKING:
     from pktmend.commands.diagnose.host_context import HostContext
 
 LOSSES: Final = (RootCause.METADATA_LOST, RootCause.TUNNEL_INNER_UNFINISHED)
 FEW_BITS: Final = 2
+AGAIN: Final = ("good", "pending")
 SHOWN: Final = 2
 
 
@@ -71,12 +73,13 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
     found = _merge(
         decision
         for (before, behind), changes in two.changes.items()
-        if behind not in HEALTHY and before != behind
+        if before != behind and (behind not in HEALTHY or (before, behind) == AGAIN)
         for decision in _done(two, (before, behind), changes)
     )
+    found += misplaced(change for changes in two.changes.values() for change in changes)
     known = {decision.cause for decision in found}
     for decision in at_a:
-        if decision.cause.is_problem and decision.cause not in known:
+        if decision.cause.is_problem and decision.cause not in known and not _is_explained(decision, known):
             found.append(_seen_at(two.a, decision))
             known.add(decision.cause)
     if not found:
@@ -89,6 +92,12 @@ def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> 
 
 def _seen_at(tap: Tap, decision: Decision) -> Decision:
     return replace(decision, facts=(SeenAt(tap.name), *decision.facts))
+
+
+def _is_explained(decision: Decision, known: Container[RootCause]) -> bool:
+    """Packets that were sent again in vain, as the first tap shows, are those that the hop spoilt."""
+    is_spoilt = any(cause in known for cause in (*LOSSES, RootCause.MISPLACED_COMPLETION))
+    return is_spoilt and all(s.status == Status.PENDING for s in decision.samples)
 
 
 def _is_sure_fault(decision: Decision) -> bool:
@@ -138,11 +147,12 @@ def _done(two: TwoTaps, kind: tuple[str, str], changes: list[Change]) -> Iterato
 def damage_of(change: Change) -> Damage | None:
     """Return the check that the hop made bad, the innermost one first; None if it made none bad."""
     for behind in reversed(change.behind.checks):
-        if behind.status != Status.BAD:
+        if behind.status != Status.BAD and not _is_partial_again(change, behind):
             continue
         alike = [s for s in change.before.checks if s.proto == behind.proto]
         before = alike[-1] if alike else None
-        if before is None or before.status != Status.BAD or _was_complete(before):
+        updated = before is not None and _was_none(before) and behind.stored != 0
+        if before is None or before.status != Status.BAD or _was_complete(before) or updated:
             return Damage(change, before, behind)
     return None
 
@@ -150,16 +160,19 @@ def damage_of(change: Change) -> Damage | None:
 def cause_of(damage: Damage) -> RootCause:
     """Name one pair's root cause."""
     change, before, behind = damage.change, damage.before, damage.behind
+    if before is not None and _was_none(before) and (behind.stored or change.is_translated):
+        return RootCause.NAT_ON_ZERO
     if change.bit_count:
         return RootCause.BIT_ERRORS if change.bit_count <= FEW_BITS else RootCause.CORRUPTION
-    if behind.cause in (Cause.LEAKED, Cause.INNER_PENDING):
+    if behind.cause in (Cause.LEAKED, Cause.INNER_PENDING) or behind.status == Status.PENDING:
         if before is not None and _was_complete(before):
             return RootCause.DOUBLE_COMPLETION
-        return RootCause.TUNNEL_INNER_UNFINISHED if behind.depth else RootCause.METADATA_LOST
+        is_wrapped = before is not None and before.depth < behind.depth
+        return RootCause.TUNNEL_INNER_UNFINISHED if behind.depth and not is_wrapped else RootCause.METADATA_LOST
+    if before is not None and before.status == Status.PENDING and is_left(before, behind):
+        return RootCause.METADATA_LOST
     if behind.stored == 0:
         return RootCause.IP_HEADER_NEVER_FILLED if behind.proto == Proto.IP else RootCause.NEVER_FILLED
-    if before is not None and before.status == Status.ABSENT:
-        return RootCause.NAT_ON_ZERO
     kept = before is not None and bool(change.rewrote) and before.stored == behind.stored
     if change.is_translated or behind.cause in (Cause.HEADER_DELTA, Cause.NAT_DELTA) or kept:
         return RootCause.NAT_WITHOUT_UPDATE
@@ -173,6 +186,31 @@ def cause_of(damage: Damage) -> RootCause:
         Cause.PSEUDO_HEADER: RootCause.WRONG_ARITHMETIC,
         Cause.COVERAGE: RootCause.WRONG_ARITHMETIC,
     }.get(behind.cause, RootCause.CORRUPTION)
+
+
+def _is_partial_again(change: Change, behind: Sample) -> bool:
+    """Was it complete before, and holds S behind without a mark?  A stack redoes what it coalesces or splits."""
+    alike = [s for s in change.before.checks if s.proto == behind.proto]
+    is_unmarked = behind.status == Status.PENDING and behind.reason == Reason.NO_METADATA
+    return is_unmarked and bool(alike) and _was_complete(alike[-1]) and change.lengths[0] == change.lengths[1]
+
+
+def is_left(before: Sample, behind: Sample) -> bool:
+    """Is the field behind what was left to do before: as it was, or updated for what was rewritten as if complete?"""
+    if before.seed is None or behind.seed is None or before.width != behind.width:
+        return False
+    moved = minus(behind.stored, before.stored)
+    addresses = minus(behind.seed, before.seed)
+    updates = [0, addresses, -addresses % 0xFFFF]
+    if before.expected is not None and behind.expected is not None:
+        all_of_it = minus(behind.expected, before.expected)
+        updates += [all_of_it, minus(all_of_it, -addresses % 0xFFFF)]  # or the ports alone
+    return moved in updates
+
+
+def _was_none(s: Sample) -> bool:
+    """A UDP checksum of zero: none over IPv4, not allowed over IPv6."""
+    return s.status == Status.ABSENT or (s.proto == Proto.UDP and s.stored == 0)
 
 
 def _was_complete(s: Sample) -> bool:
@@ -197,13 +235,27 @@ def _decision(two: TwoTaps, cause: RootCause, kind: tuple[str, str], damages: li
             facts=tuple(seen),
             samples=samples,
             counts=counts,
-            remedies=REMEDIES.get(cause, ()),
+            remedies=update_zero(samples) if cause is RootCause.NAT_ON_ZERO else REMEDIES.get(cause, ()),
             bridge=case.bridge(cause, samples),
         )
-    lost = decide_lost(case, samples, counts=counts, seen=seen, confidence=Confidence.LIKELY, was_pending=True)
+    lost = decide_lost(
+        case,
+        samples,
+        counts=counts,
+        seen=seen,
+        confidence=Confidence.LIKELY,
+        was_pending=True,
+        before=[damage.before for damage in damages if damage.before is not None],
+    )
+    moved = [damage for damage in damages if damage.behind.stored != damage.behind.seed]
+    limits: tuple[Fact, ...] = (Limit.REPAIRS_BEFORE_NAT,) if moved else ()
+    if moved:
+        is_updated = all(d.before is not None and d.before.stored != d.behind.stored for d in moved)
+        how = (Hop.UPDATED_AS_IF_COMPLETE,) if is_updated else ()
+        lost = replace(lost, facts=(_rewrote([damage.change for damage in moved]), *how, *lost.facts))
     if kind[0] == "pending" and two.a.has_metadata:
-        return replace(lost, confidence=Confidence.CERTAIN, limits=())
-    return replace(lost, limits=(Limit.NO_METADATA_BEFORE,))
+        return replace(lost, confidence=Confidence.CERTAIN, limits=limits)
+    return replace(lost, limits=(Limit.NO_METADATA_BEFORE, *limits))
 
 
 def _outcome(s: Sample | None) -> str:
@@ -234,7 +286,6 @@ def _rewrote(changes: list[Change]) -> Fact:
 
 REMEDIES: Final[dict[RootCause, tuple[Remedy, ...]]] = {
     RootCause.NAT_WITHOUT_UPDATE: (UPDATE_SUM,),
-    RootCause.NAT_ON_ZERO: UPDATE_ZERO,
     RootCause.DOUBLE_COMPLETION: (COMPLETES_BLINDLY,),
 }
 EXPLAIN: Final[dict[RootCause, Callable[[list[Change]], Fact]]] = {

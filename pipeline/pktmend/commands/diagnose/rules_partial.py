@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pktmend.commands.diagnose.capture_point import CapturePoint, Outcome, infer
 from pktmend.commands.diagnose.case import Case, surely
 from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.conversations import PROTOCOLS, Direction
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.arithmetic import large_send
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.partial import (
     BlindTapSends,
-    HopKind,
     LossyHop,
     Partial,
     SeedInField,
@@ -39,6 +40,7 @@ def leaked(case: Case) -> list[Decision]:
     if not samples:
         return []
     counts = case.total(samples)
+    case.reject(RootCause.OFFLOAD_PENDING, SeedWithoutMetadata(counts))
     confidence = surely(samples) if case.tap.is_live else Confidence.LIKELY
     seen: list[Fact] = [SeedWithoutMetadata(counts), *large_send(samples)]
     return [decide_lost(case, samples, counts=counts, seen=seen, confidence=confidence)]
@@ -48,16 +50,20 @@ def pending(case: Case) -> list[Decision]:
     """Partial, and either known to be or perhaps so: where the tap is and what happened next decides."""
     if case.tap.total("pending") <= case.tap.stray_pending:
         return []  # none, or such as are marked at a wrong place
-    counts = {f"{proto} pending": found["pending"] for proto, found in case.tap.checks.items() if "pending" in found}
     directions = [d for d in case.tap.directions if any(d.kinds[kind] for kind in PENDING_KINDS)]
+    claimed = [d for d in directions if (d.source, d.target, d.source_port, d.target_port) in case.claimed]
+    directions = [d for d in directions if d not in claimed]
+    counts = _counts(case, claimed)
+    if not counts:
+        return []
     has_metadata = (
         any(d.kinds["pending_flagged"] for d in directions)
         and not any(d.kinds["pending_unknown"] for d in directions)
-        and not any(s.reason == Reason.NO_METADATA for s in case.tap.pending)
+        and not any(s.reason == Reason.NO_METADATA for s in case.pending)
     )
     tapped = case.host.tapped if case.host else None
-    if tapped is not None and tapped.is_blind_tap and any(d.outgoing for d in directions):
-        return [_blind(case, tapped, counts)]
+    if case.host and tapped is not None and tapped.is_blind_tap and any(d.outgoing for d in directions):
+        return [_blind(case, tapped, case.host.blind_tap(tapped), counts)]
     point = infer(with_context(case, directions), has_metadata=has_metadata)
     if not point.paths:
         return [_healthy(case, point, counts, has_metadata=has_metadata)]
@@ -70,13 +76,24 @@ def pending(case: Case) -> list[Decision]:
     return [_unanswered(case, point, route, counts)]
 
 
+def _counts(case: Case, claimed: Iterable[Direction]) -> Counts:
+    """{"tcp pending": 41}: of those that no other rule has explained."""
+    explained = Counter[str]()
+    for d in claimed:
+        explained[PROTOCOLS.get(d.protocol, "").lower()] += sum(d.kinds[kind] for kind in PENDING_KINDS[:2])
+    left = {proto: found.get("pending", 0) - explained[proto] for proto, found in case.tap.checks.items()}
+    return {f"{proto} pending": n for proto, n in left.items() if n > 0}
+
+
 def _healthy(case: Case, point: CapturePoint, counts: Counts, *, has_metadata: bool) -> Decision:
+    if point.outcome is Outcome.COMPLETED:
+        case.reject(RootCause.METADATA_LOST, point.facts[0])
     is_open = not has_metadata and point.outcome in (Outcome.OPEN, Outcome.SILENT)
     return Decision(
         cause=RootCause.OFFLOAD_PENDING,
         confidence=point.confidence,
-        facts=(SeedInField(counts, is_as_sent=True), *large_send(case.tap.pending), *point.facts),
-        samples=tuple(case.tap.pending),
+        facts=(SeedInField(counts, is_as_sent=True), *large_send(case.pending), *point.facts),
+        samples=tuple(case.pending),
         counts=counts,
         limits=(Limit.POINT_UNKNOWN,) if is_open else (),
     )
@@ -84,8 +101,9 @@ def _healthy(case: Case, point: CapturePoint, counts: Counts, *, has_metadata: b
 
 def _unanswered(case: Case, point: CapturePoint, route: Route, counts: Counts) -> Decision:
     """Sent again in vain."""
+    case.reject(RootCause.OFFLOAD_PENDING, point.facts[0])
     lost = {(path.source, path.target) for path in point.paths}
-    samples = [s for s in case.tap.pending if (s.source, s.target) in lost]
+    samples = [s for s in case.pending if (s.source, s.target) in lost]
     cause = _cause_of(route, samples)
     return Decision(
         cause=cause,
@@ -107,10 +125,9 @@ def _cause_of(route: Route, samples: list[Sample]) -> RootCause:
     return RootCause.XDP_HOP if route.passes_xdp else RootCause.METADATA_LOST
 
 
-def _blind(case: Case, tap: Interface, counts: Counts) -> Decision:
+def _blind(case: Case, tap: Interface, hop: LossyHop, counts: Counts) -> Decision:
     """The kernel knows what the program behind the TAP will never learn."""
-    hop = LossyHop(HopKind.TAP, (tap,))
-    samples = tuple(case.tap.pending)
+    samples = tuple(case.pending)
     return Decision(
         cause=RootCause.TAP_WITHOUT_VNET_HEADER,
         confidence=Confidence.CERTAIN,

@@ -19,7 +19,7 @@ from pktmend.commands.diagnose.facts.rewritten import (
     UpdatedZero,
 )
 from pktmend.commands.diagnose.groups import groups_of, is_mixed
-from pktmend.commands.diagnose.remedies import UPDATE_SUM, UPDATE_ZERO
+from pktmend.commands.diagnose.remedies import UPDATE_SUM, update_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
@@ -54,14 +54,13 @@ def updated_zero(case: Case, samples: list[Sample], confidence: Confidence, limi
     if case.host is not None:
         machine = case.host.machine
         facts.append(KernelUpdatesZero(machine.release, is_fixed=machine.kernel >= ZERO_FIXED))
-    is_tunnel = any(is_outer(s) for s in samples)
     return Decision(
         cause=RootCause.NAT_ON_ZERO,
         confidence=confidence,
         facts=tuple(facts),
         samples=tuple(samples),
         counts=counts,
-        remedies=UPDATE_ZERO if is_tunnel else UPDATE_ZERO[1:],
+        remedies=update_zero(samples),
         limits=limits,
         bridge=None if limits else case.bridge(RootCause.NAT_ON_ZERO, samples),
     )

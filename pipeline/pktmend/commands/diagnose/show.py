@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pktmend.advice.text import effect_and_cost, remedy_lines, wrapped
+from pktmend.commands.diagnose.decision import Confidence
 from pktmend.commands.diagnose.finding import Diagnosis
 from pktmend.commands.diagnose.samples import Sample
 
@@ -14,10 +15,16 @@ def text_of(findings: Sequence[Diagnosis]) -> str:
     return "\n\n".join("\n".join(_lines(finding)) for finding in findings)
 
 
+def perhaps(title: str) -> str:
+    """`Perhaps: a hop ...`: what is only possible does not read as a fact.  Abbreviations stay in capitals."""
+    return f"Perhaps: {title if title[1:2].isupper() else title[:1].lower() + title[1:]}"
+
+
 def _lines(f: Diagnosis) -> Iterable[str]:
-    yield f"{f.title}.  [{f.name}, {f.confidence}]"
+    is_fact = f.confidence is not Confidence.POSSIBLE
+    yield f"{f.title if is_fact else perhaps(f.title)}.  [{f.name}, {f.confidence}]"
     yield ""
-    yield from wrapped(f.meaning, "  ")
+    yield from wrapped(f.meaning if is_fact or f.is_healthy else f"If so: {f.meaning}", "  ")
     yield ""
     yield "  How it is known"
     for line in f.evidence:

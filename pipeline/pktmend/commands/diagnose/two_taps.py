@@ -114,17 +114,25 @@ def _changes(sides: tuple[Recording, Recording], matched: Matched, tracks: tuple
     left = [[found[i][n] for n in unmatched[i] if n in found[i]] for i in range(2)]
     for q, p in pair_damaged([p for p in left[1] if _is_bad(p)], [p for p in left[0] if not _is_bad(p)]):
         changes["good", "corrupt"].append(compare(p, q))
-        _add_pair(matched, p, q)
+        _add_pair(matched, p, q, ("good", "corrupt"))
+    # what is pending on both sides, and yet not found again by its contents: a completion may have hit these
+    for q, p in pair_damaged([p for p in left[1] if _is_pending(p)], [p for p in left[0] if _is_pending(p)]):
+        changes["pending", "pending"].append(compare(p, q))
+        _add_pair(matched, p, q, ("pending", "pending"))
     return dict(changes)
 
 
-def _add_pair(matched: Matched, p: Packet, q: Packet) -> None:
+def _add_pair(matched: Matched, p: Packet, q: Packet, kind: tuple[str, str]) -> None:
     """A damaged pair was found after all."""
     matched.pairs += 1
-    matched.counts["good", "corrupt"] += 1
+    matched.counts[kind] += 1
     for numbers, packet in zip(matched.missing, (p, q), strict=True):
         numbers.remove(packet.n)
 
 
 def _is_bad(p: Packet) -> bool:
     return any(s.status == Status.BAD for s in p.checks)
+
+
+def _is_pending(p: Packet) -> bool:
+    return any(s.status == Status.PENDING for s in p.checks)

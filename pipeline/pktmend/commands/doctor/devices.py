@@ -13,6 +13,7 @@ from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.host.bpf_info import Program, read_program
 from pktmend.host.model import Interface
+from pktmend.host.namespaces import program_of
 
 AF_XDP: Final = "AF_XDP socket"
 
@@ -23,7 +24,8 @@ def taps(view: View) -> Iterator[HostFinding]:
         tun = interface.tun
         if tun is None or not interface.is_blind_tap:
             continue
-        holder = f"process {', '.join(map(str, tun.pids))}" if tun.pids else "a program"
+        programs = ", ".join(f"{program_of(pid) or 'process'} (pid {pid})" for pid in tun.pids)
+        holder = programs or "a program"
         yield HostFinding(
             name="tap-without-vnet-header",
             severity=Severity.PROBLEM,

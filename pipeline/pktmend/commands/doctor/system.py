@@ -13,16 +13,25 @@ from pktmend.commands.doctor.finding import FEW, HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.console.plural import quantity
 from pktmend.host.model import NamespaceFacts
+from pktmend.host.namespaces import program_of
 from pktmend.host.snmp import checksum_errors
 
 RING_BYTES: Final = 2 * 16 << 20  # both rings of a bridge
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 ENOUGH_RECEIVE: Final = 1 << 20
+ALL_LEAST: Final = 3  # packets of which all were dropped: no longer chance
+ALL_SHARE: Final = (4, 5)  # of what arrived, from which on it is all: some may have passed before it began
+COUNTED_FIRST: Final = (
+    "TcpInCsumErrors",
+    "IcmpInCsumErrors",
+    "Icmp6InCsumErrors",
+)  # those received are counted before they are checked
 RECEIVED: Final = {
     "TcpInCsumErrors": "TcpInSegs",
     "UdpInCsumErrors": "UdpInDatagrams",
     "IcmpInCsumErrors": "IcmpInMsgs",
     "Udp6InCsumErrors": "Udp6InDatagrams",
+    "Icmp6InCsumErrors": "Icmp6InMsgs",
 }
 
 
@@ -36,7 +45,9 @@ def counters(view: View) -> Iterator[HostFinding]:
         if not errors:
             continue
         is_rare = _are_few(errors, here.counters)
-        severity = Severity.PROBLEM if not _are_few(rose, rise) else Severity.INFO if is_rare else Severity.WARNING
+        lost = _lost_protocols(errors, here.counters, rise)
+        is_problem = lost or not _are_few(rose, rise)
+        severity = Severity.PROBLEM if is_problem else Severity.INFO if is_rare else Severity.WARNING
         where = "" if here.namespace.is_own else f" ({here.namespace.label})"
         now = f"{sum(rose.values()) or 'none'} of them within the last {view.rise.seconds:.1f} s"
         diagnose = here.namespace.command(f"pktmend diagnose -i {quote(_busiest(here))}")
@@ -46,26 +57,58 @@ def counters(view: View) -> Iterator[HostFinding]:
             title=f"the kernel has dropped {quantity(sum(errors.values()), 'packet')} for a wrong checksum, "
             f"{now}{where}",
             meaning="These counters run since the namespace was made, the first one's since boot. "
-            + (
-                "A few in millions are normal on the Internet."
-                if severity is Severity.INFO
-                else "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
-                if rose
-                else "None is rising now: the cause may be gone, or its traffic idle. "
-                "`diagnose` tells while traffic runs."
-            ),
-            evidence=tuple(
-                f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(here, name)
-                for name, n in errors.items()
+            + _meaning(lost, severity, is_rising=bool(rose)),
+            evidence=(
+                *(
+                    f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(here, name)
+                    for name, n in errors.items()
+                ),
+                *(_writers(here) if severity is not Severity.INFO else ()),
             ),
             remedies=() if severity is Severity.INFO else (Remedy(diagnose, "names the cause while traffic runs"),),
             namespaces=(here.namespace,),
         )
 
 
+def _meaning(lost: list[str], severity: Severity, *, is_rising: bool) -> str:
+    if lost:
+        return (
+            f"All {' and '.join(lost)} that arrived was lost, or nearly all: that is no damage on the way, but most "
+            "likely sums that nobody completes. `diagnose` tells while traffic runs."
+        )
+    if severity is Severity.INFO:
+        return "A few in millions are normal on the Internet."
+    if is_rising:
+        return "The packets were not only seen but lost; whether they leaked or were damaged, `diagnose` tells."
+    return "None is rising now: the cause may be gone, or its traffic idle. `diagnose` tells while traffic runs."
+
+
 def _are_few(errors: dict[str, int], counters: dict[str, int]) -> bool:
     """No more than the Internet makes, measured by what was received."""
     return all(n <= max(FEW, counters.get(RECEIVED.get(name, ""), 0) // 100_000) for name, n in errors.items())
+
+
+def _lost_protocols(errors: dict[str, int], counters: dict[str, int], rise: dict[str, int]) -> list[str]:
+    """Protocols of which nearly all that arrived was dropped, however little that was: `TCP`, `UDP`."""
+    lost = []
+    for name, n in errors.items():
+        received, counts_bad = RECEIVED.get(name, ""), name in COUNTED_FIRST
+        arrived = counters.get(received, 0) + rise.get(received, 0) + (0 if counts_bad else n)
+        if received and n >= ALL_LEAST and n * ALL_SHARE[1] >= arrived * ALL_SHARE[0]:
+            lost.append(name.removesuffix("InCsumErrors").upper().replace("6", "/IPv6"))
+    return lost
+
+
+def _writers(here: NamespaceFacts) -> Iterator[str]:
+    """Programs whose TUN or TAP brings frames into this namespace: what they write is as good as their guest says."""
+    for i in here.interfaces:
+        if i.tun is not None and i.tun.pids:
+            programs = ", ".join(f"{program_of(pid) or 'a process'} (pid {pid})" for pid in i.tun.pids)
+            header = "with" if i.tun.vnet_hdr else "without"
+            yield (
+                f"{programs} writes what arrives at {i.name}, {header} the virtio-net header: if these are its "
+                "packets, have them completed there (in a guest: tx offload off)"
+            )
 
 
 def _received(here: NamespaceFacts, name: str) -> str:

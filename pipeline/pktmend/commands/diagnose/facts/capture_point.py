@@ -28,6 +28,50 @@ class Acked(Observation):
         )
 
 
+class Repeated(Observation):
+    """Partial segments after which the receiver repeated an acknowledgment: so often."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"the receiver repeated its acknowledgment {times(self.n)} right after later partial segments, as it "
+            "does for what comes out of order: those arrived"
+        )
+
+
+class TooLong(Observation):
+    """Long segments were sent again in vain while shorter ones arrived; bytes of the frames."""
+
+    flow: str
+    n: int
+    shortest: int
+    passed: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.flow}: segments of {self.shortest} bytes and more were sent again {times(self.n)} in vain, while "
+            f"partial ones of up to {self.passed} bytes arrived: not their checksums, but the path's MTU (a path MTU "
+            "black hole: a link in between carries less and its 'packet too big' does not get back)"
+        )
+
+
+class WentSilent(Observation):
+    """Partial segments arrived until some were sent again in vain."""
+
+    flow: str
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.flow}: after others had arrived, partial segments were sent again {times(self.n)} in vain: the "
+            "other end or the path has gone, or what is on it has changed"
+        )
+
+
 class Answered(Observation):
     """Partial packets of other protocols got an answer."""
 
@@ -119,3 +163,13 @@ class Loopback(Observation):
     @property
     def text(self) -> str:
         return f"{' and '.join(self.addresses)}: loopback addresses, whose packets never leave their host"
+
+
+class ToItself(Observation):
+    """A host's packets to its own address."""
+
+    addresses: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return f"{' and '.join(self.addresses)}: a host's packets to itself, which never leave it"

@@ -13,6 +13,9 @@ class Hop(Sentence):
     """Facts without numbers."""
 
     SUM_ALONE = "headers and contents are the same on both sides; the checksum alone was written over"
+    UPDATED_AS_IF_COMPLETE = (
+        "the field was updated for what was rewritten as if it were a complete checksum: what it lacked it lacks still"
+    )
     COMPLETED_AGAIN = "they were complete and right before the hop, which completed them again"
 
 

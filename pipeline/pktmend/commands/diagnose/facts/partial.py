@@ -20,6 +20,7 @@ class Partial(Sentence):
     SENDERS_COMPLETE = (
         "the senders complete checksums themselves (tx offload is off), so that they were right when they left"
     )
+    PENDING_BEFORE = "a tap before the hop saw them partial, not complete"
     HEALTHY_AT_THIS_TAP = "the kernel's mark that they are partial is there: at this tap they are healthy"
     PERHAPS_FURTHER_ON = (
         "a firewall or a closed port explains that, or a hop further on that loses the mark: tap behind the next hop "
@@ -145,6 +146,7 @@ class HopKind(Enum):
     XDP = "xdp"  # AF_XDP sockets
     PROGRAM = "program"  # XDP programs
     TAP = "tap"  # a TAP without the virtio-net header
+    WRITER = "writer"  # a program that writes partial checksums into a TAP
 
 
 class LossyHop(Observation):
@@ -165,10 +167,15 @@ class LossyHop(Observation):
     @property
     def text(self) -> str:
         names = " and ".join(map(full_place, self.interfaces))
+        device = self.interfaces[0].tun if self.interfaces else None
+        tap = "TUN" if device and not device.is_tap else "TAP"
+        header = "do not say so in their" if device and device.vnet_hdr else "have no"
         process = f"{self.program or 'a process'} (pid {self.pid})" if self.pid else "an unknown process"
         return {
             HopKind.PACKET: f"{process} carries frames of {names} through packet sockets that do not keep the mark",
             HopKind.XDP: f"{process} reads {names} through AF_XDP sockets, which have no place for the mark",
             HopKind.PROGRAM: f"an XDP program is attached to {names}, where these frames pass",
-            HopKind.TAP: f"{names} is a TAP with checksum offload (TUN_F_CSUM) and without the virtio-net header",
+            HopKind.WRITER: f"{process} writes them into {names}, a {tap}: they {header} virtio-net header",
+            HopKind.TAP: f"{names} is a {tap} with checksum offload (TUN_F_CSUM) and without the virtio-net header"
+            + (f"; {process} has it open" if self.pid else ""),
         }[self.kind]

@@ -32,13 +32,13 @@ class Dhcp(Sentence):
     """Facts without numbers."""
 
     METADATA_GONE = "the kernel's mark is gone too, so that no client can know"
-    MARK_UNKNOWN = (
-        "this capture does not hold the kernel's mark: whether it was there is unknown, and a client that reads raw "
-        "packets without asking for it (PACKET_AUXDATA) does not see it"
-    )
     METADATA_UNSEEN = (
         "the kernel's mark is there, but a client that reads raw packets without asking for it "
         "(PACKET_AUXDATA) does not see it"
+    )
+    METADATA_UNKNOWN = (
+        "the capture does not say whether the kernel's mark was there: either it was lost before, or the client reads "
+        "raw packets without asking for it"
     )
 
 
