@@ -7,6 +7,7 @@ line, and behind it what it said.  Each keeps one CPU busy, so two run at a time
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -15,10 +16,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pktmend import Batch, Capture, Pipeline, verify
-from pktmend.enums import Proto
-
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))  # the unit tests' frames, where this runs by itself
+
+import frames as f  # noqa: E402
+from carriers import CARRIERS  # noqa: E402
+from links import LINKS  # noqa: E402
+from pktmend import Batch, Capture, Pipeline, verify  # noqa: E402
+from pktmend.enums import Proto  # noqa: E402
+from tunnel_carriers import TUNNELS  # noqa: E402
+
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", HERE.parents[2] / "shared" / "captures"))
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
 HEADS = {"fuzz_capture": b"\xff\xff", "fuzz_copy": b"\x04\xff\x17\x05\xc8\x09"}  # of an input that is a whole file
@@ -90,6 +97,8 @@ def seed(target: str, corpus: Path) -> None:
         "fuzz_coalesce": save_streams,
         "fuzz_judge": save_batches,
     }.get(target)
+    if target == "fuzz_frame":
+        save_made(corpus)
     for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
         if target in HEADS and path.stat().st_size < 8000:
             (corpus / f"file{number}").write_bytes(HEADS[target] + path.read_bytes())
@@ -102,22 +111,48 @@ def ethernet_frames(batch: Batch) -> Iterator[int]:
     return (i for i in range(len(batch)) if batch.link[i] == 1 and batch.caplen[i] < 4000)
 
 
+def link_numbers() -> dict[int, int]:
+    """Return where fuzz_frame.c lists each link type."""
+    found = re.search(r"links\[\] = \{([^}]*)\}", (HERE / "fuzz_frame.c").read_text())
+    assert found
+    links = [int(word) for word in found[1].split(",")]
+    return {link: links.index(link) for link in links}
+
+
 def save_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame behind five bytes of parameters and an empty virtio-net header."""
-    for i in ethernet_frames(batch):
-        (corpus / f"frame{number}-{i}").write_bytes(bytes(15) + bytes(batch.frame(i)))
+    """Write each frame, of any link, behind five bytes of parameters and an empty virtio-net header."""
+    numbers = link_numbers()
+    for i in range(len(batch)):
+        if batch.link[i] in numbers and batch.caplen[i] < 4000:
+            link = bytes((numbers[batch.link[i]],))
+            (corpus / f"frame{number}-{i}").write_bytes(link + bytes(14) + bytes(batch.frame(i)))
+
+
+def save_made(corpus: Path) -> None:
+    """Write the frames that the unit tests make, of links and tunnels that no capture has."""
+    numbers = link_numbers()
+    made = [(link, build) for link, _, build in (*CARRIERS.values(), *LINKS.values())]
+    made += [(1, build) for _, build in TUNNELS.values()]
+    for i, (link, build) in enumerate(made):
+        frame = f.raw(build(b"0123456789abcdef"))
+        (corpus / f"made{i}").write_bytes(bytes((numbers[link],)) + bytes(14) + frame)
 
 
 def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:
-    """Write each frame as a super-frame whose partial checksum is one of its own, a tunnel's inner one too."""
+    """Write each frame as a super-frame whose partial checksum is one of its own, a tunnel's inner one too.
+
+    And each that is in no tunnel in one of a kind that nobody knows, as the bits of fuzz_split.c have it.
+    """
     for i in ethernet_frames(batch):
         for k in batch.checks_of(i):
             if k.proto in (Proto.TCP, Proto.UDP) and batch.l3[i] < 256:
                 for gso in (5,) if k.proto == Proto.UDP else (1, 4):  # VIRTIO_NET_HDR_GSO_UDP_L4, TCPV4 and TCPV6
                     vnet = struct.pack("=BBHHHH", 1, gso, 0, 64, k.start, k.offset - k.start)
-                    (corpus / f"super{number}-{i}-{k.offset}-{gso}").write_bytes(
-                        bytes((0, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i))
-                    )
+                    wraps = (0,) if k.start != batch.l4[i] else (0, 2 | (number + i) % 64 << 2)
+                    for wrap in wraps:
+                        (corpus / f"super{number}-{i}-{k.offset}-{gso}-{wrap}").write_bytes(
+                            bytes((wrap, batch.l3[i], 0, 0, 0)) + vnet + bytes(batch.frame(i))
+                        )
 
 
 def save_streams(corpus: Path, number: int, batch: Batch) -> None:

@@ -1,7 +1,9 @@
-/* fuzz_copy.c - any bytes through a pipe, with a pause wherever the input says, into a copy of the capture that they are.
+/* fuzz_copy.c - any bytes through a pipe, with a pause wherever the input says, into a copy of the capture that they are; and
+ * once more with what `fix` does between, whatever it was told to repair.
  *
  * Invariants: the copy is the capture up to where reading ended, byte for byte, whatever the pauses; the end is the one that
- * reading it at once comes to.
+ * reading it at once comes to.  With repair the copy ends there too, and what differs are the fields of checks that were
+ * repaired, and the bit of pcapng's packet flags that says that a checksum is not ready.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +11,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "check/classify.h"
+#include "check/repair.h"
+#include "check/verify.h"
 #include "io/reader.h"
 #include "../c/columns.h"
 
@@ -20,7 +25,46 @@ typedef struct end {
     int rc;
 } end;
 
-static end copy(const uint8_t *file, size_t size, const uint8_t *pauses, size_t count, uint8_t *out)
+static uint8_t may[LONGEST]; /* by byte of the file: has repair said that it writes there? */
+
+/* What `fix` does with a batch, the first byte of whose chunk is the file's at base. */
+static void mend(pp_batch *b, const pp_reader *r, size_t base, uint32_t policy)
+{
+    if (pp_stage_verify(b, NULL) || pp_stage_classify(b, NULL) || pp_stage_repair(b, &policy))
+        abort();
+    for (uint32_t i = 0; i < b->count; i++)
+        for (unsigned j = 0; j < b->check_count[i]; j++) {
+            const pp_check *k = &b->checks[b->check_first[i] + j];
+            uint32_t width = (k->flags & PP_CHECK_CRC32C) ? 4 : 2;
+            if (!(k->flags & PP_CHECK_REPAIRED))
+                continue;
+            if (k->offset + width > b->caplen[i] || b->data[i] < r->data)
+                abort();
+            size_t at = base + (size_t)(b->data[i] - r->data) + k->offset;
+            if (at + width > LONGEST)
+                abort();
+            memset(may + at, 1, width);
+        }
+}
+
+/* Has the word around this byte lost the bit for "not ready", and nothing else, behind the head of an option for flags? */
+static int is_ready_now(const uint8_t *file, const uint8_t *out, size_t size, size_t at)
+{
+    static const uint8_t bits[2][4] = { { 0, 2, 0, 0 }, { 0, 0, 2, 0 } },
+                         heads[2][4] = { { 2, 0, 4, 0 }, { 0, 2, 0, 4 } };
+    for (size_t first = at >= 3 ? at - 3 : 0; first <= at && first >= 4 && first + 4 <= size; first++)
+        for (int order = 0; order < 2; order++) {
+            int is_so = memcmp(file + first - 4, heads[order], 4) == 0;
+            for (int i = 0; i < 4; i++)
+                is_so &= (file[first + i] & ~bits[order][i]) == out[first + i];
+            if (is_so)
+                return 1;
+        }
+    return 0;
+}
+
+/* policy: what to repair before copying, UINT32_MAX: do not even look. */
+static end copy(const uint8_t *file, size_t size, const uint8_t *pauses, size_t count, uint8_t *out, uint32_t policy)
 {
     static pp_batch b;
     static int target = -1;
@@ -58,12 +102,16 @@ static end copy(const uint8_t *file, size_t size, const uint8_t *pauses, size_t 
         for (int idle = 0; idle < 2 && rc >= 0;) { /* twice nothing: all that was written is read */
             rc = pp_reader_next(&b, &r);
             idle = rc == 0 ? idle + 1 : 0;
+            if (rc > 0 && policy != UINT32_MAX)
+                mend(&b, &r, (size_t)lseek(target, 0, SEEK_CUR) - r.copied, policy);
             if (rc > 0 && pp_copy_take(&b, &ledger, &c))
                 abort();
         }
     } while (rc >= 0 && (pipes[1] >= 0 || !r.final || !is_begun));
     while (rc >= 0) {
         rc = pp_reader_next(&b, &r);
+        if (rc > 0 && policy != UINT32_MAX)
+            mend(&b, &r, (size_t)lseek(target, 0, SEEK_CUR) - r.copied, policy);
         if (rc > 0 && pp_copy_take(&b, &ledger, &c))
             abort();
     }
@@ -85,7 +133,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     static uint8_t whole[LONGEST], paused[LONGEST], file[LONGEST];
     if (size < 2 || size > LONGEST)
         return 0;
-    size_t count = input[0] % 64, magic = input[1];
+    size_t count = input[0] % 64, magic = input[1] & 15;
+    uint32_t policy = input[1] >> 4 & 3;
     if (count + 2 > size)
         count = size - 2;
     const uint8_t *pauses = input + 2;
@@ -93,11 +142,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     memcpy(file, pauses + count, size);
     if (magic < sizeof magics / sizeof magics[0] && size >= sizeof magics[0])
         memcpy(file, &magics[magic], sizeof magics[0]);
-    end one = copy(file, size, NULL, 0, whole), two = copy(file, size, pauses, count, paused);
+    end one = copy(file, size, NULL, 0, whole, UINT32_MAX), two = copy(file, size, pauses, count, paused, UINT32_MAX);
     if (one.rc != two.rc || one.length != two.length || memcmp(whole, file, one.length) != 0 ||
         memcmp(paused, file, two.length) != 0)
         abort();
     if (one.rc == -ENODATA && one.length != size)
         abort(); /* a good end, and bytes are missing */
+    memset(may, 0, sizeof may);
+    end three = copy(file, size, pauses, count, paused, policy);
+    if (three.rc != one.rc || three.length != one.length)
+        abort();
+    for (size_t i = 0; i < three.length; i++)
+        if (paused[i] != file[i] && !may[i] && !is_ready_now(file, paused, three.length, i))
+            abort(); /* something else than a checksum */
     return 0;
 }

@@ -132,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     b.tally = &tally;
     pp_batch_append(&b, &(pp_arrival){ .data = frame, .caplen = length, .wirelen = length, .link = 1, .flags = flags });
     pp_batch_fresh(&b);
-    uint32_t policy = input[1] & 1;
+    uint32_t policy = input[1] & 3; /* every enum pp_repair_policy */
     if (pp_stage_verify(&b, NULL) || pp_stage_classify(&b, NULL) || pp_stage_repair(&b, &policy) ||
         pp_emit_take(&b, &ledger, sinks[input[0] >> 3 & 1]))
         abort();

@@ -12,8 +12,18 @@
 #include "check/repair.h"
 #include "check/tally.h"
 #include "check/verify.h"
+#include "parse/tunnel.h"
 
 #include "../c/columns.h"
+
+enum { TOLD = 40000 }; /* ports TOLD + enum pp_tunnel: said to be such a tunnel's */
+
+static void tell_ports(void)
+{
+    for (int kind = 1; kind < PP_TUNNELS && !pp_tunnel_of_port((uint16_t)(TOLD + kind)); kind++)
+        if (pp_tunnel_port((uint16_t)(TOLD + kind), kind))
+            abort();
+}
 
 /* Run all stages over one frame; *out is the batch that slot keeps, until its next run. */
 static void run(uint8_t *frame, uint32_t cap, uint32_t wire, uint16_t link, uint16_t flags, uint32_t policy,
@@ -50,10 +60,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     static const uint16_t links[] = { 1,   0,   101, 113, 276, 9,   50,  51,  104, 108, 12,  228, 229,
                                       1,   1,   1,   105, 127, 192, 119, 163, 239, 117, 109, 258, 242,
                                       7,   129, 6,   10,  100, 123, 107, 204, 166, 205, 206, 219, 240,
-                                      241, 274, 281, 282, 284, 285, 122, 138, 8,   226 };
+                                      241, 274, 281, 282, 284, 285, 122, 138, 8,   226, 14 };
     enum { LINKS = sizeof links / sizeof links[0] };
     if (size < 5 + PP_VNET_LEN || size > 70000)
         return 0;
+    tell_ports();
     uint32_t cap = (uint32_t)(size - 5 - PP_VNET_LEN), wire = cap + ((input[1] & 0x80) ? input[2] : 0);
     uint16_t flags = (uint16_t)(input[3] & 0x4f);
     uint32_t policy = input[4] & 3u;
