@@ -8,6 +8,7 @@
 #include "check/repair.h"
 
 #include "check/classify.h"
+#include "check/judge.h"
 #include "check/tally.h"
 #include "check/verify.h"
 #include "offload/partial_csum.h"
@@ -51,7 +52,7 @@ static void judge_again(uint8_t *data, pp_check *k, pp_sum_fn *sum, pp_tally *ta
             tally->repaired[PP_CAUSE_INNER_PENDING]++;
         return;
     }
-    if (k->status == PP_STATUS_BAD && status == PP_STATUS_PENDING && k->stored == k->seed)
+    if (k->status == PP_STATUS_BAD && status == PP_STATUS_PENDING && (k->stored == k->seed || pp_is_large_send(k)))
         k->status = PP_STATUS_PENDING;
     else if (k->status == PP_STATUS_GOOD && status != PP_STATUS_GOOD)
         k->flags |= PP_CHECK_REPAIRED;

@@ -86,9 +86,10 @@ static int is_outside(const pp_packet *p, uint32_t start, uint32_t field)
     if (start < (p->l4 ? p->l4 + least_of(p->protocol) : p->l3 + head))
         return 1;
     uint32_t counted = p->version == 4 ? pp_get16(ip + IP4_TOTAL) : pp_get16(ip + IP6_PAYLOAD);
-    if ((p->flags & PP_PKT_MALFORMED) || (counted == 0 && (p->flags & PP_PKT_SUPER_FRAME)))
-        return 0; /* a super-frame may be too long to say so */
-    return field + 2 > p->l3 + (p->version == 4 ? 0u : head) + counted;
+    uint32_t end = p->l3 + (p->version == 4 ? 0u : head) + counted;
+    if (end > p->wire || end < p->l4 || (counted == 0 && (p->flags & PP_PKT_SUPER_FRAME)))
+        return 0; /* not its length; a super-frame may be too long to say so */
+    return field + 2 > end;
 }
 
 /* Does what k covers end with an IP packet whose transport header begins where vnet says, all of it consistent? */

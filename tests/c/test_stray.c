@@ -249,6 +249,36 @@ static void test_a_length_in_the_unknown_header(void)
     }
 }
 
+/* Behind the datagram there is nothing to sum, whatever contradicts itself within the tunnel: MPLS in UDP, TCP's offset 0. */
+static void test_a_place_behind_a_malformed_tunnel(void)
+{
+    for (int complete = 0; complete < 2; complete++) {
+        uint32_t inner3 = L4 + 8 + 4, inner4 = inner3 + 20, end = inner4 + 20 + 30, length = end + 60;
+        pp_vnet v = { .flags = 1, .csum_start = (uint16_t)(end + 10), .csum_offset = 10 }, left;
+        pp_tally tally;
+        pp_ledger ledger;
+        uint8_t before[ROOM];
+        ethernet(0x0800);
+        memcpy(frame + L4 + 8, "\0\1\1\x40", 4);
+        transport(inner4, TCP, end, network(inner3, 4, TCP, end - inner4), RIGHT);
+        frame[inner4 + 12] = 0;
+        uint32_t pseudo = network(L3, 4, UDP, end - L4);
+        transport(L4, UDP, end, pseudo, SEED);
+        put16(frame + L4 + 2, 6635);
+        memcpy(before, frame, length);
+        CHECK_EQ(through(length, v, complete, &tally, &ledger), PP_VNET_LEN + length);
+        memcpy(&left, got, sizeof left);
+        const uint8_t *f = got + PP_VNET_LEN;
+        CHECK_EQ(tally.stray_csum_metadata, 1);
+        CHECK_EQ(left.flags, !complete);
+        CHECK_EQ(left.csum_start, complete ? 0 : L4);
+        if (complete)
+            CHECK_EQ(add(pseudo, f + L4, end - L4), 0xffff);
+        CHECK_THAT(!memcmp(f, before, L4 + 6) && !memcmp(f + L4 + 8, before + L4 + 8, length - L4 - 8), "%s",
+                   "other bytes were written");
+    }
+}
+
 int main(void)
 {
     if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0)
@@ -258,5 +288,6 @@ int main(void)
     test_unknown_tunnels_are_obeyed();
     test_unknown_tunnels_are_split();
     test_a_length_in_the_unknown_header();
+    test_a_place_behind_a_malformed_tunnel();
     return DONE;
 }

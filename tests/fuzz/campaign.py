@@ -22,7 +22,7 @@ sys.path.append(str(HERE.parent))  # the unit tests' frames, where this runs by 
 import frames as f  # noqa: E402
 from carriers import CARRIERS  # noqa: E402
 from links import LINKS  # noqa: E402
-from pktmend import Batch, Capture, Pipeline, verify  # noqa: E402
+from pktmend import Batch, Capture, Frames, Pipeline, verify  # noqa: E402
 from pktmend.enums import Proto  # noqa: E402
 from tunnel_carriers import TUNNELS  # noqa: E402
 
@@ -93,18 +93,33 @@ def seed(target: str, corpus: Path) -> None:
     """Begin with the public captures where they are: as files, and frame by frame, behind each target's parameters."""
     save = {
         "fuzz_frame": save_frames,
+        "fuzz_emit": save_marked,
         "fuzz_split": save_super_frames,
         "fuzz_coalesce": save_streams,
         "fuzz_judge": save_batches,
     }.get(target)
-    if target == "fuzz_frame":
-        save_made(corpus)
+    if save:
+        for number, batch in enumerate(made()):
+            save(corpus, -1 - number, batch)
     for number, path in enumerate(sorted(CAPTURES.rglob("*.pcap*")) if CAPTURES.exists() else []):
         if target in HEADS and path.stat().st_size < 8000:
             (corpus / f"file{number}").write_bytes(HEADS[target] + path.read_bytes())
         elif save:
             with Capture(path) as source:
                 Pipeline(source, [verify, lambda batch, n=number: save(corpus, n, batch)], limit=4).run()
+
+
+def made() -> Iterator[Batch]:
+    """Yield the frames that the unit tests make, of links and tunnels that no capture has, by link."""
+    frames: dict[int, list[bytes]] = {}
+    for name, (link, _, build) in (CARRIERS | LINKS).items():
+        if "jumbogram" not in name:  # of 64 KiB
+            frames.setdefault(link, []).append(f.raw(build(b"0123456789abcdef")))
+    frames[1] += [f.raw(build(b"0123456789abcdef")) for _, build in TUNNELS.values()]
+    for link, some in frames.items():
+        batch = Frames(some, link=link).batch()
+        verify(batch)
+        yield batch
 
 
 def ethernet_frames(batch: Batch) -> Iterator[int]:
@@ -128,14 +143,15 @@ def save_frames(corpus: Path, number: int, batch: Batch) -> None:
             (corpus / f"frame{number}-{i}").write_bytes(link + bytes(14) + bytes(batch.frame(i)))
 
 
-def save_made(corpus: Path) -> None:
-    """Write the frames that the unit tests make, of links and tunnels that no capture has."""
-    numbers = link_numbers()
-    made = [(link, build) for link, _, build in (*CARRIERS.values(), *LINKS.values())]
-    made += [(1, build) for _, build in TUNNELS.values()]
-    for i, (link, build) in enumerate(made):
-        frame = f.raw(build(b"0123456789abcdef"))
-        (corpus / f"made{i}").write_bytes(bytes((numbers[link],)) + bytes(14) + frame)
+def save_marked(corpus: Path, number: int, batch: Batch) -> None:
+    """Write each frame once for each of its sums, marked as partial; fuzz_emit.c makes some what they should be."""
+    for i in ethernet_frames(batch):
+        for k in batch.checks_of(i):
+            vnet = struct.pack("=BBHHHH", 1, 0, 0, 0, k.start, k.offset - k.start)
+            for how in (0, 1, 3):  # as it is; with right sums, or the outermost one partial
+                (corpus / f"marked{number}-{i}-{k.offset}-{how}").write_bytes(
+                    bytes((how, number & 3)) + vnet + bytes(batch.frame(i))
+                )
 
 
 def save_super_frames(corpus: Path, number: int, batch: Batch) -> None:

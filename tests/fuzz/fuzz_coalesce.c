@@ -181,6 +181,35 @@ static void check_order(void)
                 abort(); /* overtaken */
 }
 
+/* Is it a field of packet i that holds its seed?  By the parser's view and, for TCP or UDP in the outermost packet, by this
+ * file's own. */
+static int is_pending(uint32_t i, uint32_t start, uint32_t field)
+{
+    const frame *f = &came[i];
+    const place *p = &f->place;
+    uint32_t tag = f->length - batch.caplen[i];
+    if (p->l4 && p->l4 == start && (p->protocol == TCP || p->protocol == UDP))
+        return field == field_of(p) && get16(f->bytes + field) % 0xffff == pseudo(f->bytes, p, p->end - start) % 0xffff;
+    for (uint32_t j = 0; j < batch.check_count[i]; j++) {
+        const pp_check *k = &batch.checks[batch.check_first[i] + j];
+        if (k->status == PP_STATUS_PENDING && k->start + tag == start && k->offset + tag == field)
+            return 1;
+    }
+    return 0;
+}
+
+/* The mark that packet i has to be completed by. */
+static pp_vnet mark_of(uint32_t i)
+{
+    const frame *f = &came[i];
+    pp_vnet v = f->vnet;
+    if ((batch.flags[i] & PP_PKT_STRAY_METADATA) && f->place.l4 && is_pending(i, f->place.l4, field_of(&f->place))) {
+        v.csum_start = (uint16_t)f->place.l4;
+        v.csum_offset = (uint16_t)(field_of(&f->place) - f->place.l4);
+    }
+    return v;
+}
+
 /* A super-frame that was made of several packets, taken apart. */
 static void check_coalesced(const message *m)
 {
@@ -199,6 +228,7 @@ static void check_coalesced(const message *m)
         abort();
     for (uint32_t i = 0; i < m->count; i++) {
         const frame *f = &came[m->packet[i]];
+        pp_vnet v = mark_of(m->packet[i]);
         uint32_t size = m->length - at < m->vnet.gso_size ? m->length - at : m->vnet.gso_size;
         memcpy(one, m->frame, all);
         memcpy(one + all, m->frame + at, size);
@@ -220,29 +250,12 @@ static void check_coalesced(const message *m)
         make_right(one, all + size, 0);
         memcpy(want, f->bytes, f->length);
         if (size == 0 || f->vnet.gso_type || (i && m->packet[i] <= m->packet[i - 1]) ||
-            !complete(want, f->length, &f->vnet) || f->length != all + size || memcmp(want, one, f->length) != 0)
+            !complete(want, f->length, &v) || f->length != all + size || memcmp(want, one, f->length) != 0)
             abort();
         at += size;
     }
     if (at != m->length)
         abort();
-}
-
-/* Is it a field of packet i that holds its seed?  By the parser's view and, for TCP or UDP in the outermost packet, by this
- * file's own. */
-static int is_pending(uint32_t i, uint32_t start, uint32_t field)
-{
-    const frame *f = &came[i];
-    const place *p = &f->place;
-    uint32_t tag = f->length - batch.caplen[i];
-    if (p->l4 && p->l4 == start && (p->protocol == TCP || p->protocol == UDP))
-        return field == field_of(p) && get16(f->bytes + field) % 0xffff == pseudo(f->bytes, p, p->end - start) % 0xffff;
-    for (uint32_t j = 0; j < batch.check_count[i]; j++) {
-        const pp_check *k = &batch.checks[batch.check_first[i] + j];
-        if (k->status == PP_STATUS_PENDING && k->start + tag == start && k->offset + tag == field)
-            return 1;
-    }
-    return 0;
 }
 
 /* The mark of packet i as it may leave beside what came: 0 if this is none. */

@@ -6,16 +6,18 @@ The seed is scapy's pseudo-header sum; the length is taken out by hand.
 from __future__ import annotations
 
 import random
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.all import IP, UDP, VXLAN, in4_chksum
 
 import frames as f
 import tapes as t
 from diagnosing import SERVER, A, decide, decided, only
-from judging import LIVE, PENDING, judge, verdicts
-from pktmend import Cause, Status
+from judging import LIVE, PENDING, judge, judged, verdicts
+from pktmend import Cause, Repair, Status
 from pktmend.commands.diagnose.facts.arithmetic import LargeSend
 from tools import run_pktmend
 
@@ -48,6 +50,20 @@ def test_large_send_is_partial(kind: str, tmp_path: Path) -> None:
     path = t.pcap(tmp_path / "x.pcap", [(0, frame)])
     assert run_pktmend("fix", "-r", str(path), "-w", str(tmp_path / "y.pcap")).returncode == 0
     assert (tmp_path / "y.pcap").read_bytes()[40:] == f.raw(packet)
+
+
+@pytest.mark.parametrize("flags", [0, LIVE])
+def test_large_send_around_a_partial_sum_is_completed_with_it(flags: int) -> None:
+    """In one go: what the inner field's completion changes is not what the outer one holds."""
+    inner = f.ether / f.ip4 / f.tcp / f.PAYLOAD
+    packet = f.ether / f.ip4 / UDP(sport=50000, dport=4789) / VXLAN(vni=5) / inner
+    right, field, inner_field = f.raw(packet), 14 + 20 + 6, 14 + 20 + 8 + 8 + f.field_offset(inner)
+    frame = f.put16(right, inner_field, f.seed(inner))
+    pseudo = in4_chksum(socket.IPPROTO_UDP, packet[IP], bytes(len(right) - 34)) ^ 0xFFFF  # of nothing but zeros
+    length = len(right) - 34
+    batch = judged(f.put16(frame, field, (pseudo - length) % 0xFFFF), flags=flags)
+    Repair("unfinished")(batch)
+    assert bytes(batch.frame(0)) == right
 
 
 def test_large_send_is_not_the_kernels_seed() -> None:
