@@ -81,24 +81,29 @@ static void judge_over_partial(const uint8_t *data, pp_check *k, const partial *
     }
 }
 
-/* The source says "partial" without saying where: the innermost check that holds its seed. */
-static void settle_unlocated(pp_check *checks, unsigned count)
+/* The source says "partial" without saying where: the innermost check that holds its seed.  The kernel's seed has the
+ * length always; without it the field was spoilt.  Returns the status that this adds to the packet's. */
+static uint8_t settle_unlocated(pp_check *checks, unsigned count)
 {
     pp_check *last = NULL;
     for (unsigned i = count; i-- > 0;) {
         pp_check *k = &checks[i];
         if (!(k->flags & PP_CHECK_HAS_PSEUDO) || (k->flags & PP_CHECK_QUOTED))
             continue;
-        if (k->status == PP_STATUS_PENDING || (k->status == PP_STATUS_UNCHECKED && k->stored == k->seed)) {
+        if ((k->status == PP_STATUS_PENDING || k->status == PP_STATUS_UNCHECKED) && k->stored == k->seed) {
             k->flags |= PP_CHECK_FLAGGED;
             k->reason = k->status == PP_STATUS_PENDING ? PP_REASON_NONE : k->reason;
-            return;
+            return PP_STATUS_NONE;
         }
-        if (!last && k->status == PP_STATUS_BAD)
+        if (!last && (k->status == PP_STATUS_BAD || k->status == PP_STATUS_PENDING))
             last = k;
     }
-    if (last)
-        last->flags |= PP_CHECK_FLAGGED;
+    if (!last)
+        return PP_STATUS_NONE;
+    last->flags |= PP_CHECK_FLAGGED;
+    last->status = PP_STATUS_BAD;
+    last->reason = PP_REASON_NONE;
+    return PP_STATUS_BAD;
 }
 
 /* UDP over IPv6 without a sum, and the source knows of a partial one inside: a tunnel (RFC 6935), whatever its port. */
@@ -142,7 +147,9 @@ uint8_t pp_judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
             highest = k->status;
         }
     }
-    if (__builtin_expect(at.place == SOMEWHERE, 0))
-        settle_unlocated(p->checks, p->count);
+    if (__builtin_expect(at.place == SOMEWHERE, 0)) {
+        uint8_t settled = settle_unlocated(p->checks, p->count);
+        return settled > highest ? settled : highest;
+    }
     return highest;
 }

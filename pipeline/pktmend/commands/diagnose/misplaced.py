@@ -26,6 +26,7 @@ SHIFTS: Final = (-14, -12, -10, -8, -4, 4, 8, 12, 18, 20, 22, 10, 14)  # bytes t
 # 10 and 14 come last: there timestamps lie as a rule, which differ from copy to copy without being written over, and
 # where one start makes the sums agree, so does another with nothing but constant bytes between the two.
 SYN: Final = 0x02
+PORT: Final = 2  # the destination port's offset: datagrams to one service agree in it, whatever else they hold
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,24 @@ def written_over(s: Sample, shift: int, field: int = 0) -> tuple[int, int, int]:
 def find(samples: Iterable[Sample]) -> list[Misplaced]:
     """Return what is proven, else segments of one number that went to different ports."""
     copies: dict[tuple[str, str, int, int, int], list[Sample]] = defaultdict(list)
+    datagrams: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     syns: dict[tuple[str, str, int, bytes], list[Sample]] = defaultdict(list)
     for s in filter(is_seed, samples):
         copies[s.source, s.target, s.proto, s.length, s.ports[0]].append(s)
+        if s.proto == Proto.UDP:
+            datagrams[s.source, s.target].append(s)
         if s.proto == Proto.TCP and s.frame[s.start + 13] & SYN:
             syns[s.source, s.target, s.ports[0], s.frame[s.start + 4 : s.start + 8]].append(s)
     proven = [found for some in copies.values() if len(some) > 1 and (found := _proven(some))]
     known = {s for found in proven for s in found.samples}
+    proven += [
+        found
+        for some in datagrams.values()
+        if len(some) > 2 and not known & set(some) and (found := _proven(some)) and found.place == PORT
+    ]
+    known |= {s for found in proven for s in found.samples}
     ports = [
-        Misplaced(tuple(some), 2, tuple(s.ports[1] for s in some))
+        Misplaced(tuple(some), PORT, tuple(s.ports[1] for s in some))
         for some in syns.values()
         if len({s.ports[1] for s in some}) > 1 and not known & set(some)
     ]

@@ -24,8 +24,10 @@ Named = tuple[Summed, int]  # a mistake, and what it leaves open (0 if nothing)
 MODULUS: Final = 0xFFFF
 NUMBERS: Final = {Proto.TCP: 6, Proto.UDP: 17, Proto.UDPLITE: 136, Proto.ICMPV6: 58, Proto.DCCP: 33}
 ALIKE: Final = {6: (17,), 17: (6,), 58: (1,), 136: (17,)}  # numbers that are taken for one another
+EXTENSIONS: Final = (0, 43, 44, 60)  # headers of IPv6 whose number is taken for the protocol's; a hop may take them off
 FIXED_HEADER: Final = {Proto.UDP: 8, Proto.ICMP: 8, Proto.ICMPV6: 8}
 LONGEST: Final = 1518  # bytes of a frame whose sum may be that of a part of it; a longer one may be coalesced
+UNPADDED: Final = 46  # bytes that Ethernet carries at least
 SHORTEST: Final = 8  # bytes that a prefix has
 
 
@@ -48,9 +50,11 @@ def mistakes_of(s: Sample) -> set[Named]:
     found = set(_pseudo_headers(s, (wanted - sum(words)) % MODULUS))
     found.update(_last_bytes(s, packet, wanted, sum(words)))
     found.update(_headers(s, words, wanted))
+    found.update(_paddings(s, packet, wanted - sum(words)))
     found.update(_carries(s, words))
     if s.wirelen <= LONGEST:
         found.update(_prefixes(s, words, wanted))
+        found.update(_odd_pieces(s, packet, wanted))
     return found
 
 
@@ -71,8 +75,8 @@ def _pseudo_headers(s: Sample, pseudo: int) -> Iterator[Named]:
     if pseudo == 0:
         yield Summed.NO_PSEUDO_HEADER, 0
     rest = (pseudo - _seed(s)) % MODULUS  # what the number or the length must have been more than they are
-    for other in ALIKE.get(own, ()):
-        if rest == (other - own) % MODULUS:
+    for other in ALIKE.get(own, ()) + (EXTENSIONS if s.version == 6 else ()):
+        if rest == (other - own) % MODULUS and (s.version == 4 or other != _first_header(s, own)):
             yield Summed.PROTOCOL, other
     if s.version == 6:
         number = _first_header(s, own) - own
@@ -102,7 +106,7 @@ def _addresses(s: Sample, pseudo: int, others: int) -> Iterator[Named]:
             yield kind, 0
 
 
-def _network(s: Sample) -> int:
+def network_of(s: Sample) -> int:
     """Where the sample's IP header lies, -1 if that is not found."""
     if s.version == 4:
         candidates: range | tuple[int, ...] = range(s.start - 20, max(s.start - 61, -1), -4)
@@ -119,13 +123,13 @@ def _network(s: Sample) -> int:
 
 def _first_header(s: Sample, own: int) -> int:
     """Return the IPv6 header's next one: an extension header's number, or the protocol's own."""
-    at = _network(s)
+    at = network_of(s)
     return s.frame[at + 6] if at >= 0 else own
 
 
 def _headers_before(s: Sample) -> int:
     """Return the bytes that the IP header's own length counts before the transport header."""
-    at = _network(s)
+    at = network_of(s)
     return 0 if at < 0 else s.start - at - (40 if s.version == 6 else 0)
 
 
@@ -151,6 +155,33 @@ def _headers(s: Sample, words: list[int], wanted: int) -> Iterator[Named]:
         yield Summed.HEADER_BARE, 0
 
 
+def _paddings(s: Sample, packet: bytearray, pseudo: int) -> Iterator[Named]:
+    """Ethernet's padding up to 46 bytes counted, by who summed or by who wrote the IP header's length afterwards."""
+    at = network_of(s) if s.seed is not None else -1
+    if at < 0:
+        return
+    rest = (pseudo - _seed(s)) % MODULUS
+    header = s.start - at
+    if rest == max(UNPADDED - header - s.length, 0):
+        yield Summed.PADDED_LENGTH, 0
+    zeros = len(packet) - len(packet.rstrip(b"\0")) if header + s.length == UNPADDED else 0
+    if (not rest and not zeros) or 0 < -rest % MODULUS <= zeros:
+        yield Summed.LENGTH_BEFORE_PADDING, 0
+
+
+def _odd_pieces(s: Sample, packet: bytearray, wanted: int) -> Iterator[Named]:
+    """A packet in pieces, the first of which has an odd number of bytes: all behind it is in the other halves."""
+    total = 0
+    halves = [byte << 8 if i % 2 == 0 else byte for i, byte in enumerate(packet)]
+    whole = sum(halves)
+    for i, value in enumerate(halves):
+        total += value
+        if i % 2 == 0 and SHORTEST <= i + 1 < len(packet):
+            turned = total + (whole - total) * 256  # a number times 256 is the number with its bytes swapped
+            if (turned + _seed(s) - wanted) % MODULUS == 0:
+                yield Summed.ODD_PIECE, i + 1
+
+
 def _prefixes(s: Sample, words: list[int], wanted: int) -> Iterator[Named]:
     """Over so many bytes, fewer than there are; of prefixes of equal sum (zeros at the end) each is named."""
     for i, part in enumerate(accumulate(words), 1):
@@ -174,7 +205,7 @@ def _carries(s: Sample, words: list[int]) -> Iterator[Named]:
     if s.seed is None:
         pseudo: list[int] = []
     else:
-        at = _network(s)
+        at = network_of(s)
         if at < 0:
             return
         addresses = s.frame[at + 12 : at + 20] if s.version == 4 else s.frame[at + 8 : at + 40]

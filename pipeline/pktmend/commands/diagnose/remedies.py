@@ -12,6 +12,7 @@ from pktmend.advice.place import full_place
 from pktmend.advice.remedies import UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop
 from pktmend.commands.diagnose.samples import Sample
+from pktmend.enums import Proto
 
 if TYPE_CHECKING:
     from pktmend.host.model import Interface
@@ -35,6 +36,11 @@ LEAVE_ZERO: Final = Remedy(
     "nft list ruleset; tc filter show dev IFACE ingress",
     "look for what translates these addresses: a UDP checksum of 0 over IPv4 is none and stays 0 (RFC 768); towards "
     "IPv6, where 0 is not allowed, it has to be computed anew (RFC 7915 section 4.5)",
+)
+NEVER_COMPUTED: Final = Remedy(
+    "",
+    "find who makes these segments (a proxy, a user-space stack) and leaves their checksum 0 before their addresses "
+    "are translated: it has to compute it, or to hand them over with the kernel's mark that the sum is partial",
 )
 UPDATE_SUM: Final = Remedy(
     "tc filter show dev IFACE ingress; nft list ruleset",
@@ -83,6 +89,8 @@ class End:
 def update_zero(samples: Iterable[Sample]) -> tuple[Remedy, ...]:
     """Against a NAT that updates a zero: at the tunnel, if these are its packets, else at what translates."""
     samples = list(samples)
+    if all(s.proto == Proto.TCP for s in samples):
+        return (NEVER_COMPUTED,)
     is_tunnel = any(s.layers > 1 or TUNNEL_PORTS & set(s.ports) for s in samples)
     return (SUM_IN_TUNNEL, UPDATE_KERNEL) if is_tunnel else (LEAVE_ZERO, UPDATE_KERNEL)
 

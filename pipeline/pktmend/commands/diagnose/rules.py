@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from pktmend.commands.diagnose import (
     rules_arithmetic,
     rules_crc,
+    rules_datagrams,
     rules_dhcp,
     rules_empty,
     rules_engine,
@@ -48,14 +49,18 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
     rules_file.rewritten_capture,
     rules_flags.flagged,
+    rules_flags.finished,
     rules_crc.other_sums,
     rules_crc.rewritten,
     rules_sctp.sctp,
     rules_misplaced.misplaced,
     rules_dhcp.dhcp,
     rules_arithmetic.several,
+    rules_wrong.coalesced,
+    rules_file.replaced_contents,
     rules_icmp.icmp,
     rules_partial.leaked,
+    rules_datagrams.unanswered,
     rules_partial.pending,
     rules_arithmetic.computed_zero,
     rules_empty.empty,
@@ -64,6 +69,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_rewritten.rewritten,
     rules_arithmetic.arithmetic,
     rules_arithmetic.length,
+    rules_malformed.changed_length,
     rules_wrong.super_frames,
     rules_same.same_value,
     rules_same.seeds,
@@ -79,7 +85,7 @@ def decide(tap: Tap, host: HostContext | None = None, rejected: list[Rejected] |
     """Return what was found, the most important first; never empty.  Append to *rejected* what was not the cause."""
     case = Case(tap, host)
     found = _merge_healthy(weigh(decision for rule in RULES for decision in rule(case)))
-    found = [*found, *rules_unread.mostly_unread(tap)] or [nothing(tap)]
+    found = [*found, *rules_unread.mostly_unread(tap, found)] or [nothing(tap)]
     found = [_unsigned(decision) for decision in found]
     if rejected is not None:
         rejected += case.rejected
@@ -113,8 +119,11 @@ def _merge_healthy(found: Iterable[Decision]) -> list[Decision]:
 
 
 def _unsigned(decision: Decision) -> Decision:
-    """What would sign every packet is advised only where it is certain that their contents are intact."""
-    signs = CAUSES[decision.cause].bridge == SIGN
+    """What would sign every packet is advised only where it is certain that their contents are intact.
+
+    A header without a sum is one such thing where a sum of what follows covers its addresses: its rule knows.
+    """
+    signs = CAUSES[decision.cause].bridge == SIGN and decision.cause is not RootCause.IP_HEADER_NEVER_FILLED
     return replace(decision, bridge=None) if signs and decision.confidence is not Confidence.CERTAIN else decision
 
 

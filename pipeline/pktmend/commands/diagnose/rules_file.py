@@ -28,6 +28,7 @@ from pktmend.commands.diagnose.facts.rewritten_capture import (
     Rewritten,
 )
 from pktmend.commands.diagnose.groups import Group, alike_in_bits, contents, groups_of, is_chance, open_samples
+from pktmend.commands.diagnose.rules_rewritten import is_outer
 from pktmend.commands.diagnose.samples import Sample, minus
 from pktmend.enums import Cause, Proto
 
@@ -40,7 +41,7 @@ def rewritten_capture(case: Case) -> list[Decision]:
     """Addresses that were replaced in a file.  What an interface shows was not."""
     if case.tap.is_live:
         return []
-    groups = [group for group in groups_of(case) if not group.is_mixed]
+    groups = _replaced(case)
     shifts = _shifts(groups)
     both = _both_ways(case, shifts)
     acked = _acknowledged(case, groups)
@@ -53,7 +54,7 @@ def rewritten_capture(case: Case) -> list[Decision]:
     for pair, d in _header_and_seed(groups):
         accepted[pair].add(d)
     if not accepted:
-        return _contents(case, groups)
+        return []
     for pair, some in shifts.items():  # others of the file, seen in one direction
         accepted[pair] |= {d for d, numbers in some.items() if len(numbers) >= REPEATS}
     flagged = [s for s in case.unexplained if s.cause == Cause.BAD_SEED]
@@ -81,8 +82,24 @@ def rewritten_capture(case: Case) -> list[Decision]:
     ]
 
 
-def _contents(case: Case, groups: Iterable[Group]) -> list[Decision]:
+def _replaced(case: Case) -> list[Group]:
+    """Return the groups that other addresses in a file can have spoilt.
+
+    Not a TTL or ToS, which nobody replaces; nor a tunnel's outer UDP sum, which many a receiver does not look at: that
+    what is inside goes on says nothing of it.
+    """
+    return [
+        group
+        for group in groups_of(case)
+        if not group.is_mixed and not all(s.cause == Cause.HEADER_DELTA or is_outer(s) for s in group.samples)
+    ]
+
+
+def replaced_contents(case: Case) -> list[Decision]:
     """Segments with a payload are wrong, all of them and each in its own way, and were taken all the same."""
+    if case.tap.is_live:
+        return []
+    groups = _replaced(case)
     companions = case.tap.companions
     spoiled = [g for g in groups if g.key[-1] == "data" and len(contents(g.samples)) >= REPEATS]
     acked = max((sum(map(companions.is_acknowledged, group.samples)) for group in spoiled), default=0)

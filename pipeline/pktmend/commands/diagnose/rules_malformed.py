@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pktmend.commands.diagnose.case import REPEATS, Case
+from pktmend._core import checksum
+from pktmend.commands.diagnose.case import REPEATS, Case, surely
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
-from pktmend.commands.diagnose.facts.malformed import Contradicts, RightOverOne
+from pktmend.commands.diagnose.facts.malformed import Contradicts, LengthChanged, RightOverOne
+from pktmend.commands.diagnose.groups import UNEXPLAINED
+from pktmend.commands.diagnose.mistakes import network_of
+from pktmend.commands.diagnose.samples import Sample
+from pktmend.enums import Proto
+
+UDP = 17
 
 
 def malformed(case: Case) -> list[Decision]:
@@ -29,6 +36,35 @@ def malformed(case: Case) -> list[Decision]:
             remedies=(case.two_taps(),),
         )
     ]
+
+
+def changed_length(case: Case) -> list[Decision]:
+    """UDP says less than IP has, and the sum is right over all that IP has, if UDP said so too."""
+    samples = case.take(lambda s: s.proto == Proto.UDP and s.cause in UNEXPLAINED and _is_right_over_all(s))
+    if not samples:
+        return []
+    return [
+        Decision(
+            cause=RootCause.LENGTH_FAULT,
+            confidence=surely(samples),
+            facts=(LengthChanged(len(samples)),),
+            samples=tuple(samples),
+            counts=case.total(samples),
+            remedies=(case.two_taps(),),
+        )
+    ]
+
+
+def _is_right_over_all(s: Sample) -> bool:
+    at = network_of(s)
+    if at < 0 or s.version != 4:  # in IPv6 the header was found by the lengths that agree
+        return False
+    size = int.from_bytes(s.frame[at + 2 : at + 4]) - (s.start - at)
+    datagram = s.frame[s.start : s.start + size]
+    if size <= s.length or len(datagram) < size:
+        return False
+    pseudo = s.frame[at + 12 : at + 20] + size.to_bytes(4) + UDP.to_bytes(4)
+    return checksum(pseudo + datagram[:4] + size.to_bytes(2) + datagram[6:]) == 0
 
 
 def _is_cut(case: Case) -> bool:

@@ -19,7 +19,7 @@ from pktmend.commands.diagnose.facts.rewritten import (
     UpdatedZero,
 )
 from pktmend.commands.diagnose.groups import groups_of, is_mixed
-from pktmend.commands.diagnose.remedies import UPDATE_SUM, update_zero
+from pktmend.commands.diagnose.remedies import TUNNEL_PORTS, UPDATE_SUM, update_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, Proto
 from pktmend.errors import PktmendError
@@ -44,7 +44,9 @@ def nat_on_zero(case: Case) -> list[Decision]:
     if not samples:
         return []
     is_plain = all(s.stored == 0xFFFF for s in samples)  # by no net change, or a sum over what is summed already
-    return [updated_zero(case, samples, Confidence.LIKELY if is_plain else surely(samples))]
+    has_zero = any(found.get("absent") for found in case.tap.checks.values())  # else a template's sum looks the same
+    is_open = is_plain or not (has_zero or all(s.layers > 1 or TUNNEL_PORTS & {*s.ports} for s in samples))
+    return [updated_zero(case, samples, Confidence.LIKELY if is_open else surely(samples))]
 
 
 def updated_zero(case: Case, samples: list[Sample], confidence: Confidence, limits: tuple[Fact, ...] = ()) -> Decision:

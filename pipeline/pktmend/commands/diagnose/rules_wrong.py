@@ -6,11 +6,14 @@ flow, damage does not.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.companions import Ends, ends_of
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.evidence import LONGEST
 from pktmend.commands.diagnose.facts.limits import Limit
@@ -24,9 +27,12 @@ from pktmend.commands.diagnose.facts.wrong import (
     SuperFrames,
     Unexplained,
 )
+from pktmend.commands.diagnose.groups import UNEXPLAINED
 from pktmend.commands.diagnose.remedies import link_counters
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
 from pktmend.enums import Cause, PacketFlag, Proto
+
+STANDARD: Final = 1526  # bytes of the longest Ethernet frame that is no jumbo frame, with two VLAN tags
 
 
 def super_frames(case: Case) -> list[Decision]:
@@ -45,6 +51,38 @@ def super_frames(case: Case) -> list[Decision]:
             facts=(SuperFrames(total, longest), *([SegmentSums(len(samples))] if samples else [])),
             samples=tuple(samples),
             counts={"frames": max(total, len(samples), 1)},
+        )
+    ]
+
+
+def coalesced(case: Case) -> list[Decision]:
+    """Longer than Ethernet carries, all of them and no other of their flows, and acknowledged: a card put them together
+    (LRO, RSC) and kept the sum of one part.
+    """
+    if case.tap.is_live:
+        return []
+    flows: dict[Ends, list[Sample]] = defaultdict(list)
+    for s in case.unexplained:
+        if s.proto == Proto.TCP:
+            flows[ends_of(s)].append(s)
+    samples = [
+        s
+        for some in flows.values()
+        if all(s.cause in UNEXPLAINED and s.wirelen > STANDARD for s in some)
+        and len({s.delta for s in some}) > 1
+        and sum(map(case.tap.companions.is_acknowledged, some)) >= REPEATS
+        for s in some
+    ]
+    if not samples:
+        return []
+    case.take_these(samples)
+    return [
+        Decision(
+            cause=RootCause.SUPER_FRAMES,
+            confidence=Confidence.LIKELY,
+            facts=(SuperFrames(len(samples), max(s.wirelen for s in samples)), SegmentSums(len(samples))),
+            samples=tuple(samples),
+            counts={"frames": len(samples)},
         )
     ]
 

@@ -76,16 +76,19 @@ class Summed(Enum):
     PREFIX = "right over the first {value} bytes alone"
     PREFIX_AND_LENGTH = "right over the first {value} bytes alone, {value} in the pseudo header"
     PREFIX_BARE = "right over the first {value} bytes alone, without the pseudo header"
+    PADDED_LENGTH = "right with the length that Ethernet's padding fills up to in the pseudo header"
+    LENGTH_BEFORE_PADDING = "right for the packet without its padding, which the length in its IP header counts"
+    ODD_PIECE = "right if each piece is summed by itself, the first {value} bytes as if a zero came after them"
 
     @property
     def is_length(self) -> bool:
         """Too much or too little was summed, or another length than the packet's."""
-        return self.name.startswith(("LENGTH", "PACKET", "HEADER", "PREFIX"))
+        return self.name.startswith(("LENGTH", "PACKET", "HEADER", "PREFIX", "PADDED"))
 
     @property
     def is_solved_for(self) -> bool:
         """Its value was chosen so that one packet fits."""
-        return self is Summed.LENGTH or self.is_prefix
+        return self in (Summed.LENGTH, Summed.ODD_PIECE) or self.is_prefix
 
     @property
     def is_prefix(self) -> bool:

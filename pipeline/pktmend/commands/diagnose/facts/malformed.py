@@ -40,3 +40,16 @@ class RightOverOne(Observation):
             f"in {self.n} of {self.of} the UDP checksum is right over the length that {self.header} says: the other "
             "length was changed after the packet was made"
         )
+
+
+class LengthChanged(Observation):
+    """UDP lengths that were changed after the sum was made."""
+
+    n: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"in {quantity(self.n, 'packet')} UDP says less than IP has, and the checksum is right over all that IP "
+            "has if UDP says so too: its length was changed after the packet was made"
+        )

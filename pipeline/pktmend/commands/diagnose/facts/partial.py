@@ -53,6 +53,37 @@ class SeedInField(Observation):
         return f"the field holds the pseudo-header sum (F = S) in {counted(self.counts, 'checksum')}{left}"
 
 
+class SameAgain(Observation):
+    """One datagram that was sent again and again, partial each time; good: others of its service."""
+
+    flow: str
+    n: int
+    good: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"one datagram ({self.flow}) was sent {times(self.n)}, partial each time, and {self.good} others of that "
+            "service are right: it does not arrive"
+        )
+
+
+class NoAnswers(Observation):
+    """Questions that nobody answers, where echoes pass."""
+
+    source: str
+    target: str
+    n: int
+    echoes: int
+
+    @property
+    def text(self) -> str:
+        return (
+            f"none of {self.n} partial questions from {self.source} to {self.target} got an answer, and "
+            f"{self.echoes} ICMP echo messages pass between the two"
+        )
+
+
 class BlindTapSends(Observation):
     """What the stack sends into a TAP that cannot tell its program."""
 
