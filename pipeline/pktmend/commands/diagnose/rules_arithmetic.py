@@ -302,7 +302,7 @@ def length(case: Case) -> list[Decision]:
     return [
         Decision(
             cause=RootCause.LENGTH_FAULT,
-            confidence=surely(samples),
+            confidence=surely(samples) if len({s.delta for s in samples}) > 1 else Confidence.LIKELY,  # one test else
             facts=(OtherLength(counts), *([Trailers(padded)] if padded else [])),
             samples=tuple(samples),
             counts=counts,

@@ -34,7 +34,16 @@ from pktmend.commands.diagnose.groups import (
 from pktmend.commands.diagnose.remedies import for_leak
 from pktmend.commands.diagnose.rules_rewritten import is_outer, not_updated, updated_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
-from pktmend.enums import Proto
+from pktmend.enums import Cause, Proto
+
+
+def unproven(case: Case) -> list[Decision]:
+    """What one packet made look like a mistake of its sender, and the others do not bear out: it is unexplained."""
+    case.unexplained = [
+        replace(s, cause=Cause.CORRUPT) if s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and s.width == 2 else s
+        for s in case.unexplained
+    ]
+    return []
 
 
 def same_value(case: Case) -> list[Decision]:
