@@ -14,6 +14,7 @@ from typing import Final
 
 from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
+from pktmend.commands.diagnose.companions import key_of
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.arithmetic import SentBy
 from pktmend.commands.diagnose.facts.limits import Limit
@@ -27,6 +28,7 @@ FEW_GOOD: Final = 4  # of so many one may be good, by having the length or count
 ENOUGH: Final = 6  # checks by which a repetition is told from damage
 SMALL: Final = 0x7FF  # a difference by what depends on a length; one random value in 16 is as small
 LAST_CARRY: Final = 0xFC00  # the sum of a packet has few carries: if it lacks the last one, what is right is near ffff
+RARE: Final = 3  # good packets for each that lost a carry, at least
 LINES: Final = 5  # bits that may be stuck together
 
 
@@ -90,6 +92,9 @@ def _lost_carries(case: Case) -> tuple[list[Sample], Fact | None]:
     samples = _transport(case)
     if len(samples) < 2 or {s.delta for s in samples} != {1}:
         return [], None
+    good = sum(len(case.tap.companions.good_of(key)) for key in {key_of(s) for s in samples})
+    if any((s.expected or 0) < LAST_CARRY for s in samples) and 0 < good < RARE * len(samples):
+        return [], None  # a bit that is stuck spoils as many as it spares
     return samples, LostCarries(len(samples))
 
 
@@ -120,7 +125,7 @@ def _few_differences(case: Case) -> tuple[list[Sample], Fact | None]:
     differences = {s.delta for s in samples}
     repeated = len(contents(samples)) - len(differences)
     by_chance = len(samples) ** 2 / 2 / 0xFFFF
-    if len(samples) < max(ENOUGH, 3 * len(differences)) or repeated < max(REPEATS, 4 * by_chance):
+    if len(samples) < max(ENOUGH, 2 * len(differences)) or repeated < max(REPEATS, 4 * by_chance):
         return [], None
     many = [s for s in samples if bits(s.delta) > FEW_BITS]
     if len(many) * 2 < len(samples) or _is_of_lines(differences):
