@@ -31,7 +31,7 @@ from pktmend.commands.diagnose.groups import (
     is_chance,
     open_samples,
 )
-from pktmend.commands.diagnose.remedies import for_leak
+from pktmend.commands.diagnose.remedies import before_translation
 from pktmend.commands.diagnose.rules_rewritten import is_outer, not_updated, updated_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.enums import Cause, Proto
@@ -88,7 +88,7 @@ def seeds(case: Case) -> list[Decision]:
             facts=(TranslatedSeeds(counts, minus(found[0].stored, found[0].seed or 0)),),
             samples=tuple(found),
             counts=counts,
-            remedies=for_leak(case.senders(found)),
+            remedies=before_translation(case.senders(found)),
             limits=(Limit.REPAIRS_BEFORE_NAT, *_of_file(case)),
             bridge=case.bridge(RootCause.METADATA_LOST, found),
         )
