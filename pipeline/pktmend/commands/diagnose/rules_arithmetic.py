@@ -293,7 +293,7 @@ def _is_all(case: Case, one: Sample) -> bool:
 
 def length(case: Case) -> list[Decision]:
     """Right over another length.  What the length of a damaged IPv4 header says is not held against the checksum."""
-    damaged = {s.n for s in case.unexplained if s.proto == Proto.IP}
+    damaged = {s.n for s in case.unexplained if s.proto == Proto.IP and s.cause != Cause.LENGTH}
     samples = case.take(lambda s: s.cause == Cause.LENGTH and s.n not in damaged)
     if not samples:
         return []
