@@ -59,10 +59,16 @@ void pp_parse_ethertype(pp_packet *p, pp_cursor *c, uint16_t type)
     }
 }
 
+/* Frames within frames are counted here, for all ways lead through it: NSH and MPLS carry Ethernet and are no tunnels, and a
+ * frame of 64 KiB holds thousands, each of them a call. */
 void pp_parse_ethernet(pp_packet *p, pp_cursor *c)
 {
     if (!pp_need(p, c, ETH_HLEN))
         return;
+    if (c->nested++ == PP_MAX_NESTED) {
+        pp_not_understood(p, PP_UNREAD_DEPTH);
+        return;
+    }
     uint16_t type = pp_get16(p->data + c->at + ETH_TYPE);
     c->at += ETH_HLEN;
     pp_parse_ethertype(p, c, type);

@@ -151,6 +151,16 @@ static void guarded(script *s, uint32_t options)
 
 /* --- repair and files ----------------------------------------------------------------------------------------- */
 
+/* Does the field hold what a sender leaves to its card: the pseudo header's sum, or, for large-send offload, that without the
+ * length? */
+static int is_unfinished(const pp_check *k)
+{
+    uint32_t with_length = k->stored + (k->length & 0xffff) + (k->length >> 16);
+    return k->stored == k->seed ||
+           ((k->flags & PP_CHECK_HAS_PSEUDO) && (k->proto == PP_PROTO_TCP || k->proto == PP_PROTO_UDP) &&
+            with_length % 0xffff == (uint32_t)k->seed % 0xffff);
+}
+
 static void repair(void)
 {
     uint8_t leaked[PACKETS] = { 0 };
@@ -159,7 +169,7 @@ static void repair(void)
         for (unsigned j = 0; j < batch.check_count[i]; j++) {
             const pp_check *k = &batch.checks[batch.check_first[i] + j];
             leaked[i] |= k->status == PP_STATUS_BAD && (k->cause == PP_CAUSE_LEAKED || k->cause == PP_CAUSE_NONE) &&
-                         k->stored == k->seed;
+                         is_unfinished(k);
         }
     }
     if (pp_stage_repair(&batch, NULL))

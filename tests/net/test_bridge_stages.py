@@ -161,6 +161,7 @@ def test_stage_that_keeps_views_is_counted_and_the_bridge_ends_well(line: Line, 
 
 def test_examples_run_in_the_bridge(line: Line, stage_examples: Path, tmp_path: Path) -> None:
     """All of them at once, each on traffic that it acts on; hosts judge what arrives."""
+    pytest.importorskip("numba")
     (wash,) = stage_examples.glob("cython/wash.*.so")
     argv = ["-i", "pa", "-I", "pb"]
     for text in (

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,13 +107,23 @@ def test_case_is_seen_diagnosed_and_cured(name: str, ended: Results) -> None:
     failed = [line["step"]["what"] for line in steps if not line["step"]["holds"]]
     assert list(last) == ["lab"]
     lab = last["lab"]
-    assert set(lab) == {"name", "symptom_seen", "expected_cause", "diagnosis", "cured"}
+    assert set(lab) == {"name", "symptom_seen", "expected_cause", "diagnosis", "findings", "rejected", "cured"}
     assert lab["name"] == name and lab["expected_cause"] == EXPECTED[name]
     assert lab["symptom_seen"] and lab["cured"] and not failed, (failed, done.error)
     assert set(lab["diagnosis"]) == {"cause", "confidence", "remedy"}
     assert lab["diagnosis"]["cause"] == EXPECTED[name], lab
     assert lab["diagnosis"]["confidence"] in ("certain", "likely", "possible")
     assert done.code == 0 and done.error == "" and done.left == []
+    assert_certain_is_right(lab)
+
+
+def assert_certain_is_right(lab: dict[str, Any]) -> None:
+    """Whatever is certain is the case's cause, or true of every host: stacks hand over whole super-frames."""
+    first, *others = lab["findings"]
+    assert first == {name: lab["diagnosis"][name] for name in ("cause", "confidence")}
+    certain = {one["cause"] for one in lab["findings"] if one["confidence"] == "certain"}
+    assert certain <= {lab["expected_cause"], "super-frames"}, lab["findings"]
+    assert lab["expected_cause"] not in lab["rejected"] and first not in others
 
 
 def test_list_names_every_case() -> None:

@@ -175,7 +175,7 @@ def test_dhcp_client_that_asks_again(tmp_path: Path) -> None:
         frames.append((n, f.leaked(packet) if is_reply else f.raw(packet)))
     [found] = decide(t.pcap(tmp_path / "x", frames), at_wire=True)
     assert decided([found]) == [("dhcp-raw-client", "certain")]
-    assert found.facts == (protocols.PartialAnswers(3), protocols.Dhcp.MARK_UNKNOWN, protocols.AskedAgain(2))
+    assert found.facts == (protocols.PartialAnswers(3), protocols.Dhcp.METADATA_UNKNOWN, protocols.AskedAgain(2))
 
 
 def test_icmp_errors_that_quote_another(tmp_path: Path) -> None:

@@ -66,6 +66,20 @@ def test_every_cause_is_found_dropped_or_without_a_sign(capture: Path, monkeypat
         assert sum(ways) == 1, cause
 
 
+def test_cause_that_stands_was_not_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaked behind a hop, and a rule that decides against that, too."""
+
+    def drops_the_leak(case: Case) -> list[Decision]:
+        case.reject(RootCause.METADATA_LOST, Why.TOO_FEW)
+        return []
+
+    monkeypatch.setattr(rules, "RULES", (drops_the_leak, *rules.RULES))
+    found = examine(Options(str(t.pcap(tmp_path / "x", t.syns(A, B, 1, 4))), "", is_live=False, at_wire=True), Hooks())
+    assert [decision.cause for decision in found.decisions] == [RootCause.METADATA_LOST]
+    assert str(RootCause.METADATA_LOST) not in [each["cause"] for each in rejections_as_json(found)]
+    assert not any("metadata-lost" in line for line in text_of_rejections(found))
+
+
 def test_command_prints_it_where_asked(capture: Path) -> None:
     assert "What was considered and dropped" in run("-r", str(capture), "--explain").stdout
     assert "What was considered" not in run("-r", str(capture)).stdout

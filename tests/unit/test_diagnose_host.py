@@ -203,6 +203,24 @@ def test_sender_of_what_is_inside_a_tunnel(tmp_path: Path) -> None:
     assert A in offline.remedies[0].effect and "192.0.2.1" not in offline.remedies[0].effect
 
 
+def test_tunnel_address_that_a_stranger_has_too(tmp_path: Path) -> None:
+    """The sender is the tunnel's end where our neighbour's interface is; of two such nobody knows."""
+    mine = replace(
+        interface(THEIRS, 9, "vx", (NODE, 0), features=TX_ON, addresses=(f"{A}/24",)), kind="vxlan", peer=None
+    )
+    far = replace(interface(THEIRS, 2, "eth0", (NODE, 2), features=TX_ON, addresses=("192.0.2.1/24",)))
+    other = Namespace(8, "", "other")
+    stranger = replace(mine, namespace=other, mac="02:00:00:00:08:09")
+    base = machine(port={"readers": (HOP,)})
+    path = t.pcap(tmp_path / "x", [(n, tunnelled(n)) for n in range(3)])
+    twin = replace(mine, index=10, name="vy", mac="02:00:00:00:03:10")
+    for devices, known in (((mine,), True), ((mine, twin), False)):
+        namespaces = (NamespaceFacts(THEIRS, (far, *devices), {}, {}), NamespaceFacts(other, (stranger,), {}, {}))
+        after = replace(base, namespaces=(*base.namespaces[:2], *namespaces))
+        [found] = decide(path, at_wire=True, live="eth0", host=HostContext(after, after, "eth0"))
+        assert (found.remedies[0].command == "ip netns exec a ethtool -K vx tx off") is known, found.remedies
+
+
 def test_program_that_writes_into_a_tap(tmp_path: Path) -> None:
     """Its guest is named, and no command that cannot run: a bridge needs a second interface."""
     after = machine()

@@ -287,9 +287,9 @@ def test_frame_without_ip_in_a_tunnel_is_no_defect() -> None:
 
 @pytest.mark.parametrize("port", [2152, 6080])
 def test_inner_ipv6_of_any_protocol_is_the_tunnels_packet(port: int) -> None:
-    """OSPF says nothing that could be compared; version and length do."""
-    ospf = IPv6(src="fd09::1", dst="fd09::2", nh=89) / Raw(b"\3\1\0\x40" + FIRST[4:])
-    head = struct.pack("!BBHI", 0x30, 255, len(f.raw(ospf)), 7) if port == 2152 else b"\0\x29\0\0"
-    frame = f.raw(udp(port, head, ospf, below=f.ether / IPv6(src="fd07::1", dst="fd07::2")))
+    """An experiment (RFC 3692) has nothing that could be compared; version and length have."""
+    inner = IPv6(src="fd09::1", dst="fd09::2", nh=253) / Raw(b"\3\1\0\x40" + FIRST[4:])
+    head = struct.pack("!BBHI", 0x30, 255, len(f.raw(inner)), 7) if port == 2152 else b"\0\x29\0\0"
+    frame = f.raw(udp(port, head, inner, below=f.ether / IPv6(src="fd07::1", dst="fd07::2")))
     assert verdicts(judge(frame)) == ["udp good"]
     assert verdicts(judge(f.put16(frame, 14 + 40 + 6, 0))) == ["udp absent"]

@@ -26,6 +26,11 @@ def ethertype(number: int) -> bytes:
     return f.raw(f.ether)[:12] + number.to_bytes(2, "big") + bytes(range(48))
 
 
+def frames_in_nsh(count: int) -> bytes:
+    """Ethernet in NSH (RFC 8300: base header and path, next protocol 3) in Ethernet, the last one LLDP."""
+    return (f.raw(f.ether)[:12] + bytes.fromhex("894f 0fc20103 00000101")) * (count - 1) + ethertype(0x88CC)
+
+
 # frame: the reason, and the number that is not known
 KNOWN: dict[str, tuple[bytes, Unread, int]] = {
     "tcp": (GOOD, Unread.NONE, 0),
@@ -43,6 +48,9 @@ KNOWN: dict[str, tuple[bytes, Unread, int]] = {
     "a total length below its header": (f.put16(GOOD, 16, 8), Unread.MALFORMED, 0),
     "nine IPv4 headers": (f.raw(nested(9, bytes(8))), Unread.DEPTH, 0),
     "eight IPv4 headers": (f.raw(nested(8, bytes(8))), Unread.NONE, 0),
+    "fifteen Ethernet headers": (frames_in_nsh(15), Unread.NONE, 0),
+    "seventeen Ethernet headers": (frames_in_nsh(17), Unread.DEPTH, 0),
+    "as many as a frame holds": (frames_in_nsh(2900), Unread.DEPTH, 0),
     "quoted": (f.raw(f.ether / f.ip4 / ICMP(type=3) / IP(proto=253) / Raw(bytes(8))), Unread.NONE, 0),
 }
 

@@ -30,8 +30,7 @@ cdef extern from "check/tally.h" nogil:
         uint64_t status[PP_STATUSES]
         uint64_t checks[PP_PROTOS][PP_OUTCOMES]
         uint64_t repaired[PP_CAUSES]
-        uint64_t claimed_valid, completed, split, stray_csum_metadata
-        uint64_t unread[PP_UNREADS]
+        uint64_t claimed_valid, completed, split, stray_csum_metadata, unread[PP_UNREADS]
 
 cdef extern from "io/batch.h" nogil:
     int pp_batch_init(pp_batch *, uint32_t) noexcept

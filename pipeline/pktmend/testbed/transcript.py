@@ -27,6 +27,7 @@ class Transcript:
     symptoms: list[tuple[str, bool]] = field(default_factory=list)
     cures: list[tuple[str, bool]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
 
     def say(self, text: str = "") -> None:
         """Print text at once, unless a program reads."""
@@ -72,7 +73,7 @@ class Transcript:
     def diagnose(self, host: Host, *options: str) -> list[dict[str, Any]]:
         """Run `pktmend diagnose` live in *host*; show it, keep and return its findings."""
         argv = ["diagnose", *options, "--duration", f"{SECONDS}"]
-        program = host.spawn(*own_command(*argv), "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        program = host.spawn(*own_command(*argv), "--json", "--explain", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if not self.json:
             self.command(host, "pktmend", *argv)
             self.answer(host.run(*own_command(*argv), check=False).stdout)
@@ -82,6 +83,7 @@ class Transcript:
             raise OSFailure(f"diagnose ended with {program.returncode}: {error.decode(errors='replace').strip()}")
         lines = [json.loads(line) for line in out.splitlines()]
         self.findings = [line["diagnosis"] for line in lines if "diagnosis" in line]
+        self.rejected = [each["cause"] for each in lines[-1]["summary"]["rejected"]]
         return self.findings
 
     def outcome(self, name: str, expected_cause: str) -> bool:
@@ -104,6 +106,10 @@ class Transcript:
                             "symptom_seen": seen,
                             "expected_cause": expected_cause,
                             "diagnosis": diagnosis,
+                            "findings": [
+                                {"cause": one["cause"], "confidence": one["confidence"]} for one in self.findings
+                            ],
+                            "rejected": self.rejected,
                             "cured": cured,
                         }
                     }

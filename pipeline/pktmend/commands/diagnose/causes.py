@@ -159,6 +159,7 @@ CAUSES: Final = {
     RootCause.IP_HEADER_NEVER_FILLED: Meaning(
         "IPv4 headers were sent without a checksum",
         "Every router and receiver drops these packets.",
+        bridge=SIGN,
     ),
     RootCause.DOUBLE_COMPLETION: Meaning(
         "Complete checksums are completed a second time",

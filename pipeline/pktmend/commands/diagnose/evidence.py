@@ -83,6 +83,7 @@ class Tap:
     seeded:  numbers of bad packets that carry a partial checksum beside the bad one.
     companions: what goes beside bad packets and is right.
     stray:   of packets whose metadata names no checksum field; stray_pending: how many of those have a partial sum.
+    finished: of packets whose sums are all right though a file flags them as partial.
     unread:  packets that were not looked into, by reason (Unread) and the number that is not known.
     is_cut:  the file ended within a packet, or was broken there: what came after is unknown.
     """
@@ -99,6 +100,7 @@ class Tap:
     is_cut: bool = False
     stray: list[Sample] = field(default_factory=list)
     stray_pending: int = 0
+    finished: list[Sample] = field(default_factory=list)
     dhcp: list[Dhcp] = field(default_factory=list)
     icmp_errors: list[IcmpError] = field(default_factory=list)
     icmp_seen: int = 0
@@ -143,6 +145,8 @@ class Tap:
             self.has_metadata = bool(batch.flags[0] & PacketFlag.METADATA)
         if self.is_live:
             self._collect_stray(batch)
+        elif self.has_metadata and len(self.finished) < PENDING:
+            self._collect_finished(batch)
         take_unread(self.unread, batch)
         self._collect_bad(batch)
         self.companions.collect(batch)
@@ -166,6 +170,11 @@ class Tap:
             self.stray_pending += any(k.status == Status.PENDING for k in checks)
             if len(self.stray) < PENDING and checks:
                 self.stray.append(with_expected(samples_of(batch, i, checks[-1:], LONGEST)[0]))
+
+    def _collect_finished(self, batch: _core.Batch) -> None:
+        for i in batch.where(flags=PacketFlag.NOT_READY, status=Status.GOOD)[: PENDING - len(self.finished)]:
+            checks = [k for k in batch.checks_of(i) if k.status == Status.GOOD and k.proto != Proto.IP]
+            self.finished += samples_of(batch, i, checks[-1:], LONGEST)
 
     def _collect_bad(self, batch: _core.Batch) -> None:
         found = batch.where(status=Status.BAD)

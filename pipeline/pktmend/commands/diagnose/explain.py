@@ -10,11 +10,15 @@ from pktmend.commands.diagnose.examine import Examination
 
 
 def _reasons(found: Examination) -> dict[RootCause, list[str]]:
-    """{cause that was dropped: why}, in the order of the table of causes, each reason once."""
+    """{cause that was dropped: why}, in the order of the table of causes, each reason once.
+
+    A cause that stands after all (at the second tap, for other packets) was not dropped.
+    """
+    stands = {decision.cause for decision in found.decisions}
     reasons: dict[RootCause, dict[str, None]] = {cause: {} for cause in RootCause}
     for rejected in found.rejected:
         reasons[rejected.cause][rejected.why.text] = None
-    return {cause: list(why) for cause, why in reasons.items() if why}
+    return {cause: list(why) for cause, why in reasons.items() if why and cause not in stands}
 
 
 def rejections_as_json(found: Examination) -> list[dict[str, object]]:

@@ -18,7 +18,14 @@ from pktmend.commands.diagnose.companions import Key, key_of, lie_between
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
 from pktmend.enums import Cause, Proto
 
-UNEXPLAINED: Final = (Cause.BIT_FLIP, Cause.CORRUPT, Cause.HEADER_DELTA, Cause.NAT_DELTA)  # what no rule took
+UNEXPLAINED: Final = (  # what no rule took
+    Cause.BIT_FLIP,
+    Cause.CORRUPT,
+    Cause.HEADER_DELTA,
+    Cause.NAT_DELTA,
+    Cause.PSEUDO_HEADER,
+    Cause.COVERAGE,
+)
 CHANCE: Final = 1e-3  # a repetition that random damage makes no more often is none
 SURE_OF_A_BIT: Final = 6  # packets by which a stuck bit is unlikely: it spoils half of what it meets
 VALUES: Final = {1: 32, 2: 900}  # differences of so many bits; of others there are 65,535

@@ -31,11 +31,16 @@ class HostContext:
         self._before = before
 
     def owner(self, address: str, mac: str = "") -> Interface | None:
-        """Return the interface that has *address*; among several the one of that MAC address, else None."""
+        """Return the interface that has *address*; among several that of the MAC address, else the nearest; or None."""
         found = [i for i in self.machine.interfaces() if any(each.partition("/")[0] == address for each in i.addresses)]
         if len(found) > 1:
-            near = {i.key for i in self._near()}
-            found = [i for i in found if mac and i.mac == mac] or [i for i in found if i.key in near]
+            near = self._near()
+            keys, homes = {i.key for i in near}, {i.namespace.inode for i in near}  # a tunnel's end is no veth
+            found = (
+                [i for i in found if mac and i.mac == mac]
+                or [i for i in found if i.key in keys]
+                or [i for i in found if i.namespace.inode in homes]
+            )
         if not found and mac:
             found = [i for i in self.machine.interfaces() if i.mac == mac and i.addresses]
         return found[0] if len(found) == 1 else None

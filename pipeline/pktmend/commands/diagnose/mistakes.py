@@ -24,6 +24,7 @@ Named = tuple[Summed, int]  # a mistake, and what it leaves open (0 if nothing)
 MODULUS: Final = 0xFFFF
 NUMBERS: Final = {Proto.TCP: 6, Proto.UDP: 17, Proto.UDPLITE: 136, Proto.ICMPV6: 58, Proto.DCCP: 33}
 ALIKE: Final = {6: (17,), 17: (6,), 58: (1,), 136: (17,)}  # numbers that are taken for one another
+EXTENSIONS: Final = (0, 43, 44, 60)  # headers of IPv6 whose number is taken for the protocol's; a hop may take them off
 FIXED_HEADER: Final = {Proto.UDP: 8, Proto.ICMP: 8, Proto.ICMPV6: 8}
 LONGEST: Final = 1518  # bytes of a frame whose sum may be that of a part of it; a longer one may be coalesced
 WORTH: Final = 4  # bytes that an odd prefix leaves out at least
@@ -75,8 +76,8 @@ def _pseudo_headers(s: Sample, pseudo: int) -> Iterator[Named]:
     if pseudo == 0:
         yield Summed.NO_PSEUDO_HEADER, 0
     rest = (pseudo - _seed(s)) % MODULUS  # what the number or the length must have been more than they are
-    for other in ALIKE.get(own, ()):
-        if rest == (other - own) % MODULUS:
+    for other in ALIKE.get(own, ()) + (EXTENSIONS if s.version == 6 else ()):
+        if rest == (other - own) % MODULUS and (s.version == 4 or other != _first_header(s, own)):
             yield Summed.PROTOCOL, other
     if s.version == 6:
         number = _first_header(s, own) - own

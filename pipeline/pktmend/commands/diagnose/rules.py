@@ -49,6 +49,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_flags.verified,
     rules_file.rewritten_capture,
     rules_flags.flagged,
+    rules_flags.finished,
     rules_crc.other_sums,
     rules_crc.rewritten,
     rules_sctp.sctp,
@@ -85,7 +86,7 @@ def decide(tap: Tap, host: HostContext | None = None, rejected: list[Rejected] |
     """Return what was found, the most important first; never empty.  Append to *rejected* what was not the cause."""
     case = Case(tap, host)
     found = _merge_healthy(weigh(decision for rule in RULES for decision in rule(case)))
-    found = [*found, *rules_unread.mostly_unread(tap)] or [nothing(tap)]
+    found = [*found, *rules_unread.mostly_unread(tap, found)] or [nothing(tap)]
     found = [_unsigned(decision) for decision in found]
     if rejected is not None:
         rejected += case.rejected
@@ -119,8 +120,11 @@ def _merge_healthy(found: Iterable[Decision]) -> list[Decision]:
 
 
 def _unsigned(decision: Decision) -> Decision:
-    """What would sign every packet is advised only where it is certain that their contents are intact."""
-    signs = CAUSES[decision.cause].bridge == SIGN
+    """What would sign every packet is advised only where it is certain that their contents are intact.
+
+    A header without a sum is one such thing where a sum of what follows covers its addresses: its rule knows.
+    """
+    signs = CAUSES[decision.cause].bridge == SIGN and decision.cause is not RootCause.IP_HEADER_NEVER_FILLED
     return replace(decision, bridge=None) if signs and decision.confidence is not Confidence.CERTAIN else decision
 
 

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import comb
 from typing import Final
 
+from pktmend.commands.diagnose.carries import Found, good_beside, is_syn, lost_carries
 from pktmend.commands.diagnose.case import REPEATS, SURE, Case, surely
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact, least_sure
 from pktmend.commands.diagnose.facts.arithmetic import (
     ComputedZero,
     Contradicted,
-    LostCarry,
     Miscomputed,
     Mistake,
     OtherLength,
     SentBy,
-    SmallDifferences,
     Summed,
     Trailers,
 )
@@ -44,21 +41,7 @@ CANDIDATES: Final = (
     Cause.COVERAGE,
 )
 SHORT: Final = 60  # bytes, of the longest TCP header: so few prefixes it has that one that fits is hardly chance
-SMALL: Final = 64  # carries that a sum may lack
-RARE: Final = 4  # at most one packet in so many loses a carry
-CHANCE: Final = 1 << 16
 ORDER: Final = list(Summed)
-SYN: Final = 0x02
-
-
-@dataclass(frozen=True)
-class Found:
-    """A mistake, the samples that it explains, and how sure that is."""
-
-    samples: list[Sample]
-    fact: Fact
-    is_length: bool
-    confidence: Confidence
 
 
 class _Fits(dict[Sample, set[Named]]):
@@ -78,7 +61,7 @@ def computed_zero(case: Case) -> list[Decision]:
     if not samples:
         return []
     case.take_these(samples)
-    good = _good_beside(case, samples)
+    good = good_beside(case, samples)
     contents = {s.frame[s.start :] for s in samples}
     is_sure = len(contents) >= SURE and good
     confidence = Confidence.CERTAIN if is_sure else Confidence.LIKELY
@@ -127,7 +110,7 @@ def _mistakes(case: Case, group: list[Sample]) -> list[Found]:
         counted = Counter(mistake for s in left for mistake in fits[s])
         best = sorted(counted, key=lambda m: (-counted[m], ORDER.index(m[0]), -m[1]))
         one = next(filter(None, (_accept(case, m, left, fits, good) for m in best if counted[m] >= SURE)), None)
-        one = one or _carries(case, left)
+        one = one or lost_carries(case, left)
         if one is None:
             break
         found.append(one)
@@ -142,9 +125,9 @@ def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: l
         return None
     samples = [s for s in left if mistake in fits[s]]
     sources = {s.source for s in samples}
-    kinds = {_kind(s) for s in samples}
+    kinds = {is_syn(s) for s in samples}
     others = [s for s in left if s.source in sources and s not in set(samples) and is_whole(s)]
-    beside = [s for s in good if s.source in sources and _kind(s) in kinds]
+    beside = [s for s in good if s.source in sources and is_syn(s) in kinds]
     same = [s for s in beside if mistake in fits[s] or (kind.is_prefix and value >= s.length)]
     differences = len({s.length if kind is Summed.LENGTH else s.delta for s in samples})
     if kind.is_carry:
@@ -185,74 +168,14 @@ def _is_single(s: Sample) -> bool:
     return s.expected is not None and not s.flags & PacketFlag.SUPER_FRAME
 
 
-def _kind(s: Sample) -> bool:
-    """A SYN is made by other code than what follows."""
-    return s.proto == Proto.TCP and len(s.frame) > s.start + 13 and bool(s.frame[s.start + 13] & SYN)
-
-
 def _is_likely(kind: Summed, samples: Sequence[Sample], tests: int) -> bool:
     """Short of a proof: two packets, or one difference in all of them."""
-    if kind in (Summed.PACKET_LENGTH, Summed.PROTOCOL) and all(map(_kind, samples)):
+    if kind in (Summed.PACKET_LENGTH, Summed.PROTOCOL) and all(map(is_syn, samples)):
         return False  # another segment size in SYNs, rewritten by a hop, is a small constant difference too
     if tests < 1:
         is_short = all(s.length <= SHORT for s in samples) and len({s.stored for s in samples}) >= SURE
         return is_short and kind in (Summed.PREFIX, Summed.PREFIX_AND_LENGTH)
     return not kind.is_solved_for or len(samples) >= REPEATS  # any two of many damaged ones may fit one value
-
-
-def _good_beside(case: Case, samples: Iterable[Sample]) -> int:
-    """How many packets of the same flows are right."""
-    flows = {(s.source, s.target, s.ports) for s in samples}
-    return sum(
-        d.kinds["good"] for d in case.tap.directions if (d.source, d.target, (d.source_port, d.target_port)) in flows
-    )
-
-
-def _carries(case: Case, left: list[Sample]) -> Found | None:
-    """Sums that lack carries: one in few packets, or several in all of them."""
-    if len(left) < REPEATS:
-        return None
-    good = _good_beside(case, left)
-    for is_swapped in (False, True):
-        off = {s: _carry(s, is_swapped=is_swapped) for s in left}
-        is_header = left[0].proto == Proto.IP and is_swapped  # 0100 there is a TTL that fell
-        if is_header or not all(1 <= abs(d) <= SMALL and d * off[left[0]] > 0 for d in off.values()):
-            continue
-        some = set(off.values())
-        if some <= {1, -1} and len({s.frame[s.start :] for s in left}) >= REPEATS:
-            is_split = _is_split(case, left, is_swapped=is_swapped)
-            if is_split or good >= (RARE - 1) * len(left):
-                confidence = Confidence.CERTAIN if is_split else Confidence.LIKELY
-                fact = LostCarry(len(left), good + len(left), left[0].delta, is_split)
-                return Found(left, fact, False, confidence)
-        is_all = good * RARE <= len(left) and not all(map(_kind, left)) and left[0].proto != Proto.IP
-        if len(some) >= SURE and is_all:
-            fewest, most = sorted((min(map(abs, some)), max(map(abs, some))))
-            return Found(left, SmallDifferences(len(left), fewest, most, is_swapped), False, Confidence.LIKELY)
-    return None
-
-
-def _is_split(case: Case, bad: list[Sample], *, is_swapped: bool) -> bool:
-    """Do the sums of bad and good packets of these flows lie on both sides of a value, and not by chance?
-
-    A carry is lost where adding something to a sum overflows, so what is left is less than what was added.
-    """
-    flows = {(s.source, s.target, s.ports, s.proto) for s in bad}
-    good = [s for s in case.tap.good if (s.source, s.target, s.ports, s.proto) in flows and s.width == 2]
-    lost, kept = ([_turn(~s.stored & 0xFFFF, is_swapped=is_swapped) for s in some] for some in (bad, good))
-    if not kept or comb(len(lost) + len(kept), len(lost)) < CHANCE:
-        return False
-    return max(lost) < min(kept) or min(lost) > max(kept)
-
-
-def _turn(value: int, *, is_swapped: bool) -> int:
-    return value >> 8 | (value & 0xFF) << 8 if is_swapped else value
-
-
-def _carry(s: Sample, *, is_swapped: bool) -> int:
-    """Stored less expected, as a signed number of carries; in a little-endian machine's sum a carry is 0100."""
-    d = _turn(s.delta, is_swapped=is_swapped)
-    return d if d < 0x8000 else d - 0xFFFF
 
 
 def arithmetic(case: Case) -> list[Decision]:

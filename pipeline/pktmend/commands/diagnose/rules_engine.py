@@ -14,11 +14,9 @@ from typing import Final
 
 from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
-from pktmend.commands.diagnose.companions import key_of
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.arithmetic import SentBy
-from pktmend.commands.diagnose.facts.limits import Limit
-from pktmend.commands.diagnose.facts.wrong import FewDifferences, LostCarries, SmallDifferences, SummedTwice
+from pktmend.commands.diagnose.facts.wrong import FewDifferences, SmallDifferences, SummedTwice
 from pktmend.commands.diagnose.groups import UNEXPLAINED, contents
 from pktmend.commands.diagnose.remedies import miscomputed_at
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits
@@ -27,16 +25,14 @@ from pktmend.enums import Cause, Proto, Status
 FEW_GOOD: Final = 4  # of so many one may be good, by having the length or count that all are taken to have
 ENOUGH: Final = 6  # checks by which a repetition is told from damage
 SMALL: Final = 0x7FF  # a difference by what depends on a length; one random value in 16 is as small
-LAST_CARRY: Final = 0xFC00  # the sum of a packet has few carries: if it lacks the last one, what is right is near ffff
-RARE: Final = 3  # good packets for each that lost a carry, at least
 LINES: Final = 5  # bits that may be stuck together
 
 
 def engine(case: Case) -> list[Decision]:
-    """The three kinds, one finding."""
+    """Both kinds, one finding."""
     facts: list[Fact] = []
     samples: list[Sample] = []
-    for rule in (_lost_carries, _small_differences, _few_differences):
+    for rule in (_small_differences, _few_differences):
         some, fact = rule(case)
         if fact is not None:
             case.take_these(some)
@@ -44,14 +40,12 @@ def engine(case: Case) -> list[Decision]:
             facts.append(fact)
     if not samples:
         return []
-    is_open = all(s.delta == 1 for s in samples) and any((s.expected or 0) < LAST_CARRY for s in samples)
     sources = tuple(sorted({s.source for s in samples}))
     return [
         Decision(
             cause=RootCause.WRONG_ARITHMETIC,
-            confidence=Confidence.POSSIBLE if is_open else Confidence.LIKELY,
+            confidence=Confidence.LIKELY,
             facts=(*facts, SentBy(sources)),
-            limits=(Limit.STUCK_BIT_LOOKS_ALIKE,) if is_open else (),
             samples=tuple(samples),
             counts=case.total(samples),
             remedies=(miscomputed_at(sources[0]),),
@@ -85,17 +79,6 @@ def _transport(case: Case) -> list[Sample]:
         for s in case.unexplained
         if s.cause in (*UNEXPLAINED, Cause.NAT_ON_ZERO) and s.expected is not None and s.width == 2
     ]
-
-
-def _lost_carries(case: Case) -> tuple[list[Sample], Fact | None]:
-    """Always one too many, never another value: the sum is a complement, and lost a carry."""
-    samples = _transport(case)
-    if len(samples) < 2 or {s.delta for s in samples} != {1}:
-        return [], None
-    good = sum(len(case.tap.companions.good_of(key)) for key in {key_of(s) for s in samples})
-    if any((s.expected or 0) < LAST_CARRY for s in samples) and 0 < good < RARE * len(samples):
-        return [], None  # a bit that is stuck spoils as many as it spares
-    return samples, LostCarries(len(samples))
 
 
 def _small_differences(case: Case) -> tuple[list[Sample], Fact | None]:

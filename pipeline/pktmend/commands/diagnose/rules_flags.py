@@ -96,6 +96,24 @@ def stray(case: Case) -> list[Decision]:
     ]
 
 
+def finished(case: Case) -> list[Decision]:
+    """A file flags packets as partial whose sums are all right."""
+    samples = tuple(case.tap.finished)
+    if not samples:
+        return []
+    return [
+        Decision(
+            cause=RootCause.DOUBLE_COMPLETION,
+            confidence=Confidence.LIKELY,
+            facts=(CompleteThoughFlagged(len(samples)),),
+            samples=samples,
+            counts={"flagged": len(samples)},
+            limits=(Limit.WRITERS_CLAIM,),
+            remedies=(FIND_WHAT_FLAGS,),
+        )
+    ]
+
+
 def flagged(case: Case) -> list[Decision]:
     """Flagged as partial, and the field is not the seed.  If it is complete already, it will be completed twice."""
     samples = case.take_causes(Cause.BAD_SEED)

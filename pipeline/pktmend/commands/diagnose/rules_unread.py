@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -16,15 +17,18 @@ from pktmend.enums import Unread
 IN_PART: Final = {(int(Unread.ENCRYPTED), ESP)}  # all of it that a checksum could be in was looked at
 
 
-def mostly_unread(tap: Tap) -> list[Decision]:
-    """If half of the packets or more were not looked into: no conclusion."""
+def mostly_unread(tap: Tap, found: Iterable[Decision]) -> list[Decision]:
+    """If half of the packets or more were not looked into: no conclusion, unless what was *found* says why."""
     packets = tap.counters.packets
+    is_said = any(decision.cause is RootCause.LENGTH_FAULT for decision in found)
+    if is_said and all(reason == Unread.MALFORMED for reason, _ in tap.unread):
+        return []
     unread = sum(n for kind, n in tap.unread.items() if kind not in IN_PART)
     if not unread or 2 * unread < packets:
         return []
     outcomes: dict[str, int] = {}
-    for found in tap.checks.values():
-        for outcome, n in found.items():
+    for counted in tap.checks.values():
+        for outcome, n in counted.items():
             outcomes[outcome] = outcomes.get(outcome, 0) + n
     return [
         Decision(

@@ -96,6 +96,6 @@ def _sober(decision: Decision, damaged: int) -> Decision:
         chance = comb(few + damaged, few) * (TESTS / 0x10000) ** few
     if chance > COMMON:
         return replace(decision, confidence=Confidence.POSSIBLE, bridge=None)
-    if decision.confidence is Confidence.CERTAIN and (shown < 2 or chance > RULED_OUT):
+    if decision.confidence is Confidence.CERTAIN and (shown == 1 or chance > RULED_OUT):
         return replace(decision, confidence=Confidence.LIKELY)
     return decision

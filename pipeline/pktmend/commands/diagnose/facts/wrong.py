@@ -172,19 +172,6 @@ class Spread(Observation):
         return f"spread over {quantity(self.conversations, 'conversation')}{senders}"
 
 
-class LostCarries(Observation):
-    """Always one too large."""
-
-    n: int
-
-    @property
-    def text(self) -> str:
-        return (
-            f"{quantity(self.n, 'checksum is')} one too large, never off by anything else: a carry was not added; "
-            "others of the same flow are right where there was none"
-        )
-
-
 class SummedTwice(Observation):
     """Always ffff."""
 
