@@ -168,3 +168,19 @@ def completed_twice() -> tuple[bytes, bytes]:
     front = Talk(seed=5).syns(5).packets
     behind = Talk(seed=5, sum_a=partial).syns(5).packets
     return wire(front), wire([(t + 2e-5, p) for t, p in behind])
+
+
+@case(
+    "bit-errors corruption",
+    "nat-without-update nothing-wrong metadata-lost",
+    why="bits of timestamps flip on the way: no hop rewrites those of a few packets",
+    harmful=("--repair all",),
+    variants=("v4", "v6"),
+)
+def header_bits_between_taps(family: str) -> tuple[bytes, bytes]:
+    ends = ("10.0.3.7", "203.0.113.80") if family == "v4" else ("fd00::7", "2001:db8::80")
+    head = 20 if family == "v4" else 40
+    talk = Talk(*ends, (40000, 443), seed=5).open().answer(700, 20).packets
+    damaged = {7: 24, 16: 27, 29: 30}  # packet: byte of the TCP header, in its timestamps
+    behind = [(t + 2e-5, flip(p, head + damaged[n], 0x10) if n in damaged else p) for n, (t, p) in enumerate(talk)]
+    return wire(talk), wire(behind)

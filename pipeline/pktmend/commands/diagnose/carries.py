@@ -65,7 +65,9 @@ def lost_carries(case: Case, left: list[Sample]) -> Found | None:
                 confidence = Confidence.CERTAIN if is_split else Confidence.LIKELY
                 fact = LostCarry(len(left), good + len(left), left[0].delta, is_split)
                 return Found(left, fact, False, confidence)
-        is_all = good * RARE <= len(left) and not all(map(is_syn, left)) and left[0].proto != Proto.IP
+        senders = {(s.source, s.proto, s.version) for s in left}
+        others = sum((s.source, s.proto, s.version) in senders for s in case.tap.good)  # each datagram may be a flow
+        is_all = max(good, others) * RARE <= len(left) and not all(map(is_syn, left)) and left[0].proto != Proto.IP
         if len(some) >= SURE and is_all:
             fewest, most = sorted((min(map(abs, some)), max(map(abs, some))))
             return Found(left, SmallDifferences(len(left), fewest, most, is_swapped), False, Confidence.LIKELY)

@@ -36,7 +36,7 @@ def kind_of(frame: bytes, proto: Proto, start: int, length: int) -> str:
             return "syn"
         return "data" if length > (frame[start + 12] >> 4) * 4 else "empty"
     if proto in ICMP_ERRORS and start < len(frame):
-        return "error" if frame[start] in ICMP_ERRORS[proto] else "message"
+        return "error" if frame[start] in ICMP_ERRORS[proto] else f"message {frame[start]}"
     if proto == Proto.IP and start + 9 < len(frame):
         return f"protocol {frame[start + 9]}"
     return ""

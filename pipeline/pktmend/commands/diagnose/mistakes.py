@@ -27,6 +27,7 @@ ALIKE: Final = {6: (17,), 17: (6,), 58: (1,), 136: (17,)}  # numbers that are ta
 EXTENSIONS: Final = (0, 43, 44, 60)  # headers of IPv6 whose number is taken for the protocol's; a hop may take them off
 FIXED_HEADER: Final = {Proto.UDP: 8, Proto.ICMP: 8, Proto.ICMPV6: 8}
 LONGEST: Final = 1518  # bytes of a frame whose sum may be that of a part of it; a longer one may be coalesced
+WORTH: Final = 4  # bytes that an odd prefix leaves out at least
 UNPADDED: Final = 46  # bytes that Ethernet carries at least
 SHORTEST: Final = 8  # bytes that a prefix has
 
@@ -53,7 +54,7 @@ def mistakes_of(s: Sample) -> set[Named]:
     found.update(_paddings(s, packet, wanted - sum(words)))
     found.update(_carries(s, words))
     if s.wirelen <= LONGEST:
-        found.update(_prefixes(s, words, wanted))
+        found.update(_prefixes(s, packet, wanted))
         found.update(_odd_pieces(s, packet, wanted))
     return found
 
@@ -182,11 +183,14 @@ def _odd_pieces(s: Sample, packet: bytearray, wanted: int) -> Iterator[Named]:
                 yield Summed.ODD_PIECE, i + 1
 
 
-def _prefixes(s: Sample, words: list[int], wanted: int) -> Iterator[Named]:
+def _prefixes(s: Sample, packet: bytearray, wanted: int) -> Iterator[Named]:
     """Over so many bytes, fewer than there are; of prefixes of equal sum (zeros at the end) each is named."""
-    for i, part in enumerate(accumulate(words), 1):
-        n = 2 * i
-        if SHORTEST <= n < s.length and n > s.offset - s.start:
+    field = s.offset - s.start
+    rest_counts = [0, *accumulate(map(bool, reversed(packet)))][::-1]  # bytes behind the first n that are not 0
+    for n, part in enumerate(accumulate(b if i % 2 else b << 8 for i, b in enumerate(packet)), 1):
+        if n % 2 and rest_counts[n] < WORTH:
+            continue  # a word that is off by one looks like that
+        if SHORTEST <= n < s.length and n > field:
             rest = (wanted - part) % MODULUS
             if rest == _seed(s) % MODULUS:
                 yield Summed.PREFIX, n

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.advice.place import full_place
-from pktmend.advice.remedies import UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
+from pktmend.advice.remedies import TX_COST, UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop
 from pktmend.commands.diagnose.samples import Sample
 from pktmend.enums import Proto
@@ -216,6 +216,22 @@ def for_leak(ends: Iterable[End], hops: Iterable[LossyHop] = (), *, in_tunnel: b
     remedies += [ovs_tso(databases[0])] if databases and not in_tunnel else []
     remedies += [_xdp_off(i) for hop in hops if hop.kind is HopKind.PROGRAM for i in hop.interfaces]
     return tuple({(remedy.command, remedy.effect): remedy for remedy in remedies}.values())
+
+
+def before_translation(ends: Iterable[End]) -> tuple[Remedy, ...]:
+    """The same where the addresses are those of a translation: the NAT is not who left them partial."""
+    ends = tuple(ends)
+    known = for_leak([end for end in ends if end.interface is not None])
+    return known + tuple(
+        Remedy(
+            f"ethtool -K {UNKNOWN_INTERFACE} tx off",
+            f"run it on the host that sends what is seen here from {end.address}, with its interface for "
+            f"{UNKNOWN_INTERFACE}: where the source was translated that is the host behind the NAT, not the NAT",
+            TX_COST,
+        )
+        for end in ends
+        if end.interface is None
+    )
 
 
 def _xdp_off(interface: Interface) -> Remedy:

@@ -71,6 +71,7 @@ RULES: Final[tuple[Callable[[Case], list[Decision]], ...]] = (
     rules_arithmetic.length,
     rules_malformed.changed_length,
     rules_wrong.super_frames,
+    rules_same.unproven,
     rules_same.same_value,
     rules_same.seeds,
     rules_same.both_sums,

@@ -216,7 +216,7 @@ def _is_all(case: Case, one: Sample) -> bool:
 
 def length(case: Case) -> list[Decision]:
     """Right over another length.  What the length of a damaged IPv4 header says is not held against the checksum."""
-    damaged = {s.n for s in case.unexplained if s.proto == Proto.IP}
+    damaged = {s.n for s in case.unexplained if s.proto == Proto.IP and s.cause != Cause.LENGTH}
     samples = case.take(lambda s: s.cause == Cause.LENGTH and s.n not in damaged)
     if not samples:
         return []
@@ -225,7 +225,7 @@ def length(case: Case) -> list[Decision]:
     return [
         Decision(
             cause=RootCause.LENGTH_FAULT,
-            confidence=surely(samples),
+            confidence=surely(samples) if len({s.delta for s in samples}) > 1 else Confidence.LIKELY,  # one test else
             facts=(OtherLength(counts), *([Trailers(padded)] if padded else [])),
             samples=tuple(samples),
             counts=counts,

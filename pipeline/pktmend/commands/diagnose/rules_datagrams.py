@@ -3,6 +3,7 @@
 | seen                                                                       | so                                |
 |----------------------------------------------------------------------------|-----------------------------------|
 | one answer again and again, partial each time, others of its service good  | that one does not arrive          |
+| one answer of DNS, NTP or SNMP again and again, partial each time           | likewise: it was asked for again  |
 | questions without an answer, all partial, and ICMP echo passes             | they do not arrive                |
 """
 
@@ -66,7 +67,9 @@ def _same_again(case: Case, samples: Iterable[Sample]) -> tuple[list[Sample], li
         service = [d for d in case.tap.directions if (d.protocol, d.source, d.source_port) == (UDP, *_sender(first))]
         good, partial = sum(d.kinds["good"] for d in service), sum(d.partial for d in service)
         is_answer = any(d.replies for d in service if d.target == first.target)
-        if apart >= REPEATS and is_answer and good >= REPEATS and partial == len(some):
+        is_exception = good >= REPEATS and partial == len(some)
+        is_same_question = first.ports[0] in QUESTIONS and not good  # a new one has another number
+        if apart >= REPEATS and is_answer and (is_exception or is_same_question):
             found += some
             facts.append(SameAgain(first.flow, len(some), good))
     return found, facts

@@ -108,7 +108,7 @@ def _few_differences(case: Case) -> tuple[list[Sample], Fact | None]:
     differences = {s.delta for s in samples}
     repeated = len(contents(samples)) - len(differences)
     by_chance = len(samples) ** 2 / 2 / 0xFFFF
-    if len(samples) < max(ENOUGH, 3 * len(differences)) or repeated < max(REPEATS, 4 * by_chance):
+    if len(samples) < max(ENOUGH, 2 * len(differences)) or repeated < max(REPEATS, 4 * by_chance):
         return [], None
     many = [s for s in samples if bits(s.delta) > FEW_BITS]
     if len(many) * 2 < len(samples) or _is_of_lines(differences):

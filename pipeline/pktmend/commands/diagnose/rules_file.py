@@ -35,6 +35,7 @@ from pktmend.enums import Cause, Proto
 Pair = tuple[str, str]
 Shifts = dict[Pair, dict[int, set[int]]]
 SHOWN = 3
+ALIKE = (Cause.LENGTH, Cause.PSEUDO_HEADER, Cause.COVERAGE)  # mistakes that fit one difference by chance
 
 
 def rewritten_capture(case: Case) -> list[Decision]:
@@ -57,8 +58,8 @@ def rewritten_capture(case: Case) -> list[Decision]:
         return []
     for pair, some in shifts.items():  # others of the file, seen in one direction
         accepted[pair] |= {d for d, numbers in some.items() if len(numbers) >= REPEATS}
-    flagged = [s for s in case.unexplained if s.cause == Cause.BAD_SEED]
-    samples = [s for s in (*open_samples(case), *flagged) if _is_of(s, accepted)]
+    others = [s for s in case.unexplained if s.cause == Cause.BAD_SEED or (s.cause in ALIKE and s.width == 2)]
+    samples = [s for s in (*open_samples(case), *others) if _is_of(s, accepted)]
     case.take_these(samples)
     seeds = [s for s in samples if s.delta not in accepted[s.source, s.target]]
     facts: list[Fact] = [BothWays(*each) for each in both[:SHOWN]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
-from pktmend.commands.diagnose.case import Case, surely
+from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.evidence import Tap
@@ -27,6 +27,7 @@ from pktmend.commands.diagnose.facts.hop import (
 )
 from pktmend.commands.diagnose.facts.limits import Limit
 from pktmend.commands.diagnose.facts.tap import SeenAt
+from pktmend.commands.diagnose.habits import may_sign, surely_changed, told_from_damage
 from pktmend.commands.diagnose.journey import journey
 from pktmend.commands.diagnose.loss import decide_lost
 from pktmend.commands.diagnose.match import HEALTHY, Matched
@@ -70,6 +71,7 @@ class Damage:
 
 def decide(two: TwoTaps, at_a: Sequence[Decision], at_b: Sequence[Decision]) -> list[Decision]:
     """Return what the hop did, then what was wrong before it; at_a, at_b: what each tap shows alone."""
+    two = replace(two, changes=told_from_damage(two.changes))
     found = _merge(
         decision
         for (before, behind), changes in two.changes.items()
@@ -229,14 +231,15 @@ def _decision(two: TwoTaps, cause: RootCause, kind: tuple[str, str], damages: li
     counts = {" to ".join(kind): total}
     case = Case(two.b, two.host)
     if cause not in LOSSES:
+        confidence = surely_changed(cause, [damage.change for damage in damages])
         return Decision(
             cause=cause,
-            confidence=surely(samples),
+            confidence=confidence,
             facts=tuple(seen),
             samples=samples,
             counts=counts,
             remedies=update_zero(samples) if cause is RootCause.NAT_ON_ZERO else REMEDIES.get(cause, ()),
-            bridge=case.bridge(cause, samples),
+            bridge=case.bridge(cause, samples) if may_sign(cause, confidence) else None,
         )
     lost = decide_lost(
         case,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pktmend._core import checksum
-from pktmend.commands.diagnose.case import REPEATS, Case, surely
+from pktmend.commands.diagnose.case import REPEATS, Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
 from pktmend.commands.diagnose.facts.malformed import Contradicts, LengthChanged, RightOverOne
@@ -40,13 +40,14 @@ def malformed(case: Case) -> list[Decision]:
 
 def changed_length(case: Case) -> list[Decision]:
     """UDP says less than IP has, and the sum is right over all that IP has, if UDP said so too."""
-    samples = case.take(lambda s: s.proto == Proto.UDP and s.cause in UNEXPLAINED and _is_right_over_all(s))
-    if not samples:
-        return []
+    samples = [s for s in case.unexplained if s.proto == Proto.UDP and s.cause in UNEXPLAINED and _is_right_over_all(s)]
+    if len(samples) < REPEATS:
+        return []  # a bit of the length that flipped
+    case.take_these(samples)
     return [
         Decision(
             cause=RootCause.LENGTH_FAULT,
-            confidence=surely(samples),
+            confidence=Confidence.LIKELY,
             facts=(LengthChanged(len(samples)),),
             samples=tuple(samples),
             counts=case.total(samples),

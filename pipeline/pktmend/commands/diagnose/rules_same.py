@@ -31,10 +31,19 @@ from pktmend.commands.diagnose.groups import (
     is_chance,
     open_samples,
 )
-from pktmend.commands.diagnose.remedies import for_leak
+from pktmend.commands.diagnose.remedies import before_translation
 from pktmend.commands.diagnose.rules_rewritten import is_outer, not_updated, updated_zero
 from pktmend.commands.diagnose.samples import FEW_BITS, Sample, bits, minus
-from pktmend.enums import Proto
+from pktmend.enums import Cause, Proto
+
+
+def unproven(case: Case) -> list[Decision]:
+    """What one packet made look like a mistake of its sender, and the others do not bear out: it is unexplained."""
+    case.unexplained = [
+        replace(s, cause=Cause.CORRUPT) if s.cause in (Cause.PSEUDO_HEADER, Cause.COVERAGE) and s.width == 2 else s
+        for s in case.unexplained
+    ]
+    return []
 
 
 def same_value(case: Case) -> list[Decision]:
@@ -79,7 +88,7 @@ def seeds(case: Case) -> list[Decision]:
             facts=(TranslatedSeeds(counts, minus(found[0].stored, found[0].seed or 0)),),
             samples=tuple(found),
             counts=counts,
-            remedies=for_leak(case.senders(found)),
+            remedies=before_translation(case.senders(found)),
             limits=(Limit.REPAIRS_BEFORE_NAT, *_of_file(case)),
             bridge=case.bridge(RootCause.METADATA_LOST, found),
         )

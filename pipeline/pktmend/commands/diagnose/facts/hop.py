@@ -57,7 +57,9 @@ class ChangedBits(Observation):
 
     @property
     def text(self) -> str:
-        where = ", ".join(f"byte {i} of the transport, bits {x:02x}" for i, x in self.first)
+        where = ", ".join(
+            f"byte {abs(i)} {'of' if i >= 0 else 'before'} the transport, bits {x:02x}" for i, x in self.first
+        )
         return (
             f"{quantity(self.bits, 'bit')} of {self.total} in {quantity(self.packets, 'damaged packet')} changed: "
             f"{where}"

@@ -62,10 +62,8 @@ class SameAgain(Observation):
 
     @property
     def text(self) -> str:
-        return (
-            f"one datagram ({self.flow}) was sent {times(self.n)}, partial each time, and {self.good} others of that "
-            "service are right: it does not arrive"
-        )
+        others = f", and {self.good} others of that service are right" if self.good else ", as it was asked for again"
+        return f"one datagram ({self.flow}) was sent {times(self.n)}, partial each time{others}: it does not arrive"
 
 
 class NoAnswers(Observation):
