@@ -28,17 +28,8 @@ def shared_cases() -> list[Any]:
     return [pytest.param(one, id=one["case"]) for one in map(json.loads, SHARED.read_text().splitlines())]
 
 
-# What no rule sees yet.  One that is right by now has to leave this list.
-OPEN = {
-    "more_reports/answers_in_vxlan": "that a client asks the same again over UDP is not followed, so that its answers "
-    "may have been completed on their way",
-}
-
-
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
-def test_field_case(one: Case, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    if one.name in OPEN:
-        request.applymarker(pytest.mark.xfail(reason=OPEN[one.name], strict=True))
+def test_field_case(one: Case, tmp_path: Path) -> None:
     faults, said = judge(one, tmp_path)
     assert not faults, f"said {said}; {one.why} {one.report}"
 
