@@ -134,7 +134,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         make_right(frame, length, input[0] & 2);
     memcpy(&v, memory, sizeof v);
     v.gso_type &= (input[0] & 4) ? 0xff : 0;
-    if (length < 300) /* more of them within the frame */
+    if (v.gso_size < length / 8)
+        v.gso_size =
+            (uint16_t)(v.gso_size + length / 8); /* no more segments than the socket holds, or the sink waits */
+    if (length < 300)                            /* more of them within the frame */
         v.csum_start &= 255, v.csum_offset &= 63;
     memcpy(memory, &v, sizeof v);
     memcpy(before, frame, length);
