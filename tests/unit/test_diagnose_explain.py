@@ -74,7 +74,7 @@ def test_cause_that_stands_was_not_dropped(tmp_path: Path, monkeypatch: pytest.M
         return []
 
     monkeypatch.setattr(rules, "RULES", (drops_the_leak, *rules.RULES))
-    found = examine(Options(str(t.pcap(tmp_path / "x", t.syns(A, B, 1, 4))), is_live=False, at_wire=True), Hooks())
+    found = examine(Options(str(t.pcap(tmp_path / "x", t.syns(A, B, 1, 4))), "", is_live=False, at_wire=True), Hooks())
     assert [decision.cause for decision in found.decisions] == [RootCause.METADATA_LOST]
     assert str(RootCause.METADATA_LOST) not in [each["cause"] for each in rejections_as_json(found)]
     assert not any("metadata-lost" in line for line in text_of_rejections(found))
