@@ -60,7 +60,7 @@ def test_counts_agree_cause_by_cause(ends: tuple[Host, Host]) -> None:
     made = generate(a, *KINDS, "--flows", "100", "--rate", "30000", "--count", f"{COUNT}", *damage)
     (seen,) = monitor.stop()
     got = receiver.stop()
-    assert made["sent"] == COUNT and seen["kernel_drops"] == got["kernel_drops"] == 0
+    assert made["sent"] == COUNT and seen["kernel_drops"] == got["kernel_drops"] == 0, (got, seen["kernel_drops"])
     assert own(seen["checks"]) == own(got["checks"]) == made["checks"]
     (run,) = got["runs"]
     assert (run["run"], run["received"]) == (made["run"], COUNT)
