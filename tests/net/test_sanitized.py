@@ -128,7 +128,7 @@ def watch(line: Line, host: str, interface: str) -> tuple[subprocess.Popen[bytes
         "-B",
         "131072",
         "-s",
-        "0",
+        "70000",  # not 256 KiB, its default: that many fewer slots has the ring
         "--immediate-mode",
         "-U",
         "-w",
