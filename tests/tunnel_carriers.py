@@ -69,8 +69,8 @@ def capwap(binding: int = 0, wireless: bytes = b"") -> bytes:
 
 def wireless(control: bytes, payload: bytes) -> bytes:
     """An 802.11 data frame of these two bytes of frame control, SNAP and IPv4."""
-    quality = b"\0\0" if 0x88 in control else b""
-    return control + bytes(22) + quality + b"\xaa\xaa\3\0\0\0\x08\0" + f.raw(tcp4 / payload)
+    quality = b"\0\0" if 0x88 in control[:2] else b""
+    return control.ljust(24, b"\0") + quality + b"\xaa\xaa\3\0\0\0\x08\0" + f.raw(tcp4 / payload)
 
 
 Build = Callable[[bytes], Any]
@@ -139,6 +139,10 @@ TUNNELS: dict[str, tuple[str, Build]] = {
         lambda p: udp(40000, capwap(0x03, b"\3\xbf\x23\0"), wireless(b"\x88\x02", p), source=5247),
     ),
     "CAPWAP, swapped": ("ip udp ip1 tcp1", lambda p: udp(5247, capwap(0x03), wireless(b"\x01\x08", p))),
+    "CAPWAP, swapped with its sequence": (
+        "ip udp ip1 tcp1",
+        lambda p: udp(5247, capwap(0x03), wireless(b"\x11\x08" + bytes(20) + b"\x76\x30", p)),
+    ),
     "CAPWAP, swapped, between stations": (
         "ip udp ip1 tcp1",
         lambda p: udp(5247, capwap(0x03), wireless(b"\0\x08", p)),

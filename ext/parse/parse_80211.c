@@ -97,6 +97,9 @@ static uint32_t header_length(uint8_t kind, uint8_t flags)
 
 static int is_data(uint8_t kind) { return (kind & (DOT11_TYPE | DOT11_VERSION)) == DOT11_DATA; }
 
+/* Who swaps those two bytes swaps the sequence's as well: SNAP then tells that this is no later part. */
+static int is_swapped(const uint8_t *h, uint8_t kind, uint8_t flags) { return h[0] != kind && h[DOT11_FLAGS] != flags; }
+
 /* kind, flags: its frame control.  header_unit: the header is padded to a multiple of it. */
 static void data_frame(pp_packet *p, pp_cursor *c, uint8_t kind, uint8_t flags, uint32_t header_unit)
 {
@@ -110,7 +113,7 @@ static void data_frame(pp_packet *p, pp_cursor *c, uint8_t kind, uint8_t flags, 
     c->at += header;
     if ((flags & DOT11_PROTECTED) && !is_readable(p, c)) {
         pp_not_understood(p, PP_UNREAD_ENCRYPTED);
-    } else if (h[DOT11_SEQUENCE] & DOT11_FRAGMENT) {
+    } else if ((h[DOT11_SEQUENCE] & DOT11_FRAGMENT) && !(is_swapped(h, kind, flags) && is_snap(p, c, 0))) {
         pp_fragment(p, c);
         pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
     } else if (qos && (h[qos] & DOT11_IS_AGGREGATE)) {
