@@ -200,6 +200,7 @@ LINKS: dict[str, tuple[int, str, Build]] = {
     # serial lines, and networks of old
     "PPP with a direction": (204, "ip tcp", lambda p: b"\0\xff\3\0\x21" + v4(p)),
     "pppd": (166, "ip tcp", lambda p: b"\1\3\0\x21" + v4(p)),
+    "HDLC kept as PPP": (9, "ip tcp", lambda p: b"\x0f\0\x08\0" + v4(p)),
     "PPP multilink": (9, "ip tcp", lambda p: b"\xff\3\0\x3d\xc0\0\0\1\0\x21" + v4(p)),
     "HDLC with a direction": (205, "ip tcp", lambda p: b"\0\x0f\0\x08\0" + v4(p)),
     "Frame Relay": (107, "ip tcp", lambda p: b"\x18\x41\3\xcc" + v4(p)),

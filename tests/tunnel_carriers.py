@@ -61,6 +61,18 @@ def l2tp3(payload: bytes, cookie: bytes) -> bytes:
     return struct.pack("!I", 77) + cookie + f.raw(inner / payload)
 
 
+def capwap(binding: int = 0, wireless: bytes = b"") -> bytes:
+    """The preamble and a header, with information of the wireless binding or without: RFC 5415 section 4.3."""
+    length = 8 + len(wireless)
+    return bytes([0, length // 4 << 3, binding, 0x20 if wireless else 0]) + bytes(4) + wireless
+
+
+def wireless(control: bytes, payload: bytes) -> bytes:
+    """An 802.11 data frame of these two bytes of frame control, SNAP and IPv4."""
+    quality = b"\0\0" if 0x88 in control[:2] else b""
+    return control.ljust(24, b"\0") + quality + b"\xaa\xaa\3\0\0\0\x08\0" + f.raw(tcp4 / payload)
+
+
 Build = Callable[[bytes], Any]
 TUNNELS: dict[str, tuple[str, Build]] = {
     "VXLAN on Swarm's port": (
@@ -119,6 +131,21 @@ TUNNELS: dict[str, tuple[str, Build]] = {
     "AYIYA": (
         "ip udp tcp1",
         lambda p: udp(5072, b"\x41\x52\x11\x29" + EPOCH + bytes(16) + bytes(20), tcp6 / p),
+    ),
+    "CAPWAP of 802.3": ("ip udp ip1 tcp1", lambda p: udp(5247, capwap(), inner / p)),
+    "CAPWAP of 802.11": ("ip udp ip1 tcp1", lambda p: udp(5247, capwap(0x03), wireless(b"\x08\x01", p))),
+    "CAPWAP, answered": (
+        "ip udp ip1 tcp1",
+        lambda p: udp(40000, capwap(0x03, b"\3\xbf\x23\0"), wireless(b"\x88\x02", p), source=5247),
+    ),
+    "CAPWAP, swapped": ("ip udp ip1 tcp1", lambda p: udp(5247, capwap(0x03), wireless(b"\x01\x08", p))),
+    "CAPWAP, swapped with its sequence": (
+        "ip udp ip1 tcp1",
+        lambda p: udp(5247, capwap(0x03), wireless(b"\x11\x08" + bytes(20) + b"\x76\x30", p)),
+    ),
+    "CAPWAP, swapped, between stations": (
+        "ip udp ip1 tcp1",
+        lambda p: udp(5247, capwap(0x03), wireless(b"\0\x08", p)),
     ),
     "VXLAN-GPE of NSH": ("ip udp ip1 tcp1", lambda p: udp(4790, b"\x0c\0\0\4\0\0\7\0", nsh(3, inner / p))),
     "NSH": ("ip tcp", lambda p: f.raw(f.ether)[:12] + b"\x89\x4f" + nsh(1, tcp4 / p)),

@@ -82,27 +82,38 @@ static int is_readable(const pp_packet *p, pp_cursor *c)
     return 0;
 }
 
-/* header_unit: the header is padded to a multiple of it. */
-static void data_frame(pp_packet *p, pp_cursor *c, uint32_t header_unit)
+/* Where the QoS field lies, if there is one. */
+static uint32_t qos_at(uint8_t flags)
+{
+    int is_four_address = (flags & DOT11_TO_DS) && (flags & DOT11_FROM_DS);
+    return DOT11_LEN + (is_four_address ? DOT11_ADDRESS_LEN : 0u);
+}
+
+static uint32_t header_length(uint8_t kind, uint8_t flags)
+{
+    uint32_t qos = (kind & DOT11_IS_QOS) ? DOT11_QOS_LEN + ((flags & DOT11_ORDER) ? DOT11_HT_LEN : 0u) : 0;
+    return qos_at(flags) + qos;
+}
+
+static int is_data(uint8_t kind) { return (kind & (DOT11_TYPE | DOT11_VERSION)) == DOT11_DATA; }
+
+/* Who swaps those two bytes swaps the sequence's as well: SNAP then tells that this is no later part. */
+static int is_swapped(const uint8_t *h, uint8_t kind, uint8_t flags) { return h[0] != kind && h[DOT11_FLAGS] != flags; }
+
+/* kind, flags: its frame control.  header_unit: the header is padded to a multiple of it. */
+static void data_frame(pp_packet *p, pp_cursor *c, uint8_t kind, uint8_t flags, uint32_t header_unit)
 {
     const uint8_t *h = p->data + c->at;
-    uint8_t kind = h[0], flags = h[DOT11_FLAGS];
-    uint32_t header = DOT11_LEN, qos = 0;
     if ((kind & DOT11_HAS_NO_DATA) || !pp_need(p, c, DOT11_LEN))
         return;
-    if ((flags & DOT11_TO_DS) && (flags & DOT11_FROM_DS))
-        header += DOT11_ADDRESS_LEN;
-    if (kind & DOT11_IS_QOS) {
-        qos = header;
-        header += DOT11_QOS_LEN + ((flags & DOT11_ORDER) ? DOT11_HT_LEN : 0u);
-    }
+    uint32_t qos = (kind & DOT11_IS_QOS) ? qos_at(flags) : 0, header = header_length(kind, flags);
     header = (header + header_unit - 1) & ~(header_unit - 1);
     if (!pp_need(p, c, header))
         return;
     c->at += header;
     if ((flags & DOT11_PROTECTED) && !is_readable(p, c)) {
         pp_not_understood(p, PP_UNREAD_ENCRYPTED);
-    } else if (h[DOT11_SEQUENCE] & DOT11_FRAGMENT) {
+    } else if ((h[DOT11_SEQUENCE] & DOT11_FRAGMENT) && !(is_swapped(h, kind, flags) && is_snap(p, c, 0))) {
         pp_fragment(p, c);
         pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
     } else if (qos && (h[qos] & DOT11_IS_AGGREGATE)) {
@@ -126,10 +137,22 @@ static void frame(pp_packet *p, pp_cursor *c, uint32_t header_unit)
     if (kind & DOT11_VERSION)
         pp_not_understood(p, PP_UNREAD_ENCAPSULATION);
     else if ((kind & DOT11_TYPE) == DOT11_DATA) /* management and control have no checksum but their own */
-        data_frame(p, c, header_unit);
+        data_frame(p, c, kind, p->data[c->at + DOT11_FLAGS], header_unit);
 }
 
 void pp_parse_80211(pp_packet *p, pp_cursor *c) { frame(p, c, 1); }
+
+void pp_parse_80211_maybe_swapped(pp_packet *p, pp_cursor *c)
+{
+    if (!pp_need(p, c, 2))
+        return;
+    uint8_t first = p->data[c->at], second = p->data[c->at + 1];
+    /* what swapped is data may be management as it is: then what follows the header decides */
+    if (!is_data(first) && is_data(second) && ((first & DOT11_VERSION) || is_snap(p, c, header_length(second, first))))
+        data_frame(p, c, second, first, 1);
+    else
+        frame(p, c, 1);
+}
 
 /* Behind a header of its length; a frame check sequence at the end is not the frame's. */
 static int behind(pp_packet *p, pp_cursor *c, uint32_t header, int has_fcs)

@@ -226,6 +226,10 @@ void pp_parse_nlpid(pp_packet *p, pp_cursor *c, uint8_t nlpid);
 void pp_parse_atm(pp_packet *p, pp_cursor *c); /* RFC 2684 */
 void pp_parse_frame_relay(pp_packet *p, pp_cursor *c);
 void pp_parse_80211(pp_packet *p, pp_cursor *c);
+/* One whose two bytes of frame control may be swapped: in CAPWAP some access points do. */
+void pp_parse_80211_maybe_swapped(pp_packet *p, pp_cursor *c);
+/* CAPWAP's data channel, from its preamble on. */
+void pp_parse_capwap(pp_packet *p, pp_cursor *c);
 /* From a header that tells how a frame was received on: radiotap, PPI, Prism or AVS. */
 void pp_parse_radiotap(pp_packet *p, pp_cursor *c);
 void pp_parse_ppi(pp_packet *p, pp_cursor *c);

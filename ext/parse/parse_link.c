@@ -151,7 +151,8 @@ static void hdlc(pp_packet *p, pp_cursor *c)
 /* PPP in HDLC-like framing, or Cisco HDLC in the same (RFC 4349). */
 static void ppp_or_hdlc(pp_packet *p, pp_cursor *c)
 {
-    if (pp_within(c, HDLC_LEN) && (p->data[c->at] == HDLC_UNICAST || p->data[c->at] == HDLC_MULTICAST))
+    if (pp_within(c, HDLC_LEN) && (p->data[c->at] == HDLC_UNICAST || p->data[c->at] == HDLC_MULTICAST) &&
+        p->data[c->at + 1] == 0)
         hdlc(p, c);
     else
         pp_parse_ppp(p, c);
@@ -186,10 +187,8 @@ void pp_parse_link(pp_packet *p, pp_cursor *c, uint32_t link)
         cooked(p, c, SLL2_LEN, SLL2_HATYPE, SLL2_TYPE);
         break;
     case PP_LINK_PPP_HDLC:
+    case PP_LINK_PPP: /* some systems keep HDLC as this type too; no protocol number begins so */
         ppp_or_hdlc(p, c);
-        break;
-    case PP_LINK_PPP:
-        pp_parse_ppp(p, c);
         break;
     case PP_LINK_PPPOE:
         pp_parse_pppoe(p, c);

@@ -192,6 +192,9 @@ static void enter(pp_packet *p, pp_cursor *c, uint8_t kind)
         if ((header = pp_ayiya_header(p, c->at, c->end - c->at)) && step(c, header))
             pp_parse_by_version(p, c);
         break;
+    case PP_TUNNEL_CAPWAP:
+        pp_parse_capwap(p, c);
+        break;
     default:
         break;
     }

@@ -220,6 +220,8 @@ static int carries(const pp_packet *p, uint32_t at, uint32_t rest, uint8_t kind)
         return pp_l2tp_header(p, at, rest, &is_ppp) != 0;
     case PP_TUNNEL_AYIYA:
         return pp_ayiya_header(p, at, rest) != 0;
+    case PP_TUNNEL_CAPWAP:
+        return pp_capwap_header(p, at, rest) != 0;
     default:
         return 0;
     }
@@ -229,7 +231,7 @@ static int carries(const pp_packet *p, uint32_t at, uint32_t rest, uint8_t kind)
 static int answers_from_port(uint8_t kind)
 {
     return kind == PP_TUNNEL_TEREDO || kind == PP_TUNNEL_GTPU || kind == PP_TUNNEL_SCTP || kind == PP_TUNNEL_L2TP ||
-           kind == PP_TUNNEL_AYIYA || kind == PP_TUNNEL_PLAIN;
+           kind == PP_TUNNEL_AYIYA || kind == PP_TUNNEL_CAPWAP || kind == PP_TUNNEL_PLAIN;
 }
 
 uint8_t pp_announced(uint16_t source, uint16_t destination)

@@ -24,6 +24,8 @@ uint32_t pp_gtpu_header(const pp_packet *p, uint32_t at, uint32_t rest, int exac
 uint32_t pp_l2tp_header(const pp_packet *p, uint32_t at, uint32_t rest, int *is_ppp);
 /* And for L2TPv3 from its session id on, whose cookie nobody announces: behind it Ethernet or an IP packet in PPP. */
 uint32_t pp_l2tp3_header(const pp_packet *p, uint32_t at, uint32_t rest, int *is_ppp);
+/* CAPWAP's data channel: its preamble where it is encrypted, its header with all its parts where not. */
+uint32_t pp_capwap_header(const pp_packet *p, uint32_t at, uint32_t rest);
 uint32_t pp_ayiya_header(const pp_packet *p, uint32_t at, uint32_t rest);
 uint32_t pp_teredo_header(const pp_packet *p, uint32_t at, uint32_t rest);
 /* The bytes of a GUE header of data at `at`, 0 if it is none. */

@@ -26,7 +26,8 @@ enum {
     TUNNEL_MPLS = 6635, /* RFC 7510 */
     TUNNEL_SCTP = 9899, /* RFC 6951 */
     TUNNEL_L2TP = 1701, /* RFC 2661, RFC 3931 */
-    TUNNEL_AYIYA = 5072
+    TUNNEL_AYIYA = 5072,
+    TUNNEL_CAPWAP = 5247 /* RFC 5415: data; what goes to 5246 is control */
 };
 
 /* What UDP carries.  Numbers are kept in pp_tunnel_names' order. */
@@ -44,6 +45,7 @@ enum pp_tunnel {
     PP_TUNNEL_SCTP,
     PP_TUNNEL_L2TP,
     PP_TUNNEL_AYIYA,
+    PP_TUNNEL_CAPWAP,
     PP_TUNNEL_PLAIN, /* said to be no tunnel: payload, whatever the port */
     PP_TUNNELS
 };
@@ -84,10 +86,11 @@ static inline int pp_is_tunnel(uint16_t source, uint16_t destination)
     case TUNNEL_SCTP:
     case TUNNEL_L2TP:
     case TUNNEL_AYIYA:
+    case TUNNEL_CAPWAP:
         return 1;
     default: /* those that answer from their port */
         return source == TUNNEL_TEREDO || source == TUNNEL_GTPU || source == TUNNEL_SCTP || source == TUNNEL_L2TP ||
-               source == TUNNEL_AYIYA;
+               source == TUNNEL_AYIYA || source == TUNNEL_CAPWAP;
     }
 }
 

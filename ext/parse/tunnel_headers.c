@@ -2,7 +2,7 @@
  *
  * Does not: record checks, move the cursor.
  *
- * Source: 3GPP TS 29.281, RFC 2661, 3931, 4380, draft-ietf-intarea-gue, draft-massar-v6ops-ayiya.
+ * Source: 3GPP TS 29.281, RFC 2661, 3931, 4380, 5415, draft-ietf-intarea-gue, draft-massar-v6ops-ayiya.
  */
 #include "parse/recognize.h"
 

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stddef.h>
 
-const char *const pp_tunnel_names[] = { "",    "vxlan", "vxlan-gpe", "geneve", "gtpu",  "teredo", "fou", "gue",
-                                        "gre", "mpls",  "sctp",      "l2tp",   "ayiya", "none",   NULL };
+const char *const pp_tunnel_names[] = { "",    "vxlan", "vxlan-gpe", "geneve", "gtpu",  "teredo", "fou",  "gue",
+                                        "gre", "mpls",  "sctp",      "l2tp",   "ayiya", "capwap", "none", NULL };
 
 /* Written while nothing runs, read by all threads. */
 uint8_t pp_tunnel_told[UINT16_MAX + 1];
@@ -58,6 +58,8 @@ uint8_t pp_tunnel_of_port(uint16_t port)
         return PP_TUNNEL_L2TP;
     case TUNNEL_AYIYA:
         return PP_TUNNEL_AYIYA;
+    case TUNNEL_CAPWAP:
+        return PP_TUNNEL_CAPWAP;
     default:
         return PP_TUNNEL_NONE;
     }

@@ -60,6 +60,8 @@ SEEN_BY_TSHARK = [  # the others are behind ports or versions that tshark 4.0 ta
     "L2TP",
     "L2TP with a length",
     "AYIYA",
+    "CAPWAP, swapped",  # which is what tshark looks for unless told otherwise
+    "CAPWAP of 802.3",
     "NSH",
     "NSH twice",
     "NSH in GRE",

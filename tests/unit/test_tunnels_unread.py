@@ -12,7 +12,7 @@ import frames as f
 from carriers import nested
 from judging import FIRST, judged, verdicts
 from pktmend import Unread
-from tunnel_carriers import TUNNELS, inner, over4
+from tunnel_carriers import TUNNELS, capwap, inner, over4, udp
 
 LLDP = Ether(src="46:00:00:40:11:22", dst="44:55:02:00:00:01", type=0x88CC) / Raw(b"\2\7\4" + FIRST)
 # 802.11: data from an access point, LLC/SNAP, IPv4 (IEEE 802.11-2020 section 9.3.2)
@@ -39,6 +39,11 @@ def test_all_of_a_known_tunnel_is_looked_into(name: str) -> None:
         pytest.param(f.ether / MPLS(label=16, s=1) / Raw(f.raw(LLDP)), Unread.PSEUDOWIRE, id="pseudowire of LLDP"),
         pytest.param(over4 / GRE(version=5) / Raw(FIRST), Unread.TUNNEL, id="GRE of version 5"),
         pytest.param(over4 / UDP(sport=40000, dport=51820) / Raw(b"\4\0\0\0" + FIRST), Unread.NONE, id="WireGuard"),
+        pytest.param(udp(5247, capwap(0x03)[:3] + b"\x08" + bytes(20), b""), Unread.NONE, id="CAPWAP keep-alive"),
+        pytest.param(udp(5247, b"\1\0\0\0\x17\xfe\xfd" + bytes(10), b""), Unread.ENCRYPTED, id="CAPWAP in DTLS"),
+        pytest.param(udp(5247, b"\0\x10\3\x80\0\7\0\x80", FIRST), Unread.ENCAPSULATION, id="rest of a CAPWAP frame"),
+        pytest.param(udp(5247, b"\0\x10\5\0" + bytes(4), FIRST), Unread.TUNNEL, id="CAPWAP of another binding"),
+        pytest.param(udp(5247, b"", FIRST[32:]), Unread.TUNNEL, id="no CAPWAP behind its port"),
         pytest.param(nested(9, FIRST), Unread.DEPTH, id="nine headers"),
     ],
 )

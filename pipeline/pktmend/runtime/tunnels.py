@@ -18,8 +18,8 @@ def use_tunnel_ports(ports: Mapping[str, Iterable[int]] | None = None) -> None:
     """Look for tunnels behind these UDP ports too, in all that this process reads from now on.
 
     ports:  {kind: ports}, kinds being vxlan, vxlan-gpe, geneve, gtpu, teredo, fou (an IP packet and nothing before it),
-            gue, gre, mpls, sctp, l2tp and ayiya; none: what goes there is no tunnel.  They replace those of the last
-            call, and come beside the registered ones (4789, 6081, ...); None leaves only these.
+            gue, gre, mpls, sctp, l2tp, ayiya and capwap; none: what goes there is no tunnel.  They replace those of
+            the last call, and come beside the registered ones (4789, 6081, ...); None leaves only these.
     Raises: ConfigError for a kind or a port that is none; then nothing has changed.
     """
     _asked[:] = [(port, kind) for kind, each in (ports or {}).items() if _kind(kind) for port in map(_port, each)]
