@@ -38,8 +38,32 @@ static int is_one_bit(uint16_t stored, uint16_t right)
     return (d && !(d & (d - 1))) || (e && !(e & (e - 1)));
 }
 
-/* How the definitions name a field without the kernel's mark, first that fits. */
-static unsigned name_of(const traffic_template *t, uint16_t stored, uint64_t sum)
+/* Would a known mistake make this value: another pseudo header or none, the odd last byte or the payload left out? */
+static int is_mistake(const traffic_template *t, const uint8_t *head, uint16_t stored, uint64_t sum)
+{
+    uint16_t bytes = (uint16_t)(t->length - t->l4);
+    uint16_t other = t->protocol == IPPROTO_UDP ? IPPROTO_TCP : IPPROTO_UDP;
+    uint32_t header = t->protocol == IPPROTO_UDP ? 8 : (head[t->l4 + 12] >> 4) * 4u;
+    uint8_t last = bytes & 1 ? t->frame[t->length - 1] : 0;
+    uint64_t alone = t->seed;
+    for (uint32_t at = t->l4; at < t->l4 + header; at += 2)
+        alone += at == t->sum_at ? 0 : get16(head + at);
+    const uint64_t sums[] = {
+        sum + (uint16_t)~(uint16_t)t->seed,
+        sum + other + (uint16_t)~(uint16_t)t->protocol,
+        sum + (uint16_t)~(uint16_t)(last << 8),
+        sum + (uint16_t)~(uint16_t)(last << 8) + last,
+        alone,
+        alone + header + (uint16_t)~bytes,
+    };
+    for (unsigned i = 0; i < sizeof sums / sizeof *sums; i++)
+        if (same(stored, (uint16_t)~fold(sums[i])))
+            return 1;
+    return 0;
+}
+
+/* How the definitions name a field without the kernel's mark, first that fits; TRAFFIC_OUTCOMES if nothing here makes it. */
+static unsigned name_of(const traffic_template *t, const uint8_t *head, uint16_t stored, uint64_t sum)
 {
     uint16_t right = traffic_right_for(sum, t->protocol);
     if (same(stored, right) && !(stored == 0 && t->protocol == IPPROTO_UDP))
@@ -48,6 +72,8 @@ static unsigned name_of(const traffic_template *t, uint16_t stored, uint64_t sum
         return TRAFFIC_IS_ABSENT;
     if (stored == t->seed)
         return TRAFFIC_IS_LEAKED;
+    if (same(stored, fold((uint64_t)t->seed + (uint16_t)~(t->length - t->l4))))
+        return TRAFFIC_OUTCOMES; /* as Windows leaves large sends: the seed without the length */
     if (stored == 0)
         return t->protocol == IPPROTO_UDP ? TRAFFIC_IS_ILLEGAL_ZERO : TRAFFIC_IS_NEVER_FILLED;
     if (same(stored, (uint16_t)~right))
@@ -56,7 +82,9 @@ static unsigned name_of(const traffic_template *t, uint16_t stored, uint64_t sum
         return TRAFFIC_IS_BYTE_SWAPPED;
     if (stored == traffic_right_for(sum + (uint16_t)~(t->length - t->l4), t->protocol))
         return TRAFFIC_IS_LENGTH;
-    return is_one_bit(stored, right) ? TRAFFIC_IS_BIT_FLIP : TRAFFIC_IS_CORRUPT;
+    if (is_one_bit(stored, right))
+        return TRAFFIC_IS_BIT_FLIP;
+    return is_mistake(t, head, stored, sum) ? TRAFFIC_OUTCOMES : TRAFFIC_IS_CORRUPT;
 }
 
 /* Change the word for damage so that the sum that was right now means `wanted`; 0 if no try does. */
@@ -68,7 +96,7 @@ static int damage_payload(const traffic_template *t, uint8_t *head, uint64_t sum
         uint16_t change = wanted == TRAFFIC_IS_BIT_FLIP ? (uint16_t)(1u << (number * 7 + i) % 16)
                                                         : (uint16_t)((number * 40503u + i * 9973u) >> 3);
         uint16_t is = was ^ change;
-        if (name_of(t, stored, sum + is + (uint16_t)~was) == wanted) {
+        if (name_of(t, head, stored, sum + is + (uint16_t)~was) == wanted) {
             put16(word, is);
             return 1;
         }
@@ -124,7 +152,7 @@ int traffic_damage(const traffic_template *t, uint8_t *head, pp_vnet *vnet, uint
         return TRAFFIC_IS_GOOD;
     case TRAFFIC_BAD_SEED:
         stored = fold((uint64_t)t->seed + 0x1234);
-        if (name_of(t, stored, sum) != TRAFFIC_IS_CORRUPT)
+        if (name_of(t, head, stored, sum) != TRAFFIC_IS_CORRUPT)
             return -1;
         put16(head + t->sum_at, stored);
         vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -132,7 +160,7 @@ int traffic_damage(const traffic_template *t, uint8_t *head, pp_vnet *vnet, uint
     default:
         return -1;
     }
-    if (name_of(t, stored, sum) != wanted)
+    if (name_of(t, head, stored, sum) != wanted)
         return -1;
     put16(head + t->sum_at, stored);
     return (int)wanted;
