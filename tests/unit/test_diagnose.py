@@ -230,3 +230,8 @@ def test_what_is_only_possible_does_not_read_as_a_fact(tmp_path: Path) -> None:
     assert first == "Perhaps: a hop lost the mark that checksums are partial.  [metadata-lost, possible]"
     path = t.pcap(tmp_path / "y", [(1, f.put16(f.raw(t.tcp(A, B, 1, 2, 3, 4, "A")), 24, 0))])
     assert run("-r", str(path)).stdout.startswith("Perhaps: IPv4 headers were sent without a checksum.  [")
+
+
+def test_readme_counts_the_root_causes() -> None:
+    [count] = re.findall(r"one of (\d+) root causes", (ROOT / "README.md").read_text())
+    assert int(count) == len(CAUSES)
