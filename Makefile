@@ -1,9 +1,12 @@
 # make demo       the main job: two containers whose TCP is broken, repaired live (root; without: a bundled capture)
-# make test       what the tests need, then the tests
+# make test       what the tests need, then the tests: those with traffic and the others side by side
+# make test-kernel  the kernel's part on Debian's own kernel, booted by qemu (fetches the package linux-image-amd64)
 # make deps       what the tests need, alone             make deps-full  and what only a few of them need: CI has all
 # make lint       ruff, clang-format, mypy, codespell    make format     let ruff and clang-format rewrite the tree
+# make deb        the Debian package into dist, built and tried in roots of Debian 13 (root; mmdebstrap, 400 MB of packages)
 # make man        write docs/man/pktmend.1 anew
 # make clean      remove what the others made here
+# make docs       the documentation site, into build/site
 #
 # PYTHON=python3.12 picks another interpreter, VENV=dir another place for the environment.
 # System packages are installed by apt, only by root, only what is missing, and after saying which.
@@ -16,10 +19,11 @@ SOURCES := pyproject.toml setup.py $(wildcard ext/*/*.[ch] ext/*/*/*.h ext/*.map
 
 BUILD_PACKAGES := gcc libc6-dev linux-libc-dev $(if $(filter /usr/bin/%,$(shell command -v $(PYTHON))),python3-dev python3-venv)
 DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linux procps
-TEST_PACKAGES  := $(DEMO_PACKAGES) clang libclang-rt-dev tshark tcpdump openvswitch-switch iperf3 nftables libpcap0.8 dnsmasq-base udhcpc
+TEST_PACKAGES  := $(DEMO_PACKAGES) libbpf1 clang libclang-rt-dev tshark tcpdump openvswitch-switch iperf3 nftables libpcap0.8 dnsmasq-base udhcpc
 # A few tests each; without them these skip and say so.
-FULL_PACKAGES  := $(TEST_PACKAGES) systemd groff-base man-db tmux tcpreplay prometheus netsniff-ng dpdk-dev \
-	gcc-aarch64-linux-gnu gcc-s390x-linux-gnu libc6-dev-arm64-cross libc6-dev-s390x-cross qemu-user
+KERNEL_PACKAGES := qemu-system-x86 busybox kmod libbpf1
+FULL_PACKAGES  := $(TEST_PACKAGES) libbpf-dev llvm systemd groff-base man-db tmux tcpreplay prometheus netsniff-ng dpdk-dev \
+	gcc-aarch64-linux-gnu gcc-s390x-linux-gnu libc6-dev-arm64-cross libc6-dev-s390x-cross qemu-user musl-tools runc mmdebstrap systemd-container
 
 C_FILES = $(shell find ext tests/c tests/fuzz examples -name '*.[ch]' -not -path '*/build*')
 
@@ -27,7 +31,13 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python tests/run.py
+
+test-kernel: $(VENV)/.test packages-kernel
+	@$(BIN)/python tests/kernel/boot.py
+
+deb:
+	@python3 tests/debian_package.py dist
 
 deps: $(VENV)/.test
 deps-full: $(VENV)/.full
@@ -35,13 +45,16 @@ deps-full: $(VENV)/.full
 man: $(VENV)/.lint
 	@$(BIN)/python docs/man/generate.py
 
+docs: $(VENV)/.docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/site-doctrees . build/site && echo "build/site/index.html"
+
 lint: $(VENV)/.lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/clang-format --dry-run -Werror $(C_FILES) && $(BIN)/mypy && $(BIN)/codespell
 
 format: $(VENV)/.lint
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/clang-format -i $(C_FILES)
 
-packages-build packages-demo packages-test packages-full: packages-%:
+packages-build packages-demo packages-test packages-full packages-kernel: packages-%:
 	@if command -v apt-get >/dev/null; then $(MAKE) -s .packages FOR=$* WANT="$($(shell echo $* | tr a-z A-Z)_PACKAGES)"; fi
 
 .packages:
@@ -60,15 +73,18 @@ $(VENV)/.demo: $(SOURCES) | packages-demo $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e . && touch $@
 
 $(VENV)/.lint: $(SOURCES) | packages-build $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[lint,monitor,zstd]' && touch $@
+	@echo "building"; $(BIN)/pip install -q -e '.[lint,monitor,report,zstd]' && touch $@
+
+$(VENV)/.docs: $(SOURCES) | packages-build $(BIN)/python
+	@echo "building"; $(BIN)/pip install -q -e '.[docs]' && touch $@
 
 $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@ $(VENV)/.lint $(VENV)/.demo
 
 $(VENV)/.full: $(SOURCES) | packages-full $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[test,test-deploy,test-numba]' && touch $@ $(VENV)/.test $(VENV)/.lint $(VENV)/.demo
+	@echo "building"; $(BIN)/pip install -q -e '.[docs,test,test-deploy,test-numba,test-scale,test-wheel]' && touch $@ $(VENV)/.docs $(VENV)/.test $(VENV)/.lint $(VENV)/.demo
 
 clean:
 	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*.pc $(PACKAGE)/*/*.so $(PACKAGE)/*/*/*.so tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: demo test deps deps-full lint format man clean packages-build packages-demo packages-test packages-full .packages
+.PHONY: demo test deb deps deps-full docs lint format man clean packages-build packages-demo packages-test packages-full .packages

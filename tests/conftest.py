@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import pktmend
+from installed import build_wheel
 from tools import CAPTURES, ROOT, need
+
+# Commands that are printed for people are run as they stand, and begin with `pktmend`.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+# As in a shell of one's own; pytest-xdist's workers have both, and programs believe them before their terminal.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
+# A run that is ended ends its tests: their namespaces and programs go.  SIGINT does that by itself.
+signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 # An example takes as long as the machine makes it take.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,6 +51,12 @@ def captures() -> Path:
     if not (CAPTURES / "verdicts.jsonl.xz").exists():
         pytest.skip(f"no public captures at {CAPTURES} (set PKTMEND_CAPTURES)")
     return CAPTURES
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree, built once for all that install it."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, AnyStr
 
 import pytest
 
 from pktmend import Batch, Function, Verdict, _core
+from pktmend.cli.app import run_app
 
 ROOT = Path(__file__).resolve().parent.parent
 PKTMEND = (sys.executable, "-P", "-m", "pktmend")  # the command, with nothing imported from the current folder
@@ -41,6 +45,14 @@ def until(condition: Callable[[], bool], what: str = "it", seconds: float = PATI
         time.sleep(0.02)
 
 
+def read_up_to(word: AnyStr, stream: IO[AnyStr]) -> None:
+    """Read lines until one holds *word*; it fails where they end before."""
+    said = []
+    while not said or word not in said[-1]:
+        said.append(stream.readline())
+        assert said[-1], f"{word!r} was not said, but {said}"
+
+
 def frames_in(path: Path) -> list[bytes]:
     """Return the frames of a capture as scapy reads them."""
     from scapy.utils import RawPcapReader  # takes a second to import, and few modules need it
@@ -65,3 +77,31 @@ class Collect:
 
     def __call__(self, batch: Batch) -> None:
         self.frames += [bytes(batch.frame(i)) for i in range(len(batch)) if batch.verdict[i] == Verdict.PASS]
+
+
+class Kept(io.BytesIO):
+    """Bytes that stay when the stream over them goes."""
+
+    def close(self) -> None:
+        """Stay."""
+
+
+def run_inside(*argv: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in this process: what it prints and its exit code are the same, and no interpreter is started."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    kept = sys.argv, sys.stdout, sys.stderr
+    out, err = Kept(), Kept()
+    try:
+        sys.argv = ["pktmend", *argv]
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(each, encoding="utf-8", errors="surrogateescape", write_through=True)
+            for each in (out, err)
+        )
+        code = run_app()
+        sys.stdout.flush()
+    finally:
+        sys.argv, sys.stdout, sys.stderr = kept
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return subprocess.CompletedProcess(["pktmend", *argv], int(code or 0), out.getvalue(), err.getvalue())

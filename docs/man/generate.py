@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "pipeline"))  # the
 
 from pktmend._version import VERSION
 from pktmend.cli import pktmend
+from pktmend.cli.examples import EXAMPLES
 
 TARGET = Path(__file__).with_name("pktmend.1")
 HEAD = r"""
@@ -107,8 +108,10 @@ and
 Compiled native stages.
 .SH "SHELL COMPLETION"
 .EX
-eval "$(_PKTMEND_COMPLETE=bash_source pktmend)"     # bash; zsh_source for zsh
+pktmend completion bash >~/.local/share/bash\-completion/completions/pktmend
 .EE
+See
+.BR "pktmend completion \-\-help" .
 .SH "SEE ALSO"
 .BR tcpdump (8),
 .BR ethtool (8),
@@ -145,7 +148,13 @@ def command_lines(command: click.Command, context: click.Context, name: str) -> 
     lines = [f'.SS "{escape(name)} {escape(usage)}"']
     for paragraph in re.split(r"\n\s*\n", (command.help or "").replace("\b", "").strip()):
         lines += [escape(" ".join(paragraph.split())), ".PP"]
-    return lines[:-1] + option_lines(command, context)
+    return [*lines[:-1], *option_lines(command, context), *example_lines(name.removeprefix("pktmend "))]
+
+
+def example_lines(path: str) -> list[str]:
+    """Return the examples of a command."""
+    lines = [row for text, command in EXAMPLES[path] for row in (".sp", escape(f"# {text}"), escape(command))]
+    return [".PP", "Examples:", ".PP", ".RS", ".EX", *lines[1:], ".EE", ".RE"]
 
 
 def page() -> str:

@@ -113,6 +113,18 @@ static int is_tunnel_by_metadata(const pp_check *k, const partial *at)
            at->field + 2 <= k->start + k->length;
 }
 
+/* Cut behind its headers, and marked by the source as partial there: what is missing is payload, which has no part in the
+ * seed. */
+static int is_pending_though_cut(pp_check *k, const partial *at)
+{
+    if (k->status != PP_STATUS_UNCHECKED || k->reason != PP_REASON_TRUNCATED || at->place != THERE ||
+        k->offset != at->field || !(k->flags & PP_CHECK_HAS_PSEUDO) || k->stored != k->seed)
+        return 0;
+    k->flags |= PP_CHECK_FLAGGED;
+    k->reason = PP_REASON_NONE;
+    return 1;
+}
+
 uint8_t pp_judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
 {
     const partial at = partial_of(p, sum);
@@ -134,6 +146,8 @@ uint8_t pp_judge_packet(pp_packet *p, uint32_t options, pp_sum_fn *sum)
                 pp_settle_bad(k, p->flags, has_metadata);
         } else if (k->status == PP_STATUS_BAD && at.place == THERE && is_tunnel_by_metadata(k, &at)) {
             k->status = PP_STATUS_ABSENT;
+        } else if (is_pending_though_cut(k, &at)) {
+            k->status = PP_STATUS_PENDING;
         } else if (k->status == PP_STATUS_BAD && k->reason == PP_REASON_NONE) {
             pp_judge(p->data, k, sum); /* an illegal zero: only for what it should have been */
             k->status = PP_STATUS_BAD;

@@ -14,16 +14,24 @@
 #include "offload/partial_csum.h"
 #include "sum/bytes.h"
 
-static int may_repair(const pp_check *k, uint32_t policy)
+_Static_assert(PP_CAUSES <= 24, "an option has a bit for each cause");
+
+/* Bad or pending, and of this packet itself. */
+static int is_wanting(const pp_check *k)
 {
-    if (!(k->flags & PP_CHECK_HAS_EXPECTED) || (k->flags & (PP_CHECK_QUOTED | PP_CHECK_NO_FIELD)))
+    return (k->status == PP_STATUS_BAD || k->status == PP_STATUS_PENDING) &&
+           !(k->flags & (PP_CHECK_QUOTED | PP_CHECK_NO_FIELD));
+}
+
+static int may_repair(const pp_check *k, uint32_t option)
+{
+    uint32_t policy = option & PP_REPAIR_POLICY;
+    if (!is_wanting(k) || !(k->flags & PP_CHECK_HAS_EXPECTED) || (option & PP_REPAIR_EXCEPT(k->cause)))
         return 0;
     if (k->cause == PP_CAUSE_INNER_PENDING)
         return 0; /* right once the inner one is: writing it now would make it wrong then */
     if (k->status == PP_STATUS_PENDING)
         return policy == PP_REPAIR_UNFINISHED || policy == PP_REPAIR_ALL;
-    if (k->status != PP_STATUS_BAD)
-        return 0;
     return policy == PP_REPAIR_ALL || k->cause == PP_CAUSE_LEAKED;
 }
 
@@ -110,10 +118,19 @@ static void release_flag(uint8_t *data, uint16_t *flags, pp_check *k)
     }
 }
 
-static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t policy,
+/* Would its own sum, or one around it, sign or be broken by what nobody can vouch for?  A header whose lengths contradict
+ * each other would be signed by its sum. */
+static int is_unsafe(uint16_t flags, const pp_check *checks, unsigned i)
+{
+    if (!(flags & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT)))
+        return 0;
+    return (checks[i].proto == PP_PROTO_IP && (flags & PP_PKT_MALFORMED)) || is_within_unjudged(checks, i);
+}
+
+static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsigned count, uint32_t option,
                          pp_sum_fn *sum, pp_tally *tally)
 {
-    int changed = 0, is_unsure = *flags & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT);
+    int changed = 0, is_all = (option & PP_REPAIR_POLICY) == PP_REPAIR_ALL;
     for (unsigned i = count; i-- > 0;) {
         pp_check *k = &checks[i];
         for (unsigned j = i + 1; j < count; j++)
@@ -121,11 +138,9 @@ static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsig
                 judge_again(data, k, sum, tally);
                 break;
             }
-        if (!may_repair(k, policy) || covers_partial(checks, count, i))
+        if (!may_repair(k, option) || covers_partial(checks, count, i) || is_unsafe(*flags, checks, i))
             continue;
-        if (is_unsure && ((k->proto == PP_PROTO_IP && (*flags & PP_PKT_MALFORMED)) || is_within_unjudged(checks, i)))
-            continue; /* a header whose lengths contradict each other would be signed by its sum */
-        if (policy != PP_REPAIR_ALL && is_within_damage(checks, i))
+        if (!is_all && is_within_damage(checks, i))
             continue; /* behind the tunnel nothing would show it any more */
         if (k->flags & PP_CHECK_FLAGGED)
             release_flag(data, flags, k);
@@ -141,7 +156,7 @@ static int repair_packet(uint8_t *data, uint16_t *flags, pp_check *checks, unsig
 
 int pp_stage_repair(pp_batch *b, void *context)
 {
-    uint32_t policy = context ? *(const uint32_t *)context : PP_REPAIR_LEAKED;
+    uint32_t option = context ? *(const uint32_t *)context : PP_REPAIR_LEAKED, policy = option & PP_REPAIR_POLICY;
     if (policy == PP_REPAIR_NONE)
         return 0;
     pp_sum_fn *sum = pp_kernel_active()->sum;
@@ -154,7 +169,7 @@ int pp_stage_repair(pp_batch *b, void *context)
         for (unsigned j = 0; j < count; j++) /* cheap, and a pipeline without classify still repairs */
             if (checks[j].status == PP_STATUS_BAD && checks[j].cause == PP_CAUSE_NONE)
                 pp_classify_check(b->data[i], b->caplen[i], checks, count, j);
-        if (!repair_packet(b->data[i], &b->flags[i], checks, count, policy, sum, b->tally))
+        if (!repair_packet(b->data[i], &b->flags[i], checks, count, option, sum, b->tally))
             continue;
         b->flags[i] |= PP_PKT_REPAIRED;
         b->status[i] = PP_STATUS_NONE;
@@ -165,6 +180,36 @@ int pp_stage_repair(pp_batch *b, void *context)
             if (b->cause[i] == PP_CAUSE_NONE && checks[j].status == PP_STATUS_BAD)
                 b->cause[i] = checks[j].cause;
         }
+    }
+    return 0;
+}
+
+static enum pp_left why_left(uint16_t flags, const pp_check *checks, unsigned count, unsigned i, uint32_t option)
+{
+    const pp_check *k = &checks[i];
+    uint32_t policy = option & PP_REPAIR_POLICY;
+    int waits = k->cause == PP_CAUSE_INNER_PENDING || covers_partial(checks, count, i);
+    if ((option & PP_REPAIR_EXCEPT(k->cause)) || (waits && option > PP_REPAIR_POLICY))
+        return PP_LEFT_CHOICE;
+    if (policy == PP_REPAIR_ALL || (waits && policy == PP_REPAIR_UNFINISHED))
+        return PP_LEFT_UNABLE;
+    if (waits)
+        return PP_LEFT_POLICY;
+    return !(k->flags & PP_CHECK_HAS_EXPECTED) || is_unsafe(flags, checks, i) ? PP_LEFT_UNABLE : PP_LEFT_POLICY;
+}
+
+int pp_stage_count_left(pp_batch *b, void *context)
+{
+    uint32_t option = context ? *(const uint32_t *)context : PP_REPAIR_LEAKED;
+    if (!b->tally)
+        return 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->status[i] < PP_STATUS_PENDING || b->verdict[i] != PP_VERDICT_PASS)
+            continue;
+        const pp_check *checks = b->checks + b->check_first[i];
+        for (unsigned j = 0; j < b->check_count[i]; j++)
+            if (is_wanting(&checks[j]))
+                b->tally->left[why_left(b->flags[i], checks, b->check_count[i], j, option)][checks[j].cause]++;
     }
     return 0;
 }

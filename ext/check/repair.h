@@ -18,8 +18,14 @@ enum pp_repair_policy {
     PP_REPAIR_UNFINISHED = 3 /* for files: pending and leaked checks */
 };
 
-/* context: const uint32_t *policy (enum pp_repair_policy), null: leaked. */
+/* An option is a policy, and above it a bit for each cause that is left as it is; that of PP_CAUSE_NONE is for pending ones. */
+#define PP_REPAIR_POLICY 0xffu
+#define PP_REPAIR_EXCEPT(cause) (0x100u << (cause))
+
+/* context: const uint32_t *option, null: leaked. */
 pp_stage_fn pp_stage_repair;
+/* Count what is still bad or pending, by enum pp_left and cause.  Behind pp_stage_repair, with the same context. */
+pp_stage_fn pp_stage_count_left;
 
 #pragma GCC visibility pop
 #endif

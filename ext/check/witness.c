@@ -6,13 +6,12 @@
  */
 #include "check/witness.h"
 
-#include <stdlib.h>
-
 #include "check/delta.h"
 #include "check/segment.h"
 #include "parse/headers.h"
 #include "parse/layers.h"
 #include "sum/bytes.h"
+#include "sum/pages.h"
 #include <pktmend/sum.h>
 
 /* Bytes of sequence space within which two segments are of one stream: fewer than conversation.c allows, for a witness. */
@@ -49,8 +48,8 @@ struct pp_witnesses {
     uint32_t awake; /* packets left to look at */
 };
 
-pp_witnesses *pp_witnesses_new(void) { return calloc(1, sizeof(pp_witnesses)); }
-void pp_witnesses_free(pp_witnesses *w) { free(w); }
+pp_witnesses *pp_witnesses_new(void) { return pp_pages_new(sizeof(pp_witnesses)); }
+void pp_witnesses_free(pp_witnesses *w) { pp_pages_free(w, sizeof *w); }
 
 static inline uint32_t tag_of(uint64_t h) { return (uint32_t)h | 1u; } /* 0 is an empty slot */
 static inline size_t slot_of(uint64_t h, size_t slots) { return (size_t)(h >> 40) & (slots - 1); }
@@ -71,13 +70,20 @@ static inline void remember_stream(pp_witnesses *w, const segment *s)
     e->acknowledged = pp_get32(s->transport + TCP_ACKNOWLEDGED);
 }
 
+/* Is all here that is looked at, though the packet was cut?  Of TCP without a sum, its header. */
+static int is_enough(const pp_batch *b, uint32_t i, const pp_check *k)
+{
+    return k->proto == PP_PROTO_TCP && k->status == PP_STATUS_PENDING && k->start + TCP_LEN <= b->caplen[i];
+}
+
 static void remember(pp_witnesses *w, const pp_batch *b, uint32_t i)
 {
     unsigned at = b->version[i] == 4; /* an IPv4 header's own check is the first */
     const pp_check *k = b->checks + b->check_first[i] + at;
     if (at >= b->check_count[i] || k->proto > PP_PROTO_UDP || k->proto < PP_PROTO_TCP || k->start != b->l4[i] ||
         k->length < (uint32_t)(k->proto == PP_PROTO_TCP ? TCP_LEN : UDP_LEN) ||
-        (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_TRUNCATED | PP_PKT_FRAGMENT)))
+        (b->flags[i] & (PP_PKT_MALFORMED | PP_PKT_FRAGMENT)) ||
+        ((b->flags[i] & PP_PKT_TRUNCATED) && !is_enough(b, i, k)))
         return;
     uint16_t witness = k->status == PP_STATUS_GOOD      ? WITH_SUM
                        : k->status == PP_STATUS_PENDING ? WITHOUT_SUM

@@ -17,6 +17,10 @@ struct pp_emit {
     int complete;
     uint32_t mtu, coalesce;                       /* for this batch */
     _Atomic uint32_t wanted_mtu, wanted_coalesce; /* for the next */
+    uint32_t at;                                  /* packet of the batch to be added next */
+    int is_under_way;                             /* the batch waits for room; take is called with it again */
+    int is_splitting;                             /* packet `at` is in pieces, and `split` knows how far */
+    pp_split split;
     pp_tx_queue queue;
 };
 
@@ -65,15 +69,19 @@ static void adapt(pp_emit *e)
 
 static int add_segments(pp_emit *e, pp_batch *b, uint32_t i, const pp_vnet *v, pp_ledger *ledger)
 {
-    pp_split s;
     pp_segment segment;
     uint32_t room = (b->flags[i] & PP_PKT_VLAN) ? VLAN_LEN : 0;
-    int rc = b->version[i] ? pp_split_begin(&s, b->data[i], b->caplen[i], v, b->l3[i], e->mtu) : -EINVAL;
-    if (rc < 0)
-        return rc;
+    if (!e->is_splitting) {
+        int rc = b->version[i] ? pp_split_begin(&e->split, b->data[i], b->caplen[i], v, b->l3[i], e->mtu) : -EINVAL;
+        if (rc < 0)
+            return rc;
+    }
     for (;;) {
-        uint8_t *head = pp_tx_reserve_message(&e->queue, i, ledger), *frame = head + PP_VNET_LEN + room;
-        if (pp_split_next(&s, frame, &segment) != 1) {
+        e->is_splitting = pp_tx_make_room(&e->queue, ledger);
+        if (e->is_splitting)
+            return PP_SINK_WAITS;
+        uint8_t *head = pp_tx_reserve_message(&e->queue, i), *frame = head + PP_VNET_LEN + room;
+        if (pp_split_next(&e->split, frame, &segment) != 1) {
             pp_tx_cancel_message(&e->queue);
             return 0;
         }
@@ -153,25 +161,25 @@ static int add_completed(pp_emit *e, pp_batch *b, uint32_t i, pp_vnet v, pp_ledg
         if (b->tally)
             b->tally->completed++;
     }
-    pp_tx_add_frame(&e->queue, i, ledger);
+    pp_tx_add_frame(&e->queue, i);
     return 0;
 }
 
-int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
+/* Add packet i, or account for it; PP_SINK_WAITS if only a part of its segments found room. */
+static int add_packet(pp_emit *e, pp_batch *b, uint32_t i, pp_ledger *ledger)
 {
-    pp_emit *e = context;
-    if (b->count > e->queue.capacity)
-        return -EOVERFLOW;
-    pp_tx_begin(&e->queue, b);
-    adapt(e);
-    for (uint32_t i = 0; i < b->count; i++) {
+    pp_vnet v;
+    int rc;
+    if (!e->is_splitting) {
         if (pp_account_unsent(b, i, ledger)) {
             e->queue.tx_status[i] = TX_ACCOUNTED;
-            continue;
+            return 0;
         }
         if (__builtin_expect(b->flags[i] & PP_PKT_STRAY_METADATA, 0))
             pp_partial_csum_correct(b, i);
-        pp_vnet v = pp_partial_csum_of(b, i);
+    }
+    v = pp_partial_csum_of(b, i);
+    if (!e->is_splitting) {
         e->queue.tx_status[i] = TX_SENT;
         if (!v.gso_type && pp_partial_csum_misleads(b, i, &v)) {
             pp_partial_csum_clear(b, i);
@@ -179,22 +187,66 @@ int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
         }
         if (!e->complete && !must_complete(b, i, &v)) {
             if (e->coalesce)
-                pp_tx_add_coalesced(&e->queue, i, ledger);
+                pp_tx_add_coalesced(&e->queue, i);
             else
-                pp_tx_add_frame(&e->queue, i, ledger);
-            continue;
+                pp_tx_add_frame(&e->queue, i);
+            return 0;
         }
         pp_coalesce_close(&e->queue.coalesce, b, i); /* what follows must not be coalesced with what went before */
-        if (add_completed(e, b, i, v, ledger) == 0)
-            continue;
-        if (!e->complete && is_of_unknown_tunnel(b, i, &v)) {
-            pp_tx_add_frame(&e->queue, i, ledger);
-        } else {
-            ledger->dropped[PP_DROP_UNSPLITTABLE]++;
-            e->queue.tx_status[i] = TX_ACCOUNTED;
-        }
     }
-    pp_tx_flush(&e->queue, ledger);
+    rc = add_completed(e, b, i, v, ledger);
+    if (rc >= 0)
+        return rc;
+    if (!e->complete && is_of_unknown_tunnel(b, i, &v)) {
+        pp_tx_add_frame(&e->queue, i);
+    } else {
+        ledger->dropped[PP_DROP_UNSPLITTABLE]++;
+        e->queue.tx_status[i] = TX_ACCOUNTED;
+    }
+    return 0;
+}
+
+/* Add what is left of the batch and send it. */
+static int go_on(pp_emit *e, pp_batch *b, pp_ledger *ledger)
+{
+    for (; e->at < b->count; e->at++) {
+        int rc = pp_tx_make_room(&e->queue, ledger);
+        if (rc || (rc = add_packet(e, b, e->at, ledger)))
+            return rc;
+    }
+    return pp_tx_flush(&e->queue, ledger);
+}
+
+/* Packets of the batch that are in no counter yet. */
+static uint64_t count_held(const pp_emit *e, const pp_batch *b)
+{
+    uint64_t held = b->count;
+    for (uint32_t i = 0; i < e->at; i++)
+        held -= e->queue.tx_status[i] == TX_ACCOUNTED;
+    return held;
+}
+
+void pp_emit_give_up(void *context)
+{
+    pp_emit *e = context;
+    e->queue.give_up_ns = 1; /* long ago */
+}
+
+int pp_emit_take(pp_batch *b, pp_ledger *ledger, void *context)
+{
+    pp_emit *e = context;
+    if (!e->is_under_way) {
+        if (b->count > e->queue.capacity)
+            return -EOVERFLOW;
+        pp_tx_begin(&e->queue, b);
+        adapt(e);
+        e->at = 0;
+    }
+    e->is_under_way = go_on(e, b, ledger);
+    if (e->is_under_way) {
+        ledger->held = count_held(e, b);
+        return PP_SINK_WAITS;
+    }
     for (uint32_t i = 0; i < b->count; i++) {
         int status = e->queue.tx_status[i];
         if (status == TX_SENT)

@@ -32,8 +32,9 @@ void pp_emit_free(pp_emit *emit);
 /* From any thread; the next batch follows them. */
 void pp_emit_set_mtu(pp_emit *emit, uint32_t mtu);
 void pp_emit_set_coalesce(pp_emit *emit, uint32_t coalesce);
-/* A pp_sink's take; context is the pp_emit. */
+/* A pp_sink's take and give_up; context is the pp_emit.  It never sleeps: see PP_SINK_WAITS. */
 int pp_emit_take(pp_batch *batch, pp_ledger *ledger, void *context);
+void pp_emit_give_up(void *context);
 
 #pragma GCC visibility pop
 #endif

@@ -48,15 +48,23 @@ unsigned pp_frame_parts(const pp_batch *b, uint32_t i, uint32_t caplen, uint8_t 
     return 3;
 }
 
-void pp_epb_make(pp_epb *e, const pp_batch *b, uint32_t i, uint32_t interface, uint32_t snaplen)
+void pp_epb_make(pp_epb *e, const pp_batch *b, uint32_t i, uint32_t interface, uint32_t snaplen, int comments)
 {
+    char text[PP_COMMENT_ROOM];
     uint32_t wirelen, caplen = pp_frame_length(b, i, snaplen, &wirelen);
     uint32_t padding = (4 - caplen % 4) % 4, flags = epb_flags(b->flags[i]), tail = padding;
-    memset(e->tail, 0, sizeof e->tail);
-    if (flags) { /* four bytes of it; then the end of options */
+    uint32_t said = comments ? pp_comment_make(b, i, text) : 0;
+    memset(e->tail, 0, 24); /* all but a comment */
+    if (flags) {            /* four bytes of it */
         memcpy(e->tail + tail, (uint16_t[]){ EPB_FLAGS, sizeof flags }, 4);
         pp_store32(e->tail + tail + 4, flags);
-        tail += 12;
+        tail += 8;
+    }
+    if (said)
+        tail = (uint32_t)(pp_comment_put(e->tail + tail, text, said, 0) - e->tail);
+    if (flags || said) { /* the end of options */
+        pp_store32(e->tail + tail, 0);
+        tail += 4;
     }
     e->length = EPB_HEAD + caplen + tail + 4;
     pp_store32(e->tail + tail, e->length);

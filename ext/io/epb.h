@@ -3,7 +3,8 @@
  * Rules:
  *   1. A stripped VLAN tag is put back.
  *   2. What the source knew is kept: epb_flags bits 9 (not ready), 10 (valid), 11 (TSO) and the direction.
- *   3. The parts point into the batch and into the pp_epb itself: valid while both stay where they are.
+ *   3. With comments, a packet whose checksums are not right says so (comment.h).
+ *   4. The parts point into the batch and into the pp_epb itself: valid while both stay where they are.
  *
  * Source: draft-ietf-opsawg-pcapng section 4.3.
  */
@@ -14,6 +15,8 @@
 
 #include <pktmend/stage.h>
 
+#include "io/comment.h"
+
 #define PP_EPB_PARTS 5u
 
 typedef struct pp_epb {
@@ -21,7 +24,7 @@ typedef struct pp_epb {
     unsigned parts;
     struct iovec part[PP_EPB_PARTS];
     /* private */
-    uint8_t head[28], tag[4], tail[24];
+    uint8_t head[28], tag[4], tail[24 + 4 + PP_COMMENT_ROOM];
 } pp_epb;
 
 /* Bytes of packet i that a file gets, its tag put back, snaplen (0: all) applied; *wirelen: what the frame had. */
@@ -29,6 +32,6 @@ uint32_t pp_frame_length(const pp_batch *batch, uint32_t i, uint32_t snaplen, ui
 /* Those bytes, in up to three parts; returns how many. */
 unsigned pp_frame_parts(const pp_batch *batch, uint32_t i, uint32_t caplen, uint8_t tag[4], struct iovec *part);
 /* Describe packet i as a block of interface number `interface` of the file (this machine's byte order). */
-void pp_epb_make(pp_epb *epb, const pp_batch *batch, uint32_t i, uint32_t interface, uint32_t snaplen);
+void pp_epb_make(pp_epb *epb, const pp_batch *batch, uint32_t i, uint32_t interface, uint32_t snaplen, int comments);
 
 #endif

@@ -12,7 +12,7 @@
 enum { PCAPNG_INTERFACE = 1, PCAPNG_PACKET = 2, PCAPNG_SIMPLE = 3, PCAPNG_STATISTICS = 5, PCAPNG_ENHANCED = 6 };
 
 /* Options have a number of their own in each kind of block. */
-enum { OPT_END = 0, SHB_USERAPPL = 4 };
+enum { OPT_END = 0, OPT_COMMENT = 1, SHB_USERAPPL = 4 }; /* the first two are the same in all */
 enum { IF_NAME = 2, IF_TSRESOL = 9, IF_FCSLEN = 13, IF_TSOFFSET = 14 };
 enum { EPB_FLAGS = 2 };
 enum { ISB_IFRECV = 4, ISB_IFDROP = 5 };

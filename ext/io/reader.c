@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/annotate.h"
+
 #define CHUNK (1u << 20)
 
 int pp_reader_init(pp_reader *r, int fd)
@@ -17,6 +19,7 @@ int pp_reader_init(pp_reader *r, int fd)
     r->fd = fd;
     r->room = CHUNK;
     r->copy_fd = -1;
+    r->to_read = UINT64_MAX;
     r->data = malloc(r->room);
     return r->data ? 0 : -ENOMEM;
 }
@@ -38,10 +41,10 @@ static int refill(pp_reader *r)
         return n == 0 || errno == EINTR ? 0 : -errno;
     size_t left = r->length - r->at;
     if (r->copy_fd >= 0 && r->copied < r->at) { /* no packet was in it, so the sink was not asked */
-        int rc = pp_write_all(r->copy_fd, r->data + r->copied, r->at - r->copied);
+        pp_copy copy = { .reader = r, .fd = r->copy_fd };
+        int rc = r->annotated ? pp_annotate(r->annotated, NULL) : pp_copy_finish(&copy);
         if (rc < 0)
             return rc;
-        r->copied = r->at;
     }
     if (r->at) {
         memmove(r->data, r->data + r->at, left);
@@ -56,9 +59,12 @@ static int refill(pp_reader *r)
         r->data = more;
         r->room *= 2;
     }
-    ssize_t got = read(r->fd, r->data + left, r->room - left);
+    size_t wanted = r->room - left < r->to_read ? r->room - left : (size_t)r->to_read;
+    ssize_t got = read(r->fd, r->data + left, wanted);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (r->to_read != UINT64_MAX)
+        r->to_read -= (uint64_t)got;
     r->length += (size_t)got;
     r->final = got == 0;
     return 1;
@@ -78,6 +84,25 @@ int pp_reader_begin(pp_reader *r)
             return n;
     }
     return -EBADF;
+}
+
+int pp_reader_stretch(pp_reader *r, uint64_t start, uint64_t end, uint64_t before)
+{
+    int rc = pp_reader_begin(r);
+    if (rc < 0)
+        return rc;
+    if (rc != PP_CAPTURE_PCAP || end < start || r->capture.records || start > INT64_MAX)
+        return -EINVAL;
+    if (lseek(r->fd, (off_t)start, SEEK_SET) >= 0) {
+        r->at = r->length = 0;
+        r->to_read = end - start;
+        r->final = 0;
+    } else if (errno != ESPIPE) {
+        return -errno;
+    }
+    r->capture.offset = start;
+    r->capture.records = before;
+    return 0;
 }
 
 int pp_reader_next(pp_batch *b, void *context)
@@ -126,14 +151,19 @@ int pp_copy_finish(pp_copy *copy)
     return rc;
 }
 
-int pp_copy_take(pp_batch *b, pp_ledger *ledger, void *context)
+void pp_copy_set_ready(const pp_batch *b, const pp_reader *r)
 {
-    pp_copy *copy = context;
-    if (copy->reader->capture.format == PP_CAPTURE_PCAPNG)
+    if (r->capture.format == PP_CAPTURE_PCAPNG)
         for (uint32_t i = 0; i < b->count; i++) /* complete now: "not ready" goes */
             if ((b->flags[i] & PP_PKT_REPAIRED) && (b->flags[i] & PP_PKT_NOT_READY) &&
                 b->status[i] != PP_STATUS_PENDING)
-                pp_pcapng_set_ready(b->data[i], copy->reader->data, copy->reader->data + copy->reader->at);
+                pp_pcapng_set_ready(b->data[i], r->data, r->data + r->at);
+}
+
+int pp_copy_take(pp_batch *b, pp_ledger *ledger, void *context)
+{
+    pp_copy *copy = context;
+    pp_copy_set_ready(b, copy->reader);
     int rc = pp_copy_finish(copy);
     if (rc < 0)
         return rc;

@@ -5,16 +5,13 @@
 #include <linux/if_arp.h>
 #include <linux/if_packet.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include "io/batch.h"
-#include "offload/partial_csum.h"
+#include "io/ring_internal.h"
 #include "parse/headers.h"
 #include <pktmend/parse.h>
 
-#define V2_BATCH 256u /* slots a batch takes at most: enough to fill a sendmmsg, few enough to stay in cache */
 #define V3_BATCH 256u
 #define LINE 64u
 #define FETCH 2048u /* bytes asked for before they are needed: about as many lines as can be on their way at once */
@@ -33,28 +30,6 @@ static inline uint16_t once16(const uint16_t *word) { return __atomic_load_n(wor
 static uint32_t least_mac(const pp_ring *r, size_t address)
 {
     return (uint32_t)(address + sizeof(struct sockaddr_ll)) + (r->has_vnet ? PP_VNET_LEN : 0);
-}
-
-static uint16_t flags_of(uint32_t status, uint32_t caplen, uint32_t wirelen, const uint8_t *frame, int has_vnet,
-                         uint8_t pkttype)
-{
-    uint16_t flags = PP_PKT_METADATA;
-    if (status & TP_STATUS_CSUMNOTREADY)
-        flags |= PP_PKT_NOT_READY;
-    if (status & TP_STATUS_CSUM_VALID)
-        flags |= PP_PKT_CLAIMED_VALID;
-    if (status & TP_STATUS_VLAN_VALID)
-        flags |= PP_PKT_VLAN;
-    if (caplen < wirelen)
-        flags |= PP_PKT_TRUNCATED;
-    if (pkttype == PACKET_OUTGOING)
-        flags |= PP_PKT_OUTGOING;
-    if (has_vnet) {
-        flags |= PP_PKT_VNET;
-        pp_vnet v = pp_vnet_get(frame);
-        flags |= pp_vnet_flags(&v);
-    }
-    return flags;
 }
 
 uint16_t pp_ring_link(uint16_t hatype)
@@ -89,20 +64,6 @@ uint16_t pp_ring_link(uint16_t hatype)
     }
 }
 
-static inline void add(pp_ring *r, pp_batch *b, uint8_t *frame, uint32_t caplen, uint32_t wirelen, uint64_t time_ns,
-                       uint16_t flags, uint16_t link, uint16_t tpid, uint16_t tci)
-{
-    pp_batch_append(b, &(pp_arrival){ .data = frame,
-                                      .caplen = caplen,
-                                      .wirelen = wirelen,
-                                      .time_ns = time_ns,
-                                      .number = ++r->number,
-                                      .flags = flags,
-                                      .link = link,
-                                      .vlan_tpid = tpid,
-                                      .vlan_tci = tci });
-}
-
 /* Ask for memory ahead of the packet that is looked at.  All of it was just written by another processor, whose cache it has
  * to come from, and a header is needed before it is known where the next one lies: without this the wait for it is half of
  * what a packet costs. */
@@ -123,9 +84,10 @@ static inline int add_v3(pp_ring *r, pp_batch *b, uint8_t *block, const struct t
         return -EPROTO;
     const struct sockaddr_ll *from = (const void *)((const uint8_t *)h + V3_ADDRESS);
     uint8_t *frame = block + r->packet_at + mac;
-    add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
-        flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
-        (status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : ETH_P_8021Q, (uint16_t)h->hv1.tp_vlan_tci);
+    pp_ring_add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+                pp_ring_flags(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
+                pp_ring_link(from->sll_hatype),
+                (status & TP_STATUS_VLAN_TPID_VALID) ? h->hv1.tp_vlan_tpid : ETH_P_8021Q, (uint16_t)h->hv1.tp_vlan_tci);
     return 0;
 }
 
@@ -155,6 +117,7 @@ static int read_block(pp_ring *r, pp_batch *b)
         int is_filled = (status & TP_STATUS_USER) != 0;
         if (is_filled && add_v3(r, b, block, h, status) < 0)
             return -EPROTO;
+        r->losses.unsupported += !is_filled;
         if (next == 0) {
             r->packet = r->packets;
             break;
@@ -209,7 +172,7 @@ static uint8_t *fetch_copy(pp_ring *r, uint32_t at, uint32_t room, uint32_t wire
 
 static int next_v2(pp_ring *r, pp_batch *b)
 {
-    uint32_t arena_used = 0, limit = b->capacity < V2_BATCH ? b->capacity : V2_BATCH;
+    uint32_t arena_used = 0, limit = b->capacity < PP_V2_BATCH ? b->capacity : PP_V2_BATCH;
     while (b->count < limit && r->holding < r->frame_count) {
         uint32_t slot = r->cursor + r->holding;
         if (slot >= r->frame_count)
@@ -237,9 +200,10 @@ static int next_v2(pp_ring *r, pp_batch *b)
         }
         const struct sockaddr_ll *from = (const void *)(at + V2_ADDRESS);
         r->holding++;
-        add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
-            flags_of(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype), pp_ring_link(from->sll_hatype),
-            (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : ETH_P_8021Q, h->tp_vlan_tci);
+        pp_ring_add(r, b, frame, caplen, wirelen, (uint64_t)h->tp_sec * 1000000000u + h->tp_nsec,
+                    pp_ring_flags(status, caplen, wirelen, frame, r->has_vnet, from->sll_pkttype),
+                    pp_ring_link(from->sll_hatype),
+                    (status & TP_STATUS_VLAN_TPID_VALID) ? h->tp_vlan_tpid : ETH_P_8021Q, h->tp_vlan_tci);
     }
     return (int)b->count;
 }
@@ -258,43 +222,18 @@ int pp_ring_next(pp_ring *r, pp_batch *b)
     b->count = b->checks_used = 0;
     if (!r->map)
         return -EBADF;
-    int n = r->version == 3 ? next_v3(r, b) : next_v2(r, b);
+    int n = r->version == 3 ? next_v3(r, b) : r->is_by_queue ? pp_ring_next_of_queue(r, b) : next_v2(r, b);
     if (n > 0)
         pp_batch_fresh(b);
     return n;
-}
-
-int pp_ring_rebuild(pp_ring *r)
-{
-    size_t size = (size_t)r->frame_size * r->frame_count;
-    struct tpacket_req request = { .tp_block_size = r->block_size,
-                                   .tp_block_nr = r->block_count,
-                                   .tp_frame_size = r->frame_size,
-                                   .tp_frame_nr = r->frame_count };
-    struct tpacket_req none = { 0 };
-    if (r->version != 2 || r->holding || !r->map)
-        return -EBUSY;
-    /* The addresses stay ours throughout: something else is mapped there while the ring is not. */
-    if (mmap(r->map, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return -errno;
-    if (setsockopt(r->fd, SOL_PACKET, PACKET_RX_RING, &none, sizeof none) < 0 ||
-        setsockopt(r->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0 ||
-        mmap(r->map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, r->fd, 0) == MAP_FAILED) {
-        int rc = -errno;
-        r->map = NULL;
-        return rc;
-    }
-    while (recv(r->fd, r->arena, PP_RING_ARENA, MSG_DONTWAIT) >= 0) {}
-    r->cursor = 0;
-    return 0;
 }
 
 void pp_ring_release(pp_ring *r)
 {
     if (r->version == 3)
         release_v3(r);
-    else
+    else if (!r->is_by_queue)
         release_v2(r);
 }
 
-uint32_t pp_ring_capacity(const pp_ring *r) { return r->version == 3 ? V3_BATCH : V2_BATCH; }
+uint32_t pp_ring_capacity(const pp_ring *r) { return r->version == 3 ? V3_BATCH : PP_V2_BATCH; }

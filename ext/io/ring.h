@@ -11,6 +11,8 @@
 #ifndef PP_RING_H
 #define PP_RING_H
 
+#include "run/loop.h"
+
 #include <pktmend/stage.h>
 
 #pragma GCC visibility push(default)
@@ -25,8 +27,11 @@ typedef struct pp_ring {
     uint32_t block_count;
     uint32_t frame_size; /* V2: of a slot */
     uint32_t frame_count;
-    int has_vnet;   /* PACKET_VNET_HDR is set */
-    uint8_t *arena; /* V2: PP_RING_ARENA bytes */
+    int has_vnet;     /* PACKET_VNET_HDR is set */
+    uint8_t *arena;   /* V2: PP_RING_ARENA bytes */
+    int queue_fd;     /* V2: a packet socket like fd, without a ring and bound to no protocol, to go on with; 0: none */
+    int is_by_queue;  /* it went on with queue_fd; other threads read it atomically */
+    pp_losses losses; /* see pp_source */
     /* private */
     uint32_t cursor;          /* next block or slot */
     uint32_t holding;         /* V2: slots given out; V3: 1 while a block is */
@@ -41,10 +46,12 @@ typedef struct pp_ring {
 int pp_ring_next(pp_ring *ring, pp_batch *batch);
 /* Hand back what the last pp_ring_next gave out. */
 void pp_ring_release(pp_ring *ring);
-/* V2: set the ring up anew on the same socket, at the same address.  A frame whose GSO type the virtio-net header cannot
- * express (UFO, SCTP) leaves its slot reserved for ever, and the kernel drops all that comes after (net/packet/af_packet.c
- * tpacket_rcv, rx_owner_map).  Nothing may be held.  0, or -errno; the ring is dead then if that came from the kernel. */
-int pp_ring_rebuild(pp_ring *ring);
+/* V2: go on after a frame whose GSO type the virtio-net header cannot express (UFO, SCTP): it leaves its slot reserved for
+ * ever, and the kernel drops all that comes after (net/packet/af_packet.c tpacket_rcv, rx_owner_map).  From now on frames come
+ * through the queue of queue_fd, which is bound to what fd is bound to; fd goes on counting until its owner stops it.  Without
+ * queue_fd the ring is set up anew on the same socket, at the same address.  Nothing may be held.  queue_fd if that is what it
+ * goes on with, 0, or -errno; the ring is dead then if that came from the kernel. */
+int pp_ring_recover(pp_ring *ring);
 /* A bound for the packets of one batch: the capacity to give it. */
 uint32_t pp_ring_capacity(const pp_ring *ring);
 /* LINKTYPE_* of the frames of an interface of this kind (ARPHRD_*). */

@@ -58,7 +58,7 @@ int pp_stage_spool(pp_batch *b, void *context)
             continue;
         }
         pp_epb e;
-        pp_epb_make(&e, b, i, s->interface, s->snaplen);
+        pp_epb_make(&e, b, i, s->interface, s->snaplen, s->comments);
         if (e.length > end - head) {
             end = atomic_load_explicit(&s->tail, memory_order_acquire) + s->size;
             if (e.length > end - head) {

@@ -22,6 +22,7 @@ typedef struct pp_spool {
     uint32_t interface; /* number in the file */
     uint32_t snaplen;   /* 0: whole frames */
     int only_bad;
+    int comments; /* on packets whose checksums are not right: comment.h */
     /* private */
     _Atomic int is_stopped;              /* the consumer's word: take nothing more */
     _Atomic int has_given_up;            /* its owner's: wait for no reader any more */

@@ -3,7 +3,6 @@
 #include "io/tx_queue.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "io/emit.h"
@@ -19,6 +18,7 @@ int pp_tx_init(pp_tx_queue *q, int fd, uint32_t capacity)
     q->fd = fd;
     q->capacity = capacity;
     q->coalesce.generation = 1;
+    q->apart = NO_PACKET;
     q->gso_iov = calloc(capacity + PP_TX_MESSAGES, sizeof *q->gso_iov);
     q->next = calloc(capacity, sizeof *q->next);
     q->tx_status = calloc(capacity, sizeof *q->tx_status);
@@ -102,22 +102,6 @@ static void set_status(pp_tx_queue *q, uint32_t m, int error)
         q->tx_status[i] = (int16_t)error;
 }
 
-/* The egress refuses this kind of super-frame: send what was coalesced one by one, and coalesce no more of the kind. */
-static void send_apart(pp_tx_queue *q, uint32_t m, pp_ledger *ledger)
-{
-    uint32_t kind = q->slot[m]->is_udp ? PP_COALESCE_WANT_UDP : PP_COALESCE_WANT_TCP;
-    atomic_fetch_or_explicit(&q->refused, kind, memory_order_relaxed);
-    for (uint32_t i = q->owner[m]; i != NO_PACKET; i = q->next[i]) {
-        uint8_t head[PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN];
-        struct iovec v[2];
-        struct msghdr one = { .msg_iov = v, .msg_iovlen = set_frame_iov(q->batch, i, head, v) };
-        if (sendmsg(q->fd, &one, MSG_DONTWAIT) < 0)
-            q->tx_status[i] = (int16_t)errno;
-        else
-            ledger->sent_frames++;
-    }
-}
-
 /* The send buffer is full: is there patience left for this batch? */
 static int may_wait(pp_tx_queue *q)
 {
@@ -127,39 +111,74 @@ static int may_wait(pp_tx_queue *q)
     return now < q->give_up_ns;
 }
 
-void pp_tx_flush(pp_tx_queue *q, pp_ledger *ledger)
+/* The egress refuses this kind of super-frame: what was coalesced goes one by one, and no more of the kind is coalesced. */
+static void take_apart(pp_tx_queue *q)
 {
-    if (q->coalesce.used)
-        build_gso_iov(q);
-    for (uint32_t done = 0; done < q->used;) {
-        int n = sendmmsg(q->fd, q->messages + done, q->used - done, MSG_DONTWAIT);
-        if (n > 0) {
-            done += (uint32_t)n;
-            ledger->sent_frames += (uint64_t)n;
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        int error = errno;
-        if (error == EAGAIN && may_wait(q)) {
-            struct pollfd p = { .fd = q->fd, .events = POLLOUT };
-            poll(&p, 1, 5);
-            continue;
-        }
-        if (error == EINVAL && q->slot[done] && q->slot[done]->count > 1)
-            send_apart(q, done, ledger);
-        else
-            set_status(q, done, error);
-        done++;
-    }
-    q->used = 0;
-    pp_coalesce_reset(&q->coalesce);
+    uint32_t kind = q->slot[q->done]->is_udp ? PP_COALESCE_WANT_UDP : PP_COALESCE_WANT_TCP;
+    atomic_fetch_or_explicit(&q->refused, kind, memory_order_relaxed);
+    q->apart = q->owner[q->done];
 }
 
-uint8_t *pp_tx_reserve_message(pp_tx_queue *q, uint32_t i, pp_ledger *ledger)
+/* Send the next packet of the message that is taken apart. */
+static int send_apart(pp_tx_queue *q, pp_ledger *ledger)
 {
-    if (q->used == PP_TX_MESSAGES)
-        pp_tx_flush(q, ledger);
+    uint8_t head[PP_VNET_LEN + ETH_ADDRESSES + VLAN_LEN];
+    struct iovec v[2];
+    struct msghdr one = { .msg_iov = v, .msg_iovlen = set_frame_iov(q->batch, q->apart, head, v) };
+    if (sendmsg(q->fd, &one, MSG_DONTWAIT) >= 0) {
+        ledger->sent_frames++;
+    } else {
+        int error = errno;
+        if (error == EINTR)
+            return 0;
+        if (error == EAGAIN && may_wait(q))
+            return PP_SINK_WAITS;
+        q->tx_status[q->apart] = (int16_t)error;
+    }
+    q->apart = q->next[q->apart];
+    q->done += q->apart == NO_PACKET;
+    return 0;
+}
+
+/* Send as many messages as there is room for. */
+static int send_messages(pp_tx_queue *q, pp_ledger *ledger)
+{
+    int n = sendmmsg(q->fd, q->messages + q->done, q->used - q->done, MSG_DONTWAIT);
+    if (n > 0) {
+        q->done += (uint32_t)n;
+        ledger->sent_frames += (uint64_t)n;
+        return 0;
+    }
+    int error = errno;
+    if (error == EINTR)
+        return 0;
+    if (error == EAGAIN && may_wait(q))
+        return PP_SINK_WAITS;
+    if (error == EINVAL && q->slot[q->done] && q->slot[q->done]->count > 1)
+        take_apart(q);
+    else
+        set_status(q, q->done++, error);
+    return 0;
+}
+
+int pp_tx_flush(pp_tx_queue *q, pp_ledger *ledger)
+{
+    if (q->coalesce.used && !q->is_flushing)
+        build_gso_iov(q);
+    q->is_flushing = 1;
+    while (q->done < q->used) {
+        int rc = q->apart == NO_PACKET ? send_messages(q, ledger) : send_apart(q, ledger);
+        if (rc)
+            return rc;
+    }
+    q->used = q->done = 0;
+    q->is_flushing = 0;
+    pp_coalesce_reset(&q->coalesce);
+    return 0;
+}
+
+uint8_t *pp_tx_reserve_message(pp_tx_queue *q, uint32_t i)
+{
     q->owner[q->used] = i;
     q->slot[q->used] = NULL;
     q->messages[q->used].msg_hdr.msg_iov = q->iov[q->used];
@@ -174,19 +193,17 @@ void pp_tx_set_iov(pp_tx_queue *q, const uint8_t *head, size_t head_length, cons
     q->messages[m].msg_hdr.msg_iovlen = length ? 2 : 1;
 }
 
-void pp_tx_add_frame(pp_tx_queue *q, uint32_t i, pp_ledger *ledger)
+void pp_tx_add_frame(pp_tx_queue *q, uint32_t i)
 {
-    uint8_t *head = pp_tx_reserve_message(q, i, ledger);
+    uint8_t *head = pp_tx_reserve_message(q, i);
     uint32_t m = q->used - 1;
     q->messages[m].msg_hdr.msg_iovlen = set_frame_iov(q->batch, i, head, q->iov[m]);
 }
 
 /* To an open flow, or by itself, and then it opens one. */
-void pp_tx_add_coalesced(pp_tx_queue *q, uint32_t i, pp_ledger *ledger)
+void pp_tx_add_coalesced(pp_tx_queue *q, uint32_t i)
 {
     pp_gro_slot *opened, *f;
-    if (q->used == PP_TX_MESSAGES)
-        pp_tx_flush(q, ledger);
     q->next[i] = NO_PACKET;
     uint32_t before = q->used;
     f = pp_coalesce_add(&q->coalesce, q->batch, i, &opened);
@@ -195,7 +212,7 @@ void pp_tx_add_coalesced(pp_tx_queue *q, uint32_t i, pp_ledger *ledger)
         q->last[f->owner] = i;
         return;
     }
-    pp_tx_add_frame(q, i, ledger);
+    pp_tx_add_frame(q, i);
     q->slot[before] = opened;
     if (opened) {
         opened->owner = before;

@@ -5,6 +5,8 @@
  *   2. A packet ends as TX_SENT, as the errno of its send, or as TX_ACCOUNTED where the ledger has it already.
  *   3. Consecutive segments of a flow may leave as one message (coalesce.h); where the egress answers EINVAL they leave one
  *      by one, and that kind is never coalesced again.
+ *   4. Nothing here sleeps: where the send buffer is full a flush returns PP_SINK_WAITS, and goes on when it is called again.
+ *      After a second in which a batch waited, what is left of it ends as EAGAIN.
  */
 #ifndef PP_TX_QUEUE_H
 #define PP_TX_QUEUE_H
@@ -30,8 +32,11 @@ typedef struct pp_tx_queue {
     _Atomic uint32_t refused; /* PP_COALESCE_WANT_* that the egress has answered with EINVAL; the worker's */
     const pp_batch *batch;
     uint64_t
-        give_up_ns; /* when this batch waits no longer for room in the send buffer; 0: it has not had to wait yet */
-    uint32_t used;  /* messages waiting */
+        give_up_ns;  /* when this batch waits no longer for room in the send buffer; 0: it has not had to wait yet */
+    uint32_t used;   /* messages waiting */
+    uint32_t done;   /* of these, sent or refused: a flush is under way */
+    uint32_t apart;  /* the packet to be sent next of a message that leaves one by one, or UINT32_MAX */
+    int is_flushing; /* no message can be added until it has ended */
     struct mmsghdr messages[PP_TX_MESSAGES];
     struct iovec iov[PP_TX_MESSAGES][2];
     uint32_t last[PP_TX_MESSAGES];     /* packet coalesced last */
@@ -49,19 +54,27 @@ void pp_tx_free(pp_tx_queue *queue);
 /* The packets to come are this batch's. */
 void pp_tx_begin(pp_tx_queue *queue, const pp_batch *batch);
 
+/* Make room before each message: 0, or PP_SINK_WAITS if there is none yet. */
+static inline int pp_tx_make_room(pp_tx_queue *queue, pp_ledger *ledger);
 /* Add packet i as it is: its virtio-net header before it, its stripped tag put back. */
-void pp_tx_add_frame(pp_tx_queue *queue, uint32_t i, pp_ledger *ledger);
+void pp_tx_add_frame(pp_tx_queue *queue, uint32_t i);
 /* The same, coalesced with the segment before it where that is possible. */
-void pp_tx_add_coalesced(pp_tx_queue *queue, uint32_t i, pp_ledger *ledger);
+void pp_tx_add_coalesced(pp_tx_queue *queue, uint32_t i);
 
 /* Reserve a message for packet i: PP_TX_HEAD bytes that belong to it until the flush. */
-uint8_t *pp_tx_reserve_message(pp_tx_queue *queue, uint32_t i, pp_ledger *ledger);
+uint8_t *pp_tx_reserve_message(pp_tx_queue *queue, uint32_t i);
 /* Say where it lies; length 0: in its head alone. */
 void pp_tx_set_iov(pp_tx_queue *queue, const uint8_t *head, size_t head_length, const uint8_t *payload, size_t length);
 /* It is not needed. */
 void pp_tx_cancel_message(pp_tx_queue *queue);
 
-void pp_tx_flush(pp_tx_queue *queue, pp_ledger *ledger);
+/* Send what was added: 0, or PP_SINK_WAITS while there is no room for the rest. */
+int pp_tx_flush(pp_tx_queue *queue, pp_ledger *ledger);
+
+static inline int pp_tx_make_room(pp_tx_queue *q, pp_ledger *ledger)
+{
+    return q->is_flushing || q->used == PP_TX_MESSAGES ? pp_tx_flush(q, ledger) : 0;
+}
 
 static inline void pp_tx_put_tag(uint8_t *at, const pp_batch *b, uint32_t i)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/comment.h"
 #include "io/epb.h"
 #include "io/pcapng.h"
 #include "io/reader.h"
@@ -34,7 +35,7 @@ int pp_writer_flush(pp_writer *w)
     return rc;
 }
 
-static int put(pp_writer *w, const void *data, size_t length)
+int pp_writer_put(pp_writer *w, const void *data, size_t length)
 {
     w->bytes += length;
     if (length > ROOM - w->used) {
@@ -70,7 +71,7 @@ static int block(pp_writer *w, uint8_t *start, uint8_t *end, uint32_t type)
     pp_store32(start, type);
     pp_store32(start + 4, length);
     pp_store32(end, length);
-    return put(w, start, length);
+    return pp_writer_put(w, start, length);
 }
 
 static int pcap_header(pp_writer *w, uint16_t link)
@@ -81,21 +82,32 @@ static int pcap_header(pp_writer *w, uint16_t link)
     pp_store16(h + 6, 4);
     pp_store32(h + 16, 262144);
     pp_store32(h + 20, link);
-    return put(w, h, sizeof h);
+    return pp_writer_put(w, h, sizeof h);
 }
 
-static int section(pp_writer *w)
+int pp_writer_section(pp_writer *w, const char *comment, uint32_t length, uint32_t room)
 {
-    uint8_t b[64];
+    uint8_t b[64 + PP_WRITER_ROOM];
+    if (w->has_section || w->format != PP_CAPTURE_PCAPNG || room % 4 || room > PP_WRITER_ROOM)
+        return -EINVAL;
+    w->has_section = 1;
     pp_store32(b + 8, PCAPNG_BYTE_ORDER);
     pp_store16(b + 12, 1);
     pp_store16(b + 14, 0);
     memset(b + 16, 0xff, 8); /* length of the section: not known */
     uint8_t *end = option(b + 24, SHB_USERAPPL, "pktmend", 7);
-    return block(w, b, option(end, OPT_END, NULL, 0), PCAPNG_SECTION);
+    int at = (int)(end - b);
+    if (room >= 8) {
+        pp_comment_fill(end, comment, length, room, 0);
+        end += room;
+    } else {
+        end = option(end, OPT_END, NULL, 0);
+    }
+    int rc = block(w, b, end, PCAPNG_SECTION);
+    return rc < 0 ? rc : at;
 }
 
-int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char *name)
+int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char *name, const char *comment)
 {
     int rc = 0;
     if (w->format == PP_CAPTURE_PCAP) {
@@ -108,8 +120,8 @@ int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char
     } else if (w->interfaces == PP_WRITER_INTERFACES) {
         return -EMFILE;
     } else {
-        uint8_t b[128], nano = 9, *end = b + 16;
-        if (w->interfaces == 0 && (rc = section(w)) < 0)
+        uint8_t b[128 + PP_COMMENT_ROOM], nano = 9, *end = b + 16;
+        if (!w->has_section && (rc = pp_writer_section(w, NULL, 0, 0)) < 0)
             return rc;
         pp_store16(b + 8, link);
         pp_store16(b + 10, 0);
@@ -117,6 +129,8 @@ int pp_writer_interface(pp_writer *w, uint32_t number, uint16_t link, const char
         if (name)
             end = option(end, IF_NAME, name, (uint16_t)strnlen(name, 64));
         end = option(end, IF_TSRESOL, &nano, 1);
+        if (comment)
+            end = pp_comment_put(end, comment, (uint32_t)strnlen(comment, PP_COMMENT_ROOM), 0);
         if ((rc = block(w, b, option(end, OPT_END, NULL, 0), PCAPNG_INTERFACE)) < 0)
             return rc;
     }
@@ -131,7 +145,7 @@ static int interface_of(pp_writer *w, uint32_t number, uint16_t link)
     for (uint32_t i = 0; i < w->interfaces; i++)
         if (w->number[i] == number && w->link[i] == link)
             return (int)i;
-    int rc = pp_writer_interface(w, number, link, NULL);
+    int rc = pp_writer_interface(w, number, link, NULL, NULL);
     return rc < 0 ? rc : (int)w->interfaces - 1;
 }
 
@@ -139,7 +153,7 @@ static int put_parts(pp_writer *w, const struct iovec *part, unsigned parts)
 {
     int rc = 0;
     for (unsigned i = 0; i < parts && rc == 0; i++)
-        rc = put(w, part[i].iov_base, part[i].iov_len);
+        rc = pp_writer_put(w, part[i].iov_base, part[i].iov_len);
     return rc;
 }
 
@@ -150,7 +164,7 @@ static int put_packet(pp_writer *w, const pp_batch *b, uint32_t i)
         return interface;
     if (w->format == PP_CAPTURE_PCAPNG) {
         pp_epb e;
-        pp_epb_make(&e, b, i, (uint32_t)interface, w->snaplen);
+        pp_epb_make(&e, b, i, (uint32_t)interface, w->snaplen, w->comments);
         return put_parts(w, e.part, e.parts);
     }
     uint8_t h[16], tag[4];
@@ -160,7 +174,7 @@ static int put_packet(pp_writer *w, const pp_batch *b, uint32_t i)
     pp_store32(h + 4, (uint32_t)(b->time_ns[i] % 1000000000u));
     pp_store32(h + 8, caplen);
     pp_store32(h + 12, wirelen);
-    if ((rc = put(w, h, sizeof h)) < 0)
+    if ((rc = pp_writer_put(w, h, sizeof h)) < 0)
         return rc;
     return put_parts(w, part, pp_frame_parts(b, i, caplen, tag, part));
 }

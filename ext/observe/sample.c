@@ -6,12 +6,13 @@
 
 #include "parse/endpoints.h"
 #include "sum/bytes.h"
+#include "sum/pages.h"
 
 pp_sample *pp_sample_new(void)
 {
-    pp_sample *s = calloc(1, sizeof *s);
+    pp_sample *s = pp_pages_new(sizeof *s);
     if (s && pthread_mutex_init(&s->lock, NULL)) {
-        free(s);
+        pp_pages_free(s, sizeof *s);
         s = NULL;
     }
     return s;
@@ -21,7 +22,7 @@ void pp_sample_free(pp_sample *s)
 {
     if (s)
         pthread_mutex_destroy(&s->lock);
-    free(s);
+    pp_pages_free(s, sizeof *s);
 }
 
 static pp_flow flow_of(const pp_batch *b, uint32_t i)

@@ -34,9 +34,12 @@ int pp_account_unsent(const pp_batch *b, uint32_t i, pp_ledger *ledger)
 
 int pp_null_take(pp_batch *b, pp_ledger *ledger, void *context)
 {
-    (void)context;
-    for (uint32_t i = 0; i < b->count; i++)
+    const uint32_t *enough = context;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (enough && b->caplen[i] == *enough && b->status[i] == PP_STATUS_PENDING)
+            b->flags[i] &= (uint16_t)~PP_PKT_TRUNCATED;
         if (!pp_account_unsent(b, i, ledger))
             ledger->dropped[PP_DROP_NO_SINK]++;
+    }
     return 0;
 }

@@ -2,26 +2,26 @@
 #include "run/loop.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/if_packet.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "run/clock.h"
+#include "run/intake.h"
+#include "run/loop_parts.h"
+#include "run/wait.h"
 
-#define PUBLISH_NS 200000000u /* how old the published counters may be */
-#define BULK_PAUSE_NS 10000u  /* how long bulk may pause before the ring is left alone */
-#define DRAIN_NS 500000000u   /* how long a stop waits for frames that the kernel has counted but not handed over */
+#define BULK_PAUSE_NS 10000u /* how long bulk may pause before the ring is left alone */
+#define DRAIN_NS                                                                                                       \
+    500000000u /* how long a stop waits for frames that the kernel has counted but not handed over, and for room */
 
 int pp_loop_init(pp_loop *l)
 {
     memset(l, 0, sizeof *l);
     l->failed_stage = -1;
     l->source.fd = -1;
+    atomic_init(&l->pool_wake_fd, -1);
     l->clock_interval = 64;
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0)
@@ -41,59 +41,38 @@ void pp_loop_stop(pp_loop *l)
 {
     uint64_t one = 1;
     atomic_store_explicit(&l->stopping, 1, memory_order_release);
-    if (write(l->wake_fd, &one, sizeof one) < 0) {
+    int pool_wake_fd = atomic_load(&l->pool_wake_fd);
+    if (write(pool_wake_fd < 0 ? l->wake_fd : pool_wake_fd, &one, sizeof one) < 0) {
         /* full means it is awake already */
     }
 }
 
-/* PACKET_STATISTICS clears on read: this is its only reader. */
-static void read_statistics(pp_loop *l)
-{
-    struct tpacket_stats_v3 s;
-    socklen_t size = sizeof s;
-    memset(&s, 0, sizeof s);
-    if (l->source.fd < 0 || getsockopt(l->source.fd, SOL_PACKET, PACKET_STATISTICS, &s, &size) < 0)
-        return;
-    l->ledger.kernel_seen += s.tp_packets;
-    l->ledger.kernel_drops += s.tp_drops;
-}
-
-/* What the kernel has counted and we can no longer read was dropped, by us. */
-static void write_off(pp_loop *l)
-{
-    uint64_t known = l->ledger.read + l->ledger.kernel_drops;
-    if (l->ledger.kernel_seen > known)
-        l->ledger.kernel_drops += l->ledger.kernel_seen - known;
-}
-
-/* An empty ring at which for a second nothing is read while drops rise has lost its way. */
-static int rebuild_if_wedged(pp_loop *l)
-{
-    int stuck = l->ledger.read == l->idle_read && l->ledger.kernel_drops > l->idle_drops;
-    l->wedged = stuck ? l->wedged + 1 : 0;
-    l->idle_read = l->ledger.read;
-    l->idle_drops = l->ledger.kernel_drops;
-    if (l->wedged < 3 || !l->source.rebuild)
-        return 0;
-    l->wedged = 0;
-    read_statistics(l); /* before: what is counted afterwards may lie in the new ring and be read */
-    write_off(l);
-    int rc = l->source.rebuild(l->source.context);
-    if (rc < 0)
-        return rc;
-    l->ledger.rebuilds++;
-    l->idle_drops = l->ledger.kernel_drops;
-    return 0;
-}
-
 static void publish(pp_loop *l, uint64_t now)
 {
-    read_statistics(l);
+    pp_intake_count(l);
     pthread_mutex_lock(&l->lock);
     l->published_ledger = l->ledger;
     l->published_tally = l->tally;
     l->published_ns = now;
     pthread_mutex_unlock(&l->lock);
+}
+
+/* The batch, or what is left of it, to the sink. */
+static int hand_over(pp_loop *l)
+{
+    int rc = l->sink.take(l->batch, &l->ledger, l->sink.context);
+    l->waits = rc == PP_SINK_WAITS;
+    if (l->waits)
+        return 0;
+    if (rc < 0) {
+        l->sink_failed = 1;
+        return rc;
+    }
+    l->ledger.held = 0;
+    l->source.release(l->source.context);
+    if (l->clearing)
+        pp_clearing_add(l->clearing, l->batch->count);
+    return 0;
 }
 
 /* One batch through the stages into the sink.  A stage that fails leaves its packets in held. */
@@ -117,73 +96,16 @@ static int process_batch(pp_loop *l, int n)
             return rc;
         }
     }
-    int rc = l->sink.take(b, &l->ledger, l->sink.context);
-    if (rc < 0) {
-        l->sink_failed = 1;
-        return rc;
-    }
-    l->ledger.held = 0;
-    l->source.release(l->source.context);
-    return 0;
+    return hand_over(l);
 }
 
-/* Keep new frames out without losing one that is in: a filter that takes nothing. */
-static void stop_intake(int fd)
+static void begin_drain(pp_loop *l, uint64_t now)
 {
-    struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-    struct sock_fprog program = { .len = 1, .filter = &none };
-    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-
-static int drain(pp_loop *l)
-{
-    uint64_t end = pp_now_ns() + DRAIN_NS;
-    stop_intake(l->source.fd);
-    for (;;) {
-        int n = l->source.next(l->batch, l->source.context);
-        if (n < 0)
-            return n == -ENODATA ? 0 : n;
-        if (n > 0) {
-            int rc = process_batch(l, n);
-            if (rc < 0)
-                return rc;
-            if (pp_now_ns() <= end)
-                continue;
-        }
-        read_statistics(l);
-        if (l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops)
-            return 0;
-        if (pp_now_ns() > end) {
-            write_off(l);
-            return 0;
-        }
-        if (n > 0)
-            continue;
-        struct pollfd p = { .fd = l->source.fd, .events = POLLIN };
-        poll(&p, 1, 2); /* a V3 block waits for its timer */
-    }
-}
-
-/* Sleep until any of them has input or is woken. */
-static void wait_for_input(pp_loop *const *loops, unsigned count)
-{
-    struct pollfd p[2 * PP_MAX_LOOPS];
-    for (unsigned i = 0; i < count; i++) {
-        p[2 * i] = (struct pollfd){ .fd = pp_loop_has_ended(loops[i]) ? -1 : loops[i]->source.fd, .events = POLLIN };
-        p[2 * i + 1] = (struct pollfd){ .fd = pp_loop_has_ended(loops[i]) ? -1 : loops[i]->wake_fd, .events = POLLIN };
-    }
-    if (poll(p, 2 * count, PUBLISH_NS / 1000000) <= 0)
+    if (l->drain_end_ns)
         return;
-    for (unsigned i = 0; i < count; i++) {
-        if (!(p[2 * i].revents & (POLLERR | POLLHUP)))
-            continue;
-        int error = 0;
-        socklen_t size = sizeof error;
-        getsockopt(loops[i]->source.fd, SOL_SOCKET, SO_ERROR, &error, &size); /* reading it clears it */
-        loops[i]->ledger.link_events++;
-        if (!error && !(p[2 * i].revents & POLLIN))
-            poll(&p[2 * i + 1], 1, 10); /* a socket that stays in error must not spin */
-    }
+    l->drain_end_ns = now + DRAIN_NS;
+    if (l->source.fd >= 0 && !l->limit)
+        pp_intake_stop(l->source.fd);
 }
 
 static inline void relax(void)
@@ -223,35 +145,77 @@ enum step { STEP_WORKED, STEP_BUSY, STEP_IDLE, STEP_ENDED };
 
 static enum step end_loop(pp_loop *l, int rc)
 {
-    if (rc == 0 && l->source.fd >= 0 && !l->limit)
-        rc = drain(l);
     publish(l, pp_now_ns());
     l->rc = rc;
     atomic_store_explicit(&l->has_ended, 1, memory_order_release);
     return STEP_ENDED;
 }
 
+/* The sink had no room for all of the batch: is there some now?  A stop waits for it as long as for the ring. */
+static enum step send_rest(pp_loop *l)
+{
+    uint64_t now = pp_now_ns();
+    if (atomic_load_explicit(&l->stopping, memory_order_acquire)) {
+        begin_drain(l, now);
+        if (now > l->drain_end_ns)
+            l->sink.give_up(l->sink.context);
+    }
+    int rc = hand_over(l);
+    if (rc < 0)
+        return end_loop(l, rc);
+    if (now - l->published_ns >= PP_PUBLISH_NS)
+        publish(l, now);
+    return l->waits ? STEP_IDLE : STEP_WORKED;
+}
+
+/* One batch of what a stopped loop's ring still holds, until it is empty or time is up. */
+static enum step drain_once(pp_loop *l)
+{
+    uint64_t now = pp_now_ns();
+    if (l->source.fd < 0 || l->limit)
+        return end_loop(l, 0);
+    begin_drain(l, now);
+    int is_late = now > l->drain_end_ns, rc, n = is_late ? 0 : l->source.next(l->batch, l->source.context);
+    if (n < 0)
+        return end_loop(l, n == -ENODATA ? 0 : n);
+    if (n > 0)
+        return (rc = process_batch(l, n)) < 0 ? end_loop(l, rc) : STEP_WORKED;
+    pp_intake_count(l);
+    if (is_late)
+        pp_intake_write_off(l);
+    return l->ledger.kernel_seen <= l->ledger.read + l->ledger.kernel_drops ? end_loop(l, 0) : STEP_IDLE;
+}
+
 /* One batch, if there is one. */
 static enum step run_once(pp_loop *l)
 {
+    if (l->waits)
+        return send_rest(l);
     if (atomic_load_explicit(&l->stopping, memory_order_acquire))
-        return end_loop(l, 0);
+        return drain_once(l);
     int rc, n = l->source.next(l->batch, l->source.context);
     if (n < 0)
         return end_loop(l, n == -ENODATA ? 0 : n);
     if (n > 0 && (rc = process_batch(l, n)) < 0)
         return end_loop(l, rc);
+    if (n > 0 && l->is_watched)
+        pp_intake_unwatch(l);
     if (n > 0 && ++l->turns < l->clock_interval)
         return STEP_WORKED;
     uint64_t now = pp_now_ns();
     if (l->turns) /* packets came since the clock was read */
         l->last_packet_ns = now;
     l->turns = 0;
-    if (now - l->published_ns >= PUBLISH_NS) {
+    if (l->clearing)
+        l->is_clearing = pp_clearing_look(l->clearing, now);
+    if (now - l->published_ns >= PP_PUBLISH_NS) {
         publish(l, now);
-        if (n == 0 && (rc = rebuild_if_wedged(l)) < 0)
-            return end_loop(l, rc);
+        l->is_suspect = 1;
     }
+    if (n == 0 && l->source.watch_fd > 0 && !l->is_watched && now - l->last_packet_ns >= PP_LOOK_NS)
+        pp_intake_watch(l);
+    if (n == 0 && l->is_suspect && (rc = pp_intake_mend(l)) < 0)
+        return end_loop(l, rc);
     if (n > 0 || l->source.fd < 0)
         return STEP_WORKED;
     uint64_t busy_ns =
@@ -278,7 +242,9 @@ int pp_loops_run(pp_loop *const *loops, unsigned count)
         if (busy && !worked)
             relax();
         else if (left && !full && !pause_polling(loops, count, worked) && !worked)
-            wait_for_input(loops, count);
+            pp_wait(loops, count);
     }
     return 0;
 }
+
+const pp_loop_parts pp_parts = { process_batch, publish, DRAIN_NS };

@@ -10,7 +10,7 @@ with Ring("veth-a", outgoing=False) as ring, Emit("veth-b") as out:
     Pipeline(ring, [verify, drop_bad], out).run()
 
 Plain calls: check(path), read(path), diagnose(path).  A name with a capital is a class, one without is a stage or a
-function.  docs/python.md is the guide; __init__.pyi is what type checkers read.
+function.  `pktmend help python` is the guide; __init__.pyi is what type checkers read.
 """
 
 from pktmend._version import VERSION

@@ -105,6 +105,7 @@ class Drop(Named):
     UNSPLITTABLE = 3
     NO_SINK = 4
     STAGE_ERROR = 5
+    LOOP = 6
 
 
 class PacketFlag(enum.IntFlag):

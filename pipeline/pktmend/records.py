@@ -106,3 +106,16 @@ class Inspected(NamedTuple, Generic[Check]):
     flags: PacketFlag
     status: Status
     checks: list[Check]
+
+
+class LoopSigns(NamedTuple):
+    """What a bridge's workers have seen of a loop: totals since its start, but for what is said to be of late."""
+
+    frames: int
+    repeats: int  # of the few that were looked at, those that had come in 10 to 600 ms before
+    tags: set[int]  # VLAN tags of these: outer TPID, TCI, inner TPID, TCI, 16 bits each
+    proved: tuple[int, int]  # by port: probes that left by it and came in at the other
+    back: tuple[int, int]  # by port: copies of probes that came in where they had left
+    tag: int  # of the last probe that proved something
+    other_stops: int  # highest id of other bridges that would block, since the last call; 0 none
+    other_blocks: int  # and of those that do

@@ -3,10 +3,7 @@
  */
 #include "io/emit.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -224,62 +221,6 @@ static void test_mark_of_a_file(pp_batch *b, uint16_t flags, uint16_t damage, in
         CHECK_EQ(memory[0].vnet[i], 0xee);
 }
 
-enum { MANY = 900, STALLED = 40 };
-
-static int is_slow; /* what read_slowly() does between two messages */
-
-static void *read_slowly(void *end)
-{
-    for (unsigned i = 0; i < MANY; i++) {
-        recv(*(int *)end, (uint8_t[2048]){ 0 }, 2048, 0);
-        if (is_slow)
-            usleep(100);
-    }
-    return NULL;
-}
-
-/* A batch has a second to leave through a send buffer that stays full: however often it makes room meanwhile, and no
- * longer where it never does. */
-static void test_patience(int is_read)
-{
-    int pair[2], room = 1;
-    uint32_t count = is_read ? MANY : STALLED;
-    pthread_t reader;
-    pp_ledger ledger = { 0 };
-    pp_batch b = columns(MANY);
-    struct timespec began, ended;
-    CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
-    CHECK_EQ(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0); /* a handful of messages */
-    datagram(&b, 0, 1000);
-    for (uint32_t i = 1; i < count; i++) {
-        b.data[i] = b.data[0];
-        b.caplen[i] = b.wirelen[i] = b.caplen[0];
-        b.flags[i] = b.flags[0];
-        b.link[i] = 1;
-    }
-    b.count = count;
-    is_slow = is_read;
-    if (is_read)
-        pthread_create(&reader, NULL, read_slowly, &pair[1]);
-    pp_emit *e = pp_emit_new(pair[0], MANY, 1500, 0, 0);
-    clock_gettime(CLOCK_MONOTONIC, &began);
-    CHECK_EQ(pp_emit_take(&b, &ledger, e), 0);
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    double seconds = (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9;
-    if (is_read) {
-        CHECK_EQ(ledger.sent, MANY);
-        shutdown(pair[1], SHUT_RDWR); /* where some were not sent */
-        pthread_join(reader, NULL);
-    } else {
-        CHECK(ledger.sent >= 1 && ledger.sent < STALLED);
-        CHECK_EQ(ledger.sent + ledger.tx_error[EAGAIN], STALLED);
-        CHECK_THAT(seconds >= 0.9 && seconds < 3, "%f s", seconds);
-    }
-    pp_emit_free(e);
-    columns_free(&b);
-    close(pair[0]), close(pair[1]);
-}
-
 int main(void)
 {
     pp_batch b = columns(PACKETS);
@@ -294,8 +235,6 @@ int main(void)
         test_mark_of_a_file(&b,
                             (uint16_t)(PP_PKT_METADATA | (i & 1 ? PP_PKT_NOT_READY : 0) | (i & 2 ? PP_PKT_VLAN : 0)),
                             i & 4 ? 0x0140 : 0, i & 8 ? 1 : 0);
-    test_patience(0);
-    test_patience(1);
     columns_free(&b);
     close(ends[0]), close(ends[1]);
     return DONE;

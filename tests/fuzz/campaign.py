@@ -28,7 +28,11 @@ from tunnel_carriers import TUNNELS  # noqa: E402
 
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", HERE.parents[2] / "shared" / "captures"))
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
-HEADS = {"fuzz_capture": b"\xff\xff", "fuzz_copy": b"\x04\xff\x17\x05\xc8\x09"}  # of an input that is a whole file
+HEADS = {  # of an input that is a whole file
+    "fuzz_annotate": b"\x03\x01\x00\x07\x02\x05",
+    "fuzz_capture": b"\xff\xff",
+    "fuzz_copy": b"\x04\xff\x17\x05\xc8\x09",
+}
 PARTS = {"fuzz_frame": 1, "fuzz_capture": 1, "fuzz_split": 2}  # by what SECONDS are divided; 3 for the others
 TARGETS = sorted(sorted(p.stem for p in HERE.glob("fuzz_*.c")), key=lambda target: PARTS.get(target, 3))
 

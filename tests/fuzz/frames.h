@@ -1,5 +1,5 @@
-/* frames.h - frames as the kernel sees them, read and made right without the code under test: Ethernet, 802.1Q and 802.1ad
- * tags, IPv4, IPv6 with its extension headers, TCP or UDP.
+/* frames.h - frames as the kernel sees them, read and made right without the code under test: Ethernet, up to eight 802.1Q
+ * and 802.1ad tags (as deep as Linux nests VLAN devices, MAX_NEST_DEV), IPv4, IPv6 with its extension headers, TCP or UDP.
  */
 #ifndef PP_FUZZ_FRAMES_H
 #define PP_FUZZ_FRAMES_H
@@ -35,7 +35,8 @@ typedef struct place {
 static place locate(const uint8_t *f, uint32_t length)
 {
     place p = { .l3 = 12 };
-    while (p.l3 + 6 <= length && (get16(f + p.l3) == 0x8100 || get16(f + p.l3) == 0x88a8))
+    for (int tags = 0; tags < 8 && p.l3 + 6 <= length && (get16(f + p.l3) == 0x8100 || get16(f + p.l3) == 0x88a8);
+         tags++)
         p.l3 += 4;
     if (p.l3 + 2 + 20 > length)
         return p;

@@ -211,7 +211,7 @@ static void write_down(uint32_t i, uint32_t snaplen)
     }
     if (snaplen && length > snaplen)
         length = snaplen;
-    pp_epb_make(&e, &batch, i, 7, snaplen);
+    pp_epb_make(&e, &batch, i, 7, snaplen, 0);
     for (unsigned p = 0; p < e.parts; at += (uint32_t)e.part[p++].iov_len)
         memcpy(block + at, e.part[p].iov_base, e.part[p].iov_len);
     if (at != e.length || at % 4 || word(block) != 6 || word(block + 4) != at || word(block + at - 4) != at ||

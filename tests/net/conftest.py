@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.net)
             if os.geteuid() != 0:
                 item.add_marker(pytest.mark.skip(reason="network namespaces need root"))
+
+
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run beside the tests of other processes; one that is marked `alone` waits until none runs, and they for it.
+
+    Whoever waits holds the door: one that wants to be alone is not overtaken for ever by others.
+    """
+    alone = request.node.get_closest_marker("alone") is not None
+    place = Path(tempfile.gettempdir())
+    with (place / "pktmend-tests.door").open("w") as door, (place / "pktmend-tests.room").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from line import Line
@@ -46,12 +48,20 @@ def the(found: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return one
 
 
+def placed(finding: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the interfaces that it is about, each with its namespace."""
+    return [(each["name"], each["namespace"]) for each in finding["interfaces"]]
+
+
 def obey(finding: dict[str, Any], word: str) -> None:
     """Run the remedies that contain *word*, exactly as they are printed."""
     commands = [r["command"] for r in finding["remedy"] if word in r["command"]]
     assert commands
     for command in commands:
-        done = subprocess.run(["sh", "-ec", command], capture_output=True, text=True, check=False)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `pktmend` of this environment
+        done = subprocess.run(
+            ["sh", "-ec", command], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, (command, done.stderr)
 
 

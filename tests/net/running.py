@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pktmend.testbed.netns import Host
+from schemas import judge
 from tools import PATIENCE, PKTMEND, until
 
 
@@ -26,6 +27,7 @@ class RunningBridge:
         prefix: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
+        self._name = program[0]
         self.process = host.spawn(
             *prefix,
             *PKTMEND,
@@ -105,6 +107,8 @@ class RunningBridge:
         """End it by a signal: it drains its ring first; return the directions of the last snapshot."""
         self.process.send_signal(number)
         self.ended()
+        for each in (self.lines[0], *self.lines[-2:]):  # a line costs some milliseconds
+            judge(self._name).validate(each)
         for d in self.directions:
             assert_ledger(d)
         return self.directions
@@ -112,6 +116,8 @@ class RunningBridge:
 
 def assert_ledger(d: dict[str, Any]) -> None:
     """Every frame ends in exactly one counter, on a drained direction."""
+    cut = d.get("cut_through", {"frames": 0, "lost": 0})
+    assert d["arrived"] == cut["frames"] + d["kernel_seen"] + cut["lost"], d
     assert d["kernel_seen"] == d["read"] + d["kernel_drops"], d
     ends = d["sent"] + sum(d["dropped"].values()) + d["truncated"] + sum(d["tx_error"].values()) + d["held"]
     assert d["read"] == ends, d

@@ -37,7 +37,7 @@ def test_all_in_one_page(tmp_path: Path) -> None:
     environment, rest = measured("all", "--quick", "--markdown", str(page), "--picture", str(picture))
     assert environment["cpu"] and environment["system"] and "iperf3" in environment["programs"]
     names = list(dict.fromkeys(line["bench"] for line in rest))
-    assert names == ["sum", "verify", "read", "monitor", "stage", "bridge"]
+    assert names == ["sum", "verify", "read", "monitor", "stage", "watched", "bridge"]
     for line in rest:
         if line["bench"] == "monitor":
             assert line.get("fails") or line["sent"] == 20_000 <= line["seen"] + line["drops"], line
@@ -45,8 +45,12 @@ def test_all_in_one_page(tmp_path: Path) -> None:
             assert line.get("rate") or line.get("ratio"), line
     assert {line["reader"] for line in rest if line["bench"] == "monitor"} >= {"empty walker", "pktmend monitor"}
     assert {line["stage"] for line in rest if line["bench"] == "stage"} == {"python", "native"}
+    watched = [line for line in rest if line["bench"] == "watched"]
+    assert {line["watcher"] for line in watched} == {"nobody", "pktmend monitor", "pktmend monitor --headers-only off"}
+    assert all(line["rate"] > 0 and line["cpu_s_per_gb"] > 0 for line in watched), watched
+    assert all(line["ratio"] == 1 for line in watched if line["watcher"] == "nobody")
     bridges = [line for line in rest if line["bench"] == "bridge"]
-    assert {line["scenario"] for line in bridges} == {"default", "tso-off", "udp-64"}
+    assert {line["scenario"] for line in bridges} == {"default", "tso-off", "udp-64", "leaked", "tx-off"}
     assert not any(line["fails"] for line in bridges), bridges
     assert all(line["ratio"] == 1 for line in bridges if line["forwarder"] == "kernel bridge")
     assert all(line["cpu_s_per_gb"] > 0 and line["cpu_s_per_mpacket"] > 0 and line["rtt_us"] > 0 for line in bridges)

@@ -91,7 +91,7 @@ def test_failing_stage_drops_with_a_reason_of_its_own_and_is_told_once(line: Lin
 
 
 def test_without_a_policy_the_first_failure_ends_the_bridge(line: Line, mine: Path) -> None:
-    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--stage", f"{mine}:raises")
+    bridge = RunningBridge(line.node, "-i", "pa", "-I", "pb", "--cut-through", "off", "--stage", f"{mine}:raises")
     line.a.run("ping", "-c1", "-W1", "10.7.0.2", check=False)
     assert bridge.ended(1) == ["stage raises: ValueError: no (mine.py:9)"]
 

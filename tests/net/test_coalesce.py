@@ -12,6 +12,7 @@ import frames as f
 from line import Line, datagrams, everything, open_tap, transfer
 
 MEGABYTE = 1 << 20
+RING_ONLY = ("--cut-through", "off")
 
 
 @pytest.mark.parametrize("ring", ["v2", "v3"])
@@ -19,7 +20,7 @@ MEGABYTE = 1 << 20
 def test_mtu_sized_tcp_leaves_as_super_frames(line: Line, ring: str, version: int) -> None:
     for host in (line.a, line.b):
         host.offload("eth0", tso=False, gso=False)
-    with line.bridged("--ring", ring) as bridge:
+    with line.bridged(*RING_ONLY, "--ring", ring) as bridge:
         transfer(line.a, line.b, 50 * MEGABYTE, version=version)
         transfer(line.b, line.a, 50 * MEGABYTE, version=version)
         there, back = bridge.stop()
@@ -32,7 +33,7 @@ def test_mtu_sized_tcp_leaves_as_super_frames(line: Line, ring: str, version: in
 def test_no_coalesce_sends_frame_by_frame(line: Line) -> None:
     for host in (line.a, line.b):
         host.offload("eth0", tso=False, gso=False)
-    with line.bridged("--no-coalesce") as bridge:
+    with line.bridged(*RING_ONLY, "--no-coalesce") as bridge:
         transfer(line.a, line.b, 5 * MEGABYTE)
         there, _ = bridge.stop()
     assert there["sent_frames"] == there["sent"]
@@ -42,7 +43,7 @@ def test_no_coalesce_sends_frame_by_frame(line: Line) -> None:
 def test_egress_without_segmentation_offload_gets_frames(line: Line, feature: str) -> None:
     line.node.offload("pb", **{feature: False})
     line.a.offload("eth0", tso=False, gso=False)
-    with line.bridged() as bridge:
+    with line.bridged(*RING_ONLY) as bridge:
         transfer(line.a, line.b, 5 * MEGABYTE)
         there, _ = bridge.stop()
     line.assert_no_checksum_error()
@@ -55,7 +56,7 @@ def burst(line: Line, packets: list[bytes], vnet: bytes = b"") -> list[bytes]:
     vnet: the virtio-net header of each.
     """
     with (
-        line.bridged() as bridge,
+        line.bridged(*RING_ONLY) as bridge,
         open_tap(line.a, "eth0", vnet=bool(vnet)) as out,
         open_tap(line.b, "eth0") as back,
     ):
@@ -107,7 +108,7 @@ def test_finished_datagrams_stay_finished(line: Line) -> None:
 
 
 def test_joined_datagrams_reach_the_application_one_by_one(line: Line) -> None:
-    with line.bridged() as bridge:
+    with line.bridged(*RING_ONLY) as bridge:
         for version in (4, 6):
             datagrams(line.a, line.b, [100] * 300, version=version)
         bridge.stop()

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pktmend.testbed import ovs
-from tools import PATIENCE, ROOT, left, need, until
+from tools import PATIENCE, ROOT, left, need, read_up_to, until
 
 DEMO = str(ROOT / "examples" / "demo.py")
 
@@ -32,8 +32,7 @@ def test_interrupted_demo_leaves_nothing(number: int) -> None:
     need("curl", "ping")
     demo = subprocess.Popen([sys.executable, DEMO, "--switch", "relay"], stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
-    while "curl" not in demo.stdout.readline():
-        assert demo.poll() is None
+    read_up_to("curl", demo.stdout)
     until(lambda: len(left(demo.pid)) == 3)
     demo.send_signal(number)
     demo.communicate(timeout=PATIENCE)

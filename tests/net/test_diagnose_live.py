@@ -138,7 +138,10 @@ def test_relay_is_found_at_the_receiver_and_the_printed_commands_cure_it(line: L
         assert packet["proto"] == "tcp" and packet["stored"] == packet["seed"] != packet["expected"]
         assert finding["bridge"].startswith(f"ip netns exec {line.node.namespace} pktmend bridge ")
         commands = [each["command"] for each in finding["remedy"]]
-        assert commands == [f"ip netns exec {line.a.namespace} ethtool -K eth0 tx off", "ethtool -K eth0 tx off"]
+        assert commands == [
+            f"pktmend offload -i eth0 --netns {line.a.namespace} set tx off",
+            "pktmend offload -i eth0 set tx off",
+        ]
         for command in commands:
             line.b.run("sh", "-c", command)
         (findings,) = during(lambda: transfer(line.a, line.b, 1 << 20), (line.b, ("-i", "eth0")))
@@ -207,7 +210,7 @@ def test_tap_without_vnet_header(line: Line) -> None:
     finally:
         os.close(fd)
     assert [(one["cause"], one["confidence"]) for one in findings] == [("tap-without-vnet-header", "certain")]
-    assert findings[0]["remedy"][0]["command"] == "ethtool -K tap0 tx off"
+    assert findings[0]["remedy"][0]["command"] == "pktmend offload -i tap0 set tx off"
 
 
 def test_xdp_redirect(line: Line) -> None:
@@ -239,7 +242,7 @@ def test_as_a_function(line: Line) -> None:
     """From another thread and namespace than the main one's."""
     with relayed(line):
         with ThreadPoolExecutor(1) as pool:
-            found = pool.submit(line.b.call, lambda: diagnose("eth0", duration=3))
+            found = pool.submit(line.b.call, lambda: diagnose("eth0", duration=5))
             time.sleep(0.5)
             ping_and_fail(line)
         assert [(one.cause, one.confidence) for one in found.result()] == [("metadata-lost", "certain")]

@@ -69,7 +69,7 @@ def test_cure_is_at_the_sender_of_what_is_inside(wrapped: Line) -> None:
         assert (finding["cause"], finding["confidence"]) == ("metadata-lost", "certain")
         assert "ovs-vswitchd" in evidence(finding) and "a tunnel, 192.0.2.1 > 192.0.2.2" in evidence(finding)
         commands = [each["command"] for each in finding["remedy"]]
-        assert commands[0] == f"ip netns exec {wrapped.a.namespace} ethtool -K eth0 tx off"
+        assert commands[0] == f"pktmend offload -i eth0 --netns {wrapped.a.namespace} set tx off"
         assert not any("phy" in command or "userspace-tso" in command for command in commands)
     for each in at_receiver[0]["remedy"]:
         wrapped.b.run("sh", "-ec", each["command"])

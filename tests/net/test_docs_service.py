@@ -135,8 +135,11 @@ def test_transcripts_of_the_service_page(desk: Path) -> None:
 
 def test_completion_of_the_service_page(desk: Path) -> None:
     (command,) = blocks(SERVICE, "sh")
-    program = f"{command} COMP_WORDS=(pktmend bri) COMP_CWORD=1; _pktmend_completion pktmend; echo ${{COMPREPLY[*]}}"
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, env=environment(desk), check=True)
+    load = ". ~/.local/share/bash-completion/completions/pktmend"
+    complete = 'COMP_WORDS=(pktmend bri) COMP_CWORD=1; $(complete -p pktmend | sed "s/.*-F \\([^ ]*\\).*/\\1/") pktmend'
+    program = f"{command}\n{load}\n{complete}; echo ${{COMPREPLY[*]}}"
+    home = environment(desk) | {"HOME": str(desk)}
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, env=home, check=True)
     assert done.stdout.split() == ["bridge"], done.stderr
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from doctoring import doctor, link, names, send_bad, the
 from line import Line
 from pktmend.testbed.netns import end
+from pktmend.testbed.tap import open_tap
 from tools import PATIENCE, until
 
 HEAR = """
@@ -91,6 +94,39 @@ def test_without_tracefs_the_counters_are_watched(line: Line) -> None:
     errors = the([f["finding"] for f in found], "checksum-errors")
     assert errors["evidence"] == ["UdpInCsumErrors 20, +20 now"] and errors["severity"] == "problem"
     assert any("tracefs" in what for what in summary["summary"]["unread"]) and watch.returncode == 1
+
+
+def test_few_that_are_all_of_what_arrives_now_are_a_problem(line: Line) -> None:
+    """Five of five, whatever the namespace has received before; not so where others arrive beside them."""
+    line.b.run(sys.executable, "-c", HEAR)
+    mac = link(line.b, "eth0")["address"]
+    for meanwhile, severity in ((None, "problem"), (HEAR, "info")):
+        script = "umount /sys/kernel/tracing 2>/dev/null; umount -R /sys/kernel/debug 2>/dev/null; "
+        script += f"exec {sys.executable} -P -m pktmend doctor eth0 --netns {line.b.namespace} --watch 60 --json"
+        watch = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line.testbed.on_exit(partial(end, watch))
+        assert watch.stderr is not None and "counters instead" in watch.stderr.readline().decode()
+        send_bad(line, mac, 5)
+        if meanwhile:
+            line.b.run(sys.executable, "-c", meanwhile)
+        watch.terminate()
+        out, _ = watch.communicate(timeout=PATIENCE)
+        errors = the([json.loads(row)["finding"] for row in out.decode().splitlines()[:-1]], "checksum-errors")
+        assert errors["severity"] == severity and watch.returncode == int(severity == "problem"), errors
+        assert ("All UDP that arrived was lost" in errors["why"]) == (severity == "problem")
+
+
+def test_who_writes_into_a_tap_on_the_same_bridge_is_named(line: Line) -> None:
+    line.node.run("ip", "link", "add", "br0", "type", "bridge")
+    fd = open_tap(line.node, "tap9", header=True)
+    try:
+        for port in ("pb", "tap9"):
+            line.node.link(port, master=line.node.index("br0"))
+        send_bad(line, link(line.b, "eth0")["address"], 5)
+        [told] = [each for each in the(doctor(line.b, expect=1)[0], "checksum-errors")["evidence"] if "writes" in each]
+    finally:
+        os.close(fd)
+    assert f"(pid {os.getpid()}) writes what arrives at tap9 (netns {line.node.namespace}), with the virtio" in told
 
 
 def test_reasons_of_drops_are_watched(line: Line, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from doctoring import add_vxlan, doctor, link, names, obey, start_relay, the
+from doctoring import add_vxlan, doctor, link, names, obey, placed, start_relay, the
 from line import Line, transfer
 from pktmend.testbed import ovs
 from pktmend.testbed.netns import Host
 from tools import PKTMEND, need
+
+pytestmark = pytest.mark.alone  # others' namespaces and drops are seen too
 
 REDIRECT = """
 typedef unsigned u32;
@@ -68,10 +70,12 @@ def test_who_only_watches_is_no_hop(line: Line) -> None:
 def test_our_own_bridge_keeps_the_mark(line: Line) -> None:
     with line.bridged():
         assert names(doctor(line.node, expect=0)[0]) == set()
+    with line.bridged("--cut-through", "off"):
+        assert names(doctor(line.node, expect=0)[0]) == set()
         line.node.address("pa", "10.9.0.1/24")
         found, _ = doctor(line.node, expect=0)
         assert names(found) == {"address-on-port", "arp-flux"}  # pb answers for pa's address
-        assert the(found, "arp-flux")["interfaces"] == [{"name": "pb", "namespace": line.node.namespace}]
+        assert placed(the(found, "arp-flux")) == [("pb", line.node.namespace)]
 
 
 def test_open_vswitch_and_its_tso_option(line: Line) -> None:
@@ -148,7 +152,7 @@ def test_sizes_above_64_kib_and_gro_before_a_hop(line: Line) -> None:
     found, _ = doctor(line.node, expect=1)
     assert the(found, "big-tcp")["severity"] == "warning"
     joined = the(found, "super-frames-into-hop")
-    assert joined["interfaces"] == [{"name": "pb", "namespace": line.node.namespace}]
+    assert placed(joined) == [("pb", line.node.namespace)]
     obey(joined, "gro off")
     obey(the(found, "big-tcp"), "ip link set")
     assert not {"big-tcp", "super-frames-into-hop"} & names(doctor(line.node)[0])

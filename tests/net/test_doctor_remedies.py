@@ -25,15 +25,17 @@ from pktmend.testbed import ovs
 from pktmend.testbed.netns import end
 from tools import PATIENCE, PKTMEND
 
+pytestmark = pytest.mark.alone  # others' namespaces and drops are seen too
+
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `pktmend` of this environment
 RUNS_ON = ("pktmend bridge", "pktmend diagnose")  # until they are told to end
 
 
-def paste(command: str, until: str = "") -> subprocess.Popen[str]:
+def paste(command: str, until: str = "", **environment: str) -> subprocess.Popen[str]:
     """Run lines in a shell; until they have ended, or have said *until*."""
     shell = subprocess.Popen(
         ["sh", "-ec", command],
-        env={**os.environ, "PATH": PATH},
+        env={**os.environ, "PATH": PATH, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -139,7 +141,7 @@ def of_release(line: Line, release: str, name: str) -> HostFinding:
     line.a.offload("eth0", tx=False)
     view = read_view()
     finding = one(name, replace(view, machine=replace(view.machine, release=release)))
-    mine = f"ip netns exec {line.a.namespace} "  # other namespaces of this machine are not ours to change
+    mine = line.a.namespace  # others of this machine are not ours to change
     return replace(finding, remedies=tuple(r for r in finding.remedies if not r.command or mine in r.command))
 
 
@@ -195,8 +197,9 @@ def test_remedies_run_as_they_are_printed(line: Line, tmp_path: Path, name: str)
             continue  # has its own tests above
         if remedy.command.startswith("ovs-vsctl") and shutil.which("ovs-vsctl") is None:
             continue
-        shell = paste(f"cd {tmp_path}\n{remedy.command}", "watching" if until else "")
-        stop(shell)
+        memory = str(tmp_path.with_name(f"{tmp_path.name}-memory"))
+        for command in filter(None, (remedy.command, remedy.undo, remedy.plain)):
+            stop(paste(f"cd {tmp_path}\n{command}", "watching" if until else "", XDG_STATE_HOME=memory))
     assert not list(tmp_path.iterdir())
 
 

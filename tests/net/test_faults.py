@@ -14,7 +14,7 @@ import pytest
 from line import ADDRESSES, Line, transfer
 from load import Load
 from running import RunningBridge
-from tools import PATIENCE, PKTMEND
+from tools import PATIENCE, PKTMEND, read_up_to
 from watching import load_beside_a_spinner
 
 A_LOOK = 0.35  # it looks at its interfaces ten times a second: what it would say twice, it says in this time
@@ -150,8 +150,8 @@ def test_fault_under_traffic(line: Line, name: str) -> None:
     assert tuple(told) == fault.told
     line.assert_no_checksum_error()
     there, back = bridge.directions
-    assert there["read"] > 50 and back["read"] > 50
-    assert min(there["read"], back["read"]) >= len(load.replies()) > 0
+    assert there["arrived"] > 50 and back["arrived"] > 50
+    assert min(there["arrived"], back["arrived"]) >= len(load.replies()) > 0
     if name == "link down 5 s":
         assert there["tx_error"]["ENETDOWN"] > 100  # of about 500 pings
     if name.startswith("deleted"):
@@ -212,8 +212,7 @@ def test_hang_up_is_ignored_under_nohup(line: Line) -> None:
     words = ("nohup", *PKTMEND, "bridge", "-i", "pa", "-I", "pb")
     process = line.node.spawn(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr is not None
-    while b"bridging" not in process.stderr.readline():
-        pass
+    read_up_to(b"bridging", process.stderr)
     process.send_signal(signal.SIGHUP)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(4 * A_LOOK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import struct
 import subprocess
@@ -17,6 +16,7 @@ from line import Line, open_tap
 from pktmend.commands.bench.sender import DAMAGES
 from pktmend.testbed.netns import Host
 from running import RunningBridge
+from schemas import valid
 from tools import PATIENCE, PKTMEND, until
 
 COUNT = 100_000
@@ -26,7 +26,7 @@ KINDS = ["--mix", "imix", "--ip", "both", "--protocol", "both"]
 def generate(host: Host, *options: str, interface: str = "eth0") -> dict[str, Any]:
     """Run the generator to its end; return its last line."""
     done = host.run(*PKTMEND, "bench", "gen", "-i", interface, "--json", *options)
-    made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["generated"]
+    made: dict[str, Any] = valid("bench", done.stdout)[-1]["generated"]
     return made
 
 
@@ -43,7 +43,8 @@ class Receiver:
         self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, err
-        answer: dict[str, Any] = json.loads(out)["received"]
+        (line,) = valid("bench", out)
+        answer: dict[str, Any] = line["received"]
         return answer
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tools import PATIENCE, PKTMEND, ROOT, left, need, until
+from schemas import valid
+from tools import PATIENCE, PKTMEND, ROOT, left, need, read_up_to, until
 
 LAB = (*PKTMEND, "lab")
 EXPECTED = {
@@ -23,14 +24,53 @@ EXPECTED = {
     "corrupt-veth": "vouched-for-bad",
     "ovs-netdev": "metadata-lost",
     "ovs-tap": "metadata-lost",
+    "ovs-vxlan": "metadata-lost",
     "relay": "metadata-lost",
+    "netkit": "metadata-lost",
     "tap": "tap-without-vnet-header",
+    "microvm": "metadata-lost",
+    "microvm-persistent": "tap-without-vnet-header",
+    "microvm-lso": "metadata-lost",
+    "microvm-ip-zero": "ip-header-never-filled",
     "xdp": "xdp-hop",
     "vxlan": "tunnel-inner-unfinished",
+    "vxlan-port": "tunnel-inner-unfinished",
     "vxlan-nat": "nat-on-zero",
     "nat-delta": "nat-without-update",
     "dhcp": "dhcp-raw-client",
     "bit-errors": "bit-errors",
+    "blind-fixer": "metadata-lost",
+    "few-drops": "metadata-lost",
+}
+NAMED = ("ovs-netdev", "ovs-vxlan", "relay", "tap", "microvm", "microvm-persistent", "microvm-lso", "blind-fixer")
+MARKED = ("microvm-lso", "microvm-ip-zero")  # what is small has its mark there, and is pending for certain
+
+# What bare `pktmend diagnose` finds beside it: causes, and between which interfaces packets are spoilt.
+SEARCHED: dict[str, tuple[set[str], list[str]]] = {
+    "veth": (set(), []),
+    "corrupt-veth": (set(), []),  # nothing is dropped: that is the trouble
+    "ovs-netdev": ({"metadata-lost"}, ["port-a", "port-b"]),
+    "ovs-tap": ({"metadata-lost"}, ["tap0", "port-b"]),
+    "ovs-vxlan": ({"metadata-lost"}, ["port-a", "port-b"]),
+    "relay": ({"metadata-lost"}, ["port-a", "port-b"]),
+    "netkit": ({"metadata-lost"}, ["port-a", "port-b"]),
+    "tap": ({"tap-without-vnet-header"}, ["eth0", "tap0"]),
+    "microvm": ({"metadata-lost"}, ["eth0", "tap0"]),
+    "microvm-persistent": ({"tap-without-vnet-header"}, ["tap0", "eth0"]),
+    "microvm-lso": ({"metadata-lost"}, ["eth0", "tap0"]),
+    "microvm-ip-zero": ({"ip-header-never-filled"}, ["eth0", "tap0"]),
+    "xdp": ({"xdp-hop"}, ["eth0", "eth0"]),  # neither port of the node shows frames that XDP redirects
+    "vxlan": (
+        {"tunnel-inner-unfinished", "metadata-lost"},
+        ["port-a", "port-b"],
+    ),  # the outer sum of ICMP is partial too
+    "vxlan-port": ({"tunnel-inner-unfinished"}, ["port-a", "port-b"]),
+    "vxlan-nat": ({"nat-on-zero"}, ["port-a", "port-b"]),
+    "nat-delta": ({"nat-without-update"}, ["port-a", "port-b"]),
+    "dhcp": ({"dhcp-raw-client"}, ["port-b", "port-a"]),
+    "bit-errors": ({"bit-errors"}, ["port-b", "port-a"]),
+    "blind-fixer": ({"metadata-lost"}, ["port-a", "port-b"]),
+    "few-drops": ({"metadata-lost"}, ["port-a", "port-b"]),
 }
 
 
@@ -100,14 +140,15 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize("name", EXPECTED)
 def test_case_is_seen_diagnosed_and_cured(name: str, ended: Results) -> None:
     done = ended[name].result()
-    if done.code == 4 and "not installed" in done.error:
+    if done.code == 4 and ("not installed" in done.error or "this kernel has no netkit" in done.error):
         pytest.skip(done.error.strip())
-    *steps, last = [json.loads(line) for line in done.out.splitlines()]
-    assert all(set(line) == {"step"} for line in steps)
+    *steps, last = valid("lab", done.out)
+    assert {line["type"] for line in steps} == {"step"}
     failed = [line["step"]["what"] for line in steps if not line["step"]["holds"]]
-    assert list(last) == ["lab"]
+    assert list(last) == ["type", "lab"]
     lab = last["lab"]
-    assert set(lab) == {"name", "symptom_seen", "expected_cause", "diagnosis", "findings", "rejected", "cured"}
+    names = {"name", "symptom_seen", "expected_cause", "diagnosis", "findings", "rejected", "cured", "search"}
+    assert set(lab) == names
     assert lab["name"] == name and lab["expected_cause"] == EXPECTED[name]
     assert lab["symptom_seen"] and lab["cured"] and not failed, (failed, done.error)
     assert set(lab["diagnosis"]) == {"cause", "confidence", "remedy"}
@@ -115,6 +156,15 @@ def test_case_is_seen_diagnosed_and_cured(name: str, ended: Results) -> None:
     assert lab["diagnosis"]["confidence"] in ("certain", "likely", "possible")
     assert done.code == 0 and done.error == "" and done.left == []
     assert_certain_is_right(lab)
+    assert_search_found(lab["search"], *SEARCHED[name])
+    assert name not in NAMED or lab["search"]["program"], "the process that lost the mark is named"
+
+
+def assert_search_found(search: dict[str, Any], causes: set[str], hop: list[str]) -> None:
+    """Bare `pktmend diagnose` knows of neither interface, and names the cause and both sides of the hop."""
+    found = {one["cause"] for one in search["causes"]}
+    assert found <= causes and bool(found) == bool(causes), search
+    assert (search["hop"] or []) == hop, search
 
 
 def assert_certain_is_right(lab: dict[str, Any]) -> None:
@@ -122,7 +172,8 @@ def assert_certain_is_right(lab: dict[str, Any]) -> None:
     first, *others = lab["findings"]
     assert first == {name: lab["diagnosis"][name] for name in ("cause", "confidence")}
     certain = {one["cause"] for one in lab["findings"] if one["confidence"] == "certain"}
-    assert certain <= {lab["expected_cause"], "super-frames"}, lab["findings"]
+    true = {lab["expected_cause"], "super-frames", *(["offload-pending"] if lab["name"] in MARKED else [])}
+    assert certain <= true, lab["findings"]
     assert lab["expected_cause"] not in lab["rejected"] and first not in others
 
 
@@ -143,8 +194,7 @@ def test_interrupted_case_leaves_nothing(number: int, temporary: Path) -> None:
     need("curl", "ping")
     lab = subprocess.Popen([*LAB, "run", "relay"], stdout=subprocess.PIPE, text=True)
     assert lab.stdout is not None
-    while "curl" not in lab.stdout.readline():
-        assert lab.poll() is None
+    read_up_to("curl", lab.stdout)
     until(lambda: len(programs(lab.pid)) >= 3)  # the relay, the web server, curl, which is waiting
     running = programs(lab.pid)
     lab.send_signal(number)

@@ -21,9 +21,9 @@ BURST = 500_000
 
 
 def flood(host: Host, interface: str, count: int) -> None:
-    """Send *count* small frames as fast as one socket can."""
+    """Send *count* small frames as fast as one socket can, which no kernel carries by itself."""
     with open_tap(host, interface) as out:
-        send_numbered(out, f.raw(f.ether / f.ip4 / f.udp), 0, count)
+        send_numbered(out, f.leaked(f.ether / f.ip4 / f.udp / bytes(4))[:-4], 0, count)
 
 
 @pytest.mark.parametrize("ring", ["v2", "v3"])
@@ -39,7 +39,7 @@ def test_every_frame_of_a_burst_is_in_one_counter(line: Line, ring: str) -> None
         (there,) = bridge.stop()
         lost = int(line.a.run("cat", "/sys/class/net/eth0/statistics/tx_dropped").stdout)  # by the veth itself
     assert there["kernel_drops"] > 0
-    assert there["kernel_seen"] == BURST - lost
+    assert there["arrived"] == BURST - lost
     assert there["sent"] == there["read"]
 
 
@@ -48,7 +48,7 @@ def test_signal_ends_it_with_an_exact_snapshot(line: Line, number: int) -> None:
     with line.bridged() as bridge:
         transfer(line.a, line.b, 5 << 20)
         directions = bridge.stop(number)
-    assert sum(d["sent"] for d in directions) == sum(d["read"] for d in directions) > 0
+    assert all(d["sent"] == d["read"] for d in directions) and sum(d["arrived"] for d in directions) > 0
 
 
 def test_signal_ends_it_under_full_load(line: Line) -> None:
@@ -56,10 +56,10 @@ def test_signal_ends_it_under_full_load(line: Line) -> None:
     until(lambda: ":5201" in line.b.run("ss", "-Hltn").stdout, "listening")
     with line.bridged() as bridge:
         load = line.a.spawn("iperf3", "-c", "10.7.0.2", "-t", "100")
-        until(lambda: bool(bridge.snapshots) and bridge.directions[0]["read"] > 1000, "the load")
+        until(lambda: bool(bridge.snapshots) and bridge.directions[0]["arrived"] > 1000, "the load")
         there, _ = bridge.stop()
         assert load.poll() is None, "the load ended first"
-    assert there["read"] > 1000
+    assert there["arrived"] > 1000
 
 
 def test_second_signal_ends_it_at_once(line: Line) -> None:

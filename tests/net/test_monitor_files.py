@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pktmend.testbed.netns import Testbed
-from tools import PATIENCE, PKTMEND, need, until
+from tools import PATIENCE, PKTMEND, need, read_up_to, until
 from watching import Monitor, Pair, account, corrupt, good, leaked, run
 
 
@@ -86,6 +86,39 @@ def test_file_keeps_offload_bits_directions_and_interfaces(pair: Pair, tmp_path:
     ]
 
 
+def test_comments_say_what_is_wrong_and_how_the_interface_is_set(pair: Pair, tmp_path: Path) -> None:
+    """Against tshark, which computes the sums anew, and ethtool."""
+    path = tmp_path / "x.pcapng"
+    monitor = Monitor(pair.node, "-i", "pa", "-w", str(path), "udp or tcp")
+    pair.send([good(), leaked(), corrupt(), good()])
+    until(lambda: len(monitor.bad) == 2, "two bad packets")
+    pair.node.run("ethtool", "-K", "pa", "gro", "on")  # a later change is not of when the capture began
+    assert monitor.end()["file"]["written"] == 4
+    check = ("-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE")
+    values = ("udp.checksum", "tcp.checksum", "udp.checksum_calculated", "tcp.checksum_calculated", "frame.comment")
+    rows = [
+        line.split("\t")
+        for line in run(
+            "tshark", "-n", "-r", str(path), *check, "-T", "fields", *(w for v in values for w in ("-e", v))
+        ).splitlines()
+    ]
+    said = [row[4] for row in rows]
+    assert said[0] == said[3] == ""
+    for row, proto, cause in ((rows[1], "udp", "leaked"), (rows[2], "tcp", "corrupt")):
+        stored, right = (value.removeprefix("0x") for value in (row[0] or row[1], row[2] or row[3]))
+        assert row[4].startswith(f"pktmend: {proto} {cause}: field {stored}, right {right}, byte "), row
+    assert run("tshark", "-n", "-r", str(path), "-Y", 'frame.comment contains "leaked"').count("\n") == 1
+    (interface,) = [options(body[8:]) for kind, body in blocks(path) if kind == 1]
+    words = interface[1].decode().removeprefix("pktmend: offload settings when the capture began: ").split(", ")
+    listed = pair.node.run("ethtool", "-k", "pa").stdout
+    names = {"rx": "rx-checksumming", "tx": "tx-checksumming", "tso": "tcp-segmentation-offload"}
+    names |= {"gso": "generic-segmentation-offload", "lro": "large-receive-offload"}
+    told = dict(word.split() for word in words)
+    assert told.pop("gro") == "off" and {word: name for word, name in names.items() if word in told} == names
+    for word, state in told.items():
+        assert f"\n{names[word]}: {state}" in listed, (word, state, listed)
+
+
 def test_statistics_hold_what_the_kernel_saw_and_dropped(pair: Pair, tmp_path: Path) -> None:
     path = tmp_path / "x.pcapng"
     monitor = Monitor(pair.node, "-i", "pa", "-B", "512", "-w", str(path), "udp")
@@ -119,8 +152,7 @@ def test_ring_of_files_has_the_names_and_sizes_of_tcpdump(pair: Pair, tmp_path: 
         "tcpdump", *words, "-U", "-Z", "root", "-B", "16384", "-w", str(theirs / "x"), "udp", stderr=subprocess.PIPE
     )
     assert tcpdump.stderr is not None
-    while b"listening" not in tcpdump.stderr.readline():
-        pass
+    read_up_to(b"listening", tcpdump.stderr)
     monitor = Monitor(pair.node, *words, "-w", str(ours / "x"), "udp")
     pair.send([good(1400)] * 3000)
     last = monitor.end()

@@ -39,7 +39,8 @@ def test_closed_pipe_stops_the_writer_only(pair: Pair) -> None:
     pair.send([good()] * 3)
     assert process.stdout.read(4) == b"\x0a\x0d\x0d\x0a"
     process.stdout.close()
-    while b"Broken pipe; writing stopped, watching goes on" not in process.stderr.readline():
+    while b"Broken pipe; writing stopped, watching goes on" not in (said := process.stderr.readline()):
+        assert said
         pair.send([good()] * 5)
     pair.send([good()] * 5)
     process.send_signal(signal.SIGTERM)

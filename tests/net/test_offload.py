@@ -151,7 +151,7 @@ def test_refused_with_the_reason(offload: Offload, words: list[str], code: int, 
 
 def test_interface_or_namespace_that_there_is_not_is_exit_4(offload: Offload) -> None:
     assert "no interface 'eth9'" in offload(interface="eth9", expect=4).stderr
-    assert "no network namespace 'no-such'" in offload(netns="no-such", expect=4).stderr
+    assert "no network namespace, container or pod 'no-such'" in offload(netns="no-such", expect=4).stderr
 
 
 def test_without_privilege_nothing_is_changed(offload: Offload) -> None:

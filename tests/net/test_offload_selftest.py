@@ -126,7 +126,19 @@ def finished(got: bytes) -> bytes:
     return frame
 
 
-@pytest.mark.parametrize("options", [(), ("--finish", "pb"), ("--ring", "v3")], ids=["plain", "finish", "v3"])
+RING_ONLY = ("--cut-through", "off")
+
+
+def without_two_zeros(datagram: bytes, offset: int) -> bytes:
+    """The kernel writes FFFF for every sum of 0 that it computes, of TCP as well, where both say the same."""
+    return f.put16(datagram, offset, f.get16(datagram, offset) % 0xFFFF)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [RING_ONLY, (*RING_ONLY, "--finish", "pb"), (*RING_ONLY, "--ring", "v3"), (), ("--finish", "pb")],
+    ids=["plain", "finish", "v3", "cut-through", "finished by the kernel"],
+)
 def test_checksum_offload(line: Line, options: tuple[str, ...]) -> None:
     """All kinds, in turn, through one bridge."""
     line.silence()
@@ -148,8 +160,12 @@ def test_checksum_offload(line: Line, options: tuple[str, ...]) -> None:
             assert len(arrived) == COUNT, f"{kind}: {len(arrived)} packets"
             for packet, got in zip(packets, arrived, strict=True):
                 assert got[VNET.size :][: packet.start] == packet.frame[: packet.start], kind
-                assert finished(got)[packet.start :] == packet.datagram, f"{kind}: {got.hex()}"
-                if not kind.offload or options[:1] == ("--finish",):
+                came, wanted = finished(got)[packet.start :], packet.datagram
+                if options == ("--finish", "pb"):
+                    offset = 16 if kind.protocol == 6 else 6
+                    came, wanted = without_two_zeros(came, offset), without_two_zeros(wanted, offset)
+                assert came == wanted, f"{kind}: {got.hex()}"
+                if not kind.offload or "--finish" in options:
                     assert not got[0] & f.NEEDS_CSUM, f"{kind}: came finished, or had to leave so"
         there, _ = bridge.stop()
     assert there["dropped"] == {} and there["tx_error"] == {} and there["stray_csum_metadata"] == 0, there

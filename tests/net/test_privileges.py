@@ -59,7 +59,7 @@ def test_verbose_shows_what_the_kernel_says(line: Line) -> None:
         for w in ours
     } == truth
     assert len(truth) == 7  # two workers a direction, the main thread, and those that write the output
-    assert [each for each in told if each.startswith("isolation: thread ") and "0000000000001000" in each]
+    assert [each for each in told if each.startswith("port keeper: thread ") and "0000000000001000" in each]
 
 
 def test_without_seccomp_the_rest_is_given_up_all_the_same(line: Line) -> None:
@@ -255,7 +255,7 @@ def test_a_ring_that_lost_its_way_is_rebuilt_under_the_filter() -> None:
         node.link("tap0", state="up")
         plain = f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 100))
         ufo = struct.pack("<BBHHHH", 1, 3, 42, 1480, 34, 6)
-        bridge = RunningBridge(node, "-i", "tap0", "-I", "pb", "--unidir", "-Z", "nobody")
+        bridge = RunningBridge(node, "-i", "tap0", "-I", "pb", "--unidir", "-Z", "nobody", "--cut-through", "off")
         os.write(tap, ufo + f.raw(f.ether / f.ip4 / f.udp / Raw(b"z" * 4000)))
         deadline = time.monotonic() + PATIENCE
         while not (bridge.snapshots and bridge.directions[0]["rebuilds"]) and time.monotonic() < deadline:

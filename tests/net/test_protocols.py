@@ -10,7 +10,7 @@ import pytest
 
 from line import ADDRESSES, Line
 from pktmend.testbed.netns import end
-from tools import PATIENCE, need
+from tools import PATIENCE, need, read_up_to
 
 LEASE = "10.8.0.50"
 OPTIONS = {
@@ -46,8 +46,7 @@ def test_dhcp_client_gets_its_lease_through_the_bridge(line: Line, options: str)
         stderr=subprocess.PIPE,
     )
     assert server.stderr is not None
-    while b"DHCP, IP range" not in (said := server.stderr.readline()):
-        assert said, "dnsmasq ended"
+    read_up_to(b"DHCP, IP range", server.stderr)
     with line.bridged(*OPTIONS[options]) as bridge:
         done = line.a.run(
             "env",

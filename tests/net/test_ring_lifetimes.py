@@ -28,7 +28,7 @@ ring = Ring("lo", ring="VERSION")
 """
 
 PROGRAMS = {
-    "a dropped ring is given back at once": ("", "assert rings() == 1; del ring; print(rings())", "0"),
+    "a dropped ring is given back at once": ("", "assert rings() >= 1; del ring; print(rings())", "0"),
     "a view of a frame holds the memory of its ring": (
         """
 send()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import os
 import signal
 import subprocess
@@ -11,34 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from scapy.all import UDP, Ether
 
 import frames as f
 from line import open_tap, put
 from pktmend.testbed.netns import Host, Testbed
 from running import RunningBridge, assert_ledger
+from schemas import judge
 from tools import PATIENCE, until
-
-SCHEMA = Path(__file__).resolve().parents[2] / "pipeline" / "pktmend" / "commands" / "schema" / "monitor-1.json"
-
-
-def strict(schema: Any) -> Any:
-    """Return the schema with nothing allowed that it does not name: users may ignore what is new, a test may not."""
-    out = copy.deepcopy(schema)
-    pending = [out]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, dict):
-            if "properties" in each:
-                each.setdefault("additionalProperties", False)
-            pending += each.values()
-        elif isinstance(each, list):
-            pending += each
-    return out
-
-
-VALID = Draft202012Validator(strict(json.loads(SCHEMA.read_text())), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 class Monitor(RunningBridge):
@@ -57,7 +35,7 @@ class Monitor(RunningBridge):
         """Wait for its own end; as end()."""
         self.ended()
         for each in self.lines:
-            VALID.validate(each)
+            judge("monitor").validate(each)
         for d in self.directions:
             assert_ledger(d)
         return self.snapshots[-1]

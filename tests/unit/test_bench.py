@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import xml.etree.ElementTree
 from pathlib import Path
@@ -117,12 +118,20 @@ def test_captures_of_the_read_bench_are_read_by_scapy(tmp_path: Path) -> None:
 
 
 def test_read_measures_all_that_is_installed_and_checks_their_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    _, *rest = lines(capsys, read.ReadBench(rounds=1, frames=2400))
+    _, *rest = lines(capsys, read.ReadBench(rounds=1, frames=2400, large=3_000_000))
     ours = [(line["impl"], line["file"]) for line in rest if line["impl"].startswith("pktmend")]
-    assert ours == [(f"pktmend {what}", kind) for kind in ("pcap", "pcapng") for what in ("check", "fix")]
+    jobs = dict.fromkeys((1, len(os.sched_getaffinity(0))))
+    assert ours == [
+        ("pktmend check", "pcap"),
+        ("pktmend check, 10 frames", "pcap"),
+        ("pktmend fix", "pcap"),
+        ("pktmend check", "pcapng"),
+        ("pktmend fix", "pcapng"),
+        *((f"pktmend check --jobs {n}", read.LARGE) for n in jobs),
+    ]
     for line in rest:
         assert line.get("fails") == "not installed" or line["frames_per_s"] > 0, line
-    assert all(line["frames"] == 2400 for line in rest if line["impl"].startswith("pktmend"))
+    assert {line["frames"] for line in rest if line["impl"].startswith("pktmend")} == {2400, 10, 4 * 2400}
 
 
 @pytest.mark.parametrize("program", [p for p in read.PROGRAMS if not p.copies], ids=lambda p: p.name)
@@ -190,7 +199,9 @@ def test_saved_results_are_loaded_and_compared(tmp_path: Path, capsys: pytest.Ca
     bench = bench_sum.SumBench(sizes=(20,), rounds=3)
     run([bench], Output(json=True, save=str(kept), markdown=str(page)))
     printed = capsys.readouterr().out
-    assert list(map(json.loads, kept.read_text().splitlines())) == list(map(json.loads, printed.splitlines()))
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert all(line.pop("type") for line in lines)
+    assert list(map(json.loads, kept.read_text().splitlines())) == lines
     around = json.loads(printed.splitlines()[0])["environment"]
     assert around["cpu"] in page.read_text() and around["system"] in page.read_text()
     assert "| 20 | " in page.read_text()

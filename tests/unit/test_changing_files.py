@@ -17,7 +17,7 @@ GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
 # what another process does to the file once the first packets of it are seen
 CHECK = """
 import os, sys
-from pktmend.commands import check
+from pktmend.runtime import stage_loader
 
 def stage(batch, seen=[]):
     if not seen:
@@ -25,7 +25,7 @@ def stage(batch, seen=[]):
         {change}
 
 path = sys.argv[1]
-check.stage_loader.load = lambda text: lambda: stage
+stage_loader.load = lambda text: lambda: stage
 sys.argv = ["pktmend", "check", "-r", path, "--stage", "x"]
 from pktmend.cli import main
 main()

@@ -16,7 +16,9 @@ from scapy.all import wrpcap
 
 import frames as f
 from pktmend.cli import pktmend
+from pktmend.cli.options import split_interface, take_interfaces
 from pktmend.commands.bridge.options import BridgeOptions
+from pktmend.errors import ConfigError
 from tools import PKTMEND, ROOT, run_pktmend
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
@@ -38,7 +40,7 @@ def test_check_calls_a_senders_capture_fine() -> None:
 def test_check_at_wire_shows_each_leaked_packet() -> None:
     done = run_pktmend("check", "-r", str(LEAKED), "--at", "wire")
     assert done.returncode == 1
-    assert done.stdout.count(b"is bad (leaked): stored 143f") == 4
+    assert done.stdout.count(b" 10.7.0.1:57028 > 10.7.0.2:8080 tcp leaked: field 143f, right ") == 4
 
 
 def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
@@ -68,14 +70,17 @@ def test_check_json_all_is_as_designed(tmp_path: Path) -> None:
     }
     assert packets[2]["checks"][1]["cause"] == "corrupt"
     assert summary == {
+        "type": "summary",
         "summary": {
             "packets": 3,
             "truncated": 0,
             "malformed": 0,
             "checks": {"ip": {"good": 3}, "tcp": {"good": 1, "leaked": 1, "corrupt": 1}},
             "unread": {},
-        }
+            "worst_flows": summary["summary"]["worst_flows"],
+        },
     }
+    assert sum(flow["bad"] for flow in summary["summary"]["worst_flows"]) == 2
 
 
 def test_check_reads_standard_input() -> None:
@@ -105,14 +110,41 @@ def test_truncated_capture_still_reports_what_came_before(tmp_path: Path) -> Non
     assert b"10 packets" in run_pktmend("check", "-r", str(path)).stdout
 
 
-@pytest.mark.parametrize("command", ["check", "diagnose"])
-def test_a_source_without_its_option_is_understood(tmp_path: Path, command: str) -> None:
+def test_a_file_without_its_option_is_understood(tmp_path: Path) -> None:
     (tmp_path / "x.pcap").write_bytes(LEAKED.read_bytes())
-    done = run_pktmend(command, str(tmp_path / "x.pcap"))
+    done = run_pktmend("diagnose", str(tmp_path / "x.pcap"))
     assert done.returncode == 2 and f"did you mean -r {tmp_path}/x.pcap?" in one_line(done)
-    assert "did you mean -i lo?" in one_line(run_pktmend(command, "lo"))
+
+
+@pytest.mark.parametrize("command", ["check", "diagnose"])
+def test_an_interface_without_its_option_is_understood(command: str) -> None:
+    done = run_pktmend(
+        command, "lo", "-c", "0"
+    )  # a mistake further on: that it is an interface is no question any more
+    assert done.returncode == 2 and b"'-c'" in done.stderr
+    assert "pktmend monitor -i any" in one_line(run_pktmend(command, "any"))
     assert "not both" in one_line(run_pktmend(command, "-i", "lo", "-r", "x"))
     assert "did you mean" not in one_line(run_pktmend(command, "tcp", "port", "80"))
+
+
+@pytest.mark.parametrize("given", [(None, None), ("a", None), (None, "b"), ("a", "b")])
+def test_options_and_words_name_the_same_interfaces(given: tuple[str | None, ...]) -> None:
+    words = tuple(name for name, option in zip("ab", given, strict=True) if option is None)
+    assert take_interfaces("bridge", given, words) == ("a", "b")
+    with pytest.raises(ConfigError, match="a, b, c were given"):
+        take_interfaces("bridge", given, (*words, "c"))
+    if words:
+        with pytest.raises(ConfigError, match="-i IFACE -I IFACE"):
+            take_interfaces("bridge", given, words[1:])
+
+
+def test_a_word_is_an_interface_unless_a_file_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert split_interface(None, ("lo", "tcp")) == ("lo", ("tcp",))
+    assert split_interface("eth9", ("lo",)) == ("eth9", ("lo",))
+    assert split_interface(None, ("tcp",)) == (None, ("tcp",))
+    Path("lo").touch()
+    assert split_interface(None, ("lo",)) == (None, ("lo",))
 
 
 @pytest.mark.parametrize("argv", [("check",), ("diagnose",), ("fix", "-w", "out.pcap")])
@@ -145,7 +177,7 @@ def test_missing_file_and_interface_are_exit_4() -> None:
         ("monitor", "-i", "lo", "--bad-only"),
         ("monitor", "-i", "lo", "-w", "x", "-W", "3"),
         ("monitor", "-i", "lo", "-w", "-", "--json"),
-        ("monitor", "-i", "lo", "--listen", "9477"),
+        ("monitor", "-i", "lo", "--listen", "localhost"),
         ("monitor", "-i", "lo", "not", "a", "filter"),
         ("monitor", "-i", "lo", "-i", "eth0", "-c", "5"),
         ("schema", "nonsense"),
@@ -289,7 +321,7 @@ def test_an_option_of_bridge_is_a_field_with_the_same_default() -> None:
     command = pktmend.get_command(click.Context(pktmend), "bridge")
     assert command is not None
     options = command.make_context("bridge", ["-i", "x", "-I", "y"]).params
-    del options["check_config"]
+    del options["check_config"], options["netns"], options["interfaces"]  # where it runs, and another way to -i and -I
     assert options == {"a": "x", "b": "y"} | {
         each.name: each.default for each in fields(BridgeOptions) if each.default is not MISSING
     }

@@ -136,7 +136,11 @@ def test_text_reads_as_the_issue_says(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stdout.startswith("A hop lost the mark that checksums are partial.")
     assert "The receiver drops these packets" in done.stdout
     assert f"{f.seed(syn):04x}      {f.seed(syn):04x}      {f.get16(f.raw(syn), 50):04x}" in done.stdout
-    assert "$ ethtool -K IFACE tx off" in done.stdout and "side effect: " in done.stdout
+    assert (
+        "$ pktmend offload -i IFACE set tx off\n" in done.stdout
+        and "$ ethtool -K IFACE tx off\n" in done.stdout
+        and "side effect: " in done.stdout
+    )
     done = run("-r", str(t.pcap(tmp_path / "y", t.conversation(A, SERVER, 1))))
     assert done.returncode == 0
     assert done.stdout.startswith("Nothing is wrong: these checksums are pending, not bad.")
@@ -156,7 +160,7 @@ def test_json_finding_has_the_agreed_keys(tmp_path: Path) -> None:
         "bridge",
         "counts",
     } <= set(finding)
-    assert set(finding["remedy"][0]) == {"command", "effect", "side_effect"}
+    assert set(finding["remedy"][0]) == {"command", "effect", "side_effect", "plain", "undo"}
     assert set(finding["packets"][0]) == {"n", "proto", "offset", "stored", "seed", "expected", "flow"}
 
 
@@ -171,7 +175,6 @@ def test_broken_file_reports_what_came_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        ((), 2, "a capture file or an interface"),
         (("-r", "x", "-i", "lo"), 2, "not both"),
         (("-r", "x", "-I", "lo"), 2, "second tap"),
         (("-i", "lo", "-R", "x"), 2, "second tap"),

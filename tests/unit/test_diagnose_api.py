@@ -21,11 +21,11 @@ def test_says_what_the_command_says(tmp_path: Path) -> None:
     for options, words in (({}, ()), ({"at_wire": True}, ("--at", "wire")), ({"packets": 3}, ("-c", "3"))):
         printed = [json.loads(line) for line in run("-r", str(path), "--json", *words).stdout.splitlines()[:-1]]
         found = diagnose(path, **options)  # type: ignore[arg-type]
-        assert [one.as_json() for one in found] == printed and printed
+        assert [{"type": "diagnosis"} | one.as_json() for one in found] == printed and printed
     [found] = diagnose(path)
     assert (found.cause, found.confidence) == (RootCause.METADATA_LOST, Confidence.LIKELY)
     assert (found.name, found.is_healthy) == ("metadata-lost", False)
-    assert found.remedies[0].command == "ethtool -K IFACE tx off" and len(found.packets) == 3
+    assert found.remedies[0].command == "pktmend offload -i IFACE set tx off" and len(found.packets) == 3
     assert "sent again 3 times" in "\n".join(found.evidence)
 
 

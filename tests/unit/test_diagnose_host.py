@@ -74,7 +74,7 @@ def test_relay_between_the_sender_and_the_tap(tmp_path: Path) -> None:
         Rising({"TcpInCsumErrors": 3}, OURS),
         LossyHop(HopKind.PACKET, (pa, pb), "relay", 4711),
     ]
-    assert [remedy.command for remedy in found.remedies] == ["ip netns exec a ethtool -K eth0 tx off"]
+    assert [remedy.command for remedy in found.remedies] == ["pktmend offload -i eth0 --netns a set tx off"]
     assert found.bridge == "ip netns exec node pktmend bridge -i TO-HOP -I pb --finish TO-HOP"
 
 
@@ -138,7 +138,7 @@ def test_sender_is_not_on_this_machine(tmp_path: Path) -> None:
     other = replace(after, namespaces=after.namespaces[:2])
     found = leak(tmp_path, other)
     assert decided([found]) == [("metadata-lost", "likely")] and found.limits == (Limit.COMPLETED_TWICE,)
-    assert only(found, SenderLeaves) == [] and found.remedies[0].command == "ethtool -K IFACE tx off"
+    assert only(found, SenderLeaves) == [] and found.remedies[0].command == "pktmend offload -i IFACE set tx off"
 
 
 def test_counters_that_did_not_rise_are_no_evidence(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_sender_of_what_is_inside_a_tunnel(tmp_path: Path) -> None:
     path = t.pcap(tmp_path / "x", [(n, tunnelled(n)) for n in range(3)])
     [found] = decide(path, at_wire=True, live="eth0", host=HostContext(after, after, "eth0"))
     assert decided([found]) == [("metadata-lost", "certain")]
-    assert [remedy.command for remedy in found.remedies] == ["ip netns exec a ethtool -K eth0 tx off"]
+    assert [remedy.command for remedy in found.remedies] == ["pktmend offload -i eth0 --netns a set tx off"]
     [offline] = decide(path, at_wire=True)
     assert decided([offline]) == [("tunnel-inner-unfinished", "likely")]
     assert A in offline.remedies[0].effect and "192.0.2.1" not in offline.remedies[0].effect
@@ -218,7 +218,7 @@ def test_tunnel_address_that_a_stranger_has_too(tmp_path: Path) -> None:
         namespaces = (NamespaceFacts(THEIRS, (far, *devices), {}, {}), NamespaceFacts(other, (stranger,), {}, {}))
         after = replace(base, namespaces=(*base.namespaces[:2], *namespaces))
         [found] = decide(path, at_wire=True, live="eth0", host=HostContext(after, after, "eth0"))
-        assert (found.remedies[0].command == "ip netns exec a ethtool -K vx tx off") is known, found.remedies
+        assert (found.remedies[0].command == "pktmend offload -i vx --netns a set tx off") is known, found.remedies
 
 
 def test_program_that_writes_into_a_tap(tmp_path: Path) -> None:

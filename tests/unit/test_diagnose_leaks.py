@@ -19,7 +19,10 @@ def test_metadata_lost_when_sent_again_in_vain_while_icmp_passes(tmp_path: Path)
     assert named(found) == [("metadata-lost", "likely")]
     text = evidence(found[0])
     assert "sent again 3 times" in text and "ICMP between the two passes (6 echo messages)" in text
-    assert found[0]["remedy"][0]["command"] == "ethtool -K IFACE tx off" and A in found[0]["remedy"][0]["effect"]
+    assert (
+        found[0]["remedy"][0]["command"] == "pktmend offload -i IFACE set tx off"
+        and A in found[0]["remedy"][0]["effect"]
+    )
     assert "TSO" in found[0]["remedy"][0]["side_effect"]
     assert "--finish" in found[0]["bridge"] and "firewall" in found[0]["limits"]
 

@@ -36,7 +36,7 @@ def test_fix(one: Repair, tmp_path: Path) -> None:
     source, target = tmp_path / f"a{one.suffix}", tmp_path / f"b{one.suffix}"
     source.write_bytes(before)
     done = run_pktmend("fix", "-r", str(source), "-w", str(target), *one.options)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == (1 if one.name == "leaves_the_rest" else 0), done.stderr  # 1: a bad one is left
     assert target.read_bytes() == after, f"{one.why}: {differences(target.read_bytes(), after)}"
 
 

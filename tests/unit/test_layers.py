@@ -24,7 +24,12 @@ FLOORS = (
     {"host"},
     {"packetio", "runtime", "testbed"},
     {"console"},
-    {"advice", "reading"},  # advice: one Finding and one Remedy for diagnose and doctor, who must not import each other
+    {  # advice: one Finding and one Remedy for diagnose and doctor, who must not import each other
+        "advice",
+        "reading",
+        "serving",
+    },
+    {"report"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -38,7 +43,7 @@ C_FLOORS = (
     {"include"},
     {"sum"},
     {"parse"},
-    {"offload"},
+    {"bpf", "offload"},
     {"check", "observe"},
     {"run"},
     {"io"},
@@ -50,11 +55,12 @@ C_LEVEL = {name: level for level, floor in enumerate(C_FLOORS) for name in floor
 CORE = PACKAGE / "_core"
 CORE_FLOORS = (
     {"engine"},
-    {"sums", "views"},
+    {"clearing", "sums", "views"},
     {"batch"},
     {"python_stage", "sources", "stages"},
-    {"conversations", "frames", "samples", "sinks"},
+    {"bridge_loop", "conversations", "frames", "results", "samples", "sinks"},
     {"loop"},
+    {"pool"},
 )
 CORE_LEVEL = {name: level for level, floor in enumerate(CORE_FLOORS) for name in floor}
 

@@ -16,17 +16,21 @@ from hypothesis import strategies as st
 
 from pktmend import ConfigError
 from pktmend.commands.monitor.bad_packets import EXPLAINED, Picker
-from pktmend.commands.monitor.history import ASCII_BARS, History, sparkline
-from pktmend.commands.monitor.metrics_server import Server, parse_address
+from pktmend.commands.monitor.metrics import Collector
 from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
+from pktmend.commands.monitor.ring_budget import Budget, Size, larger, size_of
+from pktmend.commands.monitor.served import trouble_of
 from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot
 from pktmend.commands.monitor.text_lines import rate_line
 from pktmend.commands.monitor.turnover import name_of
 from pktmend.commands.schema import names, text_of
+from pktmend.console.history import ASCII_BARS, History, sparkline
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
+from pktmend.host.workloads import Workload
 from pktmend.records import Flow
 from pktmend.runtime.counters import OUTCOMES, Counters
+from pktmend.serving.server import Server, Site, parse_address
 from tools import PKTMEND
 
 EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
@@ -62,7 +66,7 @@ def test_listen_address(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "9477", "host:", "host:x", ":70000", "::1:9477", ":-1", ":٣"])
+@pytest.mark.parametrize("text", ["", "host:", "host:x", ":70000", "::1:9477", ":-1", ":٣"])
 def test_listen_address_that_is_none(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_address(text)
@@ -104,10 +108,53 @@ def test_options_that_cannot_work(options: MonitorOptions) -> None:
         options.validate()
 
 
-def test_rings_share_a_bounded_amount_of_memory() -> None:
-    options = MonitorOptions(("veth*",))
-    assert [options.ring_kib(n) for n in (0, 1, 8, 64, 1000)] == [32768, 32768, 32768, 4096, 2048]
-    assert MonitorOptions(("a",), buffer_kib=700).ring_kib(64) == 700
+@pytest.mark.parametrize("may_grow", [False, True])
+@pytest.mark.parametrize("rings", [1, 2, 7, 8, 64, 200, 1000, 1024])
+def test_rings_share_a_bounded_amount_of_memory(rings: int, may_grow: bool) -> None:
+    budget = Budget(0, may_grow=may_grow)
+    size = budget.first(rings)
+    assert all(budget.take(size) for _ in range(rings))
+    assert size.blocks >= 4 and size.block in (1 << n for n in range(15, 21)) and size.kib <= 32768
+    newcomers = 0
+    while budget.take(budget.newcomer()):
+        newcomers += 1
+    assert rings * size.kib + newcomers * 128 <= 256 << 10, "128 KiB each, at least"
+    if may_grow:
+        assert rings + newcomers >= 1024, "however few there were at first"
+
+
+def test_few_rings_are_large_and_what_was_asked_for_is_given() -> None:
+    assert [Budget(0, may_grow=False).first(n).kib for n in (1, 8, 64)] == [32768, 32768, 4096]
+    asked = Budget(700, may_grow=True)
+    assert asked.first(64) == asked.newcomer() == Size(128 << 10, 5)
+    assert all(asked.take(Size(1 << 20, 64)) for _ in range(100)), "no bound but the user's"
+
+
+def test_ring_that_went_is_memory_for_another() -> None:
+    budget = Budget(0, may_grow=True)
+    largest = size_of(32 << 10)
+    taken = [largest for _ in range(9) if budget.take(largest)]
+    assert len(taken) == 8
+    budget.give_back(largest)
+    assert budget.take(largest) and not budget.take(largest)
+
+
+def test_growth_leaves_room_for_interfaces_that_come() -> None:
+    budget = Budget(0, may_grow=True)
+    size = size_of(32 << 10)
+    while budget.can_grow(size):
+        assert budget.take(size)
+    newcomers = 0
+    while budget.take(budget.newcomer()):
+        newcomers += 1
+    assert newcomers >= 300
+
+
+def test_ring_grows_before_it_drops_and_when_it_does() -> None:
+    small = size_of(128)
+    assert larger(small, 0, is_lossy=False) is None
+    assert larger(small, 100e6, is_lossy=False) == larger(small, 0, is_lossy=True) == size_of(2048)
+    assert larger(size_of(32 << 10), 1e12, is_lossy=True) is None
 
 
 def test_time_is_rfc_3339() -> None:
@@ -188,7 +235,7 @@ flows = st.builds(
 )
 
 
-@given(st.lists(directions, max_size=5), st.lists(flows, max_size=12), st.integers(20, 200), st.integers(12, 60))
+@given(st.lists(directions, max_size=40), st.lists(flows, max_size=12), st.integers(20, 200), st.integers(12, 60))
 def test_view_is_never_wider_or_higher_than_the_terminal(
     seen: list[Counters], bad: list[BadFlow], width: int, height: int
 ) -> None:
@@ -198,6 +245,9 @@ def test_view_is_never_wider_or_higher_than_the_terminal(
     from pktmend.commands.monitor.view import State, view
 
     snapshot = Snapshot(1, tuple(seen), tuple(bad), file=FileCounts("x", False, 1, 2, 1, 0, {"ENOSPC": 5}))
+    name = "a name \x1b[2J that is longer than any column"
+    owners = {d.from_: Workload("docker", "1f", name, "", "") for d in seen[::2]}
+    snapshot = replace(snapshot, owners=owners)
     history = History()
     history.add(Snapshot(0, ()), snapshot)
     out = io.StringIO()
@@ -205,9 +255,29 @@ def test_view_is_never_wider_or_higher_than_the_terminal(
     console.print(view(State(snapshot, history, event="event"), width, height))
     lines = out.getvalue().splitlines()
     assert len(lines) <= height and all(len(line) <= width for line in lines)
+    assert "\x1b" not in out.getvalue()
+
+
+def test_view_shows_whose_an_interface_is() -> None:
+    pytest.importorskip("rich")
+    from rich.console import Console
+
+    from pktmend.commands.monitor.view import State, view
+
+    owners = {"veth1": Workload("containerd", "1f", "nginx", "web-0", "default")}
+    snapshot = Snapshot(1, (replace(NOTHING, from_="veth1"),), owners=owners)
+    out = io.StringIO()
+    Console(file=out, width=100, height=20, color_system=None).print(view(State(snapshot), 100, 20))
+    assert "veth1  pod default/web-0 " in out.getvalue()
+    assert snapshot.as_json()["directions"][0]["pod"] == "web-0"
 
 
 # --- health ------------------------------------------------------------------------------------
+
+
+def site_of(snapshot: Snapshot) -> Site:
+    """Return what serves one snapshot for ever."""
+    return Site("x", lambda: Collector(lambda: snapshot), lambda: trouble_of(snapshot), lambda is_private: "")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +292,7 @@ def test_health_tells_of_an_ended_worker_and_a_hanging_loop(
     age: float, is_running: bool, status: int, words: str
 ) -> None:
     snapshot = Snapshot(0, (), is_running=is_running, taken=time.monotonic() - age)
-    server = Server("127.0.0.1:0", lambda: snapshot)
+    server = Server("127.0.0.1:0", site_of(snapshot))
     server.start()
     port = int(server.address.rpartition(":")[2].split("/")[0])
     try:
@@ -237,6 +307,6 @@ def test_health_tells_of_an_ended_worker_and_a_hanging_loop(
 
 def test_wide_bind_is_said() -> None:
     for listen, is_wide in ((":0", False), ("0.0.0.0:0", True)):
-        server = Server(listen, lambda: Snapshot(0, ()))
+        server = Server(listen, site_of(Snapshot(0, ())))
         assert ("not only from this host" in server.address) == is_wide
         server.close()

@@ -66,12 +66,24 @@ def test_a_retired_spool_is_counted_on() -> None:
     assert spools.interfaces == [("eth0", ETHERNET), ("eth1", ETHERNET)]
 
 
-def test_a_file_has_room_for_256_interfaces() -> None:
+def test_a_file_has_room_for_4096_interfaces() -> None:
     spools, events = spools_of(WriteOptions("x"))
-    made = [spools.new(f"eth{n}", ETHERNET) for n in range(257)]
-    assert all(made[:256]) and made[256] is None
-    assert len(events) == 1 and "eth256: not written" in events[0][1]
+    for n in range(4096):
+        spool = spools.new(f"eth{n}", ETHERNET)
+        assert spool is not None
+        spools.retire(spool)  # its memory is free for the next
+        assert not spools.waiting()
+    assert not events and spools.new("eth4096", ETHERNET) is None
+    assert len(events) == 1 and "eth4096: not written" in events[0][1]
     assert spools.new("eth0", ETHERNET) is not None, "an interface that is there already"
+
+
+def test_spools_of_newcomers_stay_within_the_memory_of_all() -> None:
+    spools, events = spools_of(WriteOptions("x"))
+    made = [spools.new(f"eth{n}", ETHERNET) for n in range(1000)]
+    room = made.index(None)
+    assert room >= 300 and not any(made[room:])
+    assert len(events) == 1000 - room and "used up" in events[0][1]
 
 
 def test_spools_of_many_workers_are_smaller() -> None:

@@ -12,7 +12,7 @@ from scapy.all import ICMP, UDP, VXLAN, Ether, wrpcap
 
 import frames as f
 import pktmend
-from pktmend import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, classify, count, verify
+from pktmend import Batch, Capture, Cause, Null, Pipeline, Proto, Status, Verdict, _core, classify, count, verify
 from tools import Collect
 
 GOOD = f.raw(f.ether / f.ip4 / f.tcp / f.PAYLOAD)
@@ -209,3 +209,32 @@ def test_where_finds_a_port_of_tcp_and_udp_and_layers_are_those_of_scapy() -> No
     assert batch.layers_of(0) == [(14, 34, 4, 6)] and batch.layers_of(2) == [(14, 34, 4, 1)]
     start = len(f.raw(tunnel)) - len(f.raw(inner)) + 14
     assert batch.layers_of(3) == [(14, 34, 4, 17), (start, start + 40, 6, 6)]
+
+
+class Called:
+    """A stage that remembers the numbers of the batches that it was called for."""
+
+    def __init__(self, only_for: object) -> None:
+        self.only_for = only_for
+        self.numbers: list[int] = []
+
+    def __call__(self, batch: Batch) -> None:
+        self.numbers += batch.number
+
+
+def test_stage_is_called_only_for_batches_that_have_what_it_looks_for() -> None:
+    frames = [GOOD, CORRUPT, LEAKED, PING, bytes.fromhex("020000000002020000000001 88b5") + bytes(50)] * 4
+    counts = _core.FlowCounts(3)
+    stages = {
+        news: Called(counts.only_for(news) if news else None)
+        for news in (_core.NEWS_BAD, _core.NEWS_FIRST, _core.NEWS_UNREAD, _core.NEWS_UNREAD | _core.NEWS_FIRST, 0)
+    }
+    source = pktmend.Frames(frames, flags=int(pktmend.PacketFlag.METADATA), batch_size=1)
+    Pipeline(source, [verify, classify, counts.stage, *stages.values()]).run()
+    corrupt, leaked, unread = ([n for n in range(1, 21) if n % 5 == rest] for rest in (2, 3, 0))
+    assert stages[_core.NEWS_BAD].numbers == sorted(corrupt + leaked)
+    first = sorted(corrupt[:3] + leaked[:3])
+    assert stages[_core.NEWS_FIRST].numbers == first and stages[_core.NEWS_UNREAD].numbers == unread
+    assert stages[_core.NEWS_UNREAD | _core.NEWS_FIRST].numbers == sorted(first + unread)
+    assert stages[0].numbers == list(range(1, 21))
+    assert counts.bad() == {Cause.CORRUPT: 4, Cause.LEAKED: 4} and counts.unfinished() == {}

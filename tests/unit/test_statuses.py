@@ -153,6 +153,20 @@ def test_unchecked_truncated() -> None:
     assert verdicts(judge(with_options[:36], wirelen=len(with_options))) == ["ip unchecked truncated"]
 
 
+def test_pending_though_cut_where_the_mark_and_the_headers_say_so() -> None:
+    """The seed covers no payload: RFC 793's pseudo header is all of it."""
+    packet = f.ether / tcp4 / Raw(bytes(3000))
+    marked, whole = f.vnet(packet), f.leaked(packet)
+
+    def cut(frame: bytes, mark: bytes) -> list[str]:
+        return verdicts(judge(frame[:128], wirelen=len(frame), vnet=mark, flags=PENDING if any(mark) else LIVE))
+
+    assert cut(whole, marked) == ["ip good", "tcp pending"]
+    spoilt = f.put16(whole, f.field_offset(packet), 0x4711)
+    assert cut(spoilt, marked) == ["ip good", "tcp unchecked truncated"]
+    assert cut(whole, bytes(10)) == ["ip good", "tcp unchecked truncated"], "leaked, for all we know"
+
+
 @pytest.mark.parametrize(
     ("packet", "expected"),
     [

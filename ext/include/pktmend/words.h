@@ -85,7 +85,8 @@ enum pp_verdict { PP_VERDICT_WORDS(PP_ENUMERATOR) PP_VERDICTS };
     X(DROP, CORRUPT, 2)      /* bad and not repaired, by choice (--corrupt drop) */                                    \
     X(DROP, UNSPLITTABLE, 3) /* a super-frame that has to be split and cannot be */                                    \
     X(DROP, NO_SINK, 4)      /* the pipeline ends in a sink that keeps nothing */                                      \
-    X(DROP, STAGE_ERROR, 5)  /* a user's stage failed on its batch, by choice (--on-error drop) */
+    X(DROP, STAGE_ERROR, 5)  /* a user's stage failed on its batch, by choice (--on-error drop) */                     \
+    X(DROP, LOOP, 6)         /* the bridge is part of a loop and blocks, by choice (--loop stop); and its own probes */
 enum pp_drop { PP_DROP_WORDS(PP_ENUMERATOR) PP_DROPS };
 
 /* What the source and the parser say of a packet. */

@@ -10,21 +10,36 @@ privilege to read them.
 from pktmend._core.sums import checksum, crc32c, kernel_address, kernels, self_test, use_kernel  # isort: split
 
 from pktmend._core.batch import Batch, batch_layout
+from pktmend._core.bridge_loop import BridgeLoop
+from pktmend._core.clearing import Clearing
 from pktmend._core.conversations import DIRECTION_FIELDS, DIRECTION_KINDS, Conversations
 from pktmend._core.engine import ABI, clear_tunnel_ports, set_tunnel_port, tunnel_kinds, tunnel_of_port, words
 from pktmend._core.frames import FramesSource, inspect
 from pktmend._core.loop import Loop, run_together
+from pktmend._core.pool import Pool
+from pktmend._core.results import (
+    FLOWS_MOST,
+    NEWS_BAD,
+    NEWS_FIRST,
+    NEWS_UNREAD,
+    FlowCounts,
+    News,
+    RowChunk,
+    RowFiller,
+)
 from pktmend._core.samples import Sampler, Spool
-from pktmend._core.sinks import CopySink, EmitSink, NullSink, PythonSink, Sink, WriterSink
+from pktmend._core.sinks import CopySink, EmitSink, NullSink, PythonSink, Sink, WriterSink, comment_option
 from pktmend._core.sources import CaptureSource, PacketFilter, RingSource, Source, link_of
 from pktmend._core.stages import (
     CAPSULE,
     NativeStage,
     capsule_stage,
     classify_stage,
+    count_left_stage,
     count_stage,
     drop_corrupt_stage,
     native_stage,
+    repair_option,
     repair_stage,
     time_stage,
     verify_stage,
@@ -37,19 +52,30 @@ __all__ = [
     "CHECK_FORMAT",
     "DIRECTION_FIELDS",
     "DIRECTION_KINDS",
+    "FLOWS_MOST",
+    "NEWS_BAD",
+    "NEWS_FIRST",
+    "NEWS_UNREAD",
     "Batch",
+    "BridgeLoop",
     "CaptureSource",
     "Check",
+    "Clearing",
     "Conversations",
     "CopySink",
     "EmitSink",
+    "FlowCounts",
     "FramesSource",
     "Loop",
     "NativeStage",
+    "News",
     "NullSink",
     "PacketFilter",
+    "Pool",
     "PythonSink",
     "RingSource",
+    "RowChunk",
+    "RowFiller",
     "Sampler",
     "Sink",
     "Source",
@@ -60,6 +86,8 @@ __all__ = [
     "checksum",
     "classify_stage",
     "clear_tunnel_ports",
+    "comment_option",
+    "count_left_stage",
     "count_stage",
     "crc32c",
     "drop_corrupt_stage",
@@ -68,6 +96,7 @@ __all__ = [
     "kernels",
     "link_of",
     "native_stage",
+    "repair_option",
     "repair_stage",
     "run_together",
     "self_test",

@@ -3,7 +3,6 @@
 The columns are those of PP_COLUMNS in <pktmend/stage.h>; none is named here.
 """
 
-from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -214,23 +213,16 @@ cdef class _Column:
 
 cdef dict COLUMN_FORMAT = {sizeof(uint8_t): b"B", sizeof(uint16_t): b"H", sizeof(uint32_t): b"I", sizeof(uint64_t): b"Q"}
 
-cdef extern from "Python.h":
-    ctypedef struct column_type "PyTypeObject":
-        PyObject *tp_dict
-    void PyType_Modified(column_type *)
-
 
 cdef int add_columns() except -1:
-    """Make an attribute of every column, as Cython does of an assignment in the body of a class."""
-    cdef column_type *batch_type = <column_type *>Batch
+    """Make an attribute of every column: Batch is a class that takes some (CYTHON_USE_TYPE_SPECS in setup.py)."""
     cdef _Column attribute
     for i in range(pp_column_count):
         if pp_columns[i].access == PP_COLUMN_HIDDEN:
             continue
         attribute = _Column.__new__(_Column)
         attribute.column, attribute.__name__ = &pp_columns[i], pp_columns[i].name.decode()
-        (<dict>batch_type.tp_dict)[attribute.__name__] = attribute
-    PyType_Modified(batch_type)
+        setattr(Batch, attribute.__name__, attribute)
     return 0
 
 

@@ -31,6 +31,10 @@ cdef extern from "check/tally.h" nogil:
         uint64_t checks[PP_PROTOS][PP_OUTCOMES]
         uint64_t repaired[PP_CAUSES]
         uint64_t claimed_valid, completed, split, stray_csum_metadata, unread[PP_UNREADS]
+        uint64_t left[3][PP_CAUSES]
+    enum: PP_LEFTS
+    int pp_stage_count(pp_batch *, void *) noexcept
+    int pp_stage_drop_corrupt(pp_batch *, void *) noexcept
 
 cdef extern from "io/batch.h" nogil:
     int pp_batch_init(pp_batch *, uint32_t) noexcept
@@ -63,19 +67,16 @@ cdef extern from "parse/endpoints.h" nogil:
     void pp_endpoints(const pp_batch *, uint8_t *, uint8_t *, uint16_t *, uint16_t *) noexcept
 
 cdef extern from "check/verify.h" nogil:
-    enum: PP_VERIFY_EXPECTED
-    enum: PP_VERIFY_AT_WIRE
+    enum: PP_VERIFY_EXPECTED, PP_VERIFY_AT_WIRE
     int pp_stage_verify(pp_batch *, void *) noexcept
 
 cdef extern from "check/classify.h" nogil:
     int pp_stage_classify(pp_batch *, void *) noexcept
 
-cdef extern from "check/tally.h" nogil:
-    int pp_stage_count(pp_batch *, void *) noexcept
-    int pp_stage_drop_corrupt(pp_batch *, void *) noexcept
-
 cdef extern from "check/repair.h" nogil:
     int pp_stage_repair(pp_batch *, void *) noexcept
+    int pp_stage_count_left(pp_batch *, void *) noexcept
+    unsigned int PP_REPAIR_EXCEPT(unsigned int) noexcept
 
 cdef extern from "check/witness.h" nogil:
     ctypedef struct pp_witnesses:
@@ -119,25 +120,32 @@ cdef extern from "check/select.h" nogil:
         uint16_t flags
     uint32_t pp_where(const pp_batch *, const pp_select *, uint32_t *) noexcept
     uint32_t pp_mark(pp_batch *, const pp_select *, uint8_t, uint8_t) noexcept
+    enum: PP_FILTER_LINKS
+    ctypedef unsigned int (*pp_bpf_fn)(const void *, const uint8_t *, unsigned int, unsigned int) noexcept
+    ctypedef struct pp_filter:
+        pp_bpf_fn run
+        uint32_t count
+        uint16_t link[16]
+        void *program[16]
+    int pp_filter_match(void *, uint16_t, const uint8_t *, uint32_t, uint32_t) noexcept
 
 cdef extern from "io/ring.h" nogil:
+    ctypedef struct pp_losses:
+        pass
     enum: PP_RING_ARENA
     ctypedef struct pp_ring:
-        uint8_t *map
-        int fd, version
+        uint8_t *map, *arena
+        int fd, version, has_vnet, queue_fd, is_by_queue
         uint32_t block_size, block_count, frame_size, frame_count
-        int has_vnet
-        uint8_t *arena
+        pp_losses losses
     int pp_ring_next(pp_ring *, pp_batch *) noexcept
     void pp_ring_release(pp_ring *) noexcept
-    int pp_ring_rebuild(pp_ring *) noexcept
+    int pp_ring_recover(pp_ring *) noexcept
     uint32_t pp_ring_capacity(const pp_ring *) noexcept
     uint16_t pp_ring_link(uint16_t) noexcept
 
 cdef extern from "run/guard.h" nogil:
-    enum: PP_ON_ERROR_END
-    enum: PP_ON_ERROR_PASS
-    enum: PP_ON_ERRORS
+    enum: PP_ON_ERROR_END, PP_ON_ERROR_PASS, PP_ON_ERRORS
     ctypedef struct pp_guard:
         pp_stage_fn run
         void *context
@@ -151,22 +159,24 @@ cdef extern from "run/guard.h" nogil:
     void pp_guard_read(const pp_guard *, uint64_t *, uint64_t *, uint64_t *, int *) noexcept
 
 cdef extern from "run/loop.h" nogil:
-    enum: PP_ERRNOS
-    enum: PP_MAX_STAGES
-    enum: PP_MAX_LOOPS
+    enum: PP_ERRNOS, PP_MAX_STAGES, PP_MAX_LOOPS
     ctypedef struct pp_ledger:
         uint64_t kernel_seen, kernel_drops, read, sent, sent_frames, truncated, held
         uint64_t dropped[6]
         uint64_t tx_error[160]
-        uint64_t rebuilds, link_events
+        uint64_t rebuilds, link_events, unsupported_gso
     ctypedef struct pp_source:
         int (*next)(pp_batch *, void *) noexcept nogil
         void (*release)(void *) noexcept nogil
         int (*rebuild)(void *) noexcept
         void *context
-        int fd
+        int fd, watch_fd
+        uint32_t room
+        const pp_losses *losses
     ctypedef struct pp_sink:
         int (*take)(pp_batch *, pp_ledger *, void *) noexcept
+        void (*give_up)(void *) noexcept
+        int fd
         void *context
     ctypedef struct pp_stage:
         pp_stage_fn run
@@ -180,8 +190,7 @@ cdef extern from "run/loop.h" nogil:
         int wake_fd, failed_stage, sink_failed, rc
         unsigned int clock_interval
         uint64_t limit, busy_ns, poll_interval_ns
-        pp_ledger ledger
-        pp_tally tally
+        void *clearing
     int pp_loop_init(pp_loop *) noexcept
     void pp_loop_destroy(pp_loop *) noexcept
     int pp_loops_run(pp_loop **, unsigned int) noexcept
@@ -195,14 +204,14 @@ cdef extern from "run/loop.h" nogil:
 cdef extern from "io/emit.h" nogil:
     ctypedef struct pp_emit:
         pass
-    enum: PP_COALESCE_WANT_TCP
-    enum: PP_COALESCE_WANT_UDP
+    enum: PP_COALESCE_WANT_TCP, PP_COALESCE_WANT_UDP
     pp_emit *pp_emit_new(int fd, uint32_t capacity, uint32_t mtu, int complete, int coalesce) noexcept
     uint32_t pp_emit_coalesces(const pp_emit *) noexcept
     void pp_emit_set_mtu(pp_emit *, uint32_t) noexcept
     void pp_emit_set_coalesce(pp_emit *, uint32_t) noexcept
     void pp_emit_free(pp_emit *) noexcept
     int pp_emit_take(pp_batch *, pp_ledger *, void *) noexcept
+    void pp_emit_give_up(void *) noexcept
 
 cdef extern from "io/capture.h" nogil:
     ctypedef struct pp_capture_interface:
@@ -222,10 +231,10 @@ cdef extern from "io/reader.h" nogil:
         pp_capture capture
         uint8_t *data
         size_t length, at
-        int copy_fd
-        int final
+        int copy_fd, final
     int pp_reader_init(pp_reader *, int) noexcept
     int pp_reader_begin(pp_reader *) noexcept
+    int pp_reader_stretch(pp_reader *, uint64_t, uint64_t, uint64_t) noexcept
     void pp_reader_free(pp_reader *) noexcept
     int pp_reader_next(pp_batch *, void *) noexcept
     void pp_reader_release(void *) noexcept
@@ -237,25 +246,16 @@ cdef extern from "io/reader.h" nogil:
 
 cdef extern from "io/writer.h" nogil:
     ctypedef struct pp_writer:
-        int only_bad
+        int only_bad, comments
         uint32_t snaplen, interfaces
         uint64_t packets, bytes
     int pp_writer_init(pp_writer *, int, int) noexcept
     void pp_writer_free(pp_writer *) noexcept
-    int pp_writer_interface(pp_writer *, uint32_t, uint16_t, const char *) noexcept
+    int pp_writer_section(pp_writer *, const char *, uint32_t, uint32_t) noexcept
+    int pp_writer_interface(pp_writer *, uint32_t, uint16_t, const char *, const char *) noexcept
     int pp_writer_take(pp_batch *, pp_ledger *, void *) noexcept
     int pp_writer_statistics(pp_writer *, uint32_t, uint64_t, uint64_t, uint64_t) noexcept
     int pp_writer_flush(pp_writer *) noexcept
-
-cdef extern from "check/select.h" nogil:
-    enum: PP_FILTER_LINKS
-    ctypedef unsigned int (*pp_bpf_fn)(const void *, const uint8_t *, unsigned int, unsigned int) noexcept
-    ctypedef struct pp_filter:
-        pp_bpf_fn run
-        uint32_t count
-        uint16_t link[16]
-        void *program[16]
-    int pp_filter_match(void *, uint16_t, const uint8_t *, uint32_t, uint32_t) noexcept
 
 cdef extern from "observe/sample.h" nogil:
     enum: PP_SAMPLE_MOST
@@ -286,7 +286,7 @@ cdef extern from "observe/sample.h" nogil:
 cdef extern from "io/spool.h" nogil:
     ctypedef struct pp_spool:
         uint32_t interface, snaplen
-        int only_bad
+        int only_bad, comments
     ctypedef struct pp_spooled:
         uint64_t bytes, packets
     int pp_spool_init(pp_spool *, uint64_t) noexcept

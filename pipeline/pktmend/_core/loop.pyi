@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pktmend._core.clearing import Clearing
 from pktmend._core.sinks import Sink
 from pktmend._core.sources import Source
 
@@ -16,6 +17,8 @@ class Loop:
         busy_ns: int = 0,
         poll_interval_ns: int = 0,
         on_error: int = 0,
+        pooled: bool = False,
+        clearing: Clearing | None = None,
     ) -> Loop: ...
     def run(self) -> None: ...
     def raise_fault(self) -> None: ...

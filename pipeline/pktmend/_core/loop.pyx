@@ -2,11 +2,13 @@
 
 import os
 from libc.errno cimport EBADMSG
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from pktmend._core.batch cimport Batch
+from pktmend._core.clearing cimport Clearing
 from pktmend._core.engine cimport *
 from pktmend._core.python_stage cimport _PythonStage, run_python, undo_python
+from pktmend._core.results cimport News
 from pktmend._core.sinks cimport CopySink, PythonSink, Sink, WriterSink
 from pktmend._core.sources cimport CaptureSource, Source
 from pktmend._core.stages cimport NativeStage, _Witnesses
@@ -15,11 +17,16 @@ from pktmend.stage cimport *
 from pktmend.errors import ConfigError, FormatError, StageError, ViewError
 
 
+cdef int run_gated(pp_batch *b, void *context) noexcept nogil:
+    cdef Gate *g = <Gate *>context
+    return g.run(b, g.context) if g.news[0] & g.wanted else 0
+
+
 cdef class Loop:
     """One worker: source, stages, sink.  run() blocks without the GIL until stop()."""
 
     def __cinit__(self, Source source not None, stages, Sink sink not None, uint64_t limit=0, uint64_t busy_ns=0,
-                  uint64_t poll_interval_ns=0, int on_error=0):
+                  uint64_t poll_interval_ns=0, int on_error=0, bint pooled=False, Clearing clearing=None):
         cdef NativeStage native
         cdef NativeStage judge = None
         cdef _PythonStage python
@@ -28,14 +35,20 @@ cdef class Loop:
         raise_for_errno(pp_loop_init(&self.c), "making a worker")
         self.ready = True
         self.source, self.sink = source, sink
-        self.batch = Batch(source.capacity)
-        self.c.source, self.c.sink, self.c.batch, self.c.limit = source.c, sink.c, &self.batch.c, limit
+        self.batch = Batch(1 if pooled else source.capacity)
+        self.c.source, self.c.sink, self.c.limit = source.c, sink.c, limit
+        self.c.batch = NULL if pooled else &self.batch.c
         self.c.busy_ns, self.c.poll_interval_ns = busy_ns, poll_interval_ns
+        if clearing is not None:
+            self.clearing = clearing
+            self.c.clearing = &clearing.c
         if isinstance(sink, PythonSink):
             (<PythonSink>sink).stage.batch = self.batch
-        self.stages = []
+        self.stages, self.news = [], []
         if len(stages) > PP_MAX_STAGES:
             raise ConfigError(f"{len(stages)} stages; {PP_MAX_STAGES} at most")
+        if pooled and not all(isinstance(stage, NativeStage) and (<NativeStage>stage).is_builtin for stage in stages):
+            raise ConfigError("a pool runs stages of the engine's own only")
         for i, stage in enumerate(stages):
             if isinstance(stage, NativeStage):
                 native = stage
@@ -56,6 +69,9 @@ cdef class Loop:
                 self.guard(i, judge, on_error)
                 python.guard = &self.guards[i]
                 self.guards[i].undo = undo_python
+                news = getattr(stage, "only_for", None)
+                if isinstance(news, News):
+                    self.gate(i, news)
             else:
                 raise ConfigError(f"stage {i} is {stage!r}, which cannot be called with a batch")
         self.c.stage_count = <uint32_t>len(stages)
@@ -69,6 +85,15 @@ cdef class Loop:
             g.judge, g.judge_context = judge.run, judge.context
         self.c.stages[i].run, self.c.stages[i].context = pp_guard_run, g
         self.c.clock_interval = 1
+        return 0
+
+    cdef int gate(self, Py_ssize_t i, News news) except -1:
+        """Run stage *i* only for batches of which *news* says so."""
+        cdef Gate *g = &self.gates[i]
+        g.run, g.context = self.c.stages[i].run, self.c.stages[i].context
+        g.news, g.wanted = news.at, news.wanted
+        self.c.stages[i].run, self.c.stages[i].context = run_gated, g
+        self.news.append(news)  # and with it what it looks at
         return 0
 
     def __dealloc__(self):
@@ -135,6 +160,7 @@ cdef class Loop:
             "kernel_seen": ledger.kernel_seen, "kernel_drops": ledger.kernel_drops, "read": ledger.read,
             "sent": ledger.sent, "sent_frames": ledger.sent_frames, "truncated": ledger.truncated,
             "held": ledger.held, "rebuilds": ledger.rebuilds, "link_events": ledger.link_events,
+            "unsupported_gso": ledger.unsupported_gso,
             "dropped": [ledger.dropped[i] for i in range(PP_DROPS)],
             "tx_error": {i: ledger.tx_error[i] for i in range(PP_ERRNOS) if ledger.tx_error[i]},
             "stages": self.stage_counts(),
@@ -216,4 +242,5 @@ cdef dict tally_dict(const pp_tally *t):
         "claimed_valid": t.claimed_valid, "finished": t.completed, "split": t.split,
         "stray_csum_metadata": t.stray_csum_metadata,
         "unread": [t.unread[i] for i in range(PP_UNREADS)],
+        "left": [[t.left[why][i] for i in range(PP_CAUSES)] for why in range(PP_LEFTS)],
     }

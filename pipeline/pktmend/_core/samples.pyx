@@ -70,9 +70,10 @@ cdef class Sampler:
 cdef class Spool:
     """Takes packets of one worker, as its `stage`, towards a file that another thread writes by drain()."""
 
-    def __cinit__(self, uint64_t size, *, uint32_t interface=0, bint only_bad=False, uint32_t snaplen=0):
+    def __cinit__(self, uint64_t size, *, uint32_t interface=0, bint only_bad=False, uint32_t snaplen=0,
+                  bint comments=False):
         raise_for_errno(pp_spool_init(&self.c, size), f"a spool of {size} bytes")
-        self.c.interface, self.c.only_bad, self.c.snaplen = interface, only_bad, snaplen
+        self.c.interface, self.c.only_bad, self.c.snaplen, self.c.comments = interface, only_bad, snaplen, comments
 
     def __dealloc__(self):
         pp_spool_free(&self.c)

@@ -1,6 +1,19 @@
-from pktmend._core.engine cimport pp_copy, pp_emit, pp_sink, pp_writer
+from libc.stdint cimport uint32_t, uint64_t
+
+from pktmend._core.engine cimport pp_copy, pp_emit, pp_reader, pp_sink, pp_writer
 from pktmend._core.python_stage cimport _PythonStage
 from pktmend._core.sources cimport CaptureSource
+
+cdef extern from "io/annotate.h" nogil:
+    ctypedef struct pp_annotated:
+        pp_reader *reader
+        pp_writer *writer
+        int only_taken, room_swapped
+        const char *comment
+        uint32_t length, room
+        uint64_t room_at, commented, uncommented
+    ctypedef struct pp_annotating "pp_reader":
+        pp_annotated *annotated
 
 
 cdef class Sink:
@@ -8,7 +21,7 @@ cdef class Sink:
 
 
 cdef class NullSink(Sink):
-    pass
+    cdef uint32_t enough
 
 
 cdef class EmitSink(Sink):
@@ -19,8 +32,12 @@ cdef class CopySink(Sink):
     cdef pp_copy copy
     cdef CaptureSource source
     cdef bint is_under_way
+    cdef pp_annotated annotated
+    cdef pp_writer writer  # of an annotated copy
+    cdef bytes comment
     cdef object memory  # where its reader lies: of a source in a reference cycle the collector takes it away first
 
+    cdef annotate(self, comment, uint32_t room, bint only_taken)
     cdef void stop(self) noexcept
 
 

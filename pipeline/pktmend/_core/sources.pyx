@@ -87,7 +87,7 @@ cdef void ring_release(void *context) noexcept nogil:
 
 
 cdef int ring_rebuild(void *context) noexcept nogil:
-    return pp_ring_rebuild(<pp_ring *>context)
+    return pp_ring_recover(<pp_ring *>context)
 
 
 def link_of(uint16_t hatype):
@@ -117,10 +117,14 @@ cdef class _RingMemory:
 
 
 cdef class RingSource(Source):
-    """Walks a receive ring that lies in *memory* (an mmap of socket *fd*), which stays alive as long as this does."""
+    """Walks a receive ring that lies in *memory* (an mmap of socket *fd*), which stays alive as long as this does.
+
+    queue_fd: a socket to go on with where a v2 ring loses its way, 0 for none.
+    watch_fd: an epoll by which a loop is woken for frames that are dropped as well, 0 for none.
+    """
 
     def __cinit__(self, int fd, memory, *, int version, uint32_t block_size, uint32_t block_count,
-                  uint32_t frame_size, uint32_t frame_count, bint has_vnet):
+                  uint32_t frame_size, uint32_t frame_count, bint has_vnet, int queue_fd=0, int watch_fd=0):
         cdef pp_ring *r = &self.ring
         cdef _RingMemory held
         if version not in (2, 3):
@@ -134,8 +138,10 @@ cdef class RingSource(Source):
         r.block_size, r.block_count, r.frame_size, r.frame_count = block_size, block_count, frame_size, frame_count
         self.capacity = pp_ring_capacity(r)
         self.c.next, self.c.release, self.c.context, self.c.fd = ring_next, ring_release, r, fd
+        self.c.losses = &r.losses
         if version == 2:
-            self.c.rebuild = ring_rebuild
+            r.queue_fd, self.c.watch_fd = queue_fd, watch_fd
+            self.c.rebuild, self.c.room = ring_rebuild, frame_count // 2
 
     def close(self):
         """Give the memory back; the mapping can be closed then.  BufferError while a view of a batch is alive."""
@@ -144,6 +150,11 @@ cdef class RingSource(Source):
             self.detach()
             self.ring.map = NULL
             held.unmap()
+
+    @property
+    def is_by_queue(self):
+        """Has it lost its way, and goes on with queue_fd?"""
+        return bool(self.ring.is_by_queue)
 
     cdef int fault(self, int rc) except -1:
         return raise_for_errno(rc, "reading the ring")
@@ -190,6 +201,17 @@ cdef class CaptureSource(Source):
         with nogil:
             rc = pp_reader_begin(self.reader)
         return FORMATS[self.fault(rc)]
+
+    def stretch(self, uint64_t start, uint64_t end, uint64_t before=0):
+        """Read the bytes [start, end) only, of a classic capture; before the first batch.  A pipe has to bring just these.
+
+        start is where a record begins, before which lie *before* of them: the first packet's number is one more.
+        FormatError while reading if none ends at end.
+        """
+        cdef int rc
+        with nogil:
+            rc = pp_reader_stretch(self.reader, start, end, before)
+        self.fault(rc)
 
     cdef int fault(self, int rc) except -1:
         if rc < 0 and self.reader.capture.error != NULL:

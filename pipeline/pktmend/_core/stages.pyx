@@ -83,8 +83,20 @@ def count_stage():
     return builtin(pp_stage_count, "count")
 
 
-def repair_stage(policy, kind):
-    return builtin(pp_stage_repair, "repair", policy, kind)
+def repair_option(policy, excepted):
+    """Return the option of repair_stage() and count_left_stage(): a policy, and the causes that are left as they are."""
+    cdef uint32_t option = policy
+    for cause in excepted:
+        option |= PP_REPAIR_EXCEPT(cause)
+    return option
+
+
+def repair_stage(option, kind):
+    return builtin(pp_stage_repair, "repair", option, kind)
+
+
+def count_left_stage(option):
+    return builtin(pp_stage_count_left, "count_left", option)
 
 
 def drop_corrupt_stage():

@@ -11,15 +11,25 @@ class Remedy:
 
     command: shell lines as they can be pasted here, their namespace included; empty where the cure is no command of
              this machine: *effect* then says what to do.
+    plain:   the same without pktmend, and for no longer than the interface lasts; empty if there is nothing such.
+    undo:    what takes it back exactly; empty if there is nothing such.
     """
 
     command: str
     effect: str
     side_effect: str = ""
+    plain: str = ""
+    undo: str = ""
 
     def as_json(self) -> dict[str, str]:
         """Return the object that --json prints."""
-        return {"command": self.command, "effect": self.effect, "side_effect": self.side_effect}
+        return {
+            "command": self.command,
+            "effect": self.effect,
+            "side_effect": self.side_effect,
+            "plain": self.plain,
+            "undo": self.undo,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

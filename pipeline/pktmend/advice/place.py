@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from pktmend.host.processes import program_of
+
 if TYPE_CHECKING:
-    from pktmend.host.model import Interface
+    from pktmend.host.model import Interface, Tun
     from pktmend.host.namespaces import Namespace
 
 SHOWN: Final = 8
@@ -31,3 +33,8 @@ def names(interfaces: Sequence[Interface]) -> str:
     """`pa, pb`: at most eight of them."""
     shown = ", ".join(i.name for i in interfaces[:SHOWN])
     return f"{shown} and {len(interfaces) - SHOWN} more" if len(interfaces) > SHOWN else shown
+
+
+def holders_text(tun: Tun) -> str:
+    """`qemu-system-x86 (pid 4711)`: the processes that have a TUN or TAP open; empty if none was found."""
+    return ", ".join(f"{program_of(pid) or 'a process'} (pid {pid})" for pid in tun.pids)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
 
 from pktmend.advice.finding import Remedy
-
-WIDTH: Final = 110
+from pktmend.console.styled import BOLD, COMMAND, Styled, width
 
 
 def wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
     """Wrap *text*: the first line is indented by *first*, the others by *rest* (as *first* if None)."""
     return textwrap.wrap(
         text,
-        WIDTH,
+        width(),
         initial_indent=first,
         subsequent_indent=first if rest is None else rest,
         break_long_words=False,
@@ -41,9 +39,17 @@ def remedy_lines(
     for _, group in itertools.groupby(remedies, key=lambda r: (r.effect, r.side_effect)):
         alike = list(group)
         commands = [line for remedy in alike for line in remedy.command.splitlines()]
-        yield from (f"{indent}$ {line}" for line in commands)
+        yield from (Styled(f"{indent}{COMMAND}{line}", BOLD) for line in commands)
         for paragraph in paragraphs(alike[0]):
             if commands:
                 yield from wrapped(paragraph, indent + "    ")
             else:
                 yield from wrapped(paragraph, f"{indent}* ", indent + "  ")
+        yield from _without_pktmend([remedy for remedy in alike if remedy.plain], indent + "    ")
+
+
+def _without_pktmend(remedies: Sequence[Remedy], indent: str) -> Iterator[str]:
+    if remedies:
+        undo = "`restore` in place of `set ...` undoes it, --keep has it stay. " if remedies[0].undo else ""
+        yield from wrapped(f"{undo}Without pktmend, until the interface is made again:", indent)
+        yield from (f"{indent}{COMMAND}{remedy.plain}" for remedy in remedies)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pktmend.cli.options import DURATION, Once
+from pktmend.cli.groups import Group
+from pktmend.cli.options import DURATION, NETNS, Once, enter, take_interfaces
+from pktmend.cli.parameter_types import Count, Seconds
 
 if TYPE_CHECKING:
     from pktmend.commands.bench.session import Bench
@@ -20,7 +22,7 @@ PROTOCOL = "Send this protocol."
 SECONDS = click.option("--seconds", type=click.IntRange(min=1), help="Measure for so many seconds each.")
 
 
-@click.group()
+@click.group(cls=Group)
 def bench() -> None:
     """Measure this machine beside the peers that are installed; send and receive numbered frames."""
 
@@ -91,14 +93,20 @@ def bench_read(rounds: int | None, **output: Any) -> None:
 @bench.command("monitor", short_help="Time the monitor beside other programs.")
 @ROUNDS
 @click.option(
-    "--only", multiple=True, metavar="WORD", help="Only readers whose name contains WORD, and the walker; repeatable."
+    "--only",
+    multiple=True,
+    metavar="WORD",
+    help="Only readers whose name contains WORD, and the yardstick; repeatable.",
 )
 @output_options
 def bench_monitor(rounds: int | None, only: tuple[str, ...], **output: Any) -> None:
-    """Measure the monitor's processor time per packet, beside an empty walker of the same ring.  Root."""
+    """Measure the monitor's processor time per packet, and what it costs a stream to be watched.  Root.
+
+    Beside it an empty walker of the same ring, and nobody who watches.
+    """
     from pktmend.commands.bench import suite
 
-    _run([suite.monitor_bench(quick=output["quick"], rounds=rounds, only=only)], **output)
+    _run(*suite.monitor_benches(quick=output["quick"], rounds=rounds, only=only), **output)
 
 
 @bench.command("stage", short_help="Time a stage that does nothing.")
@@ -129,6 +137,64 @@ def bench_bridge(
     )
 
 
+@bench.command("no-drop", short_help="Find the highest rate without loss.")
+@ROUNDS
+@click.option("--seconds", type=click.FloatRange(min=0.1), help="Send for so many seconds in each trial.")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    type=click.IntRange(60, 1518),
+    help="Only frames of this size, FCS included; repeatable (default: the seven of RFC 2544).",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="WORD",
+    help="Only forwarders whose name contains WORD; repeatable (default: the kernel's bridge and two of ours).",
+)
+@click.option(
+    "--resolution",
+    type=click.FloatRange(0.001, 0.5),
+    default=0.02,
+    show_default=True,
+    help="Search until this close, as a share of the highest rate offered.",
+)
+@click.option(
+    "--tolerate",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    show_default=True,
+    help="Let a trial pass if it lost no more than this share.",
+)
+@output_options
+def bench_no_drop(
+    rounds: int | None,
+    seconds: float | None,
+    sizes: tuple[int, ...],
+    only: tuple[str, ...],
+    resolution: float,
+    tolerate: float,
+    **output: Any,
+) -> None:
+    """Find the highest rate at which no frame is lost, by size (RFC 2544 section 26.1), beside the kernel's bridge.
+
+    Root.
+    """
+    from pktmend.commands.bench import suite
+
+    made = suite.no_drop_bench(
+        quick=output["quick"],
+        rounds=rounds,
+        seconds=seconds,
+        sizes=sizes,
+        only=only,
+        resolution=resolution,
+        tolerate=tolerate,
+    )
+    _run([made], **output)
+
+
 @bench.command("ring")
 @ROUNDS
 @SECONDS
@@ -144,7 +210,7 @@ def bench_ring(rounds: int | None, seconds: int | None, scenario: tuple[str, ...
 @bench.command("all")
 @output_options
 def bench_all(**output: Any) -> None:
-    """Run all of them but the sweep: about seven minutes.  Without root, those that need no network."""
+    """Run all of them but the sweep and the search: about eleven minutes.  Without root, those that need no network."""
     from pktmend.commands.bench import suite
 
     benches, skipped = suite.all_benches(quick=output["quick"])
@@ -152,7 +218,8 @@ def bench_all(**output: Any) -> None:
 
 
 @bench.command("gen", short_help="Send numbered frames, right or damaged.")
-@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Send on this interface.")
+@click.option("-i", "interface", cls=Once, metavar="IFACE", help="Send on this interface.")
+@NETNS
 @click.option(
     "--mix",
     default="64",
@@ -162,12 +229,16 @@ def bench_all(**output: Any) -> None:
 )
 @click.option("--ip", "versions", type=click.Choice(["4", "6", "both"]), default="4", show_default=True, help=IP)
 @click.option("--protocol", type=click.Choice(["udp", "tcp", "both"]), default="udp", show_default=True, help=PROTOCOL)
-@click.option("--flows", type=int, default=16, show_default=True, help="Send so many flows, by their source port.")
-@click.option("--rate", default="10000", show_default=True, metavar="N", help="Send N frames a second, or max.")
+@click.option("--flows", type=Count(), default=16, show_default=True, help="Send so many flows, by their source port.")
 @click.option(
-    "--count", type=click.IntRange(min=0), default=0, metavar="N", help="Stop after N frames (default: none)."
+    "--rate", default="10000", show_default=True, metavar="N", help="Send N frames a second (500, 10k, 1M), or max."
 )
-@click.option("--duration", type=float, default=10.0, show_default=True, metavar="SECONDS", help="Stop after SECONDS.")
+@click.option(
+    "--count", type=Count(min=0), default=0, metavar="N", help="Stop after N frames, such as 10k (default: none)."
+)
+@click.option(
+    "--duration", type=Seconds(), default=10.0, show_default=True, metavar="SECONDS", help="Stop after SECONDS."
+)
 @click.option(
     "--damage",
     multiple=True,
@@ -189,22 +260,33 @@ def bench_all(**output: Any) -> None:
 @click.option("--to", "target", multiple=True, metavar="ADDRESS", help="Destination address; one for each IP version.")
 @click.option("--force", is_flag=True, help="Send even on the interface of this machine's default route.")
 @JSON
-def bench_gen(interface: str, json: bool, force: bool, **options: Any) -> None:
+@click.argument("interfaces", nargs=-1, metavar="[IFACE]")
+def bench_gen(
+    interface: str | None, netns: str | None, interfaces: tuple[str, ...], json: bool, force: bool, **options: Any
+) -> None:
     """Send numbered frames, right or damaged in chosen ways; `monitor` or `bench receive` counts at the other end.
 
     Nothing is sent but on IFACE.
     """
     from pktmend.commands.bench.generate import options_of, run_generator
 
-    run_generator(interface, options_of(**options), json=json, force=force)
+    (name,) = take_interfaces("bench gen", (interface,), interfaces)
+    enter(netns)
+    run_generator(name, options_of(**options), json=json, force=force)
 
 
 @bench.command("receive", short_help="Count the frames of `bench gen`.")
-@click.option("-i", "interface", cls=Once, required=True, metavar="IFACE", help="Receive on this interface.")
+@click.option("-i", "interface", cls=Once, metavar="IFACE", help="Receive on this interface.")
+@NETNS
 @DURATION
 @JSON
-def bench_receive(interface: str, duration: float | None, json: bool) -> None:
+@click.argument("interfaces", nargs=-1, metavar="[IFACE]")
+def bench_receive(
+    interface: str | None, netns: str | None, interfaces: tuple[str, ...], duration: float | None, json: bool
+) -> None:
     """Count the frames of `bench gen`: received, lost, twice, out of order, and their checksums."""
     from pktmend.commands.bench.receive import run_receiver
 
-    run_receiver(interface, duration=duration, json=json)
+    (name,) = take_interfaces("bench receive", (interface,), interfaces)
+    enter(netns)
+    run_receiver(name, duration=duration, json=json)

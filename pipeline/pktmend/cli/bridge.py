@@ -8,6 +8,8 @@ import click
 
 from pktmend.cli.options import (
     DURATION,
+    LISTEN,
+    NETNS,
     NO_SECCOMP,
     ON_ERROR,
     STAGE,
@@ -15,14 +17,16 @@ from pktmend.cli.options import (
     VERBOSE,
     Once,
     configurable,
+    enter,
     learn_tunnels,
+    take_interfaces,
 )
 
 
 @configurable
 @click.command()
-@click.option("-i", "a", cls=Once, required=True, metavar="IFACE", help="Use this interface as one side of the bridge.")
-@click.option("-I", "b", cls=Once, required=True, metavar="IFACE", help="Use this interface as the other side.")
+@click.option("-i", "a", cls=Once, metavar="IFACE", help="Use this interface as one side of the bridge.")
+@click.option("-I", "b", cls=Once, metavar="IFACE", help="Use this interface as the other side.")
 @click.option("--unidir", is_flag=True, help="Carry frames from -i to -I only.")
 @click.option(
     "--repair",
@@ -43,6 +47,13 @@ from pktmend.cli.options import (
     multiple=True,
     metavar="IFACE",
     help="Complete pending checksums and split super-frames in user space in frames leaving IFACE; for both: repeat.",
+)
+@click.option(
+    "--cut-through",
+    type=click.Choice(["auto", "off"]),
+    default="auto",
+    show_default=True,
+    help="Let the kernel carry by itself what is provably healthy, where it can (auto), or read all frames (off).",
 )
 @click.option(
     "--ring",
@@ -84,16 +95,31 @@ from pktmend.cli.options import (
     is_flag=True,
     help="Keep the host's own stack away from both interfaces while the bridge runs (tc ingress drop).",
 )
+@click.option(
+    "--loop",
+    type=click.Choice(["warn", "stop", "off"]),
+    default="warn",
+    show_default=True,
+    help="If another path joins both sides, tell (warn) or also block until it is gone (stop); off sends no probes.",
+)
 @click.option("--force", is_flag=True, help="Run although another bridge has one of the interfaces.")
 @click.option("-Z", "--user", metavar="USER", default="", help="Change to USER after the set-up.")
 @NO_SECCOMP
 @VERBOSE
 @DURATION
 @click.option("--json", is_flag=True, help="Print NDJSON: a snapshot every second, and a last one.")
-def bridge(**options: Any) -> None:
-    """Carry frames between two interfaces and repair their checksums on the way."""
+@LISTEN
+@NETNS
+@click.argument("interfaces", nargs=-1, metavar="[IFACE]...")
+def bridge(a: str | None, b: str | None, netns: str | None, interfaces: tuple[str, ...], **options: Any) -> None:
+    """Carry frames between two interfaces and repair their checksums on the way.
+
+    Each IFACE stands for -i, then -I, where that is not given.
+    """
     from pktmend.commands.bridge.options import BridgeOptions
     from pktmend.commands.bridge.run import run_bridge
 
+    a, b = take_interfaces("bridge", (a, b), interfaces)
+    enter(netns)
     learn_tunnels(options["tunnel"], is_live=True)
-    run_bridge(BridgeOptions(**options))
+    run_bridge(BridgeOptions(a=a, b=b, **options))

@@ -14,6 +14,6 @@ def kernels(json: bool) -> None:
 
     for name, supported, active in pktmend.kernels():
         if json:
-            print_json({"kernel": name, "supported": supported, "active": active})
+            print_json({"kernel": name, "supported": supported, "active": active}, kind="kernel")
         else:
             print(f"{name:10}{'supported' if supported else 'not on this machine'}{', active' if active else ''}")

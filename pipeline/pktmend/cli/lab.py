@@ -6,8 +6,10 @@ import sys
 
 import click
 
+from pktmend.cli.groups import Group
 
-@click.group()
+
+@click.group(cls=Group)
 def lab() -> None:
     """Reproduce known causes of wrong checksums in throw-away network namespaces, and cure them."""
 
@@ -22,11 +24,11 @@ def list_(json: bool) -> None:
 
 
 @lab.command(short_help="Reproduce a case, diagnose it, cure it.")
-@click.argument("name")
+@click.argument("name", metavar="CASE")
 @click.option("--keep", is_flag=True, help="Leave the broken set-up in place, and print how to enter and remove it.")
 @click.option("--json", is_flag=True, help="Print steps and the outcome as NDJSON.")
 def run(name: str, keep: bool, json: bool) -> None:
-    """Run the case NAME (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
+    """Run CASE (or all): set it up, show the symptom, diagnose it, cure it.  Needs root.
 
     Exit code 0: symptom seen, diagnosed as expected and cured; 1: one of these failed; 4: a program is not installed.
     """

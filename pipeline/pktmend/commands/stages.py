@@ -41,7 +41,14 @@ def run_stages(*, json: bool) -> None:
         cost = {str(size): round(ns_per_packet(stage, size), 2) for size in SIZES}
         if json:
             print_json(
-                {"stage": stage.name, "reads": reads, "writes": writes, "grows_with": grows_with, "ns_per_packet": cost}
+                {
+                    "stage": stage.name,
+                    "reads": reads,
+                    "writes": writes,
+                    "grows_with": grows_with,
+                    "ns_per_packet": cost,
+                },
+                kind="stage",
             )
         rows.append((stage.name, reads, writes, *(f"{ns:.1f}" for ns in cost.values()), grows_with))
     if not json:
@@ -52,6 +59,6 @@ def run_stages(*, json: bool) -> None:
     for each in entry_points():
         package = f"{each.dist.name} {each.dist.version}" if each.dist else ""
         if json:
-            print_json({"stage": each.name, "loads": each.value, "from": package})
+            print_json({"stage": each.name, "loads": each.value, "from": package}, kind="stage")
         else:
             print(f"{each.name}  {each.value}  (installed by {package or 'unknown'})")

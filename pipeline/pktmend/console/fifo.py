@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pktmend.console.signals import NOTICED_WITHIN
+from pktmend.host.output_file import open_output
 
 
 @contextmanager
@@ -35,9 +36,9 @@ def _wait(path: str, is_stopped: Callable[[], bool]) -> int:
         try:
             if path == "-" or not stat.S_ISFIFO(Path(path).stat().st_mode):
                 return -1
-            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
+            return open_output(path, waits=False)
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) != errno.ENXIO:
                 return -1  # the open() that follows says what is wrong
         if not is_said:
             print(f"pktmend: waiting for a reader of FIFO {path}", file=sys.stderr, flush=True)

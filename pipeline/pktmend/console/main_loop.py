@@ -3,23 +3,29 @@
 Rules of this file:
 1. The first reason to end is returned in words; draining and the last report are the caller's.
 2. A signal is noticed within a tick.
-3. Callbacks run on the caller's thread, one after the other: what they share needs no lock.
+3. A shortage of the system's (descriptors, memory, threads) does not end what is running: what a callback could not do
+   is left out this time, said once, and tried again at its next turn.
+4. Callbacks run on the caller's thread, one after the other: what they share needs no lock.
 """
 
 from __future__ import annotations
 
+import errno
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from pktmend.console.signals import Signals
 from pktmend.console.systemd import Service
 
+T = TypeVar("T")
 TICK: Final = 0.1  # seconds
 SIGNAL: Final = "stopped by a signal"
 DURATION: Final = "the duration is over"
 WORKER: Final = "a worker has ended"
+SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}
 
 
 class Worker(Protocol):
@@ -54,6 +60,7 @@ def main_loop(
     now = time.monotonic()
     deadline = math.inf if duration is None else now + duration
     next_second = now + 1
+    enduring = _Enduring()
     while True:
         is_over = wait(max(0.0, min(tick, deadline - now)))
         if signals.stop.is_set():
@@ -68,9 +75,37 @@ def main_loop(
         for flag, callback in ((signals.report, on_report), (signals.reopen, on_reopen)):
             if callback is not None and flag.is_set():
                 flag.clear()
-                callback()
+                enduring(callback)
         if on_second is not None and now >= next_second:
             next_second += 1
-            on_second()
-        if on_tick is not None and (reason := on_tick()):
+            enduring(on_second)
+        if on_tick is not None and (reason := enduring(on_tick)):
             return reason
+
+
+class _Enduring:
+    """Calls what may fail for a shortage, and says so once for each kind."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, callback: Callable[[], T]) -> T | None:
+        try:
+            return callback()
+        except (OSError, MemoryError, RuntimeError) as error:
+            words = shortage_of(error)
+            if not words:
+                raise
+            if words not in self._said:
+                self._said.add(words)
+                print(f"pktmend: {words}; going on, what it was needed for is left out", file=sys.stderr, flush=True)
+        return None
+
+
+def shortage_of(error: BaseException) -> str:
+    """Return what is short, in the system's words, if that is what *error* says."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError):
+        return str(error.strerror) if error.errno in SHORTAGES else ""
+    return str(error) if isinstance(error, RuntimeError) and "start new thread" in str(error) else ""

@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return text if text.isascii() and text.isprintable() else _COMMANDS.sub(_escaped, text)
 
 
+def on_one_line(text: object) -> str:
+    """Return *text* as a part of a line: the name of a file may hold anything, newlines too."""
+    return printable(str(text)).replace("\n", "\\x0a").replace("\t", "\\x09")
+
+
 def printable_json(text: str) -> str:
     """Return JSON, which escapes C0 by itself, with the others as `\\u009b`; its value is the same."""
     return _COMMANDS.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", text)

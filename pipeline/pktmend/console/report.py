@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from pktmend._core import Check
 from pktmend.console.plural import quantity
@@ -13,10 +13,18 @@ from pktmend.console.printable import printable, printable_json
 from pktmend.enums import Cause, CheckFlag, Proto, Reason, Status, Unread
 from pktmend.runtime.counters import Counters, StageCount
 
+_SPOKEN: Final = {str(Status.NONE): "without a checksum"}
 
-def print_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
-    """Print one NDJSON line, to standard output by default."""
+
+def print_json(value: Mapping[str, object], file: TextIO | None = None, *, kind: str = "") -> None:
+    """Print one NDJSON line, to standard output by default.
+
+    kind: what the line is: its first member, `type`; "" where its only key says so, as in `monitor`.
+    """
     import msgspec
+
+    if kind:
+        value = {"type": kind, **value}
 
     file = file or sys.stdout
     if file is None:  # standard output is closed: as print() does
@@ -44,20 +52,21 @@ def rfc3339(time_ns: int) -> str:
 
 
 def words(counts: Mapping[str, int]) -> str:
-    """`leaked 3, corrupt 1`, or `-`."""
-    return ", ".join(f"{name} {n}" for name, n in counts.items()) or "-"
+    """`leaked 3, without a checksum 1`, or `-`."""
+    return ", ".join(f"{_SPOKEN.get(name, name)} {n}" for name, n in counts.items()) or "-"
 
 
 def direction_lines(d: Counters) -> list[str]:
     """Return the summary of one direction, a line each."""
     lines = [
         f"{d.from_} -> {d.to or '(nothing)'}",
+        *_cut_through_lines(d),
         f"  kernel saw {d.kernel_seen}, dropped {d.kernel_drops}; read {d.read}",
         f"  sent {d.sent} (as {quantity(d.sent_frames, 'frame')}), dropped {words(d.dropped)}, truncated {d.truncated},"
         f" send errors {words(d.tx_error)}, held {d.held}",
         f"  repaired {words(d.repaired)}; finished {d.finished} (super-frames split {d.split})",
     ]
-    lines += check_lines(d.checks)
+    lines += check_lines(d.all_checks)
     if d.claimed_valid:
         lines.append(f"  bad although the kernel vouched for it: {d.claimed_valid}")
     if d.stray_csum_metadata:
@@ -67,6 +76,20 @@ def direction_lines(d: Counters) -> list[str]:
     if d.malformed:
         lines.append(f"  malformed packets, passed untouched: {d.malformed}")
     return lines + [stage_line(stage, d.packets) for stage in d.stages]
+
+
+def _cut_through_lines(d: Counters) -> list[str]:
+    """What the kernel carried, and what it left to the ring."""
+    c = d.cut_through
+    if c is None:
+        return []
+    arp = f", ARP {c.no_checksum}" if c.no_checksum else ""
+    held = f" ({c.held} of them healthy, behind others of their flow)" if c.held else ""
+    return [
+        f"  arrived {d.arrived}; carried in the kernel {c.frames}"
+        f" ({c.octets} bytes, super-frames {c.super_frames}{arp});"
+        f" to the ring {d.arrived - c.frames}{held}, lost on the way {c.lost}"
+    ]
 
 
 def stage_line(s: StageCount, packets: int) -> str:
@@ -81,10 +104,12 @@ def status_line(directions: Sequence[Counters]) -> str:
     """One line for a service manager: what was read and sent, what was repaired, what was lost."""
     repaired = sum(n for d in directions for n in d.repaired.values())
     dropped = sum(n for d in directions for n in d.dropped.values())
-    lost = sum(d.kernel_drops for d in directions)
+    lost = sum(d.kernel_drops + (d.cut_through.lost if d.cut_through else 0) for d in directions)
+    carried = sum(d.cut_through.frames for d in directions if d.cut_through)
+    carry = f", carried in the kernel {carried}" if any(d.cut_through for d in directions) else ""
     return (
         f"read {sum(d.read for d in directions)}, sent {sum(d.sent for d in directions)}, repaired {repaired},"
-        f" bad {bad_of(merge_checks(directions))}, dropped {dropped}, lost by the kernel {lost}"
+        f" bad {bad_of(merge_checks(directions))}, dropped {dropped}, lost by the kernel {lost}{carry}"
     )
 
 

@@ -40,6 +40,11 @@ def parameters(command: click.Command) -> list[click.Parameter]:
     return [p for p in command.params if p.name not in _OWN]
 
 
+def is_offered(parameter: click.Parameter) -> bool:
+    """Is it one that people should know: not hidden, and of some effect?"""
+    return parameter.expose_value and not (isinstance(parameter, click.Option) and parameter.hidden)
+
+
 def _type_of(parameter: click.Parameter) -> Any:
     """The parameter's type as msgspec checks it."""
     kind: Any = str
@@ -95,13 +100,16 @@ def _values_in(text: str, path: str, command: click.Command) -> dict[str, Any]:
         raise ConfigError(f"{path}: values are nested too deep") from None
     known = {key_of(p): p for p in parameters(command)}
     values: dict[str, Any] = {}
+    offered = [key for key, p in known.items() if is_offered(p)]
     for key, value in table.items():
         place = f"{path}{_line_of(key, text)}"
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1, 0.7)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            near = difflib.get_close_matches(key, offered, 1, 0.7)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(offered)}"
             raise ConfigError(f"{place}: unknown key {key!r}", hint)
         parameter = known[key]
+        if "\0" in str(value):
+            raise ConfigError(f"{place}: {key} holds a NUL")
         try:
             taken = msgspec.convert(value, _type_of(parameter))
         except msgspec.ValidationError as error:
@@ -121,7 +129,7 @@ def show(context: click.Context) -> str:
     rows = []
     for p in parameters(context.command):
         value = context.params.get(p.name or "")
-        if value is None or value == () or (isinstance(p, click.Option) and p.hidden):
+        if value is None or value == () or not is_offered(p):
             continue
         if isinstance(p, click.Argument):
             value = " ".join(value)

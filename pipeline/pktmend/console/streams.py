@@ -22,11 +22,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pktmend.console.printable import printable
+from pktmend.errors import OSFailure
 
 LIMIT: Final = 1 << 20  # bytes that wait for a reader
 DRAIN_SECONDS: Final = 1.0  # for what waits at the end
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 PAUSE: Final = 0.2
+LEAST_MEMORY: Final = 256 << 20  # bytes of address space: rings, and the stacks and heaps of threads
 
 
 class SafeStream(io.TextIOWrapper):
@@ -64,6 +66,14 @@ class SafeStream(io.TextIOWrapper):
             self.flush()
         finally:
             self._queue = queue
+
+
+class Nowhere(io.TextIOBase):
+    """A text stream that nobody reads."""
+
+    def write(self, text: str) -> int:
+        """Forget *text*."""
+        return len(text)
 
 
 class Queue:
@@ -237,9 +247,23 @@ class Unwaiting:
                 raise OSError(queue.error, os.strerror(queue.error))
 
 
+def _require_memory() -> None:
+    """Raise OSFailure where too little is left: Python waits for ever for a thread that dies at its first step."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
+        raise OSFailure(
+            f"{limit >> 20} MiB of address space are too few for rings and threads",
+            f"ulimit -v {LEAST_MEMORY >> 10}, or more",
+            errno.ENOMEM,
+        )
+
+
 @contextlib.contextmanager
 def unwaiting() -> Iterator[Unwaiting]:
-    """Within the block, once started, nobody who prints waits."""
+    """Within the block, once started, nobody who prints waits.  Raises OSFailure where there cannot be threads."""
+    _require_memory()
     output = Unwaiting()
     try:
         yield output

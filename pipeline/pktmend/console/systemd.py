@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import socket
 
 STATUS_SECONDS = 5.0
+LONGEST_NUMBER = 20  # of microseconds, in digits
 
 
 class Service:
@@ -36,13 +37,16 @@ class Service:
             return
         if environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             period = environment.get("WATCHDOG_USEC", "")
-            self._half_period = int(period) / 2e6 if period.isdigit() else 0.0
+            is_number = period.isascii() and period.isdigit() and len(period) < LONGEST_NUMBER
+            self._half_period = int(period) / 2e6 if is_number else 0.0
         import socket  # only under a service manager
 
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             connection.setblocking(False)
             connection.connect("\0" + address[1:] if address[0] == "@" else address)
+            connection.bind("")  # to a name that the kernel picks: nobody binds it to a file later
+            connection.shutdown(socket.SHUT_RD)  # and nobody sends anything there
         except OSError:
             connection.close()
             return

@@ -71,20 +71,32 @@ def read_program(number: int) -> Program | None:
     return Program(info.name.decode(errors="replace"), tuple(REDIRECTING[k] for k in kinds if k in REDIRECTING))
 
 
+def first_facts(descriptor: int) -> tuple[int, int, int]:
+    """Return the first three numbers that the kernel tells of a program or link: type, id, and a link's program."""
+    info = (ctypes.c_uint32 * 64)()
+    request = bytes(ctypes.c_uint32(descriptor)) + bytes(ctypes.c_uint32(ctypes.sizeof(info)))
+    bpf(lib.BPF_OBJ_GET_INFO_BY_FD, request + bytes(ctypes.c_uint64(ctypes.addressof(info))))
+    return info[0], info[1], info[2]
+
+
 def _read(command: int, number: int, info: ctypes.Structure) -> None:
     """Fill *info* with what the kernel says of the object with this id."""
-    descriptor = _bpf(command, bytes(ctypes.c_uint32(number)) + bytes(8))
+    descriptor = bpf(command, bytes(ctypes.c_uint32(number)) + bytes(8))
     try:
         request = (ctypes.c_uint32 * 4)(descriptor, ctypes.sizeof(info))
         ctypes.c_uint64.from_buffer(request, 8).value = ctypes.addressof(info)
-        _bpf(lib.BPF_OBJ_GET_INFO_BY_FD, bytes(request))
+        bpf(lib.BPF_OBJ_GET_INFO_BY_FD, bytes(request))
     finally:
         os.close(descriptor)
 
 
-def _bpf(command: int, attributes: bytes) -> int:
+def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+    """Ask the kernel by bpf(2); return its answer, a descriptor for many commands.  OSError if it refuses.
+
+    attributes: the beginning of union bpf_attr as the command has it; what the kernel writes into an array stays there.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    buffer = ctypes.create_string_buffer(attributes, len(attributes)) if isinstance(attributes, bytes) else attributes
     result: int = libc.syscall(lib.__NR_bpf, command, buffer, len(attributes))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

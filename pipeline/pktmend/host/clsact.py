@@ -11,9 +11,25 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from typing import NamedTuple
 
 from pktmend._kernel import lib
-from pktmend.host.netlink import NETLINK_ROUTE, ask, attribute
+from pktmend.host.netlink import NETLINK_ROUTE, ask, attribute, attributes, number, text
+
+
+class Filter(NamedTuple):
+    """One filter of a hook.
+
+    handle:  0 is the head of a classifier, no filter.    kind: "bpf", "flower", "u32", ...
+    program: of a filter of kind bpf: the id of its eBPF program, or the classic one; b"" if it cannot be told.
+    """
+
+    preference: int
+    handle: int
+    kind: str
+    protocol: int
+    chain: int
+    program: int | bytes = b""
 
 
 def add(index: int) -> bool:
@@ -37,18 +53,25 @@ def remove(index: int) -> bool:
     return True
 
 
-def filters(index: int, hook: int) -> list[tuple[int, int]]:
-    """Return (preference, handle) of the filters on *hook*; a classifier's head counts, with handle 0."""
+def filters(index: int, hook: int) -> list[Filter]:
+    """Return the filters on *hook* as they are asked, chain by chain; a classifier's head counts, with handle 0."""
     found = []
     for answer in ask(NETLINK_ROUTE, lib.RTM_GETTFILTER, _message(index, 0, hook)):
         _, _, handle, _, info = struct.unpack_from("=BxxxiIII", answer)
-        found.append((info >> 16, handle))
+        of = attributes(answer[20:])
+        kind, chain = text(of.get(lib.TCA_KIND)), number(of.get(lib.TCA_CHAIN))
+        options = attributes(of.get(lib.TCA_OPTIONS, b"")) if kind == "bpf" else {}
+        program = number(options.get(lib.TCA_BPF_ID)) or options.get(lib.TCA_BPF_OPS, b"")
+        found.append(Filter(info >> 16, handle, kind, socket.ntohs(info & 0xFFFF), chain, program))
     return found
 
 
-def add_filter(index: int, program: int | bytes, *, preference: int, handle: int = 0) -> None:
-    """Let a program judge what arrives on the interface: what it returns is what becomes of the frame.
+def add_filter(
+    index: int, program: int | bytes, *, preference: int, handle: int = 0, hook: int = lib.TC_CLSACT_INGRESS
+) -> None:
+    """Let a program judge what passes a hook of the interface: what it returns is what becomes of the frame.
 
+    Of two with one preference the newer is asked first.
     program: the descriptor of a loaded eBPF program, or a classic one (struct sock_filter after struct sock_filter).
     handle:  to find it by; 0 lets the kernel choose.
     """
@@ -58,18 +81,18 @@ def add_filter(index: int, program: int | bytes, *, preference: int, handle: int
         count = struct.pack("=H", len(program) // 8)
         options = attribute(lib.TCA_BPF_OPS_LEN, count) + attribute(lib.TCA_BPF_OPS, program)
     options += attribute(lib.TCA_BPF_FLAGS, struct.pack("=I", lib.TCA_BPF_FLAG_ACT_DIRECT))
-    body = _ingress(index, handle, preference) + attribute(lib.TCA_OPTIONS, options)
+    body = _filter(index, hook, handle, preference) + attribute(lib.TCA_OPTIONS, options)
     _do(lib.RTM_NEWTFILTER, body, lib.NLM_F_CREATE | lib.NLM_F_EXCL)
 
 
-def remove_filter(index: int, *, preference: int, handle: int) -> None:
-    """Take one filter off what arrives on the interface."""
-    _do(lib.RTM_DELTFILTER, _ingress(index, handle, preference))
+def remove_filter(index: int, *, preference: int, handle: int, hook: int = lib.TC_CLSACT_INGRESS) -> None:
+    """Take one filter off a hook of the interface."""
+    _do(lib.RTM_DELTFILTER, _filter(index, hook, handle, preference))
 
 
-def _ingress(index: int, handle: int, preference: int) -> bytes:
+def _filter(index: int, hook: int, handle: int, preference: int) -> bytes:
     info = preference << 16 | socket.htons(lib.ETH_P_ALL)
-    return _message(index, handle, lib.TC_CLSACT_INGRESS, info) + attribute(lib.TCA_KIND, b"bpf\0")
+    return _message(index, handle, hook, info) + attribute(lib.TCA_KIND, b"bpf\0")
 
 
 def _message(index: int, handle: int, parent: int, info: int = 0) -> bytes:

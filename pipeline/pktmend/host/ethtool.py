@@ -13,9 +13,13 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pktmend._kernel import lib
 from pktmend.errors import OSFailure, PrivilegeError
+from pktmend.host.interfaces import asking, interfaces
+
+DRIVER_INFO: Final = 196  # bytes of struct ethtool_drvinfo
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def _names(s: socket.socket, interface: str) -> list[str]:
 
 def read_features(interface: str) -> dict[str, Feature]:
     """Return {name: Feature} of *interface* in the caller's namespace.  Needs no privilege."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    with asking() as s:
         names = _names(s, interface)
         words = (len(names) + 31) // 32
         blocks = _ioctl(s, interface, struct.pack("=II", lib.ETHTOOL_GFEATURES, words) + bytes(words * 16))[8:]
@@ -88,7 +92,7 @@ def request_features(interface: str, wanted: Mapping[str, bool]) -> None:
 
     Raises: PrivilegeError without CAP_NET_ADMIN, OSFailure if there is no such interface.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    with asking() as s:
         names = _names(s, interface)
         valid = [0] * ((len(names) + 31) // 32)
         values = valid.copy()
@@ -98,3 +102,21 @@ def request_features(interface: str, wanted: Mapping[str, bool]) -> None:
             values[bit // 32] |= on << bit % 32
         blocks = b"".join(struct.pack("=II", *pair) for pair in zip(valid, values, strict=True))
         _ioctl(s, interface, struct.pack("=II", lib.ETHTOOL_SFEATURES, len(valid)) + blocks)
+
+
+def feature_names() -> list[str]:
+    """Return the names of all features that this kernel knows; every interface has the same."""
+    with asking() as s:
+        return [name for name in _names(s, interfaces()[0]) if name]
+
+
+def driver_of(interface: str) -> str:
+    """Return the driver of *interface* as `ethtool -i` names it; empty if it has none to name."""
+    with asking() as s:
+        try:
+            answer = _ioctl(s, interface, struct.pack("=I", lib.ETHTOOL_GDRVINFO) + bytes(DRIVER_INFO - 4))
+        except OSFailure as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENODEV):
+                return ""
+            raise
+    return os.fsdecode(answer[4:36].split(b"\0")[0])

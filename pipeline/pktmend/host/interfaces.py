@@ -1,6 +1,9 @@
 """What the kernel says of an interface of this namespace, by ioctl: is it there, is it up, how large is its MTU?
 
-Needs no privilege.  Source: netdevice(7).
+Needs no privilege.  It asks through a netlink socket, the one kind that a hardened command may still make (any socket
+will do): those of the C library's if_nametoindex() and of the internet could also speak to others.
+
+Source: netdevice(7).
 """
 
 from __future__ import annotations
@@ -10,26 +13,69 @@ import fcntl
 import os
 import socket
 import struct
+from typing import Final
 
 from pktmend._kernel import lib
 from pktmend.errors import OSFailure
 
+LONGEST: Final = 15  # characters of a name (IFNAMSIZ and its end)
+
 
 def interfaces() -> list[str]:
     """Return the names of this namespace's interfaces."""
-    return [name for _, name in socket.if_nameindex()]
+    try:
+        return [name for _, name in socket.if_nameindex()]
+    except OSError:
+        asking().close()  # the C library says ENOENT, as of what is not there, if there is no descriptor to ask with
+        raise
+
+
+def asking() -> socket.socket:
+    """Return a socket to ask about interfaces by ioctl."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, lib.NETLINK_ROUTE)
 
 
 def _ifreq(name: str, request: int) -> int:
     """Ask the kernel for the integer behind *request* (SIOCGIFMTU and the like)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, request, struct.pack("16s16x", os.fsencode(name)))
-    return int(struct.unpack_from("I", answer, 16)[0])
+    return int(struct.unpack_from("I", _ask(name, request), 16)[0])
+
+
+def _ask(name: str, request: int) -> bytes:
+    encoded = os.fsencode(name)
+    if len(encoded) > LONGEST or b"\0" in encoded:  # the kernel would cut it, and answer for another
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    with asking() as s:
+        return fcntl.ioctl(s, request, struct.pack("16s16x", encoded))
+
+
+def index_of(name: str) -> int:
+    """Return the interface's number; OSError (ENODEV) if there is none of that name."""
+    return _ifreq(name, lib.SIOCGIFINDEX)
+
+
+def name_of(index: int) -> str:
+    """Return the name of interface number *index*, "" if it is not there.  OSError if that could not be asked."""
+    with asking() as s:
+        try:
+            answer = fcntl.ioctl(s, lib.SIOCGIFNAME, struct.pack("16xi12x", index))
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return ""
+    return os.fsdecode(answer[:16].split(b"\0")[0])
+
+
+def is_interface(name: str) -> bool:
+    """Is there an interface of that name, and not by another name that it has?"""
+    try:
+        return name_of(index_of(name)) == name
+    except (OSError, ValueError):
+        return False
 
 
 def require_interface(name: str) -> None:
     """Raise OSFailure unless *name* exists and is up."""
-    if name not in interfaces():
+    if not is_interface(name):
         raise OSFailure(
             f"there is no interface {name!r} here", f"there are: {', '.join(interfaces())}", errno.ENODEV, name
         )
@@ -49,9 +95,7 @@ def is_loopback(name: str) -> bool:
 
 def hardware_of(name: str) -> int:
     """Return of which kind the interface's frames are: ARPHRD_*."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        answer = fcntl.ioctl(s, lib.SIOCGIFHWADDR, struct.pack("16s16x", os.fsencode(name)))
-    return int(struct.unpack_from("H", answer, 16)[0])
+    return int(struct.unpack_from("H", _ask(name, lib.SIOCGIFHWADDR), 16)[0])
 
 
 def mtu_of(name: str) -> int:

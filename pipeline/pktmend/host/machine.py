@@ -13,11 +13,13 @@ from pktmend._kernel import lib
 from pktmend.errors import OSFailure, PktmendError, PrivilegeError
 from pktmend.host.ethtool import features_of
 from pktmend.host.model import ETH_P_ALL, Interface, Machine, NamespaceFacts, Reader, Tun, Unread, UnreadKind
-from pktmend.host.namespaces import Listing, Namespace, call, list_namespaces, program_of
+from pktmend.host.namespaces import Listing, Namespace, call
 from pktmend.host.netlink import number
 from pktmend.host.packet_sockets import Holders, PacketSocket, holders, packet_sockets, xdp_sockets
-from pktmend.host.rtnetlink import Link, read_addresses, read_links, read_nsid
+from pktmend.host.processes import program_of
+from pktmend.host.rtnetlink import PAIRS, Link, read_addresses, read_links, read_nsid
 from pktmend.host.snmp import read_counters
+from pktmend.host.workloads import named_listing
 
 GRE_CSUM: Final = socket.ntohs(lib.GRE_CSUM)
 PER_INTERFACE: Final = ("arp_ignore", "arp_filter", "rp_filter", "forwarding", "proxy_arp")
@@ -40,7 +42,7 @@ GRE_KINDS: Final = ("gre", "gretap", "ip6gre", "ip6gretap", "erspan")
 
 def read_machine() -> Machine:
     """Read every namespace that can be reached."""
-    listing = list_namespaces()
+    listing = named_listing()
     unread: list[Unread] = []
     if listing.unreadable:
         unread.append(Unread(UnreadKind.NAMESPACES_OF_PROCESSES, processes=listing.unreadable))
@@ -122,14 +124,14 @@ def _interface(
         sizes=link.sizes,
         statistics=link.statistics,
         settings=_interface_settings(link.name),
-        peer_is_elsewhere=link.kind == "veth" and link.link_nsid >= 0,
+        peer_is_elsewhere=link.kind in PAIRS and link.link_nsid >= 0,
         tun=_tun(link),
         tunnel=_tunnel(link),
     )
 
 
 def _lower(link: Link, names: dict[int, str]) -> str:
-    if link.kind == "veth":
+    if link.kind in PAIRS:
         return ""
     over = (
         number(link.data.get(lib.IFLA_VXLAN_LINK)) if link.kind == "vxlan" else link.link if link.link_nsid < 0 else 0
@@ -177,10 +179,10 @@ def _join(each: _Raw, raw: list[_Raw], held: Holders) -> NamespaceFacts:
     interfaces = []
     for interface, link in zip(each.interfaces, each.links, strict=True):
         peer, tun = None, interface.tun
-        if link.kind == "veth":
+        if link.kind in PAIRS:
             where = each.targets.get(link.link_nsid) if link.link_nsid >= 0 else each.namespace
             back = links.get(where.inode, {}).get(link.link) if where else None
-            if where is not None and back is not None and back.kind == "veth" and back.link == link.index:
+            if where is not None and back is not None and back.kind == link.kind and back.link == link.index:
                 peer = (where, back.index)
         if tun is not None:
             # The kernel tells a process's TAPs by name alone: in doubt, the process that is in its namespace.

@@ -81,7 +81,7 @@ class Interface:
     features:    {name: active} as `ethtool -k` has them from the kernel; None if they could not be read.
     sizes:       gso_max_size, gso_max_segs, gro_max_size, gso_ipv4_max_size, gro_ipv4_max_size, as far as known.
     statistics:  rtnl_link_stats64 by name.          settings: sysctls of this interface, PER_INTERFACE.
-    peer:        (namespace, index) of a veth's other end; None if there is none or it could not be found.
+    peer:        (namespace, index) of a veth's or netkit's other end; None if there is none or it was not found.
     peer_is_elsewhere: the kernel says that the other end is in a namespace of its own.
     tun, tunnel: of those kinds.  tunnel: {"udpcsum": True, ..., "id": 42, "port": 4789} or {"ocsum": .., "icsum": ..}
     readers:     what reads it with packet or AF_XDP sockets.

@@ -25,7 +25,7 @@ class Switch:
 
 def find_switches() -> tuple[Switch, ...]:
     """Return the daemons that answered; one that cannot be asked is left out (its sockets still show)."""
-    from pktmend.host.namespaces import processes, program_of  # diagnose wants the names of this file only
+    from pktmend.host.processes import processes, program_of  # diagnose wants the names of this file only
 
     found = []
     for pid in processes():

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pktmend._kernel import lib
-from pktmend.host.namespaces import processes
 from pktmend.host.netlink import NETLINK_SOCK_DIAG, ask, attributes
+from pktmend.host.processes import processes
 
 TUN_DEVICE: Final = "/dev/net/tun"
 

@@ -5,6 +5,7 @@ Source: rtnetlink(7); Linux include/uapi/linux/if_link.h, if_tunnel.h, if_addr.h
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -23,6 +24,7 @@ ARPHRD: Final = {
     lib.ARPHRD_TUNNEL: "ipip",
     lib.ARPHRD_SIT: "sit",
 }
+PAIRS: Final = ("veth", "netkit")  # kinds of links of which each has another end
 XDP_MODES: Final = {
     lib.XDP_ATTACHED_NONE: "",
     lib.XDP_ATTACHED_DRV: "native",
@@ -86,6 +88,17 @@ def read_links() -> list[Link]:
     return [_link(answer) for answer in ask(NETLINK_ROUTE, lib.RTM_GETLINK, body)]
 
 
+def read_link(index: int) -> Link | None:
+    """Return the interface of that number, None if there is none."""
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
+    try:
+        return next((_link(answer) for answer in ask(NETLINK_ROUTE, lib.RTM_GETLINK, body, flags=0)), None)
+    except OSError as error:
+        if error.errno in (errno.ENODEV, errno.ENOENT):
+            return None
+        raise
+
+
 def _link(answer: bytes) -> Link:
     _, hardware, index, flags, _ = struct.unpack_from("=BxHiII", answer)
     found = attributes(answer[16:])
@@ -131,6 +144,40 @@ def read_addresses() -> dict[int, list[str]]:
         if address and family in (socket.AF_INET, socket.AF_INET6):
             addresses.setdefault(index, []).append(f"{socket.inet_ntop(family, address)}/{length}")
     return addresses
+
+
+def name_in(nsid: int, index: int) -> str:
+    """Return the name of interface *index* of the namespace that the calling thread's knows by *nsid*.
+
+    Empty if it is not there, or not ours to ask (needs CAP_NET_ADMIN there; Linux 4.20).
+    """
+    body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, 0)
+    body += attribute(lib.IFLA_TARGET_NETNSID, struct.pack("=i", nsid))
+    try:
+        answer = next(ask(NETLINK_ROUTE, lib.RTM_GETLINK, body, flags=0), b"")
+    except OSError:
+        return ""
+    return text(attributes(answer[16:]).get(lib.IFLA_IFNAME))
+
+
+def give_nsid(path: str) -> int:
+    """Return read_nsid(), after the kernel has picked a number if there was none.  OSError if it may not (EPERM).
+
+    The number is there as long as the namespace; `ip netns list-id` shows it.
+    """
+    found = read_nsid(path)
+    if found >= 0:
+        return found
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        body = struct.pack("=Bxxx", socket.AF_UNSPEC) + attribute(lib.NETNSA_NSID, struct.pack("=i", -1))
+        body += attribute(lib.NETNSA_FD, struct.pack("=I", descriptor))
+        list(ask(NETLINK_ROUTE, lib.RTM_NEWNSID, body, flags=lib.NLM_F_ACK))
+    except FileExistsError:
+        pass  # somebody else was faster
+    finally:
+        os.close(descriptor)
+    return read_nsid(path)
 
 
 def read_nsid(path: str) -> int:

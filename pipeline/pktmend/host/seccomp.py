@@ -6,7 +6,10 @@ Rules of this file:
    Nothing is killed for it: a call that was forgotten here must not end a bridge.  A foreign system call table is.
 3. It holds for every thread of the process (TSYNC), for those to come, and for good.
 
-Not here: privileges (pktmend.host.privileges), and which files are read; a filter cannot see what a path points to.
+4. Nothing becomes code any more: no memory is made executable.  What is imported later must be Python, see preload().
+
+Not here: privileges (pktmend.host.privileges), and which files are read (pktmend.host.landlock); a filter cannot see
+what a path points to.
 
 Source: seccomp(2); Linux Documentation/userspace-api/seccomp_filter.rst.
 """
@@ -15,10 +18,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
+import importlib
+import mmap
 import os
 import socket
 import termios
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from pktmend._kernel import ffi, lib
@@ -34,37 +41,70 @@ BASE: Final = """
     nanosleep gettimeofday time getrandom getpid gettid getppid getpgrp getpgid getuid geteuid getgid getegid
     getrusage uname sysinfo prlimit64 prctl wait4 waitid ioctl
 """
-# Moving frames, asking for an interface's state, binding again.
-PACKETS: Final = """
-    socket bind listen getsockname getpeername getsockopt setsockopt shutdown socketpair
-    sendmmsg sendmsg sendto recvmsg recvmmsg recvfrom
-"""
-SERVE: Final = PACKETS + "accept4"  # on a socket that listens already
-WRITE: Final = "open openat rename renameat renameat2 unlink unlinkat ftruncate fsync fdatasync mkdirat pwrite64"
-CAPTURE: Final = PACKETS  # and to make packet sockets, with CAP_NET_RAW
-GROUPS: Final = {"packets": PACKETS, "capture": CAPTURE, "serve": SERVE, "write": WRITE}
+# Asking for an interface's state, binding again, speaking through what is connected.
+LINKS: Final = "socket bind getsockname getsockopt setsockopt shutdown sendto recvmsg recvfrom"
+PACKETS: Final = LINKS + " sendmmsg sendmsg recvmmsg"  # moving frames
+SERVE: Final = LINKS + " accept4 getpeername"  # on a socket that listens already
+WRITE: Final = "open openat rename renameat renameat2 unlink unlinkat ftruncate fsync fdatasync pwrite64 fchmod"
+ATTACH: Final = PACKETS + " bpf"  # what is loaded already, to interfaces; with CAP_NET_ADMIN
+CAPTURE: Final = LINKS  # and to make packet sockets, with CAP_NET_RAW
+GROUPS: Final = {
+    "links": LINKS,
+    "packets": PACKETS,
+    "capture": CAPTURE,
+    "attach": ATTACH,
+    "serve": SERVE,
+    "write": WRITE,
+}
 
 FIRST_UNIFIED: Final = 424  # from here on numbers are the same everywhere, and callers fall back on ENOSYS
 FOREIGN_TABLE: Final = 0x40000000  # x32
 NR, ARCH, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; an argument takes 8 bytes, the low half first
-OPEN_FLAGS: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+ALL: Final = 0xFFFFFFFF
+OPEN_FLAGS: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_ASYNC
+SEND_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL  # not MSG_FASTOPEN, which connects
+SOCKADDR_NL: Final = 12  # bytes; those of other families are longer
+THREAD: Final = (  # of clone(), as the C libraries ask for it: no process, no namespace, nobody who traces it
+    lib.CLONE_VM
+    | lib.CLONE_FS
+    | lib.CLONE_FILES
+    | lib.CLONE_SIGHAND
+    | lib.CLONE_THREAD
+    | lib.CLONE_SYSVSEM
+    | lib.CLONE_SETTLS
+    | lib.CLONE_PARENT_SETTID
+    | lib.CLONE_CHILD_CLEARTID
+)
 
 
-class Rule(NamedTuple):
-    """When a call is allowed by the low half of one argument: an int to the kernel, or flags that fit into it.
+# Modules in machine code that others import when they are first used: of the standard library, and what writes JSON.
+LATER: Final = """
+    _bisect _bz2 _contextvars _csv _ctypes _datetime _decimal _heapq _json _opcode _pickle _queue _random _socket
+    _statistics _struct _suggestions _typing _zoneinfo array binascii fcntl grp math mmap msgspec resource select
+    termios unicodedata zlib
+""".split()  # noqa: SIM905
 
-    argument: its number.    values: one of these.    bits: all zero, or, with is_wanted, at least one set.
+
+class Condition(NamedTuple):
+    """What the low half of one argument has to be: an int to the kernel, or flags that fit into it.
+
+    argument: its number.    values: one of these, of the bits in mask.
     """
 
     argument: int
-    values: tuple[int, ...] = ()
-    bits: int = 0
-    is_wanted: bool = False
+    values: tuple[int, ...]
+    mask: int = ALL
+
+
+Rule = tuple[tuple[Condition, ...], ...]  # one of these, with all its conditions
+
+
+def _none_of(argument: int, bits: int) -> Rule:
+    return ((Condition(argument, (0,), bits),),)
 
 
 def rules(groups: Collection[str]) -> dict[str, Rule]:
     """Return the calls that are allowed only with certain arguments."""
-    families = (socket.AF_UNIX, socket.AF_INET, socket.AF_NETLINK)
     asks = (
         lib.SIOCGIFFLAGS,
         lib.SIOCGIFMTU,
@@ -84,16 +124,35 @@ def rules(groups: Collection[str]) -> dict[str, Rule]:
         termios.FIONREAD,
         termios.FIOCLEX,
     )
-    ourselves = (os.getpid(),)
+    ourselves = ((Condition(0, (os.getpid(),)),),)
+    names = (lib.PR_SET_NAME, lib.PR_GET_NAME, lib.PR_SET_VMA, lib.PR_SET_TIMERSLACK)
+    descriptors = (fcntl.F_DUPFD_CLOEXEC, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL)
+    netlink = (Condition(0, (socket.AF_NETLINK,)), Condition(2, (lib.NETLINK_ROUTE, lib.NETLINK_SOCK_DIAG)))
+    attaching = (
+        lib.BPF_PROG_QUERY,
+        lib.BPF_LINK_CREATE,
+        lib.BPF_LINK_UPDATE,
+        lib.BPF_LINK_DETACH,
+        lib.BPF_OBJ_GET_INFO_BY_FD,
+    )
     return {
-        "clone": Rule(0, bits=lib.CLONE_THREAD, is_wanted=True),  # threads, no processes
-        "prctl": Rule(0, values=(lib.PR_SET_NAME, lib.PR_GET_NAME, lib.PR_SET_VMA, lib.PR_SET_TIMERSLACK)),
-        "socket": Rule(0, values=(*families, socket.AF_PACKET) if "capture" in groups else families),
-        "ioctl": Rule(1, values=asks + terminal),
-        "open": Rule(1, bits=OPEN_FLAGS),
-        "openat": Rule(2, bits=OPEN_FLAGS),
-        "kill": Rule(0, values=ourselves),
-        "tgkill": Rule(0, values=ourselves),
+        "bpf": ((Condition(0, attaching),),),
+        "clone": ((Condition(0, (THREAD, THREAD | lib.CLONE_DETACHED)),),),
+        "prctl": ((Condition(0, names),),),
+        "socket": (netlink, (Condition(0, (socket.AF_PACKET,)),)) if "capture" in groups else (netlink,),
+        "setsockopt": ((Condition(1, (socket.SOL_SOCKET, lib.SOL_PACKET, lib.SOL_NETLINK)),),),
+        "sendto": ((Condition(3, (0,), ALL & ~SEND_FLAGS), Condition(5, (0, SOCKADDR_NL))),),
+        "sendmsg": _none_of(2, ALL & ~SEND_FLAGS),
+        "sendmmsg": _none_of(3, ALL & ~SEND_FLAGS),
+        "ioctl": ((Condition(1, asks + terminal),),),
+        "open": _none_of(1, OPEN_FLAGS),
+        "openat": _none_of(2, OPEN_FLAGS),
+        "kill": ourselves,
+        "tgkill": ourselves,
+        "prlimit64": ((Condition(0, (0, os.getpid())),),),
+        "fcntl": ((Condition(1, descriptors),), (Condition(1, (fcntl.F_SETFL,)), Condition(2, (0,), os.O_ASYNC))),
+        "mmap": _none_of(2, mmap.PROT_EXEC),
+        "mprotect": _none_of(2, mmap.PROT_EXEC),
     }
 
 
@@ -103,8 +162,12 @@ def is_supported() -> bool:
 
 
 def assemble(groups: Collection[str]) -> list[Instruction]:
-    """Return the classic BPF program for BASE and *groups* of GROUPS."""
-    names = dict.fromkeys(" ".join([BASE, *(GROUPS[group] for group in groups)]).split())
+    """Return the classic BPF program for BASE and *groups* of GROUPS.
+
+    What is asked for the most comes first; calls without a condition the kernel remembers by their number (Linux 5.11).
+    """
+    listed = " ".join([BASE, *(GROUPS[group] for group in groups)]).split()
+    names = sorted(dict.fromkeys(listed), key=lambda name: name not in ("sendmmsg", "sendmsg"))
     free = ("open", "openat") if "write" in groups else ()
     limits = {name: rule for name, rule in rules(groups).items() if name not in free}
     load = lib.BPF_LD | lib.BPF_W | lib.BPF_ABS
@@ -138,17 +201,33 @@ def assemble(groups: Collection[str]) -> list[Instruction]:
 
 
 def _limit(a: Assembler, name: str, rule: Rule, allow: int) -> None:
-    """Add what ends with *allow* if an argument of the call *name* is as *rule* says, and goes on if not."""
-    a.emit(lib.BPF_LD | lib.BPF_W | lib.BPF_ABS, ARGUMENTS + 8 * rule.argument)
-    for value in rule.values:
-        a.jump_if(lib.BPF_JEQ, value & 0xFFFFFFFF, false=f"{name} not {value}")
-        a.ret(allow)
-        a.label(f"{name} not {value}")
-    if rule.bits:
-        otherwise = f"{name} otherwise"
-        a.jump_if(lib.BPF_JSET, rule.bits, **{"false" if rule.is_wanted else "true": otherwise})
+    """Add what ends with *allow* if the arguments of the call *name* are as *rule* says, and goes on if not."""
+    for n, conditions in enumerate(rule):
+        otherwise = f"{name} otherwise {n}"
+        for argument, values, mask in conditions:
+            holds = f"{name} {n} {argument}"
+            a.emit(lib.BPF_LD | lib.BPF_W | lib.BPF_ABS, ARGUMENTS + 8 * argument)
+            if mask != ALL:
+                a.emit(lib.BPF_ALU | lib.BPF_AND | lib.BPF_K, mask)
+            for value in values[:-1]:
+                a.jump_if(lib.BPF_JEQ, value & ALL, true=holds)
+            a.jump_if(lib.BPF_JEQ, values[-1] & ALL, false=otherwise)
+            a.label(holds)
         a.ret(allow)
         a.label(otherwise)
+
+
+def preload() -> None:
+    """Load what is machine code and would be loaded later, by an import or at the end of a thread."""
+    for name in LATER:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    with suppress(OSError):  # the GNU C library wants it to end a thread
+        ctypes.CDLL("libgcc_s.so.1")
+    libc = ctypes.CDLL(None)
+    persona = libc.personality(ctypes.c_ulong(ALL))
+    if persona != -1 and persona & lib.READ_IMPLIES_EXEC:
+        libc.personality(ctypes.c_ulong(persona & ~lib.READ_IMPLIES_EXEC))
 
 
 def install(groups: Collection[str] = ()) -> None:

@@ -118,11 +118,15 @@ def _open(name: str, flags: int, what: str, place: Path, folder: int | None = No
         raise OSFailure(f"{what}: {place}: {error.strerror}", error=error.errno or 0) from None
 
 
+def sudo_caller() -> int:
+    """Return the user who called sudo, if we are root by it; else our own."""
+    caller = os.environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
+    return int(caller) if caller.isascii() and caller.isdigit() else os.geteuid()
+
+
 def _trusted_users() -> set[int]:
     """Root, we, and if we are root by sudo, the user who asked for that."""
-    ours = os.geteuid()
-    caller = os.environ.get("SUDO_UID", "") if ours == 0 else ""
-    return {0, ours} | ({int(caller)} if caller.isascii() and caller.isdigit() else set())
+    return {0, os.geteuid(), sudo_caller()}
 
 
 def _require_owner(status: os.stat_result, what: str, place: Path) -> None:
@@ -133,12 +137,16 @@ def _require_owner(status: os.stat_result, what: str, place: Path) -> None:
         )
 
 
+def is_writable_by_others(status: os.stat_result) -> bool:
+    """May others than the owner write: everybody, or a group that is not root's or, unless we are root, our own?"""
+    if status.st_mode & stat.S_IWGRP and status.st_gid not in ({0, os.getegid()} if os.geteuid() else {0}):
+        return True
+    return bool(status.st_mode & stat.S_IWOTH)
+
+
 def _require_ours(status: os.stat_result, what: str, place: Path, *, may_be_shared: bool = True) -> None:
     _require_owner(status, what, place)
-    ours = os.geteuid()
-    is_open = status.st_mode & stat.S_IWOTH
-    if status.st_mode & stat.S_IWGRP and status.st_gid not in ({0, os.getegid()} if ours else {0}):
-        is_open = True
+    is_open = is_writable_by_others(status)
     is_sticky = may_be_shared and stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
     if is_open and not is_sticky:
         who = "everybody" if status.st_mode & stat.S_IWOTH else f"group {status.st_gid}"

@@ -10,16 +10,34 @@ Source: Linux Documentation/networking/packet_mmap.rst, packet(7).
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pktmend._kernel import ffi, lib
 from pktmend.errors import OSFailure, PrivilegeError
+from pktmend.host.interfaces import index_of, name_of
+
+if TYPE_CHECKING:
+    import ctypes
 
 SOCKET_BUFFER: Final = 64 << 20
 SOCKADDR_LL: Final = struct.Struct("=HHiH10x")  # family, protocol, index, kind of the frames
+
+
+class HasFileno(Protocol):
+    """A socket, or what has one."""
+
+    def fileno(self) -> int: ...
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def open_packet_socket(interface: str) -> socket.socket:
@@ -29,18 +47,20 @@ def open_packet_socket(interface: str) -> socket.socket:
     except PermissionError as error:
         raise PrivilegeError(
             f"opening a packet socket on {interface!r} needs CAP_NET_RAW",
-            "run as root, or give the command CAP_NET_RAW by setpriv: docs/operating.md",
+            "run as root, or give the command CAP_NET_RAW by setpriv: `pktmend help operating`",
             errno.EPERM,
             interface,
         ) from error
 
 
-def set_option(s: socket.socket, option: int, value: int | bytes, what: str, interface: str) -> None:
-    """Set an option of packet(7)."""
-    try:
-        s.setsockopt(lib.SOL_PACKET, option, value)
-    except OSError as error:
-        raise OSFailure(f"{what} on {interface!r}: {error.strerror}", "", error.errno or 0, interface) from error
+def set_option(s: HasFileno, option: int, value: int | bytes, what: str, interface: str) -> None:
+    """Set an option of packet(7), without the GIL: the kernel waits for an RCU grace period to set up a ring."""
+    import ctypes
+
+    data = value if isinstance(value, bytes) else struct.pack("=i", value)
+    if _libc().setsockopt(s.fileno(), lib.SOL_PACKET, option, data, len(data)) < 0:
+        number = ctypes.get_errno()
+        raise OSFailure(f"{what} on {interface!r}: {os.strerror(number)}", "", number, interface)
 
 
 def attach_filter(s: socket.socket, program: bytes) -> None:
@@ -51,12 +71,17 @@ def attach_filter(s: socket.socket, program: bytes) -> None:
     s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_FILTER, bytes(ffi.buffer(attached)))
 
 
+def attach_judge(s: socket.socket, program: int) -> None:
+    """Let the kernel run the socket filter of that descriptor (eBPF) on each frame."""
+    s.setsockopt(socket.SOL_SOCKET, lib.SO_ATTACH_BPF, program)
+
+
 def bind(s: socket.socket, interface: str, protocol: int) -> None:
     """Bind a packet socket; protocol 0 receives nothing.  Raises OSError.
 
     By the interface's number: socket.bind() wants a name in UTF-8, and the kernel takes any bytes.
     """
-    bind_to(s, socket.if_nametoindex(interface), protocol)
+    bind_to(s, index_of(interface), protocol)
 
 
 def bind_to(s: socket.socket, index: int, protocol: int) -> None:
@@ -64,7 +89,7 @@ def bind_to(s: socket.socket, index: int, protocol: int) -> None:
     import ctypes
 
     address = SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(protocol), index, 0)
-    if ctypes.CDLL(None, use_errno=True).bind(s.fileno(), address, len(address)) < 0:
+    if _libc().bind(s.fileno(), address, len(address)) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
@@ -74,14 +99,18 @@ def bound_to(s: socket.socket) -> tuple[str, int]:
     import ctypes
 
     address = ctypes.create_string_buffer(SOCKADDR_LL.size)
-    if ctypes.CDLL(None, use_errno=True).getsockname(s.fileno(), address, ctypes.byref(ctypes.c_uint(len(address)))):
+    if _libc().getsockname(s.fileno(), address, ctypes.byref(ctypes.c_uint(len(address)))):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     _, _, index, kind = SOCKADDR_LL.unpack(address.raw)
-    try:
-        return socket.if_indextoname(index) if index > 0 else "", kind
-    except OSError:
-        return "", kind
+    return name_of(index) if index > 0 else "", kind
+
+
+def be_promiscuous(s: socket.socket, interface: str) -> None:
+    """See what is addressed to others too, until the socket is closed or the interface goes."""
+    index = index_of(interface)
+    member = ffi.new("struct packet_mreq *", {"mr_ifindex": index, "mr_type": lib.PACKET_MR_PROMISC})
+    set_option(s, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode", interface)
 
 
 def ask_large_buffer(s: socket.socket, force: int, plain: int) -> None:

@@ -7,12 +7,15 @@ interface the kernel runs it.  Source: pcap-filter(7), pcap_compile(3PCAP).
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pktmend import _core
 from pktmend._kernel import lib as kernel
 from pktmend.errors import ConfigError
 from pktmend.host.bpf_asm import Assembler, encode, ret
+from pktmend.host.interfaces import hardware_of, interfaces, is_up
 
 if TYPE_CHECKING:
     import cffi
@@ -38,6 +41,12 @@ LINKS: Final = {
     276: 276,
 }
 
+
+RAW_IP: Final = 12  # DLT_RAW
+WITHOUT_LINK: Final = (kernel.ARPHRD_NONE, kernel.ARPHRD_TUNNEL, kernel.ARPHRD_SIT, kernel.ARPHRD_IPGRE)
+
+_programs: dict[tuple[str, int], bytes] = {}  # by expression and ARPHRD_*
+_is_sealed = False
 
 NOTHING: Final = encode([ret(0)])
 EVERYTHING: Final = encode([ret(0xFFFFFFFF)])
@@ -71,6 +80,7 @@ unsigned int bpf_filter(const struct bpf_insn *, const unsigned char *, unsigned
 """
 
 
+@cache  # it stays: a hardened command can load no library again
 def _libpcap() -> tuple[cffi.FFI, Any]:
     """Return cffi's view of libpcap."""
     import cffi
@@ -114,13 +124,39 @@ def for_files(expression: str) -> _core.PacketFilter:
 def for_interface(expression: str, interface: str) -> bytes:
     """Compile *expression* for packet sockets on *interface*; return the instructions (struct sock_filter each).
 
-    A live handle lets libpcap use what the kernel knows of stripped VLAN tags.  ConfigError if it is not a filter.
+    Once for each kind of frames.  ConfigError if it is not a filter.
     """
+    kind = hardware_of(interface)
+    kind = kernel.ARPHRD_ETHER if kind == kernel.ARPHRD_LOOPBACK else kind
+    known = _programs.get((expression, kind))
+    if known is None:
+        known = _programs[expression, kind] = _for_kind(expression, kind, "" if _is_sealed else interface)
+    return known
+
+
+def seal(expression: str) -> None:
+    """Compile *expression* for Ethernet, and open nothing of the system's for any other kind from now on.
+
+    For commands that make sockets no more: libpcap does, and falls when it may not.
+    """
+    global _is_sealed
+    for name in interfaces():
+        if is_up(name) and hardware_of(name) in (kernel.ARPHRD_ETHER, kernel.ARPHRD_LOOPBACK):
+            with suppress(ConfigError):  # told of each interface that it does not fit
+                for_interface(expression, name)
+            break
+    _is_sealed = True
+
+
+def _for_kind(expression: str, kind: int, interface: str) -> bytes:
+    """A live handle on *interface*, if one is given, lets libpcap use what the kernel knows of stripped VLAN tags."""
+    if not interface and kind not in (kernel.ARPHRD_ETHER, *WITHOUT_LINK):
+        raise ConfigError(f"filter {expression!r}: no interface of this kind was there at the start", "start it again")
     ffi, lib = _libpcap()
     words = ffi.new("char[256]")
-    handle = ffi.gc(lib.pcap_create(os.fsencode(interface), words), lib.pcap_close)
+    handle = interface and ffi.gc(lib.pcap_create(os.fsencode(interface), words), lib.pcap_close)
     if not handle or lib.pcap_activate(handle) < 0:
-        handle = ffi.gc(lib.pcap_open_dead(1, SNAPLEN), lib.pcap_close)
+        handle = ffi.gc(lib.pcap_open_dead(RAW_IP if kind in WITHOUT_LINK else 1, SNAPLEN), lib.pcap_close)
     program = _compile(ffi, lib, handle, expression)
     if isinstance(program, str):
         raise ConfigError(f"filter {expression!r}: {program}", "see pcap-filter(7)")

@@ -6,7 +6,8 @@ to the file meanwhile changes nothing that was checked.
 
 from __future__ import annotations
 
-import gzip
+import contextlib
+import fcntl
 import io
 import os
 import select
@@ -18,26 +19,21 @@ from typing import IO, Any, Final
 
 from pktmend import _core
 from pktmend.errors import ConfigError, FormatError, OSFailure
-from pktmend.packetio.capture_file import PCAP, PCAPNG, open_file
+from pktmend.packetio.capture_file import PCAP, PCAPNG, open_input
+from pktmend.packetio.compressed import CHUNK, decompressor
 from pktmend.packetio.iterate import batches_of
+from pktmend.packetio.urls import is_url, read_range
 
-GZIP_MAGIC: Final = b"\x1f\x8b"
-ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-CHUNK: Final = 1 << 20
+HEADER: Final = 24  # bytes of a classic pcap before its first record
 POLL_MS: Final = 100  # how soon it is noticed that nobody wants to wait any longer
 
 
-def _decompressor(path: str, file: IO[bytes], magic: bytes) -> Any:
-    """Return a readable of what *file* holds compressed, or None if it is not."""
-    if magic.startswith(GZIP_MAGIC):
-        return gzip.GzipFile(fileobj=file)
-    if magic == ZSTD_MAGIC:
-        try:
-            import zstandard
-        except ImportError:
-            raise ConfigError(f"{path} is compressed with zstd", "pip install zstandard") from None
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True), CHUNK)
-    return None
+def _compiled(expression: str) -> _core.PacketFilter | None:
+    if not expression:
+        return None
+    from pktmend.packetio import bpf_filter  # a while to load, and most files are read whole
+
+    return bpf_filter.for_files(expression)
 
 
 class _Feed:
@@ -45,6 +41,8 @@ class _Feed:
 
     def __init__(self, readable: Any) -> None:
         self.fd, self._in = os.pipe()
+        with contextlib.suppress(OSError):  # a user may have no more room in pipes: it works with 64 KiB
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, CHUNK)  # fewer turns of the two threads
         self.error: Exception | None = None
         self.has_more = False  # behind the last gzip member, which gzip ignores as well
         self._readable = readable
@@ -52,6 +50,8 @@ class _Feed:
         self._thread.start()
 
     def _run(self) -> None:
+        import gzip  # loaded only where something is compressed
+
         try:
             while chunk := self._readable.read1(CHUNK):
                 view = memoryview(chunk)
@@ -73,11 +73,33 @@ class _Feed:
         self._thread.join()
 
 
+class _Stretch:
+    """The header of a file, and then some of its bytes."""
+
+    def __init__(self, header: bytes, file: IO[bytes], start: int, end: int) -> None:
+        self._header, self._file, self._left = header, file, end - start
+        file.seek(start)
+
+    def read1(self, size: int) -> bytes:
+        """Return up to *size* bytes, b"" at the end."""
+        if self._header:
+            header, self._header = self._header, b""
+            return header
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
 class Capture:
-    """A capture file (classic pcap, pcapng, either of them compressed with gzip or zstd) as a source; "-" is stdin.
+    """A capture file (classic pcap, pcapng, either of them compressed with gzip, zstd or xz) as a source; "-" is stdin.
+
+    A path may be a URL that fsspec knows (the extra [cluster]).
 
     packet_filter: packets to read: an expression in tcpdump's language (needs libpcap), or what
                    pktmend.packetio.bpf_filter.for_files made of one; others are passed over.
+    stretch:       (start, end, before): read the bytes [start, end) only, of a plain classic pcap.  start is where a
+                   record begins, behind *before* of them: the first packet's number is one more.  A record that does
+                   not end at *end* is a FormatError while reading.
 
     path:          as it was given; also the source's name in counters.
     size:          bytes of the file; 0 of a pipe, or where the size says nothing because it is compressed.
@@ -88,23 +110,35 @@ class Capture:
             while reading, after the packets before the fault.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, packet_filter: _core.PacketFilter | str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        packet_filter: _core.PacketFilter | str | None = None,
+        stretch: tuple[int, int, int] | None = None,
+    ) -> None:
         self.path = os.fspath(path)
         self.size = 0
         self.file_format = ""
         self._feed: _Feed | None = None
         if isinstance(packet_filter, str):
-            from pktmend.packetio import bpf_filter
-
-            packet_filter = bpf_filter.for_files(packet_filter) if packet_filter else None
-        self._file = open_file(self.path, "rb")
+            packet_filter = _compiled(packet_filter)
+        self._file = open_input(self.path)
         try:
-            self._source = self._open_source(packet_filter)
+            self._source = self._open_source(packet_filter, stretch)
+            if stretch is not None:
+                self._limit_to(*stretch)
         except BaseException:
+            if self._feed is not None:
+                self._feed.close()
             self._close_file()
             raise
 
-    def _open_source(self, packet_filter: _core.PacketFilter | None) -> _core.CaptureSource:
+    def _open_source(
+        self, packet_filter: _core.PacketFilter | None, stretch: tuple[int, int, int] | None
+    ) -> _core.CaptureSource:
+        if is_url(self.path):
+            return self._open_remote(packet_filter, stretch)
         mode = os.fstat(self._file.fileno())
         if stat.S_ISDIR(mode.st_mode):
             raise OSFailure(f"{self.path} is a directory, not a capture", subject=self.path)
@@ -113,13 +147,31 @@ class Capture:
         if mode.st_size == 0:
             raise FormatError(f"{self.path} is empty", "not a capture file", subject=self.path)
         magic = os.pread(self._file.fileno(), 4, 0)
-        readable = _decompressor(self.path, self._file, magic)
+        readable = decompressor(self.path, self._file, magic)
         if readable is not None:
             self._feed = _Feed(readable)
             return _core.CaptureSource(self._feed.fd, filter=packet_filter)
         self.size = mode.st_size
         self.file_format = PCAPNG if magic == b"\x0a\x0d\x0d\x0a" else PCAP
         return _core.CaptureSource(self._file.fileno(), filter=packet_filter)
+
+    def _open_remote(
+        self, packet_filter: _core.PacketFilter | None, stretch: tuple[int, int, int] | None
+    ) -> _core.CaptureSource:
+        """Read what has no descriptor through a pipe, on a thread of its own, as what is compressed."""
+        if stretch is not None:
+            readable: Any = _Stretch(read_range(self.path, 0, HEADER), self._file, *stretch[:2])
+        else:
+            magic = self._file.read(4)
+            self._file.seek(0)
+            readable = decompressor(self.path, self._file, magic) or io.BufferedReader(self._file, CHUNK)
+        self._feed = _Feed(readable)
+        return _core.CaptureSource(self._feed.fd, filter=packet_filter)
+
+    def _limit_to(self, start: int, end: int, before: int) -> None:
+        self.recognise()
+        self._source.stretch(start, end, before)
+        self.size = end
 
     @property
     def name(self) -> str:

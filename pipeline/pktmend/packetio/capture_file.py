@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import stat
 import sys
 from pathlib import Path
 from typing import IO, Final
 
 from pktmend.errors import OSFailure
+from pktmend.host.output_file import PRIVATE, open_output
+from pktmend.packetio.urls import is_url, open_url
 
 PCAP: Final = "pcap"
 PCAPNG: Final = "pcapng"
 
 
-def open_file(path: str, mode: str) -> IO[bytes]:
-    """Open *path* to read ("rb") or to write ("wb"); "-" is standard input or output.  Raises: OSFailure."""
+def open_input(path: str) -> IO[bytes]:
+    """Open *path*, or what has it as a URL, to read; "-" is standard input.  Raises: OSFailure."""
     if path == "-":
-        return standard_input() if mode == "rb" else standard_output()
+        return standard_input()
+    if is_url(path):
+        return open_url(path)
     try:
-        return open(path, mode, opener=_open_at_once if mode == "rb" else None)
+        return open(path, "rb", opener=_open_at_once)
     except OSError as error:
-        verb = "read" if mode == "rb" else "write"
-        raise OSFailure(f"cannot {verb} {path or repr(path)}: {error.strerror}", "", error.errno or 0, path) from error
+        raise OSFailure(f"cannot read {path or repr(path)}: {error.strerror}", "", error.errno or 0, path) from error
+    except ValueError as error:  # a NUL, or a letter that this locale has no bytes for
+        raise OSFailure(f"cannot read {path!r}: {error}", "", errno.EINVAL, path) from error
+
+
+def open_capture_output(path: str, *, mode: int = PRIVATE, append: bool = False) -> IO[bytes]:
+    """Open *path* to write, unbuffered, as open_output() does it; "-" is standard output.  Raises: OSFailure."""
+    if path == "-":
+        return standard_output()
+    return open(
+        path,
+        "ab" if append else "wb",
+        buffering=0,
+        opener=lambda name, _: open_output(name, mode=mode, append=append),
+    )
 
 
 def standard_input() -> IO[bytes]:
@@ -46,28 +61,6 @@ def _open_at_once(path: str, flags: int) -> int:
     fd = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(fd, True)
     return fd
-
-
-def file_beside(path: str) -> str:
-    """Make an empty file in the folder of *path* and return its name, for the contents that *path* will have.
-
-    Returns "" where *path* cannot be replaced, or is more than a file: it is a device, a pipe or standard output, or
-    nothing can be made in its folder.
-    """
-    target = Path(path).resolve()
-    with contextlib.suppress(OSError):
-        mode = stat.S_IMODE(target.stat().st_mode) if target.is_file() else None
-        if path == "-" or (mode is None and target.exists()):
-            return ""
-        name = target.with_name(f".{target.name}.{os.getpid()}")
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            if mode is not None:
-                os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
-        return str(name)
-    return ""
 
 
 def format_of(path: str) -> str:

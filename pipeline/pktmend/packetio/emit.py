@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from types import TracebackType
+from typing import Final
 
 from pktmend import _core
 from pktmend._kernel import lib
 from pktmend.host.ethtool import features_of
 from pktmend.host.interfaces import mtu_of, require_interface
 from pktmend.packetio.afpacket import ask_large_buffer, bind, bound_to, open_packet_socket, set_option
+
+VNET_LEN: Final = 10  # struct virtio_net_hdr
 
 
 class Emit:
@@ -64,6 +67,19 @@ class Emit:
         bind(self._socket, self.interface, 0)
         self.set_mtu(mtu_of(self.interface))
         self.adapt()
+
+    @property
+    def hardware_address(self) -> bytes:
+        """The interface's MAC address."""
+        return bytes(self._socket.getsockname()[4])[:6].ljust(6, b"\0")
+
+    def send(self, frame: bytes) -> bool:
+        """Send one frame that was not read anywhere; False if there is no room, or no way, for it now."""
+        try:
+            self._socket.send(bytes(VNET_LEN) + frame, socket.MSG_DONTWAIT)
+        except OSError:
+            return False
+        return True
 
     def bound_to(self) -> str:
         """Return the name of the interface that the socket is bound to now; "" if that is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import select
 import socket
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -12,7 +13,16 @@ from pktmend import _core
 from pktmend._kernel import ffi, lib
 from pktmend.errors import ConfigError, OSFailure
 from pktmend.host.interfaces import require_interface
-from pktmend.packetio.afpacket import ask_large_buffer, attach_filter, bind, bound_to, open_packet_socket, set_option
+from pktmend.packetio.afpacket import (
+    ask_large_buffer,
+    attach_filter,
+    attach_judge,
+    be_promiscuous,
+    bind,
+    bound_to,
+    open_packet_socket,
+    set_option,
+)
 from pktmend.packetio.iterate import batches_of
 
 ETHERNET_KINDS: Final = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
@@ -55,7 +65,11 @@ class Ring:
     packet_filter: only see packets that match this expression in tcpdump's language; needs libpcap.
     program:       a classic BPF program that the kernel runs on each frame, instead of an expression.
 
-    A context manager; close() gives ring and socket back.
+    A v2 ring stops for good with a super-frame of a type that packet sockets do not support (UFO, SCTP).  A pipeline
+    notices, and goes on without the ring, through the queue of a second socket: each frame takes a call and a copy
+    then.  That one frame is lost.
+
+    A context manager; close() gives ring and sockets back.
     Raises: OSFailure if there is no such interface, PrivilegeError without CAP_NET_RAW, ConfigError.
     """
 
@@ -84,10 +98,12 @@ class Ring:
 
             program = bpf_filter.for_interface(packet_filter, interface)
         self._socket = open_packet_socket(interface)
+        self._queue: socket.socket | None = None
+        self._watch: select.epoll | None = None
         try:
             self._set_up(block_size, blocks, retire_blk_tov_ms, slot_size, slots, outgoing, promiscuous, program)
         except BaseException:
-            self._socket.close()
+            self._close_sockets()
             raise
 
     def _set_up(
@@ -116,6 +132,7 @@ class Ring:
             blocks = size // block_size
             set_option(s, lib.PACKET_COPY_THRESH, 1, "copying of large frames", name)
             ask_large_buffer(s, lib.SO_RCVBUFFORCE, socket.SO_RCVBUF)
+            self._stand_by(outgoing)
             request = _v2_request(block_size, blocks, slot_size, slots)
         set_option(s, lib.PACKET_RX_RING, request, f"a ring of {size} bytes", name)
         self._map = mmap.mmap(s.fileno(), size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
@@ -128,12 +145,30 @@ class Ring:
             frame_size=slot_size,
             frame_count=slots,
             has_vnet=True,
+            queue_fd=self._queue.fileno() if self._queue is not None else 0,
+            watch_fd=self._watch.fileno() if self._watch is not None else 0,
         )
         if program:  # before bind: no frame gets in without it
             self.attach(program)
         self._ignores_outgoing = not outgoing
         self._promiscuous = promiscuous
         self.rebind()
+
+    def _stand_by(self, outgoing: bool) -> None:
+        """Make the socket that a v2 ring goes on with where it loses its way, and what notices that it has."""
+        q, name = open_packet_socket(self.interface), self.interface
+        self._queue = q
+        set_option(q, lib.PACKET_VNET_HDR, 1, "virtio-net header", name)
+        set_option(q, lib.PACKET_AUXDATA, 1, "metadata of frames", name)
+        if not outgoing:
+            set_option(q, lib.PACKET_IGNORE_OUTGOING, 1, "ignoring outgoing frames (Linux 4.20)", name)
+        ask_large_buffer(q, lib.SO_RCVBUFFORCE, socket.SO_RCVBUF)
+        self._watch = select.epoll()
+
+    @property
+    def _active(self) -> socket.socket:
+        """The socket that frames come through now."""
+        return self._queue if self._queue is not None and self._source.is_by_queue else self._socket
 
     @property
     def name(self) -> str:
@@ -146,35 +181,38 @@ class Ring:
 
     def attach(self, program: bytes) -> None:
         """Let the kernel run another classic BPF program on each frame from now on.  Needs no privilege."""
-        attach_filter(self._socket, program)
+        for s in {self._active, self._queue or self._socket}:
+            attach_filter(s, program)
+
+    def attach_judge(self, program: int) -> None:
+        """Let the kernel run the eBPF socket filter of that descriptor instead.  Needs no privilege."""
+        for s in {self._active, self._queue or self._socket}:
+            attach_judge(s, program)
 
     def rebind(self) -> None:
         """Bind to the interface of that name, also after the one before was deleted.  Needs no privilege."""
         try:
-            bind(self._socket, self.interface, lib.ETH_P_ALL)
+            bind(self._active, self.interface, lib.ETH_P_ALL)
         except OSError as error:
             raise OSFailure(
                 f"binding to {self.interface!r}: {error.strerror}", "", error.errno or 0, self.interface
             ) from error
         if self._promiscuous:
-            member = ffi.new(
-                "struct packet_mreq *",
-                {"mr_ifindex": socket.if_nametoindex(self.interface), "mr_type": lib.PACKET_MR_PROMISC},
-            )
-            set_option(
-                self._socket, lib.PACKET_ADD_MEMBERSHIP, bytes(ffi.buffer(member)), "promiscuous mode", self.interface
-            )
+            be_promiscuous(self._active, self.interface)
 
     def bound_to(self) -> str:
         """Return the name of the interface that the socket is bound to now; "" if that is gone."""
-        return bound_to(self._socket)[0]
+        return bound_to(self._active)[0]
 
     def renamed(self, name: str) -> None:
         """Take the interface's new name."""
         self.interface = name
 
     def join_fanout(self, group: int) -> None:
-        """Share the interface's frames with the other rings of *group*, flow by flow (PACKET_FANOUT_HASH)."""
+        """Share the interface's frames with the other rings of *group*, flow by flow (PACKET_FANOUT_HASH): v3 rings.
+
+        The socket that a v2 ring would go on with is in no group.
+        """
         flags = lib.PACKET_FANOUT_HASH  # the hash is symmetric: both directions of a flow meet in one ring
         if self._ignores_outgoing:  # in a group, the group's own flag counts
             flags |= lib.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
@@ -183,11 +221,11 @@ class Ring:
     @property
     def link(self) -> int:
         """The LINKTYPE_* of the interface's frames: 1 Ethernet, 101 raw IP."""
-        return _core.link_of(bound_to(self._socket)[1])
+        return _core.link_of(bound_to(self._active)[1])
 
     def require_ethernet(self) -> None:
         """Raise ConfigError if the interface's frames have no Ethernet header."""
-        kind = bound_to(self._socket)[1]
+        kind = bound_to(self._active)[1]
         if kind not in ETHERNET_KINDS:
             raise ConfigError(
                 f"interface {self.interface!r} carries no Ethernet frames (ARPHRD {kind})", "bridge a veth, tap or NIC"
@@ -195,7 +233,7 @@ class Ring:
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for poll."""
-        return self._socket.fileno()
+        return self._active.fileno()
 
     def batches(self, *stages: Callable[[_core.Batch], Any], timeout: float | None = None) -> Iterator[_core.Batch]:
         """Yield batches as they come, each after *stages* ran; a batch is released when the next is asked for.
@@ -209,7 +247,12 @@ class Ring:
         """Give ring and socket back.  Idempotent.  BufferError while a view of a batch is alive."""
         self._source.close()
         self._map.close()
-        self._socket.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        for each in (self._watch, self._queue, self._socket):
+            if each is not None:
+                each.close()
 
     def __enter__(self) -> Ring:
         return self

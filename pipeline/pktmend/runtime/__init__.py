@@ -1,6 +1,7 @@
 """A running pipeline: source, stages, sink on a thread; its counters; stages of the engine and of users.
 
 pipeline        Pipeline: start, wait, stop
+pool            Pool: a few threads for many pipelines
 counters        what a pipeline counted, as plain data
 stages          verify, classify, count, repair, ...; wrap_native() and build_native() for a stage in C
 stage_loader    the stages that a user names on the command line

@@ -1,5 +1,6 @@
 """Frozen snapshots of what a worker counted: every frame ends in exactly one counter.
 
+arrived = cut_through.frames + kernel_seen + cut_through.lost; without cut-through all that arrives is kernel_seen;
 kernel_seen = read + kernel_drops once the ring is drained (before that, the rest waits in the ring);
 read = sent + dropped + truncated + tx_error + held, always.
 """
@@ -8,12 +9,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pktmend.enums import Cause, Drop, Proto, Status, Unread
 
 OUTCOMES: tuple[str, ...] = (*map(str, Status), *map(str, list(Cause)[1:]))  # bad checks are counted by cause
+
+LEFT: tuple[str, ...] = ("policy", "only", "unable")  # by the engine's number: why repair left a check as it is
 
 
 def _outcomes(counts: list[int]) -> dict[str, int]:
@@ -69,6 +72,26 @@ class StageCount:
 
 
 @dataclass(frozen=True, slots=True)
+class CutThroughCount:
+    """What the kernel carried by itself, past the ring, because nothing had to be done.
+
+    frames:       that it carried.       octets: bytes of them.     super_frames: of them, above a segment's size.
+    no_checksum:  of them, without any checksum: ARP.
+    held:         frames that it would have carried, had not one before them in their flow been with the ring.
+    lost:         frames that found no room on their way to the ring.
+    checks:       of what it carried, by protocol, then by status.
+    """
+
+    frames: int
+    octets: int
+    super_frames: int
+    no_checksum: int
+    held: int
+    lost: int
+    checks: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
     """What one worker counted; all 64-bit totals since its start.
 
@@ -85,6 +108,7 @@ class Counters:
     held:          what was read and has not ended in any of these yet, or never did because a stage failed.
     rebuilds:      times that the ring had to be set up again.
     link_events:   times that the interface went down or changed.
+    unsupported_gso: of kernel_drops, super-frames of a type that a packet socket cannot hand over (UFO, SCTP).
 
     From the stage `count`, in packets; zero without it:
     packets:       what was counted.       octets: bytes of them on the wire.
@@ -98,6 +122,12 @@ class Counters:
     unread:        packets of which something was not looked into, by reason (Unread).
 
     stages:        what each stage of yours did, in their order.
+
+    Of a bridge whose healthy frames the kernel carries; of a direction, not of a worker:
+    arrived:       what came to the interface, all in all.
+    cut_through:   None without.
+
+    left:          checks that a repair left bad or pending, by reason (LEFT), then by cause; of `fix` alone.
     """
 
     from_: str
@@ -126,6 +156,10 @@ class Counters:
     unread: dict[str, int]
     stages: tuple[StageCount, ...]
     stray_csum_metadata: int
+    unsupported_gso: int
+    arrived: int
+    cut_through: CutThroughCount | None
+    left: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Counters:
@@ -157,7 +191,20 @@ class Counters:
             unread={str(Unread(i)): n for i, n in enumerate(tally["unread"]) if n},
             stages=tuple(StageCount(**each) for each in ledger["stages"]),
             stray_csum_metadata=tally["stray_csum_metadata"],
+            unsupported_gso=ledger["unsupported_gso"],
+            arrived=ledger["kernel_seen"],
+            cut_through=None,
+            left={
+                why: {str(Cause(i)) if i else str(Status.PENDING): n for i, n in enumerate(counts) if n}
+                for why, counts in zip(LEFT, tally.get("left", ()), strict=False)
+                if any(counts)
+            },
         )
+
+    @property
+    def all_checks(self) -> dict[str, dict[str, int]]:
+        """The checks of what went through the ring, and of what the kernel carried."""
+        return _add([self.checks, self.cut_through.checks]) if self.cut_through else self.checks
 
     @classmethod
     def sum(cls, parts: Sequence[Counters]) -> Counters:
@@ -169,4 +216,9 @@ class Counters:
     def as_json(self) -> dict[str, Any]:
         """Return a dictionary of plain values, the object that `--json` prints."""
         fields = {name: getattr(self, name) for name in self.__slots__}
+        fields["checks"] = self.all_checks
+        if self.cut_through is None:
+            del fields["cut_through"]
+        if not self.left:
+            del fields["left"]
         return {"from": fields.pop("from_"), **fields}

@@ -6,17 +6,21 @@ Sees what sources and sinks offer, not what they are: no packet sockets here.
 from __future__ import annotations
 
 import errno
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from pktmend import _core
 from pktmend.enums import OnError
 from pktmend.errors import ConfigError, FormatError, OSFailure, StageError
 from pktmend.runtime.counters import Counters
+from pktmend.runtime.pool import Pool
+
+POOL_SECONDS: Final = 0.001  # how often the end of a pooled pipeline is looked for
 
 Stage = Callable[[_core.Batch], Any]
 
@@ -48,11 +52,17 @@ class Sink(Protocol):
 
 
 class Null:
-    """A sink that keeps nothing: packets are counted and forgotten."""
+    """A sink that keeps nothing: packets are counted and forgotten.
+
+    enough: bytes that a source was asked to leave of pending packets, which are not counted as truncated then; 0: none.
+    """
+
+    def __init__(self, enough: int = 0) -> None:
+        self._enough = enough
 
     def open(self, capacity: int) -> _core.Sink:
         """Return the engine's side."""
-        return _core.NullSink()
+        return _core.NullSink(self._enough)
 
 
 class Pipeline:
@@ -67,6 +77,8 @@ class Pipeline:
     on_error: when a stage of yours fails (raises, keeps a view of the batch, writes an invalid value):
         OnError.END ends the pipeline with StageError, its exception as __cause__ (ViewError for a view);
         PASS counts it, takes back what the stage did, and goes on; DROP counts it and drops the batch's packets.
+    pool: threads that it shares with others, instead of one of its own; for the engine's own stages.
+    clearing: what tells the kernel's part of cut-through that the source's packets are through.
 
     A stage may have `name`, `counters()` (names and numbers, shown with the others) and `close()`, called at the end.
 
@@ -87,6 +99,8 @@ class Pipeline:
         busy_poll_us: int = 0,
         rx_usecs: int = 0,
         on_error: OnError = OnError.END,
+        pool: Pool | None = None,
+        clearing: _core.Clearing | None = None,
     ) -> None:
         if isinstance(stages, (str, bytes)) or not isinstance(stages, Sequence):
             raise ConfigError(f"stages is a list, not {stages!r}")
@@ -104,7 +118,12 @@ class Pipeline:
             busy_poll_us * 1000,
             rx_usecs * 1000,
             on_error,
+            pool is not None,
+            clearing,
         )
+        self._pool = pool
+        self._latest: tuple[object, Counters] | None = None
+        self._has_started = False
         self._stages = list(stages)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -136,8 +155,14 @@ class Pipeline:
         return explain(error) if explain else error
 
     def start(self) -> None:
-        """Begin, on a thread of its own."""
-        start_together([self])
+        """Begin, on a thread of its own or on its pool's."""
+        if self._pool is None:
+            start_together([self])
+            return
+        if self._has_started:
+            raise ConfigError("a pipeline runs once")
+        self._pool.add(self._loop)
+        self._has_started = True
 
     def stop(self) -> None:
         """Ask it to drain its source and end; returns at once."""
@@ -153,6 +178,8 @@ class Pipeline:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended; False after *timeout* seconds.  Raises what ended it."""
+        if self._pool is not None and not self._wait_for_pool(self._pool, timeout):
+            return False
         if not self._done.wait(timeout):
             return False
         if self._thread is not None:
@@ -160,6 +187,18 @@ class Pipeline:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+        return True
+
+    def _wait_for_pool(self, pool: Pool, timeout: float | None) -> bool:
+        """Wait until the pool's threads have done with it."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._loop.has_ended:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(POOL_SECONDS)
+        if not self._done.is_set():
+            pool.remove(self._loop)
+            self._ended(None)
         return True
 
     def run(self, duration: float | None = None) -> None:
@@ -178,8 +217,11 @@ class Pipeline:
 
     def counters(self) -> Counters:
         """Return the counters as last published: at least five times a second, and exact once it has ended."""
-        ledger, tally = self._loop.snapshot()
-        return Counters.of(ledger, tally, getattr(self.source, "name", ""), getattr(self.sink, "name", None))
+        names = (getattr(self.source, "name", ""), getattr(self.sink, "name", None))
+        version = (self._loop.beats(), *names)
+        if self._pool is None or self._latest is None or version != self._latest[0]:
+            self._latest = (version, Counters.of(*self._loop.snapshot(), *names))
+        return self._latest[1]  # of hundreds in a pool most have nothing new to say
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +235,7 @@ class Pipeline:
                 close = getattr(end, "close", None)
                 if close is not None:
                     ends.callback(close)
-            if self._thread is not None:
+            if self._has_started:
                 self.stop()
                 with suppress(*([Exception] if value is not None else [])):
                     self.wait()
@@ -201,7 +243,7 @@ class Pipeline:
 
 def start_together(pipelines: Sequence[Pipeline]) -> None:
     """Begin several pipelines on one thread, which serves them in turn: the two directions of a bridge on few CPUs."""
-    if any(pipeline._thread is not None for pipeline in pipelines):
+    if any(pipeline._has_started for pipeline in pipelines):
         raise ConfigError("a pipeline runs once")
 
     def run() -> None:
@@ -215,19 +257,19 @@ def start_together(pipelines: Sequence[Pipeline]) -> None:
 
     thread = threading.Thread(target=run, name="pktmend", daemon=True)
     for pipeline in pipelines:
-        pipeline._thread = thread
+        pipeline._thread, pipeline._has_started = thread, True
     try:
         thread.start()
     except RuntimeError as error:  # nobody would ever end what waits for it
         for pipeline in pipelines:
-            pipeline._thread = None
+            pipeline._thread, pipeline._has_started = None, False
         raise OSFailure("cannot start a thread", "is a limit of tasks reached?", errno.EAGAIN) from error
 
 
 def stop_all(pipelines: Sequence[Pipeline]) -> None:
     """Stop all that were started and wait until the last has ended; then raise what ended the first that failed."""
     errors: list[Exception] = []
-    started = [pipeline for pipeline in pipelines if pipeline._thread is not None]
+    started = [pipeline for pipeline in pipelines if pipeline._has_started]
     for pipeline in started:
         pipeline.stop()
     for pipeline in started:

@@ -13,19 +13,23 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 from pktmend import _core
-from pktmend.enums import RepairPolicy
+from pktmend.enums import Cause, RepairPolicy
 from pktmend.errors import ConfigError, StageError
-from pktmend.host.trusted_path import require_trusted
+from pktmend.host.own_folder import OwnFolder, home
+from pktmend.host.trusted_path import require_trusted, sudo_caller
 from pktmend.include import include_dir
 
 _EXPECTED, _AT_WIRE = 1, 2
 _SIGNATURE = ("int", ("pp_batch *", "void *"))
 _WANTED = "int (*)(pp_batch *, void *)"
-_SAY_ABI = "PKTMEND_STAGE(NAME) in C, wrap_native(lib.pktmend_stage_of_NAME) in Python; see docs/stages.md"
+_SAY_ABI = (
+    "PKTMEND_STAGE(NAME) in C, wrap_native(lib.pktmend_stage_of_NAME) in Python; see `pktmend help writing-stages`"
+)
 
 STAGE_CDEF = """
 typedef struct pp_batch pp_batch;
@@ -68,6 +72,7 @@ class Repair(_core.NativeStage):
 
     policy: a RepairPolicy or its word.  leaked: what is provably partial and lost its metadata.  unfinished: also what
             is pending, for files.  all: whatever can be computed, corruption included.  none: nothing.
+    excepted: causes that are left as they are; Cause.NONE stands for what is pending.
     Raises: ConfigError for another word.
 
     Reads: checks, verdict.  Writes: checksum fields, status.
@@ -75,13 +80,13 @@ class Repair(_core.NativeStage):
 
     __slots__ = ()
 
-    def __new__(cls, policy: RepairPolicy | str = RepairPolicy.LEAKED) -> Self:
+    def __new__(cls, policy: RepairPolicy | str = RepairPolicy.LEAKED, *, excepted: Iterable[Cause] = ()) -> Self:
         if isinstance(policy, str):
             try:
                 policy = RepairPolicy[policy.upper()]
             except KeyError:
                 raise ConfigError(f"repair policy {policy!r}", f"one of {', '.join(map(str, RepairPolicy))}") from None
-        return _core.repair_stage(int(policy), cls)
+        return _core.repair_stage(_core.repair_option(int(policy), excepted), cls)
 
 
 verify = Verify()
@@ -185,13 +190,13 @@ def build_native(source: str, function: str, *, name: str = "") -> _core.NativeS
     layout = "".join(header.read_text() for header in headers)
     digest = hashlib.sha256(f"{layout}\0{text}\0{sys.implementation.cache_tag}".encode()).hexdigest()
     module = f"_pktmend_stage_{digest[:16]}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pktmend" / "stages"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "pktmend" / "stages"
     built = next(iter(cache.glob(f"{module}.*so")), None)
     if built is None:
         ffi = cffi.FFI()
         ffi.cdef(f"{STAGE_CDEF} int {function}(pp_batch *, void *); const pktmend_stage *pktmend_found(void);")
         ffi.set_source(module, text, include_dirs=[include_dir()])
-        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        OwnFolder(cache, owner=sudo_caller()).close()  # the compiler follows links there
         try:
             built = Path(ffi.compile(tmpdir=str(cache)))
         except Exception as error:

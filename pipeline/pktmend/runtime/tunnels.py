@@ -1,7 +1,7 @@
 """Which UDP ports carry tunnels: what the engine knows, what the machine has, what somebody says.
 
 The ports are the process's, like the SIMD kernel: all pipelines see the same.  Set them before packets pass.
-A tunnel on any other port is recognised where its headers leave no doubt (docs/limitations.md).
+A tunnel on any other port is recognised where its headers leave no doubt (`pktmend help tunnels`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pktmend._core import clear_tunnel_ports, set_tunnel_port, tunnel_kinds, tun
 from pktmend.errors import ConfigError
 
 _asked: list[tuple[int, str]] = []  # what this process was told, by its user
+_more: set[int] = set()  # ports beside the registered ones
 
 
 def use_tunnel_ports(ports: Mapping[str, Iterable[int]] | None = None) -> None:
@@ -41,12 +42,19 @@ def learn_tunnel_ports(words: Iterable[str] | None = None, *, is_live: bool) -> 
     _apply(found)
 
 
+def tunnel_ports_beside_registered() -> frozenset[int]:
+    """Return the ports that the machine's tunnels use, or somebody has named, and no registry has for them."""
+    return frozenset(_more)
+
+
 def _apply(found: Mapping[int, str]) -> None:
     kinds = tunnel_kinds()
     clear_tunnel_ports()
     unknown = {port: kind for port, kind in found.items() if kinds[tunnel_of_port(port)] != kind}
+    _more.clear()
     for port, kind in [*unknown.items(), *_asked]:
         set_tunnel_port(port, kinds.index(kind))
+        _more.add(port)
 
 
 def _parse(word: str) -> tuple[int, str]:

@@ -45,10 +45,30 @@ def set_link(name: str, *, up: bool | None = None, **settings: int) -> None:
 
 def add_veth(name: str, peer: str, peer_namespace: Path, mtu: int) -> None:
     """Make a veth pair: *name* here, *peer* in the namespace behind that file."""
+    _add_pair(b"veth\0", lib.VETH_INFO_PEER, name, peer, peer_namespace, mtu)
+
+
+def add_netkit(name: str, peer: str, peer_namespace: Path, mtu: int) -> None:
+    """Make a netkit pair that carries Ethernet: *name*, the primary, here, *peer* in the namespace behind that file.
+
+    Raises: OSFailure where the kernel has none (EOPNOTSUPP).
+    """
+    mode = _number(lib.IFLA_NETKIT_MODE, lib.NETKIT_L2)
+    try:
+        _add_pair(b"netkit\0", lib.IFLA_NETKIT_PEER_INFO, name, peer, peer_namespace, mtu, mode)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        raise OSFailure("this kernel has no netkit", "Linux 6.7 with CONFIG_NETKIT", error.errno) from error
+
+
+def _add_pair(
+    kind: bytes, peer_attribute: int, name: str, peer: str, peer_namespace: Path, mtu: int, more: bytes = b""
+) -> None:
     with peer_namespace.open("rb") as target:
         other = _link() + _name(peer) + _number(lib.IFLA_MTU, mtu) + _number(lib.IFLA_NET_NS_FD, target.fileno())
-        data = attribute(lib.IFLA_INFO_DATA, attribute(lib.VETH_INFO_PEER, other))
-        info = attribute(lib.IFLA_LINKINFO, attribute(lib.IFLA_INFO_KIND, b"veth\0") + data)
+        data = attribute(lib.IFLA_INFO_DATA, attribute(peer_attribute, other) + more)
+        info = attribute(lib.IFLA_LINKINFO, attribute(lib.IFLA_INFO_KIND, kind) + data)
         body = _link() + _name(name) + _number(lib.IFLA_MTU, mtu) + info
         _do(lib.RTM_NEWLINK, body, lib.NLM_F_CREATE | lib.NLM_F_EXCL)
 

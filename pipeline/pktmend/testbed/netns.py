@@ -194,6 +194,12 @@ class Testbed:
         for host, name in ((a, a_name), (b, b_name)):
             host.link(name, state="up")
 
+    def netkit(self, a: Host, a_name: str, b: Host, b_name: str, *, mtu: int = 1500) -> None:
+        """Join two hosts by a netkit pair, the primary in *b*, up; OSFailure where the kernel has none."""
+        b.call(lambda: links.add_netkit(b_name, a_name, namespaces.NAMED / a.namespace, mtu))
+        for host, name in ((a, a_name), (b, b_name)):
+            host.link(name, state="up")
+
     def __enter__(self) -> Testbed:
         return self
 

@@ -13,6 +13,7 @@ import select
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 
 from pktmend._kernel import lib
 from pktmend.host.own_command import own_module
@@ -20,20 +21,22 @@ from pktmend.testbed.netns import Host
 
 CHECKSUM = lib.TUN_F_CSUM
 SEGMENTS = lib.TUN_F_CSUM | lib.TUN_F_TSO4 | lib.TUN_F_TSO6
+Change = Callable[[bytes], Iterable[bytes]]
 
 
-def open_tap(host: Host, name: str, *, header: bool, offload: int = 0) -> int:
-    """Make the TAP *name* in *host*, up; return its descriptor.
+def open_tap(host: Host, name: str, *, header: bool, offload: int | None = 0) -> int:
+    """Make the TAP *name* in *host*, or attach to it, up; return its descriptor.
 
     header:  frames have a virtio-net header before them (IFF_VNET_HDR), which can say NEEDS_CSUM.
-    offload: what the kernel may leave undone in the frames that it hands over (TUN_F_*).
+    offload: what the kernel may leave undone in the frames that it hands over (TUN_F_*); None leaves what a TAP has.
     """
 
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR)
         flags = lib.IFF_TAP | lib.IFF_NO_PI | (lib.IFF_VNET_HDR if header else 0)
         fcntl.ioctl(fd, lib.TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
-        fcntl.ioctl(fd, lib.TUNSETOFFLOAD, offload)
+        if offload is not None:
+            fcntl.ioctl(fd, lib.TUNSETOFFLOAD, offload)
         return fd
 
     fd = host.call(make)
@@ -49,22 +52,29 @@ def copy(host: Host, a: int, b: int) -> subprocess.Popen[bytes]:
     return program
 
 
-def run(a: int, b: int) -> None:
-    """Copy until ended."""
+def same(frame: bytes) -> Iterable[bytes]:
+    """Hand it on as it is."""
+    return (frame,)
+
+
+def run(a: int, b: int, there: Change = same, back: Change = same) -> None:
+    """Copy until ended; there, back: what becomes of a frame of a, and of b."""
     poll = select.poll()
-    peers = {a: b, b: a}
-    for fd in peers:
+    ways = {a: (b, there), b: (a, back)}
+    for fd in ways:
         os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
     while True:
         for fd, _ in poll.poll():
+            target, change = ways[fd]
             for _ in range(64):
                 try:
                     frame = os.read(fd, 1 << 17)
                 except BlockingIOError:
                     break
                 try:
-                    os.write(peers[fd], frame)
+                    for each in change(frame):
+                        os.write(target, each)
                 except OSError:  # as a cable would: the other side is down or full
                     break
 

@@ -44,11 +44,15 @@ class Topology:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def containers(testbed: Testbed, *, size: int = 4 << 20) -> Topology:
-    """Make the topology, nothing joining port-a and port-b yet; b serves a file of *size* random bytes."""
+def containers(testbed: Testbed, *, size: int = 4 << 20, is_netkit: bool = False) -> Topology:
+    """Make the topology, nothing joining port-a and port-b yet; b serves a file of *size* random bytes.
+
+    is_netkit: the containers are on netkit pairs; OSFailure where the kernel has none.
+    """
     a, b, node = testbed.host("a"), testbed.host("b"), testbed.host("node")
-    testbed.veth(a, "eth0", node, "port-a")
-    testbed.veth(b, "eth0", node, "port-b")
+    join = testbed.netkit if is_netkit else testbed.veth
+    join(a, "eth0", node, "port-a")
+    join(b, "eth0", node, "port-b")
     testbed.veth(node, "uplink", node, "port-u")
     a.address("eth0", f"{CLIENT}/24")
     b.address("eth0", f"{SERVER}/24")
@@ -214,11 +218,13 @@ def offload_off(transcript: Transcript, *places: tuple[Host, str]) -> Iterator[N
 def remedied(transcript: Transcript, host: Host) -> Iterator[None]:
     """Run the offload commands that the diagnosis gave, as it gave them, where it was made; undo them afterwards."""
     commands = [each["command"] for each in transcript.findings[0]["remedy"]]
+    memory = f"XDG_STATE_HOME={host.testbed.folder()}"
     with offloads_restored(host.testbed):
         for command in commands:
-            if {"ethtool", "-K"} <= set(shlex.split(command)):
+            words = shlex.split(command)
+            if words[:2] == ["pktmend", "offload"]:
                 transcript.say(f"  {host.name}$ {command}")
-                host.run("sh", "-c", command)
+                host.run("env", memory, *own_command(*words[1:]))
         yield
 
 

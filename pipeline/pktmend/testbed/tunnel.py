@@ -9,11 +9,13 @@ OUTER = "10.9.0.1"
 INNER = "10.9.0.2"  # b, through the tunnel
 
 
-def tunnel(transcript: Transcript, topology: Topology, checksums: str, *, remote: str = SERVER) -> None:
+def tunnel(
+    transcript: Transcript, topology: Topology, checksums: str, *, remote: str = SERVER, port: int = 4789
+) -> None:
     """Put vxlan0 in a and b, over eth0; they know each other's MAC addresses, as overlays distribute them.
 
     checksums: udpcsum or noudpcsum, of the outer UDP header.
-    remote:    where a sends to.
+    remote:    where a sends to.      port: of the tunnel's datagrams.
     """
     for host, target, address in ((topology.a, remote, OUTER), (topology.b, CLIENT, INNER)):
         transcript.run(
@@ -29,7 +31,7 @@ def tunnel(transcript: Transcript, topology: Topology, checksums: str, *, remote
             "remote",
             target,
             "dstport",
-            "4789",
+            str(port),
             "dev",
             "eth0",
             checksums,

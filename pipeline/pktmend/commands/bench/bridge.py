@@ -17,7 +17,10 @@ from pktmend.commands.bench.line import SCENARIOS, UNITS, BenchLine, Transfer, s
 from pktmend.errors import ConfigError, PktmendError, PrivilegeError
 from pktmend.testbed.netns import require_programs
 
-NOTE = "CPU: all processors, sender and receiver included; rtt: ping alone; added: to that of the kernel bridge"
+NOTE = (
+    "CPU: all processors, sender and receiver included; rtt: ping alone; added: to that of the kernel bridge, by ping"
+    " and by a byte there and back over TCP"
+)
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Rounds:
 
     transfers: dict[str, dict[int, Transfer]]
     round_trips: dict[int, float] = field(default_factory=dict)
+    tcp_round_trips: dict[int, float] = field(default_factory=dict)
     fails: dict[str, str] = field(default_factory=dict)
 
     def fail(self, scenarios: Sequence[str], error: Exception) -> None:
@@ -84,6 +88,7 @@ class BridgeBench:
                 running = forwarder.start(line.node)
                 try:
                     into.round_trips[number] = line.round_trip_us()
+                    into.tcp_round_trips[number] = line.tcp_round_trip_us()
                     for scenario in scenarios:
                         reached += 1
                         line.set_offloads(scenario, wire_sums=forwarder.wire_sums)
@@ -126,6 +131,7 @@ class BridgeBench:
                         f"{line['cpu_s_per_mpacket']:.2f}",
                         f"{line['rtt_us']:.0f}",
                         "-" if line["rtt_added_us"] is None else f"{line['rtt_added_us']:+.0f}",
+                        "-" if line.get("tcp_rtt_added_us") is None else f"{line['tcp_rtt_added_us']:+.0f}",
                     )
                 )
             header = (
@@ -137,6 +143,7 @@ class BridgeBench:
                 "CPU s/M packets",
                 "rtt us",
                 "added us",
+                "added, TCP",
             )
             tcp = "" if scenario == "udp-64" else f"; congestion control: {lines[0].get('congestion', 'not recorded')}"
             made.append(Table(SCENARIOS[scenario], header, rows, NOTE + tcp))
@@ -154,6 +161,7 @@ def _line(scenario: str, forwarder: Forwarder, rounds: Rounds, kernel: Rounds | 
     if line["fails"] or not taken:
         return {**line, "fails": line["fails"] or "no sample"}
     rtt = statistics.median(rounds.round_trips.values())
+    tcp_added: list[float] = []
     ratios: list[float] = []
     added: list[float] = []
     if kernel is not None:
@@ -161,6 +169,8 @@ def _line(scenario: str, forwarder: Forwarder, rounds: Rounds, kernel: Rounds | 
         ratios = [moved.rate / base[number].rate for number, moved in taken.items() if number in base]
         both = [number for number in taken if number in kernel.round_trips]
         added = [rounds.round_trips[number] - kernel.round_trips[number] for number in both]
+        both = [number for number in taken if number in kernel.tcp_round_trips and number in rounds.tcp_round_trips]
+        tcp_added = [rounds.tcp_round_trips[number] - kernel.tcp_round_trips[number] for number in both]
     return {
         **line,
         **spread([moved.rate for moved in taken.values()], "rate"),
@@ -169,4 +179,5 @@ def _line(scenario: str, forwarder: Forwarder, rounds: Rounds, kernel: Rounds | 
         "cpu_s_per_mpacket": round(statistics.median(moved.cpu_per_mega_packet for moved in taken.values()), 3),
         "rtt_us": round(rtt, 1),
         "rtt_added_us": round(statistics.median(added), 1) if added else None,
+        "tcp_rtt_added_us": round(statistics.median(tcp_added), 1) if tcp_added else None,
     }

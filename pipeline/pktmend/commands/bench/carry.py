@@ -48,7 +48,7 @@ def carry(a: str, b: str, settings: dict[str, str]) -> None:
     """Carry frames between *a* and *b* until a signal comes."""
     signals = Signals()
     stage = settings.pop("stage", "")
-    options = BridgeOptions(a=a, b=b, stage=(stage,) if stage else ())
+    options = BridgeOptions(a=a, b=b, stage=(stage,) if stage else (), cut_through="off")
     with ExitStack() as stack:
         if settings:
             pipelines = stack.enter_context(with_rings(options, {name: int(value) for name, value in settings.items()}))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pktmend.errors import FormatError, OSFailure
+from pktmend.host.output_file import usual_mode, write_text
 
 Line = dict[str, Any]
 NOISE = 0.05  # two sessions on one machine differ by as much: a smaller change is never called one
@@ -35,8 +36,10 @@ KINDS = {
     "verify": Kind(("impl", "mix"), "ns_per_packet", "ns a packet"),
     "read": Kind(("impl", "file"), "frames_per_s", "frames/s", more_is_better=True),
     "monitor": Kind(("reader", "load"), "cpu_ns_per_packet", "ns CPU a packet"),
+    "watched": Kind(("watcher", "congestion"), "rate", "Gbit/s", more_is_better=True),
     "stage": Kind(("stage", "load"), "ratio", "x CPU of the bridge without"),
     "bridge": Kind(("forwarder", "scenario"), "rate", "Gbit/s or Mpps", more_is_better=True),
+    "no-drop": Kind(("forwarder", "bytes"), "rate", "Mpps", more_is_better=True),
     "ring": Kind(("ring", "scenario"), "rate", "Gbit/s or Mpps", more_is_better=True),
 }
 
@@ -91,10 +94,7 @@ class Table:
 def save(path: str, environment: Line, lines: Iterable[Line]) -> None:
     """Write a file of results."""
     text = "".join(json.dumps(line) + "\n" for line in ({"environment": environment}, *lines))
-    try:
-        Path(path).write_text(text)
-    except OSError as error:
-        raise OSFailure(f"writing {path}: {error.strerror}", error=error.errno or 0) from error
+    write_text(path, text, mode=usual_mode())
 
 
 def load(path: str) -> tuple[Line, list[Line]]:

@@ -17,18 +17,20 @@ from pktmend.host.own_command import own_command
 from pktmend.testbed.netns import Host, end
 
 KERNEL = "kernel bridge"
-MTU_FRAMES = ("tso-off", "udp-64")  # with wire_sums the hosts segment themselves: "default" would be the same
+EVERY = ("default", "udp-64", "leaked", "tso-off", "tx-off")  # in this order: offloads only go off
+WITH_METADATA = ("default", "udp-64", "tso-off")
+MTU_FRAMES = ("udp-64", "tso-off")  # with wire_sums the hosts segment themselves: "default" would be the same
 
 
 class Running:
     """Programs that carry frames; stop() ends them."""
 
     def __init__(self, programs: Sequence[subprocess.Popen[bytes]], undo: Callable[[], object] | None = None) -> None:
-        self._programs, self._undo = programs, undo
+        self.programs, self._undo = programs, undo
 
     def obituary(self) -> str:
         """Return how a program ended by itself, with its last words; "" while all of them run."""
-        for program in self._programs:
+        for program in self.programs:
             if program.poll() is not None:
                 said = program.stderr.read().decode(errors="replace").strip() if program.stderr else ""
                 return f"ends by itself, exit {program.returncode}: {' '.join(said.splitlines()[-1:])[-120:]}"
@@ -36,7 +38,7 @@ class Running:
 
     def stop(self) -> None:
         """End them, and undo what was set in the kernel."""
-        for program in self._programs:
+        for program in self.programs:
             end(program)
         if self._undo is not None:
             self._undo()
@@ -49,6 +51,7 @@ class Forwarder:
     program:    must be installed; "" for none.
     wire_sums:  it loses metadata or sends as is: the hosts' checksum offload is switched off for it (tx off).
     is_direct:  there is none: the hosts are joined by one veth pair.
+    options:    of `pktmend bridge`; None for another program.
     """
 
     name: str
@@ -56,7 +59,8 @@ class Forwarder:
     program: str = ""
     wire_sums: bool = False
     is_direct: bool = False
-    scenarios: tuple[str, ...] = field(default=("default", "tso-off", "udp-64"))
+    scenarios: tuple[str, ...] = field(default=EVERY)
+    options: tuple[str, ...] | None = None
 
 
 def _kernel(node: Host) -> Running:
@@ -67,19 +71,21 @@ def _kernel(node: Host) -> Running:
     return Running((), lambda: node.run("ip", "link", "del", "dev", "br0"))
 
 
-def _ours(*options: str) -> Callable[[Host], Running]:
-    def start(node: Host) -> Running:
-        argv = own_command("bridge", "-i", "pa", "-I", "pb", *options)
-        program = node.spawn(*argv, stderr=subprocess.PIPE)
-        assert program.stderr is not None
-        said: list[str] = []
-        for line in program.stderr:
-            said.append(line.decode())
-            if "bridging" in said[-1]:
-                return Running([program])
-        raise OSFailure(f"pktmend bridge: {' '.join(said).strip()}")
+def start_ours(node: Host, *options: str, stdout: int = subprocess.DEVNULL) -> Running:
+    """Start `pktmend bridge` with *options*."""
+    argv = own_command("bridge", "-i", "pa", "-I", "pb", *options)
+    program = node.spawn(*argv, stdout=stdout, stderr=subprocess.PIPE)
+    assert program.stderr is not None
+    said: list[str] = []
+    for line in program.stderr:
+        said.append(line.decode())
+        if "bridging" in said[-1]:
+            return Running([program])
+    raise OSFailure(f"pktmend bridge: {' '.join(said).strip()}")
 
-    return start
+
+def _ours(name: str, *options: str, scenarios: tuple[str, ...] = EVERY) -> Forwarder:
+    return Forwarder(name, lambda node: start_ours(node, *options), scenarios=scenarios, options=options)
 
 
 def _program(*commands: Sequence[str], settle: float = 1.0) -> Callable[[Host], Running]:
@@ -111,19 +117,35 @@ def _netsniff(source: str, target: str) -> tuple[str, ...]:
 FORWARDERS = [
     Forwarder(KERNEL, _kernel),
     Forwarder("(one veth, no forwarder)", lambda _: Running([]), is_direct=True),  # the most there is to reach
-    Forwarder("pktmend", _ours()),
-    Forwarder("pktmend --ring v3", _ours("--ring", "v3")),
-    Forwarder("pktmend --no-coalesce", _ours("--no-coalesce")),
-    Forwarder("pktmend --finish both", _ours("--finish", "pa", "--finish", "pb")),
-    Forwarder("tcpbridge --fixcsum", _program(("tcpbridge", "--fixcsum", "-i", "pa", "-I", "pb")), "tcpbridge"),
+    _ours("pktmend"),
+    _ours("pktmend --cut-through off", "--cut-through", "off"),
+    _ours("pktmend --ring v3", "--cut-through", "off", "--ring", "v3", scenarios=WITH_METADATA),
+    _ours("pktmend --no-coalesce", "--cut-through", "off", "--no-coalesce", scenarios=WITH_METADATA),
+    _ours("pktmend --finish both", "--finish", "pa", "--finish", "pb", scenarios=WITH_METADATA),
+    _ours(
+        "pktmend --finish both --cut-through off",
+        "--cut-through",
+        "off",
+        "--finish",
+        "pa",
+        "--finish",
+        "pb",
+        scenarios=WITH_METADATA,
+    ),
+    Forwarder(
+        "tcpbridge --fixcsum",
+        _program(("tcpbridge", "--fixcsum", "-i", "pa", "-I", "pb")),
+        "tcpbridge",
+        scenarios=WITH_METADATA,
+    ),
     Forwarder(
         "tcpbridge", _program(("tcpbridge", "-i", "pa", "-I", "pb")), "tcpbridge", wire_sums=True, scenarios=MTU_FRAMES
     ),
-    Forwarder("testpmd csum, af_packet", _testpmd("csum", "af_packet"), "dpdk-testpmd"),
+    Forwarder("testpmd csum, af_packet", _testpmd("csum", "af_packet"), "dpdk-testpmd", scenarios=WITH_METADATA),
     Forwarder(
         "testpmd io, af_packet", _testpmd("io", "af_packet"), "dpdk-testpmd", wire_sums=True, scenarios=MTU_FRAMES
     ),
-    Forwarder("testpmd csum, af_xdp", _testpmd("csum", "af_xdp"), "dpdk-testpmd"),
+    Forwarder("testpmd csum, af_xdp", _testpmd("csum", "af_xdp"), "dpdk-testpmd", scenarios=WITH_METADATA),
     Forwarder("testpmd io, af_xdp", _testpmd("io", "af_xdp"), "dpdk-testpmd", wire_sums=True, scenarios=MTU_FRAMES),
     Forwarder(
         "netsniff-ng",

@@ -47,12 +47,7 @@ def options_of(
     target: Sequence[str],
 ) -> GenerateOptions:
     """Return what the command line's words mean.  Raises ConfigError."""
-    try:
-        frames_a_second = 0.0 if rate == "max" else float(rate)
-    except ValueError:
-        frames_a_second = -1.0
-    if rate != "max" and not frames_a_second > 0:
-        raise ConfigError(f"--rate {rate}", "frames a second above 0, or max")
+    frames_a_second = _rate(rate)
     try:
         mac = bytes.fromhex(to_mac.replace(":", ""))
     except ValueError:
@@ -75,6 +70,18 @@ def options_of(
         v4=(v4_source, v4_target),
         v6=(v6_source, v6_target),
     )
+
+
+def _rate(text: str) -> float:
+    """Return frames a second, 0 for as many as can be."""
+    scale = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1:], 1.0)
+    try:
+        rate = 0.0 if text == "max" else float(text[:-1] if scale > 1 else text) * scale
+    except ValueError:
+        rate = -1.0
+    if text != "max" and not rate > 0:
+        raise ConfigError(f"--rate {text}", "frames a second above 0, such as 500, 10k or 1M, or max")
+    return rate
 
 
 def _addresses(option: str, texts: Sequence[str], end: int) -> tuple[str, str]:
@@ -150,7 +157,8 @@ def _print(sender: Sender, seconds: float, *, json: bool, progress: bool) -> Non
                     "retries": sender.retries,
                     "checks": sender.checks(),
                 }
-            }
+            },
+            kind="generated",
         )
         return
     out = sys.stderr if progress else sys.stdout

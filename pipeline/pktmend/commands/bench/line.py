@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,15 +15,18 @@ from pathlib import Path
 from types import TracebackType
 
 from pktmend.errors import PktmendError
-from pktmend.host.own_command import own_module
+from pktmend.host.own_command import own_command, own_module
 from pktmend.testbed.netns import Testbed, end
 
 SCENARIOS = {
     "default": "TCP, default offloads (super-frames)",
     "tso-off": "TCP, TSO off, checksums offloaded (MTU frames)",
     "udp-64": "UDP, 64-byte frames delivered",
+    "leaked": "UDP, MTU frames delivered, every checksum leaked",
+    "tx-off": "TCP, finished sums (tx off at the hosts)",
 }
-UNITS = {"default": "Gbit/s", "tso-off": "Gbit/s", "udp-64": "Mpps"}
+UNITS = {"default": "Gbit/s", "tso-off": "Gbit/s", "udp-64": "Mpps", "leaked": "Gbit/s", "tx-off": "Gbit/s"}
+LONGEST = 1514  # bytes of a frame
 ADDRESSES = {"a": "10.7.0.1", "b": "10.7.0.2"}
 TARGET = ADDRESSES["b"]
 PATIENCE = 3
@@ -92,7 +97,7 @@ class BenchLine:
     def set_offloads(self, scenario: str, *, wire_sums: bool) -> None:
         """Switch off what a scenario does without; wire_sums: the hosts sum and segment themselves."""
         for host in (self.a, self.b):
-            if wire_sums:
+            if wire_sums or scenario == "tx-off":
                 host.offload("eth0", tx=False)
             elif scenario != "default":
                 host.offload("eth0", tso=False)
@@ -110,6 +115,8 @@ class BenchLine:
 
         congestion: TCP's congestion control instead of the host's own.
         """
+        if scenario == "leaked":
+            return self._deliver_leaked(seconds)
         server = self.b.spawn("iperf3", "-s", "-1", "--forceflush", stdout=subprocess.PIPE)
         assert server.stdout is not None
         server.stdout.readline()
@@ -149,6 +156,40 @@ class BenchLine:
         if received["bytes"] < MINIMUM * seconds:
             raise PktmendError(f"only {received['bytes'] * 8 / 1e6 / seconds:.1f} Mbit/s pass")
         return Transfer(received["bytes"] * 8 / 1e9 / received["seconds"], received["bytes"], packets, busy)
+
+    def tcp_round_trip_us(self, count: int = 400) -> float:
+        """Return the median of a byte there and back over TCP; PktmendError if it does not pass."""
+        server = self.b.call(lambda: socket.create_server((TARGET, 0)))
+        taken: list[float] = []
+        with server:
+            server.settimeout(PATIENCE)
+            try:
+                client = self.a.call(lambda: socket.create_connection(server.getsockname(), PATIENCE))
+                answerer, _ = server.accept()
+                with client, answerer:
+                    for each in (client, answerer):
+                        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    for _ in range(count):
+                        began = time.perf_counter()
+                        client.send(b"?")
+                        answerer.recv(1)
+                        answerer.send(b"!")
+                        client.recv(1)
+                        taken.append(time.perf_counter() - began)
+            except OSError as error:
+                raise PktmendError(f"TCP does not pass: {error}") from error
+        return statistics.median(taken) * 1e6
+
+    def _deliver_leaked(self, seconds: int) -> Transfer:
+        """Send leaked frames from a as fast as one socket can; what arrives at b counts, and is right if it can be."""
+        options = ("--mix", str(LONGEST), "--rate", "max", "--duration", str(seconds), "--damage", "leaked=100%")
+        seen, before, began = self._received(), busy_seconds(), time.monotonic()
+        self.a.run(*own_command("bench", "gen", "-i", "eth0", *options), timeout=seconds + 2 * PATIENCE)
+        taken = time.monotonic() - began
+        busy, packets = busy_seconds() - before, self._received() - seen
+        if packets < MINIMUM * seconds / LONGEST:
+            raise PktmendError("next to nothing is delivered")
+        return Transfer(packets * LONGEST * 8 / 1e9 / taken, packets * LONGEST, packets, busy)
 
     @contextmanager
     def carrying(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -199,7 +199,7 @@ def _measure(reader: MonitorProgram, options: GenerateOptions, frames: int) -> M
         testbed.veth(a, "eth0", b, "eth0")
         pinned = ("taskset", "-c", str(processors[-1]))
         program = b.spawn(*pinned, *reader.argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = _wait_until_ready(program, reader)
+        said = wait_until_ready(program, reader.ready)
         before = cpu_seconds(program.pid)
         took = _send(a, options, frames, processors[0])
         time.sleep(reader.settle_time)
@@ -213,12 +213,12 @@ def _measure(reader: MonitorProgram, options: GenerateOptions, frames: int) -> M
     return Measurement(busy * 1e9 / frames, frames / took / 1e6, seen, drops)
 
 
-def _wait_until_ready(program: subprocess.Popen[bytes], reader: MonitorProgram) -> str:
-    """Return what it said up to and with the word it is ready with."""
+def wait_until_ready(program: subprocess.Popen[bytes], word: str) -> str:
+    """Return what it said up to and with the word that it is ready with."""
     assert program.stdout is not None
     said = ""
     deadline = time.monotonic() + PATIENCE
-    while reader.ready not in said:
+    while word not in said:
         if not select.select([program.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
             raise PktmendError(f"does not say that it is ready; said {said.strip()[-100:]!r}")
         more = os.read(program.stdout.fileno(), 4096).decode(errors="replace")

@@ -103,7 +103,8 @@ def _print(pipeline: Pipeline, arrivals: Arrivals, *, json: bool, file: Any) -> 
                     "runs": arrivals.runs(),
                     "checks": d.checks,
                 }
-            }
+            },
+            kind="received",
         )
         return
     print(

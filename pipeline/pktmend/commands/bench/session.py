@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -20,7 +19,7 @@ from pktmend.commands.bench.environment import environment, environment_line
 from pktmend.commands.bench.figures import Line, Table, compare, load, save
 from pktmend.console.outputs import require_writable
 from pktmend.console.report import print_json
-from pktmend.errors import OSFailure
+from pktmend.host.output_file import usual_mode, write_text
 
 
 class Bench(Protocol):
@@ -55,7 +54,7 @@ def run(benches: Sequence[Bench], output: Output, *, skipped: Sequence[str] = ()
     before = load(output.compare) if output.compare else None
     machine = environment(sorted({program for bench in benches for program in bench.programs}))
     if output.json:
-        print_json({"environment": machine})
+        print_json({"environment": machine}, kind="environment")
     else:
         print(environment_line(machine), flush=True)
     results: list[Line] = []
@@ -67,7 +66,7 @@ def run(benches: Sequence[Bench], output: Output, *, skipped: Sequence[str] = ()
         for line in bench.measure():
             lines.append(line)
             if output.json:
-                print_json(line)
+                print_json(line, kind="figure")
         made = bench.tables(lines)
         if not output.json:
             for table in made:
@@ -83,7 +82,7 @@ def run(benches: Sequence[Bench], output: Output, *, skipped: Sequence[str] = ()
     if output.picture:
         from pktmend.commands.bench.picture import draw
 
-        _write(output.picture, draw(results))
+        write_text(output.picture, draw(results), mode=usual_mode())
     if before is not None:
         _show_comparison(before, machine, results, json=output.json)
     return results
@@ -107,7 +106,8 @@ def _show_comparison(before: tuple[Line, list[Line]], machine: Line, lines: list
             {
                 "comparison": [dict(zip(table.header, row, strict=False)) for row in table.rows],
                 "environment_differs": other,
-            }
+            },
+            kind="comparison",
         )
         return
     print(f"\n{table.text()}")
@@ -121,7 +121,7 @@ def write_page(path: str, machine: Line, tables: Sequence[Table], skipped: Seque
     parts = [
         "# Results",
         "",
-        f"Written by `pktmend bench` on {machine['time']}; do not edit. How to read them: docs/performance.md.",
+        f"Written by `pktmend bench` on {machine['time']}; do not edit. How to read them: `pktmend help performance`.",
         "",
         f"- {machine['cpu']}{' (a virtual machine)' if machine['virtual'] else ''}, {machine['cpus']} CPUs,"
         f" {machine['system']}; load {machine['load']:.1f} when it began;"
@@ -133,11 +133,4 @@ def write_page(path: str, machine: Line, tables: Sequence[Table], skipped: Seque
     ]
     parts += [f"- {reason}" for reason in skipped] + ([""] if skipped else [])
     parts += [f"{table.markdown()}\n" for table in tables]
-    _write(path, "\n".join(parts))
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text)
-    except OSError as error:
-        raise OSFailure(f"writing {path}: {error.strerror}", error=error.errno or 0) from error
+    write_text(path, "\n".join(parts), mode=usual_mode())

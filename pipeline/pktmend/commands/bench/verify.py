@@ -1,7 +1,7 @@
-"""`pktmend bench verify`: parse and judge a whole batch in cache, beside the sums sum of the same bytes.
+"""`pktmend bench verify`: parse and judge a whole batch in cache, beside the bare sum of the same bytes.
 
 A mix is a number, the bytes of every frame, or IMIX: 64, 576 and 1500 bytes in the proportion 7:4:1, shuffled.
-Frames are TCP over IPv4 with right checksums.  The sums sum is that of every IP packet, in one call of the SIMD kernel.
+Frames are TCP over IPv4 with right checksums.  The bare sum is that of every IP packet, in one call of the SIMD kernel.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class VerifyBench:
     programs: tuple[str, ...] = ()
 
     def measure(self) -> Iterator[Line]:
-        """Yield a line for each mix: ns a packet, and those of the sums sum."""
+        """Yield a line for each mix: ns a packet, and those of the bare sum."""
         for mix in self.mixes:
             yield self._line(mix)
 
@@ -110,5 +110,5 @@ class VerifyBench:
                     f"{rate:.1f}",
                 )
             )
-        header = ("mix", "verify", "spread", "sums sum", "ratio", "Mpps", "Gbit/s")
-        return [Table("parse and judge in cache, ns a packet, beside the sums sum of the same bytes", header, rows)]
+        header = ("mix", "verify", "spread", "bare sum", "ratio", "Mpps", "Gbit/s")
+        return [Table("parse and judge in cache, ns a packet, beside the bare sum of the same bytes", header, rows)]

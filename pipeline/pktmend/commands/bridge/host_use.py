@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pktmend.errors import OSFailure
-from pktmend.host.rtnetlink import Link, read_addresses, read_links
+from pktmend.host.rtnetlink import PAIRS, Link, read_addresses, read_links
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,12 @@ class HostUse:
     forwarding: tuple[str, ...] = ()
     upper: tuple[str, ...] = ()
     peer: str = ""
+
+    def in_words(self) -> str:
+        """Return how the host uses it, "" if it only might."""
+        if self.addresses:
+            return f"the host has {', '.join(self.addresses)} on {self.name}"
+        return f"{', '.join(self.upper)} of the host is on {self.name}" if self.upper else ""
 
     def warnings(self, isolated: bool) -> list[str]:
         """Return what a person should know before this interface is bridged."""
@@ -105,10 +111,10 @@ def _forwards(folder: str, name: str) -> bool:
 
 
 def _stands_on(link: Link, own: Link) -> bool:
-    return link.link == own.index and link.link_nsid < 0 and link.kind != "veth"
+    return link.link == own.index and link.link_nsid < 0 and link.kind not in PAIRS
 
 
 def _peer(own: Link, links: dict[int, Link]) -> str:
-    if own.kind != "veth" or own.link_nsid >= 0 or own.link not in links:
+    if own.kind not in PAIRS or own.link_nsid >= 0 or own.link not in links:
         return ""
     return links[own.link].name

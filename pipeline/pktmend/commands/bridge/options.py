@@ -19,6 +19,7 @@ class BridgeOptions:
     finish:    interfaces whose next hop loses partial-checksum metadata.
     stage:     users' stages, as stage_loader.load takes them.       on_error: None ends at the first failure.
     tunnel:    KIND=PORT, taken before the bridge is made.
+    listen:    HOST:PORT of metrics and page.
     duration:  seconds, None for ever.     rx_usecs, busy_poll: microseconds.
     """
 
@@ -36,11 +37,14 @@ class BridgeOptions:
     tunnel: tuple[str, ...] = ()
     stage: tuple[str, ...] = ()
     on_error: Literal["pass", "drop"] | None = None
+    cut_through: Literal["auto", "off"] = "auto"
     isolate: bool = False
+    loop: Literal["warn", "stop", "off"] = "warn"
     force: bool = False
     user: str = ""
     no_seccomp: bool = False
     verbose: bool = False
+    listen: str | None = None
     duration: float | None = None
     json: bool = False
 
@@ -59,6 +63,10 @@ class BridgeOptions:
                 )
         if self.duration is not None and not 0 < self.duration < math.inf:
             raise ConfigError(f"--duration {self.duration}", "seconds above 0", options=("duration",))
+        if self.listen is not None:
+            from pktmend.serving.server import parse_address
+
+            parse_address(self.listen)
         if self.user:
             privileges.find_user(self.user)
         for name in (self.a, self.b):

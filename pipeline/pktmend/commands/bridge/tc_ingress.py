@@ -2,68 +2,67 @@
 
 Rules of this file:
 1. Taps run before tc, so a bridge reads every frame; nothing else of the host does.
-2. Exactly what was put in is taken out: one filter, known by its handle, and the queueing discipline under it only if
-   it was made for the filter and holds nothing else by then.
-3. The filter is one instruction of classic BPF: nothing is loaded with bpf(2).  Needs CAP_NET_ADMIN.
+2. Where bpf(2) allows it the program is two instructions of eBPF, attached by tcx if the kernel has that; elsewhere one
+   instruction of classic BPF on clsact, for which nothing is loaded.
+3. Loading takes CAP_BPF and CAP_NET_ADMIN, attaching what is loaded CAP_NET_ADMIN: load once, at the start.
 
-Not here: the messages to the kernel (pktmend.host.clsact).
+Not here: how it is attached (pktmend.host.tcx, pktmend.host.tc_filter).
 
 Source: tc-bpf(8), direct-action.
 """
 
 from __future__ import annotations
 
-import errno
+import os
+import struct
 from typing import Final
 
-from pktmend._kernel import lib
-from pktmend.host import clsact
+from pktmend._kernel import ffi, lib
 from pktmend.host.bpf_asm import encode, ret
+from pktmend.host.tcx import Attachment, Clsact, attach, is_supported
 
-DROP: Final = encode([ret(lib.TC_ACT_SHOT)])
-PREFERENCE: Final = 1  # the first of all
-HANDLE: Final = 0x706B0001  # "pk"; and where the queueing discipline is ours as well:
-HANDLE_AND_QDISC: Final = 0x706B0002
-
-
-def find(index: int) -> int:
-    """Return the handle of our filter on interface number *index*, 0 if it is not there.  Needs no privilege."""
-    try:
-        handles = [handle for _, handle in clsact.filters(index, lib.TC_CLSACT_INGRESS)]
-    except OSError as error:
-        if error.errno in (errno.ENODEV, errno.EINVAL, errno.ENOENT):
-            return 0  # no such interface, or no ingress hook
-        raise
-    return next((handle for handle in handles if handle in (HANDLE, HANDLE_AND_QDISC)), 0)
+CLASSIC: Final = encode([ret(lib.TC_ACT_SHOT)])
+LOG_SIZE: Final = 4096
 
 
-def put(index: int) -> None:
-    """Drop what arrives on interface number *index*; nothing if that is so already.  OSError if the kernel refuses."""
-    if find(index):
-        return
-    made_qdisc = clsact.add(index)
-    try:
-        clsact.add_filter(index, DROP, preference=PREFERENCE, handle=HANDLE_AND_QDISC if made_qdisc else HANDLE)
-    except OSError:
-        if made_qdisc:
-            clsact.remove(index)
-        raise
+def _instruction(code: int, value: int = 0) -> bytes:
+    """Return one struct bpf_insn that has to do with r0 only."""
+    return struct.pack("=BBhi", code, 0, 0, value)
 
 
-def take_out(index: int) -> bool:
-    """Undo put(); was there anything to undo?"""
-    handle = find(index)
-    if not handle:
-        return False
-    clsact.remove_filter(index, preference=PREFERENCE, handle=handle)
-    hooks = (lib.TC_CLSACT_INGRESS, lib.TC_CLSACT_EGRESS)
-    if handle == HANDLE_AND_QDISC and not any(clsact.filters(index, hook) for hook in hooks):
-        clsact.remove(index)
-    return True
+def _program(verdict: int) -> bytes:
+    """Return: r0 = verdict; exit."""
+    return _instruction(lib.BPF_ALU64 | lib.BPF_MOV | lib.BPF_K, verdict) + _instruction(lib.BPF_JMP | lib.BPF_EXIT)
 
 
-def command_to_take_out(name: str, handle: int) -> str:
-    """Return what a person types to undo put()."""
-    if handle == HANDLE_AND_QDISC:
-        return f"tc qdisc del dev {name} clsact"
-    return f"tc filter del dev {name} ingress pref {PREFERENCE} handle {handle:#x} bpf"
+def load(verdict: int) -> int:
+    """Load the program that gives every frame this verdict; return its descriptor.  OSError if we may not."""
+    program = _program(verdict)
+    log = ffi.new("char[]", LOG_SIZE)
+    number = lib.load_bpf(lib.BPF_PROG_TYPE_SCHED_CLS, program, len(program) // 8, log, LOG_SIZE)
+    if number < 0:
+        raise OSError(-number, os.strerror(-number))
+    return int(number)
+
+
+class Drop:
+    """The program, loaded twice if bpf(2) lets us: attach() puts it on an interface."""
+
+    def __init__(self) -> None:
+        self._programs: list[int] = []
+        try:
+            for _ in range(2):
+                self._programs.append(load(lib.TC_ACT_SHOT))
+        except OSError:  # no CAP_BPF, or a kernel without bpf(2)
+            self.close()
+
+    def attach(self, index: int) -> Attachment:
+        """Drop what arrives on interface number *index*.  OSError if the kernel refuses."""
+        if self._programs and is_supported(index):
+            return attach(index, "ingress", self._programs[0], spare=self._programs[1])
+        return Clsact(index, "ingress", CLASSIC)
+
+    def close(self) -> None:
+        """Forget the program; what is attached stays.  Idempotent."""
+        while self._programs:
+            os.close(self._programs.pop())

@@ -10,6 +10,7 @@ two_taps             two taps: recorded or read, matched (match), compared (pair
                      journey what became of packets in general
 host_context         the machine around the tap
 decision, facts      what a rule decides, as data; what it saw, as data that knows its sentence
-finding, show        a decision in English; its text
+finding, show        a decision in English; its text; summary prints findings and what was counted
+search               bare `pktmend diagnose`: wait for a drop in any namespace, follow it back, tap both sides of a hop
 causes, remedies     the table of root causes; commands with the right interface and namespace
 """

@@ -98,7 +98,8 @@ class Case:
 
     def two_taps(self) -> Remedy:
         """How to find the hop that changes them."""
-        return remedies.two_taps(self.tap.name if self.tap.is_live else "BEFORE")
+        where = self.host.tapped if self.host else None
+        return remedies.two_taps(self.tap.name if self.tap.is_live else "BEFORE", where)
 
     def bridge(self, cause: RootCause, samples: Sequence[Sample], *, is_behind: bool = True) -> str | None:
         """Return the bridge command against a root cause, None if there is none.

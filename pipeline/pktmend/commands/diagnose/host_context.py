@@ -15,18 +15,31 @@ from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop, PortOf, T
 from pktmend.commands.diagnose.facts.tap import Rising
 from pktmend.host.bpf_info import read_program
 from pktmend.host.model import Interface, Machine
-from pktmend.host.namespaces import program_of
+from pktmend.host.namespaces import Namespace
+from pktmend.host.processes import program_of
 from pktmend.host.snmp import checksum_errors
 
 HOP_KINDS = {"packet": HopKind.PACKET, "xdp": HopKind.XDP}  # of a reader's kind
 
 
 class HostContext:
-    """The machine around a tapped interface."""
+    """The machine around a tapped interface of *namespace*, our own if None.
 
-    def __init__(self, before: Machine, after: Machine, interface: str) -> None:
+    behind: the second tap, where there are two.
+    """
+
+    def __init__(
+        self,
+        before: Machine,
+        after: Machine,
+        interface: str,
+        namespace: Namespace | None = None,
+        *,
+        behind: Interface | None = None,
+    ) -> None:
         self.machine = after
-        self.tapped = after.find(interface)
+        self.tapped = after.find(interface, namespace)
+        self.behind = behind
         self.peer = after.peer_of(self.tapped) if self.tapped else None
         self._before = before
 
@@ -73,12 +86,19 @@ class HostContext:
         pid = tap.tun.pids[0] if tap.tun and tap.tun.pids else 0
         return LossyHop(HopKind.TAP, (tap,), program_of(pid) if pid else "", pid)
 
-    def writer(self) -> list[LossyHop]:
-        """The program that writes what arrives from the tapped TUN or TAP: a guest's hypervisor, a VPN."""
-        tun = self.tapped.tun if self.tapped else None
-        if self.tapped is None or tun is None or not tun.pids:
+    @property
+    def at_second_tap(self) -> HostContext:
+        """The same machine, seen from the second tap."""
+        if self.behind is None:
+            return self
+        return HostContext(self._before, self.machine, self.behind.name, self.behind.namespace)
+
+    @staticmethod
+    def writer(tap: Interface | None) -> list[LossyHop]:
+        """The program that writes what arrives from this TUN or TAP: a guest's hypervisor, a VPN."""
+        if tap is None or tap.tun is None or not tap.tun.pids:
             return []
-        return [LossyHop(HopKind.WRITER, (self.tapped,), program_of(tun.pids[0]), tun.pids[0])]
+        return [LossyHop(HopKind.WRITER, (tap,), program_of(tap.tun.pids[0]), tap.tun.pids[0])]
 
     def set_up(self, ends: Iterable[Interface]) -> list[Fact]:
         """Say which switches and tunnels the path between *ends* and the tap goes through."""

@@ -67,15 +67,16 @@ def route_of(case: Case, flows: Iterable[tuple[str, str, str]]) -> Route:
     return Route(ends, case.host.hops(_interfaces(ends)) if case.host else [])
 
 
-def _route(case: Case, samples: Sequence[Sample], *, was_pending: bool) -> Route:
+def _route(case: Case, samples: Sequence[Sample], before: Sequence[Sample], *, was_pending: bool) -> Route:
     """Where the packets come from that hold these checks: of a tunnel, from who sent what is inside.
 
-    What it is wrapped into is sent by others; their settings may not reach what is inside.  The program behind a tapped
-    TUN or TAP is asked where these come from it, and no tap saw them marked.
+    What it is wrapped into is sent by others; their settings may not reach what is inside.  The program behind a TUN or
+    TAP is named where these come from it, and the tap before it, if there is one, saw them marked.
     """
-    comes_from_tap = case.host is not None and not was_pending and not any(s.is_outgoing for s in samples)
-    written = case.host.writer() if case.host is not None and comes_from_tap else []
-    inner = route_of(case, [(s.source, s.target, "" if s.depth else s.source_mac) for s in samples])
+    written: list[LossyHop] = []
+    if case.host is not None and not any(s.is_outgoing for s in samples):
+        written = case.host.writer(case.host.behind if was_pending else case.host.tapped)
+    inner = route_of(case, [(s.source, s.target, "" if s.depth else s.source_mac) for s in before or samples])
     return Route(inner.ends, [*inner.hops, *written])
 
 
@@ -99,7 +100,7 @@ def decide_lost(
     before: the same packets at that tap, as their sender sent them; a NAT gives them other addresses.
     """
     is_tunnel = all(s.layers > 1 for s in samples) and any(s.depth for s in samples)
-    route = _route(case, before or samples, was_pending=was_pending)
+    route = _route(case, samples, before, was_pending=was_pending)
     senders = route.senders
     facts = (*seen, *_travel(case), *(SenderLeaves(i) for i in senders if i.leaves_checksums), *case.rising())
     if was_pending:
@@ -111,11 +112,14 @@ def decide_lost(
         limits = ()
     elif confidence is Confidence.CERTAIN:
         confidence = Confidence.LIKELY
-    hops = route.hops
+    hops, ends = route.hops, route.ends
     cause = RootCause.METADATA_LOST
-    if route.blind_tap is not None and case.host is not None:
+    blind = route.blind_tap or _blind_before(case, before)
+    if blind is not None and case.host is not None:
         cause = RootCause.TAP_WITHOUT_VNET_HEADER
-        hops = [case.host.blind_tap(route.blind_tap), *(hop for hop in hops if hop.kind is not HopKind.TAP)]
+        others = (hop for hop in hops if hop.kind not in (HopKind.TAP, HopKind.WRITER))
+        hops = [case.host.blind_tap(blind), *others]
+        ends = ends if blind is route.blind_tap else [End(blind.name, blind)]
     elif is_tunnel:
         is_wrapped = bool(before) and all(s.layers == 1 for s in before)
         is_inner = all(s.depth > 0 for s in samples)  # who wraps in user space leaves no outer sum partial
@@ -133,10 +137,17 @@ def decide_lost(
         facts=(*facts, *hops, *(case.host.set_up(_interfaces(route.ends)) if case.host else ())),
         samples=tuple(samples),
         counts=counts,
-        remedies=for_leak(route.ends, hops, in_tunnel=is_tunnel),
+        remedies=for_leak(ends, hops, in_tunnel=is_tunnel),
         limits=limits,
         bridge=case.bridges(cause, samples, senders),
     )
+
+
+def _blind_before(case: Case, before: Sequence[Sample]) -> Interface | None:
+    """The first of two taps, if it is a TAP that hands these to its program without their mark."""
+    tapped = case.host.tapped if case.host is not None and case.host.behind is not None else None
+    is_blind = tapped is not None and tapped.is_blind_tap
+    return tapped if is_blind and before and all(s.is_outgoing for s in before) else None
 
 
 def _enters_hop(case: Case, senders: Iterable[Interface], hops: Iterable[LossyHop]) -> bool:

@@ -16,6 +16,7 @@ class Options:
 
     packets:  of each tap, 0 for no limit.
     duration: seconds of a live tap; None: 10, or no limit if packets are given.
+    report:   HTML file that is written too; "" none.
     """
 
     a: str
@@ -28,6 +29,7 @@ class Options:
     expression: str = ""
     promiscuous: bool = True
     explain: bool = False
+    report: str = ""
 
     def validate(self) -> None:
         """Raise ConfigError for what cannot work."""

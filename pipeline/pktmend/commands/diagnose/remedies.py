@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.advice.place import full_place
-from pktmend.advice.remedies import TX_COST, UNKNOWN_INTERFACE, ovs_tso, tx_off, tx_off_at
+from pktmend.advice.remedies import (
+    TX_COST,
+    UNKNOWN_INTERFACE,
+    offload,
+    offload_at,
+    ovs_tso,
+    tx_off,
+    tx_off_at,
+)
+from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.facts.partial import HopKind, LossyHop
 from pktmend.commands.diagnose.samples import Sample
-from pktmend.enums import Proto
+from pktmend.enums import PacketFlag, Proto
 
 if TYPE_CHECKING:
     from pktmend.host.model import Interface
@@ -26,8 +35,9 @@ TUNNEL_PORTS: Final = {4789, 8472, 6081, 4790}  # VXLAN, Linux's VXLAN, Geneve, 
 UPDATE_KERNEL: Final = Remedy(
     "uname -r", "Linux 5.7 and later (ea64d8d6c675) leave a zero alone: update the kernel that translates", "a reboot"
 )
-SUM_IN_TUNNEL: Final = Remedy(
-    "ethtool -K VXLAN tx off",
+SUM_IN_TUNNEL: Final = offload_at(
+    "VXLAN",
+    "tx off",
     "run it for the tunnel's device (flannel.1, vxlan.calico, ...) on the nodes: the "
     "packets in it are completed before they are wrapped",
     "switches TSO off for the tunnel",
@@ -64,16 +74,17 @@ FILL_DHCP: Final = Remedy(
     "iptables -t mangle -A POSTROUTING -p udp --dport 68 -j CHECKSUM --checksum-fill",
     "on the server's machine, before the mark gets lost: completes the checksum of DHCP answers only",
 )
-OTHER_LENGTH: Final = Remedy(
-    "ethtool -K IFACE tx off",
+OTHER_LENGTH: Final = offload_at(
+    UNKNOWN_INTERFACE,
+    "tx off",
     "on the sending end: its device sums bytes that do not belong to the packet",
     LESS_TSO,
 )
-RX_OFF: Final = Remedy(
-    "ethtool -K IFACE rx off", "for the card that receives them: the stack checks by itself", LESS_GRO
+RX_OFF: Final = offload_at(
+    UNKNOWN_INTERFACE, "rx off", "for the card that receives them: the stack checks by itself", LESS_GRO
 )
-GRO_OFF: Final = Remedy(
-    "ethtool -K IFACE gro off", f"the interface where they enter the machine {VERIFIES}", "more CPU time"
+GRO_OFF: Final = offload_at(
+    UNKNOWN_INTERFACE, "gro off", f"the interface where they enter the machine {VERIFIES}", "more CPU time"
 )
 
 
@@ -95,18 +106,20 @@ def update_zero(samples: Iterable[Sample]) -> tuple[Remedy, ...]:
     return (SUM_IN_TUNNEL, UPDATE_KERNEL) if is_tunnel else (LEAVE_ZERO, UPDATE_KERNEL)
 
 
-def two_taps(name: str) -> Remedy:
-    """Find the hop that changes them."""
+def two_taps(name: str, where: Interface | None = None) -> Remedy:
+    """Find the hop that changes them; where: the interface of that name, which may be in another namespace."""
+    words = f"pktmend diagnose -i {name} -I AFTER"
     return Remedy(
-        f"pktmend diagnose -i {name} -I AFTER",
+        where.command(words) if where else words,
         "tap before and after each hop on the way: the one behind which they turn wrong",
     )
 
 
 def miscomputed_at(source: str) -> Remedy:
     """Against a card that computes wrongly."""
-    return Remedy(
-        "ethtool -K IFACE tx off",
+    return offload_at(
+        UNKNOWN_INTERFACE,
+        "tx off",
         f"on {source}, if its network card computes them; else the program that crafts these packets has to be "
         "corrected",
         LESS_TSO,
@@ -121,6 +134,27 @@ def fill_header_at(source: str) -> Remedy:
         "Windows: `Disable-NetAdapterChecksumOffload -Name IFACE -IpIPv4`). Linux fills in the IPv4 header's checksum "
         "itself, always: there, the program that crafts these packets has to be corrected",
     )
+
+
+def fill_header(end: End, samples: Iterable[Sample]) -> Remedy:
+    """Against IPv4 headers without a checksum; if all are super-frames', a card was to make one for each segment."""
+    if not all(s.flags & PacketFlag.SUPER_FRAME for s in samples):
+        return fill_header_at(end.address)
+    why = "cuts its segments itself, each with a header of its own"
+    if end.interface is not None:
+        return offload(end.interface, "tso off", f"{full_place(end.interface)} {why}", "more CPU for each byte sent")
+    words = f"on {end.address}, a guest most likely, with its interface for {UNKNOWN_INTERFACE}: it {why}"
+    return offload_at(UNKNOWN_INTERFACE, "tso off", words, "more CPU for each byte sent")
+
+
+def of_hop(cause: RootCause, sender: End, samples: Iterable[Sample]) -> tuple[Remedy, ...]:
+    """Against a hop that spoils checks, other than by losing metadata."""
+    if cause is RootCause.NAT_ON_ZERO:
+        return update_zero(samples)
+    if cause is RootCause.IP_HEADER_NEVER_FILLED:
+        return (fill_header(sender, samples),)
+    known = {RootCause.NAT_WITHOUT_UPDATE: (UPDATE_SUM,), RootCause.DOUBLE_COMPLETION: (COMPLETES_BLINDLY,)}
+    return known.get(cause, ())
 
 
 def misplaced_at(source: str) -> tuple[Remedy, ...]:
@@ -143,19 +177,15 @@ def misplaced_at(source: str) -> tuple[Remedy, ...]:
 
 def sctp_off(end: End) -> Remedy:
     """Compute the CRC32c in software."""
-    i = end.interface
-    command = i.command(f"ethtool -K {quote(i.name)} tx-checksum-sctp off") if i else None
-    return Remedy(
-        command or f"ethtool -K {UNKNOWN_INTERFACE} tx-checksum-sctp off",
-        f"{end.address} computes the CRC32c itself",
-        "a little more CPU time",
-    )
+    words = ("tx-checksum-sctp off", f"{end.address} computes the CRC32c itself", "a little more CPU time")
+    return offload(end.interface, *words) if end.interface else offload_at(UNKNOWN_INTERFACE, *words)
 
 
 def rx_off(interface: Interface) -> Remedy:
     """Let the stack check what *interface* receives."""
-    return Remedy(
-        interface.command(f"ethtool -K {quote(interface.name)} rx off"),
+    return offload(
+        interface,
+        "rx off",
         f"{full_place(interface)} claims nothing: the stack checks by itself",
         LESS_GRO,
     )
@@ -163,8 +193,9 @@ def rx_off(interface: Interface) -> Remedy:
 
 def gro_off(port: Interface) -> Remedy:
     """Let *port* not verify what is damaged only later."""
-    return Remedy(
-        port.command(f"ethtool -K {quote(port.name)} gro off"),
+    return offload(
+        port,
+        "gro off",
         f"{full_place(port)}, where they enter, {VERIFIES}",
         "more CPU time",
     )
@@ -223,8 +254,9 @@ def before_translation(ends: Iterable[End]) -> tuple[Remedy, ...]:
     ends = tuple(ends)
     known = for_leak([end for end in ends if end.interface is not None])
     return known + tuple(
-        Remedy(
-            f"ethtool -K {UNKNOWN_INTERFACE} tx off",
+        offload_at(
+            UNKNOWN_INTERFACE,
+            "tx off",
             f"run it on the host that sends what is seen here from {end.address}, with its interface for "
             f"{UNKNOWN_INTERFACE}: where the source was translated that is the host behind the NAT, not the NAT",
             TX_COST,

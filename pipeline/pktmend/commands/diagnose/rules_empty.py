@@ -20,7 +20,7 @@ from pktmend.commands.diagnose.facts.wrong import (
     LeftToCard,
     Wrong,
 )
-from pktmend.commands.diagnose.remedies import fill_header_at, miscomputed_at
+from pktmend.commands.diagnose.remedies import fill_header, miscomputed_at
 from pktmend.commands.diagnose.samples import Sample, bits
 from pktmend.enums import Cause, CheckFlag, Proto, Status
 
@@ -65,8 +65,12 @@ def empty(case: Case) -> list[Decision]:
 
 
 def _kind_of(case: Case, s: Sample, answered: Container[tuple[str, str]]) -> str:
-    """What became of a packet with an empty field; beyond the sender nothing fills it in any more."""
-    if not case.tap.at_wire:
+    """What became of a packet with an empty field; beyond the sender nothing fills it in any more.
+
+    An IPv4 header that arrives at an interface of this machine is beyond its sender: no card is to come.
+    """
+    has_arrived = case.tap.is_live and s.proto == Proto.IP and not s.is_outgoing
+    if not case.tap.at_wire and not has_arrived:
         if (s.source, s.target) in answered and not _is_reply(s):
             return "answered"
         if stays_on_host([(s.source, s.target)]):
@@ -87,7 +91,7 @@ def _left_to_card(case: Case, samples: list[Sample], confidence: Confidence, *fa
 
 
 def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decision:
-    counts, source = case.total(samples), samples[0].source
+    counts, sender = case.total(samples), case.sender(samples[0])
     is_live = case.tap.is_live
     facts: list[Fact] = [Empty(counts)]
     illegal = sum(s.cause == Cause.ILLEGAL_ZERO for s in samples)
@@ -102,7 +106,11 @@ def _never_filled(case: Case, cause: RootCause, samples: list[Sample]) -> Decisi
         facts=tuple(facts),
         samples=tuple(samples),
         counts=counts,
-        remedies=(fill_header_at(source) if cause is RootCause.IP_HEADER_NEVER_FILLED else miscomputed_at(source),),
+        remedies=(
+            fill_header(sender, samples)
+            if cause is RootCause.IP_HEADER_NEVER_FILLED
+            else miscomputed_at(sender.address),
+        ),
         limits=() if is_live or case.tap.at_wire else (Limit.CARD_MAY_FILL,),
         bridge=case.bridge(cause, samples) if all(map(_is_otherwise_right, samples)) else None,
     )

@@ -12,7 +12,6 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pktmend.advice.finding import Remedy
 from pktmend.commands.diagnose.case import Case
 from pktmend.commands.diagnose.causes import RootCause
 from pktmend.commands.diagnose.decision import Confidence, Decision, Fact
@@ -32,7 +31,7 @@ from pktmend.commands.diagnose.journey import journey
 from pktmend.commands.diagnose.loss import decide_lost
 from pktmend.commands.diagnose.match import HEALTHY, Matched
 from pktmend.commands.diagnose.pairs import Change
-from pktmend.commands.diagnose.remedies import COMPLETES_BLINDLY, UPDATE_SUM, update_zero
+from pktmend.commands.diagnose.remedies import of_hop
 from pktmend.commands.diagnose.rules_hop_misplaced import misplaced
 from pktmend.commands.diagnose.samples import Sample, minus
 from pktmend.enums import Cause, Proto, Reason, Status
@@ -238,7 +237,7 @@ def _decision(two: TwoTaps, cause: RootCause, kind: tuple[str, str], damages: li
             facts=tuple(seen),
             samples=samples,
             counts=counts,
-            remedies=update_zero(samples) if cause is RootCause.NAT_ON_ZERO else REMEDIES.get(cause, ()),
+            remedies=of_hop(cause, case.sender(samples[0]), samples),
             bridge=case.bridge(cause, samples) if may_sign(cause, confidence) else None,
         )
     lost = decide_lost(
@@ -287,10 +286,6 @@ def _rewrote(changes: list[Change]) -> Fact:
     return Rewrote(tuple(Counter(name for change in changes for name in change.rewrote).most_common(5)))
 
 
-REMEDIES: Final[dict[RootCause, tuple[Remedy, ...]]] = {
-    RootCause.NAT_WITHOUT_UPDATE: (UPDATE_SUM,),
-    RootCause.DOUBLE_COMPLETION: (COMPLETES_BLINDLY,),
-}
 EXPLAIN: Final[dict[RootCause, Callable[[list[Change]], Fact]]] = {
     RootCause.BIT_ERRORS: _changed_bits,
     RootCause.CORRUPTION: _changed_contents,

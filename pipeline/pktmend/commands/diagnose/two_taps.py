@@ -48,7 +48,7 @@ def diagnose(
     if "-" in (options.a, options.b):
         raise ConfigError("two captures are read twice, which standard input cannot be", "give two files")
     sides = Recording(options.a, "", False), Recording(options.b, "", options.at_wire)
-    return _compare(options, hooks, sides, rejected)
+    return compare_recordings(options, hooks, sides, rejected)
 
 
 def _live(
@@ -57,13 +57,14 @@ def _live(
     with tempfile.TemporaryDirectory(prefix="pktmend-") as folder:
         before = read_machine()
         paths, counted = taps.record(options, hooks, Path(folder))
-        host = HostContext(before, read_machine(), options.a)
+        after = read_machine()
+        host = HostContext(before, after, options.a, behind=after.find(options.b))
         a, b = (Recording(path, name, True) for path, name in zip(paths, (options.a, options.b), strict=True))
         whole = replace(options, packets=0, expression="")  # both were applied while recording
-        return _compare(whole, hooks, (a, b), rejected, host, counted)
+        return compare_recordings(whole, hooks, (a, b), rejected, host, counted)
 
 
-def _compare(
+def compare_recordings(
     options: Options,
     hooks: Hooks,
     sides: tuple[Recording, Recording],
@@ -91,7 +92,9 @@ def _compare(
     matched = match(*tracks)
     a, b = read
     two = rules_hop.TwoTaps(a, b, matched, _changes(sides, matched, tracks), host)
-    decisions = rules_hop.decide(two, *(rules.decide(tap, host, rejected) for tap in read))
+    hosts = (host, host.at_second_tap) if host else (None, None)
+    alone = [rules.decide(tap, each, rejected) for tap, each in zip(read, hosts, strict=True)]
+    decisions = rules_hop.decide(two, *alone)
     return (a, b), decisions, next(filter(None, faults), None)
 
 

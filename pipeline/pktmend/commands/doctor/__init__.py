@@ -8,5 +8,6 @@ Rules of this package:
 view, checks, run, show    what is looked at; all checks; the command; its text
 hops, datapaths, devices   userspace hops, Open vSwitch, TAPs and XDP: where partial checksums lose their metadata
 links, kernels, system     interfaces on their own; known kernel bugs; counters and what this process may do
+kernel_log                 what the kernel's log says of checksums that hardware got wrong
 drops, counter_rise        what the kernel drops for its checksum meanwhile
 """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pktmend.commands.doctor import datapaths, devices, hops, kernels, links, system
+from pktmend.commands.doctor import datapaths, devices, hops, kernel_log, kernels, links, system
 from pktmend.commands.doctor.finding import HostFinding
 from pktmend.commands.doctor.view import View
 from pktmend.errors import OSFailure, PrivilegeError
@@ -23,9 +24,11 @@ CHECKS: Final[tuple[Callable[[View], Iterator[HostFinding]], ...]] = (
     links.super_frames,
     links.tunnels,
     links.link_errors,
+    kernel_log.log_lines,
     kernels.kernel_bugs,
     system.counters,
     system.capabilities,
+    system.cut_through,
     system.memory,
     system.simd,
 )
@@ -64,7 +67,7 @@ def _named(interfaces: Sequence[Interface], name: str, namespace: Namespace) -> 
         if interface.name == name:
             return interface
     where = "" if namespace.is_own else f" in {namespace.label}"
-    raise OSFailure(f"there is no interface {name!r}{where}", "`ip link` lists them", subject=name)
+    raise OSFailure(f"there is no interface {name!r}{where}", "`ip link` lists them", errno.ENODEV, name)
 
 
 def _neighbours(view: View, interface: Interface) -> list[Interface]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from shlex import quote
 from typing import Final
 
 from pktmend.advice.finding import Remedy
-from pktmend.advice.place import place
-from pktmend.advice.remedies import tx_off
+from pktmend.advice.place import holders_text, place
+from pktmend.advice.remedies import offload, tx_off
 from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.host.bpf_info import Program, read_program
 from pktmend.host.model import Interface
-from pktmend.host.namespaces import program_of
 
 AF_XDP: Final = "AF_XDP socket"
 
@@ -24,8 +22,7 @@ def taps(view: View) -> Iterator[HostFinding]:
         tun = interface.tun
         if tun is None or not interface.is_blind_tap:
             continue
-        programs = ", ".join(f"{program_of(pid) or 'process'} (pid {pid})" for pid in tun.pids)
-        holder = programs or "a program"
+        holder = holders_text(tun) or "a program"
         yield HostFinding(
             name="tap-without-vnet-header",
             severity=Severity.PROBLEM,
@@ -99,12 +96,6 @@ def _super_frames(
         meaning="Generic XDP keeps the mark of the checksum, but drops a redirected frame that is above the MTU: "
         "connections open, and then data stops.",
         evidence=(*evidence, f"{place(end)}: tso on"),
-        remedies=(
-            Remedy(
-                end.command(f"ethtool -K {quote(end.name)} tso off gso off"),
-                "the sender cuts segments itself",
-                "more CPU for each byte sent",
-            ),
-        ),
+        remedies=(offload(end, "tso off gso off", "the sender cuts segments itself", "more CPU for each byte sent"),),
         interfaces=(interface, end),
     )

@@ -7,24 +7,20 @@ Source: Linux Documentation/trace/ftrace.rst (instances), include/net/dropreason
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from pktmend.commands.doctor.finding import FEW, HostFinding, Severity
 from pktmend.console.plural import quantity
-from pktmend.errors import OSFailure, PrivilegeError
+from pktmend.errors import OSFailure
+from pktmend.host.drop_events import checksum_reasons
+from pktmend.host.tracefs import HINT, instance, mounted
 
-PLACES: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 EVENT: Final = "events/skb/kfree_skb"
-REASON: Final = re.compile(r"\{\s*(\d+),\s*\"(\w*CSUM\w*)\"\s*\}")
 LINE: Final = re.compile(r"kfree_skb: .*protocol=(\d+) location=(\S+).* reason: (\w+)")
-BUFFER_KIB: Final = 4096
 
 
 def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[HostFinding]:
@@ -33,8 +29,11 @@ def watch_drops(seconds: float, wait: Callable[[float], object]) -> list[HostFin
     wait:    lets the given seconds pass, fewer if a signal comes.
     Raises:  OSFailure if this kernel has no tracefs mounted or names no reasons, PrivilegeError without root.
     """
-    with _instance() as folder:
-        reasons = dict(REASON.findall((folder / EVENT / "format").read_text()))
+    root = mounted()
+    if root is None:
+        raise OSFailure("tracefs is not mounted", HINT)
+    with instance(root) as folder:
+        reasons = checksum_reasons((folder / EVENT / "format").read_text())
         if not reasons:
             raise OSFailure("this kernel names no drop reasons", "they came with Linux 5.17")
         (folder / EVENT / "filter").write_text(" || ".join(f"reason == {number}" for number in reasons))
@@ -60,26 +59,3 @@ def _findings(dropped: Counter[tuple[str, str]], seconds: float) -> Iterator[Hos
             meaning="Somewhere on this machine, namespaces included, packets arrive with a wrong checksum right now.",
             evidence=tuple(places),
         )
-
-
-@contextmanager
-def _instance() -> Iterator[Path]:
-    """Make a tracing instance of our own and remove it again; no other tracing is touched."""
-    root = next((place for place in PLACES if (place / "instances").is_dir()), None)
-    if root is None:
-        raise OSFailure("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")
-    folder = root / "instances" / f"pktmend-{os.getpid()}"
-    try:
-        folder.mkdir()
-    except PermissionError as error:
-        raise PrivilegeError("watching drops needs root", "sudo", error.errno or 0) from error
-    try:
-        (folder / "buffer_size_kb").write_text(str(BUFFER_KIB))
-        yield folder
-    finally:
-        for _ in range(50):
-            try:
-                folder.rmdir()
-                break
-            except OSError:  # a reader of another program is still inside
-                time.sleep(0.02)

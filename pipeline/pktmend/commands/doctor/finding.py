@@ -9,6 +9,7 @@ from typing import Any, Final
 from pktmend.advice.finding import Finding
 from pktmend.host.model import Interface
 from pktmend.host.namespaces import Namespace
+from pktmend.host.workloads import words_of
 
 FEW: Final = 10  # so many bad packets are the Internet's, not the set-up's
 
@@ -46,7 +47,9 @@ class HostFinding(Finding):
             "why": self.meaning,
             "evidence": list(self.evidence),
             "remedy": [remedy.as_json() for remedy in self.remedies],
-            "interfaces": [{"name": i.name, "namespace": i.namespace.word} for i in self.interfaces],
+            "interfaces": [
+                {"name": i.name, "namespace": i.namespace.word, **words_of(i.namespace)} for i in self.interfaces
+            ],
             "namespaces": [n.word for n in self.namespaces],
             "reference": self.reference,
         }

@@ -14,6 +14,7 @@ from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.host.model import Interface
 from pktmend.host.ovs import OVS
+from pktmend.host.rtnetlink import PAIRS
 
 SENDERS_FINISH: Final = "the sender's CPU completes the checksum before the frame reaches the hop"
 
@@ -26,7 +27,7 @@ def lost_metadata(view: View) -> Iterator[HostFinding]:
         ends = [(port, view.machine.peer_of(port)) for port in hop.ports]
         senders = [end for _, end in ends if end is not None and end.leaves_checksums]
         guests = [port for port, _ in ends if _has_guest(port, hop)]
-        hidden = [port for port, end in ends if port.kind == "veth" and end is None]
+        hidden = [port for port, end in ends if port.kind in PAIRS and end is None]
         if senders or guests:
             is_sure = hop.is_sure and hop.keeps_metadata is False
             yield _loses(view, hop, senders, guests, Severity.PROBLEM if is_sure else Severity.WARNING)
@@ -70,7 +71,7 @@ def _loses(
         evidence=tuple(_evidence(view, hop, senders, guests)),
         remedies=tuple(_remedies(view, hop, senders, guests)),
         interfaces=(*hop.ports, *senders),
-        reference="docs/doctor.md; Open vSwitch: Documentation/topics/userspace-tso.rst",
+        reference="pktmend help findings; Open vSwitch: Documentation/topics/userspace-tso.rst",
     )
 
 
@@ -90,7 +91,7 @@ def _evidence(view: View, hop: UserspaceHop, senders: list[Interface], guests: l
         yield f"{place(port)} is a TAP with the virtio-net header: its guest may leave checksums"
     for port in hop.ports:
         for i in (port, view.machine.peer_of(port)):
-            if i and i.kind == "veth" and not i.has("rx-checksum"):
+            if i and i.kind in PAIRS and not i.has("rx-checksum"):
                 yield f"rx is off on {place(i)}: that does not help, the sender decides"
 
 

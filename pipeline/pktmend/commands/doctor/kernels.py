@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from shlex import quote
 from typing import Final
 
 from pktmend.advice.finding import Remedy
+from pktmend.advice.remedies import offload
 from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.host.model import Interface, Machine
+from pktmend.host.rtnetlink import PAIRS
 
 Version = tuple[int, ...]
 
@@ -53,7 +54,7 @@ def _without_offload(machine: Machine) -> list[Interface]:
     return [
         i
         for i in machine.interfaces()
-        if i.features and i.is_up and not i.leaves_checksums and i.kind in ("veth", "physical")
+        if i.features and i.is_up and not i.leaves_checksums and i.kind in (*PAIRS, "physical")
     ]
 
 
@@ -67,13 +68,7 @@ BUGS: Final = (
         "Corrupt data from the wire reaches applications in containers.",
         "ce8c839b74e3",
         _kind("veth"),
-        remedy=lambda i: (
-            None
-            if i.master
-            else Remedy(
-                i.command(f"ethtool -K {quote(i.name)} rx off"), "veth claims nothing then", "more CPU on receive"
-            )
-        ),
+        remedy=lambda i: None if i.master else offload(i, "rx off", "veth claims nothing then", "more CPU on receive"),
     ),
     Bug(
         "kernel-nat-on-zero",
@@ -86,9 +81,7 @@ BUGS: Final = (
         "ea64d8d6c675",
         _tunnels_without_sum,
         {(4, 14): 181, (4, 19): 123, (5, 4): 41},
-        lambda i: Remedy(
-            i.command(f"ethtool -K {quote(i.name)} tx-checksum-ip-generic off"), "the known workaround", "more CPU"
-        ),
+        lambda i: offload(i, "tx-checksum-ip-generic off", "the known workaround", "more CPU"),
     ),
     Bug(
         "kernel-csum-valid",

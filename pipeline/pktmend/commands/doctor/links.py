@@ -9,6 +9,7 @@ from typing import Final
 
 from pktmend.advice.finding import Remedy
 from pktmend.advice.place import names, place
+from pktmend.advice.remedies import offload
 from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.host.model import Interface, NamespaceFacts
@@ -142,8 +143,9 @@ def super_frames(view: View) -> Iterator[HostFinding]:
                     "can neither send them (message too long) nor split them.",
                     evidence=(f"{', '.join(coalesced)} on, MTU {port.mtu}",),
                     remedies=(
-                        Remedy(
-                            port.command(f"ethtool -K {quote(port.name)} {' '.join(f'{w} off' for w in coalesced)}"),
+                        offload(
+                            port,
+                            " ".join(f"{word} off" for word in coalesced),
                             "frames arrive as they were on the wire",
                             "more CPU for TCP received on that interface",
                         ),

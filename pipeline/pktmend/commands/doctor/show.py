@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from pktmend._core import kernels
-from pktmend.advice.place import place
+from pktmend.advice.place import holders_text, place
 from pktmend.advice.text import effect_with_cost, remedy_lines, wrapped
 from pktmend.commands.doctor.finding import HostFinding, Severity
 from pktmend.console.plural import quantity
-from pktmend.host.model import Interface, Machine, Unread, UnreadKind
-
-
-def unread_text(each: Unread) -> str:
-    """Say what could not be looked at, and why."""
-    denied = "permission denied" if os.geteuid() == 0 else "permission denied: needs root"
-    more = f" and {len(each.names) - 4} more" if len(each.names) > 4 else ""
-    names = ", ".join(each.names[:4]) + more
-    processes = quantity(each.processes, "process")
-    return {
-        UnreadKind.NAMESPACES_OF_PROCESSES: f"the namespace of {processes} ({denied})",
-        UnreadKind.SOCKETS_OF_PROCESSES: f"the open sockets of {processes} ({denied})",
-        UnreadKind.CLOSED: f"{names} (entering a namespace needs CAP_SYS_ADMIN)",
-        UnreadKind.FAILED: f"{names} ({each.error})",
-    }[each.kind]
+from pktmend.console.styled import BOLD, RED, YELLOW, styled
+from pktmend.host.model import Interface, Machine
+from pktmend.host.workloads import words_of
 
 
 def machine_json(machine: Machine, unread: Sequence[str]) -> dict[str, Any]:
@@ -40,6 +27,7 @@ def interface_json(machine: Machine, i: Interface) -> dict[str, Any]:
     return {
         "name": i.name,
         "namespace": i.namespace.word,
+        **words_of(i.namespace),
         "kind": i.kind,
         "up": i.is_up,
         "mtu": i.mtu,
@@ -53,7 +41,7 @@ def interface_json(machine: Machine, i: Interface) -> dict[str, Any]:
         "gro": i.has("rx-gro"),
         "vnet_hdr": i.tun.vnet_hdr if i.tun else None,
         "sizes": i.sizes,
-        "peer": {"name": peer.name, "namespace": peer.namespace.word} if peer else None,
+        "peer": {"name": peer.name, "namespace": peer.namespace.word, **words_of(peer.namespace)} if peer else None,
         "readers": [
             {"program": r.program, "pid": r.pid, "kind": r.kind, "keeps_note": r.keeps_metadata}
             for r in i.readers
@@ -83,7 +71,9 @@ def interface_line(machine: Machine, i: Interface) -> str:
     if i.tunnel is not None:
         parts.append(", ".join(f"{word_} {value}" for word_, value in i.tunnel.items()))
     if i.tun is not None:
-        parts.append(f"{'TAP' if i.tun.is_tap else 'TUN'} {'with' if i.tun.vnet_hdr else 'without'} virtio-net header")
+        held = f", held by {holders_text(i.tun)}" if i.tun.pids else ""
+        header = "with" if i.tun.vnet_hdr else "without"
+        parts.append(f"{'TAP' if i.tun.is_tap else 'TUN'} {header} virtio-net header{held}")
     if i.xdp:
         parts.append(f"XDP {i.xdp}")
     parts += [
@@ -97,7 +87,8 @@ def interface_line(machine: Machine, i: Interface) -> str:
 
 def finding_lines(finding: HostFinding) -> list[str]:
     """Return a finding as text."""
-    lines = wrapped(f"{finding.severity}: {finding.title}", "", "  ")
+    colour = {Severity.PROBLEM: RED, Severity.WARNING: YELLOW}.get(finding.severity, BOLD)
+    lines = styled(wrapped(f"{finding.severity}: {finding.title}", "", "  "), colour)
     lines += wrapped(finding.meaning, "  ")
     for each in finding.evidence:
         lines += wrapped(each, "  - ", "    ")

@@ -9,12 +9,13 @@ from typing import Final
 
 from pktmend._core import kernels
 from pktmend.advice.finding import Remedy
+from pktmend.advice.place import holders_text, place
 from pktmend.commands.doctor.finding import FEW, HostFinding, Severity
 from pktmend.commands.doctor.view import View
 from pktmend.console.plural import quantity
-from pktmend.host.model import NamespaceFacts
-from pktmend.host.namespaces import program_of
+from pktmend.host.model import Machine, NamespaceFacts
 from pktmend.host.snmp import checksum_errors
+from pktmend.packetio import kernel_judge
 
 RING_BYTES: Final = 2 * 16 << 20  # both rings of a bridge
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
@@ -45,7 +46,7 @@ def counters(view: View) -> Iterator[HostFinding]:
         if not errors:
             continue
         is_rare = _are_few(errors, here.counters)
-        lost = _lost_protocols(errors, here.counters, rise)
+        lost = list(dict.fromkeys([*_lost_protocols(errors, here.counters, rise), *_lost_protocols(rose, {}, rise)]))
         is_problem = lost or not _are_few(rose, rise)
         severity = Severity.PROBLEM if is_problem else Severity.INFO if is_rare else Severity.WARNING
         where = "" if here.namespace.is_own else f" ({here.namespace.label})"
@@ -63,7 +64,7 @@ def counters(view: View) -> Iterator[HostFinding]:
                     f"{name} {n}" + (f", +{rose[name]} now" if name in rose else "") + _received(here, name)
                     for name, n in errors.items()
                 ),
-                *(_writers(here) if severity is not Severity.INFO else ()),
+                *(_writers(view.machine, here) if severity is not Severity.INFO else ()),
             ),
             remedies=() if severity is Severity.INFO else (Remedy(diagnose, "names the cause while traffic runs"),),
             namespaces=(here.namespace,),
@@ -89,7 +90,10 @@ def _are_few(errors: dict[str, int], counters: dict[str, int]) -> bool:
 
 
 def _lost_protocols(errors: dict[str, int], counters: dict[str, int], rise: dict[str, int]) -> list[str]:
-    """Protocols of which nearly all that arrived was dropped, however little that was: `TCP`, `UDP`."""
+    """Protocols of which nearly all that arrived was dropped, however little that was: `TCP`, `UDP`.
+
+    counters, rise: of when the namespace was read, and by how much they rose since then; *errors* are of both together.
+    """
     lost = []
     for name, n in errors.items():
         received, counts_bad = RECEIVED.get(name, ""), name in COUNTED_FIRST
@@ -99,15 +103,18 @@ def _lost_protocols(errors: dict[str, int], counters: dict[str, int], rise: dict
     return lost
 
 
-def _writers(here: NamespaceFacts) -> Iterator[str]:
-    """Programs whose TUN or TAP brings frames into this namespace: what they write is as good as their guest says."""
-    for i in here.interfaces:
-        if i.tun is not None and i.tun.pids:
-            programs = ", ".join(f"{program_of(pid) or 'a process'} (pid {pid})" for pid in i.tun.pids)
+def _writers(machine: Machine, here: NamespaceFacts) -> Iterator[str]:
+    """Programs whose TUN or TAP brings frames into this namespace, by a bridge too: as good as their guest says."""
+    ports = filter(None, (machine.peer_of(i) for i in here.interfaces))
+    bridges = {(port.namespace.inode, port.master) for port in ports if port.master}
+    for i in machine.interfaces():
+        is_near = i.namespace.inode == here.namespace.inode or (i.namespace.inode, i.master) in bridges
+        if is_near and i.tun is not None and i.tun.pids:
+            where = i.name if i.namespace.inode == here.namespace.inode else place(i)
             header = "with" if i.tun.vnet_hdr else "without"
             yield (
-                f"{programs} writes what arrives at {i.name}, {header} the virtio-net header: if these are its "
-                "packets, have them completed there (in a guest: tx offload off)"
+                f"{holders_text(i.tun)} writes what arrives at {where}, {header} the virtio-net header: if these are "
+                "its packets, have them completed there (in a guest: tx offload off)"
             )
 
 
@@ -122,11 +129,16 @@ def _busiest(here: NamespaceFacts) -> str:
     return max(candidates, key=lambda i: i.statistics.get("rx_packets", 0)).name
 
 
+def has_capability(number: int) -> bool:
+    """Has this process that one?"""
+    effective = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+    return bool(effective >> number & 1)
+
+
 def capabilities(view: View) -> Iterator[HostFinding]:
     """What this process may not do."""
-    effective = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
     rmem = view.machine.namespaces[0].settings.get("net.core.rmem_max", ENOUGH_RECEIVE)
-    if not effective >> CAP_NET_RAW & 1:
+    if not has_capability(CAP_NET_RAW):
         yield HostFinding(
             name="no-net-raw",
             severity=Severity.INFO,
@@ -138,7 +150,7 @@ def capabilities(view: View) -> Iterator[HostFinding]:
                 ),
             ),
         )
-    elif not effective >> CAP_NET_ADMIN & 1 and rmem < ENOUGH_RECEIVE:
+    elif not has_capability(CAP_NET_ADMIN) and rmem < ENOUGH_RECEIVE:
         yield HostFinding(
             name="small-receive-buffer",
             severity=Severity.INFO,
@@ -146,6 +158,26 @@ def capabilities(view: View) -> Iterator[HostFinding]:
             meaning="Super-frames wait there before they are read; a burst of them may be dropped (and counted).",
             remedies=(Remedy(f"sysctl -w net.core.rmem_max={8 << 20}", "room for bursts", "more kernel memory"),),
         )
+
+
+def cut_through(view: View) -> Iterator[HostFinding]:
+    """Can the kernel carry healthy frames by itself?"""
+    reason = kernel_judge.obstacle()
+    if reason and has_capability(CAP_NET_RAW):  # else no-net-raw has said it
+        yield HostFinding(
+            name="no-cut-through",
+            severity=Severity.INFO,
+            title="a bridge would carry every frame through user space",
+            meaning="It works, but slower than where the kernel carries what is surely healthy.",
+            evidence=(f"cut-through {reason}" if reason.startswith("needs") else reason,),
+            remedies=(Remedy(*_cure(reason)),),
+        )
+
+
+def _cure(reason: str) -> tuple[str, str]:
+    """Return the command that removes the obstacle, if there is one, and what there is to do."""
+    _, _, command = reason.partition("apt install ")
+    return (f"apt install {command}", "lets bridge load its programs") if command else ("", reason)
 
 
 def memory(view: View) -> Iterator[HostFinding]:

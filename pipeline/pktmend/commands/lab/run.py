@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import sys
 from types import FrameType
 
+from pktmend.advice.text import wrapped
 from pktmend.commands.lab import cases
 from pktmend.commands.lab.case import LabCase
+from pktmend.console.styled import BOLD, CYAN, GREEN, RED, show, styled, terminal_width
 from pktmend.errors import EXIT_MISSING, EXIT_PROBLEMS, OSFailure
 from pktmend.testbed.netns import Testbed, require_programs, require_root
 from pktmend.testbed.transcript import Transcript
 
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not everybody's PATH has them (su)
+_STYLES = {"heading": BOLD, "command": CYAN, "good": GREEN, "bad": RED}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -22,9 +26,10 @@ def list_cases(*, as_json: bool) -> None:
     """Print a line for each case."""
     for case in cases.every():
         if as_json:
-            print(json.dumps({"name": case.name, "title": case.title, "cause": case.cause, "needs": case.needs}))
+            about = {"name": case.name, "title": case.title, "cause": case.cause, "needs": case.needs}
+            print(json.dumps({"type": "case", **about}))
         else:
-            print(f"{case.name:13} {case.title}")
+            show(wrapped(f"{case.name:19} {case.title}", "", " " * 20))
 
 
 def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
@@ -44,14 +49,15 @@ def run_cases(name: str, *, keep: bool, as_json: bool) -> int:
             if len(chosen) == 1:
                 raise
             print(f"pktmend: {case.name}: {error}", file=sys.stderr)
-            code = code or EXIT_MISSING
+            if error.errno != errno.EOPNOTSUPP:  # what this kernel does not have nobody can install
+                code = code or EXIT_MISSING
     return code
 
 
 def run_case(case: LabCase, *, keep: bool, as_json: bool) -> bool:
     """Run one case and take its testbed down, or keep it; is everything as it should be?"""
-    transcript = Transcript(json=as_json)
-    transcript.say(f"{case.name}: {case.title}")
+    transcript = Transcript(json=as_json, show=_show, width=terminal_width())
+    transcript.say(f"{case.name}: {case.title}", "heading")
     with Testbed(keep=keep) as testbed:
         case.run(testbed, transcript)
         transcript.say()
@@ -61,6 +67,10 @@ def run_case(case: LabCase, *, keep: bool, as_json: bool) -> bool:
     else:
         transcript.say("\nEverything made for it is taken down again.")
     return good
+
+
+def _show(text: str, kind: str) -> None:
+    show(styled(text.split("\n"), _STYLES.get(kind, "")))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

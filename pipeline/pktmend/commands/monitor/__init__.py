@@ -2,16 +2,22 @@
 
 options          the options
 run              a running monitor: ties the others together, a snapshot every half second
-workers          rings, workers, samples: the packet path
+workers          all interfaces: those that come, go and turn out busy
+watched          one of them: its rings, what they sample and spool: the packet path
+headers          reading headers only, where those are enough
+ring_budget      how large each ring is
 snapshot         frozen: all that is shown, served or recorded
 bad_packets      which bad packets are shown, and in which words
 writer           packets to files, on a thread of its own (spools: what waits; file, turnover: where it goes)
 sandbox          which privileges stay
-metrics, metrics_server     Prometheus
+metrics          for Prometheus
+survey           whose namespaces and interfaces are, surveyor: the process that looks (--workloads)
+served           what is served by --listen, the page included (pktmend.serving)
 renderer         how snapshots are shown, one of:
 text_lines       a line a second
 events           NDJSON
-screen, view     the live view (history: its past, keyboard: its keys)
+screen, view     the live view (keyboard: its keys)
+pace             how often something is printed
 """
 
 from __future__ import annotations

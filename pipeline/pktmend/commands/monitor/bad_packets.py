@@ -49,18 +49,19 @@ def clock(time_ns: int) -> str:
 
 
 class Picker:
-    """Picks what is shown: at most *limit* packets of each cause, on each interface, in each second."""
+    """Picks what is shown: at most *limit* packets of each cause, on each interface, in each second (or *interval*)."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, interval: float = 0) -> None:
         self._limit = limit
-        self._second = 0
+        self._interval = max(1.0, interval)
+        self._turn = 0
         self._picked: Counter[tuple[str, Cause]] = Counter()
         self.shown = 0
 
     def pick(self, packets: Sequence[BadPacket], now: float) -> list[BadPacket]:
         """Return those of *packets* that are to be shown, in the order of time."""
-        if int(now) != self._second:
-            self._second = int(now)
+        if (turn := int(now / self._interval)) != self._turn:
+            self._turn = turn
             self._picked.clear()
         out = []
         for packet in sorted(packets, key=lambda packet: packet.time_ns):

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from pktmend._version import VERSION
+from pktmend.commands.monitor.pace import EARLY, Pace
 from pktmend.commands.monitor.snapshot import SCHEMA, BadPacket, Snapshot
 from pktmend.console.report import print_json, rfc3339
 
+COMPLETE_SECONDS: Final = 60
+
 
 class Events:
-    """Prints a snapshot a second, bad packets and events to standard output; events also to stderr."""
+    """Prints a snapshot a second, bad packets and events to standard output; events also to stderr.
 
-    def __init__(self) -> None:
+    interval: seconds between two snapshots, which then hold only what has changed, or are left out if nothing has;
+              complete ones come once a minute.  0: complete ones, once a second.
+    """
+
+    def __init__(self, interval: float = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pace = Pace(interval, clock)
+        self._clock = clock
+        self._complete_at = 0.0
+        self._printed: Snapshot | None = None  # what readers know
+        self._interval = interval
         self._accounted: dict[str, int] = {}  # bad packets printed, or counted as not shown, by interface
         self._has_begun = False
 
@@ -43,12 +55,24 @@ class Events:
         print(f"pktmend: {text}", file=sys.stderr, flush=True)
 
     def second(self, before: Snapshot, now: Snapshot) -> None:
-        """Print the snapshot."""
-        print_json({"snapshot": now.as_json()})
+        """Print the snapshot, or what has changed, if it is time."""
+        if not self._pace.is_due():
+            return
+        is_old = self._clock() - self._complete_at > COMPLETE_SECONDS - EARLY
+        if not self._interval or self._printed is None or is_old:
+            self._print(now)
+        elif not self._printed.is_as(now):
+            print_json({"snapshot": now.as_json(since=self._printed)})
+            self._printed = now
+
+    def _print(self, snapshot: Snapshot) -> None:
+        """Print all of it."""
+        print_json({"snapshot": snapshot.as_json()})
+        self._printed, self._complete_at = snapshot, self._clock()
 
     def report(self, snapshot: Snapshot) -> None:
         """Print the snapshot at once (SIGUSR1)."""
-        print_json({"snapshot": snapshot.as_json()})
+        self._print(snapshot)
 
     def tick(self, snapshot: Snapshot) -> bool:
         """There is no keyboard here."""
@@ -56,7 +80,7 @@ class Events:
 
     def end(self, snapshot: Snapshot) -> None:
         """Print the last snapshot."""
-        print_json({"snapshot": snapshot.as_json()})
+        self._print(snapshot)
 
     def close(self) -> None:
         """Nothing to give back."""

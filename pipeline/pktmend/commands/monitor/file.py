@@ -6,41 +6,43 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from pktmend import _core
 from pktmend.errors import OSFailure
-from pktmend.packetio.capture_file import PCAPNG, standard_output
+from pktmend.packetio.capture_file import PCAPNG, open_capture_output
+
+SECTION: Final = b"pktmend monitor: packets whose checksums are not right have a comment that says why"
 
 
 class File:
     """A file with a section of ours, begun anew or (append) behind what is there.  "-" is standard output.
+
+    comment_on: what is to be said of an interface, by its name.
 
     size:   bytes of whole blocks in it.      added: of those, by us.
     Raises OSFailure: from __init__ with nothing left behind, from the others with the file closed after its last
     whole block.
     """
 
-    def __init__(self, path: str, interfaces: Sequence[tuple[str, int]], *, append: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        interfaces: Sequence[tuple[str, int]],
+        *,
+        append: bool,
+        mode: int,
+        comment_on: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self.path = path
         self.size = self.added = 0
         self._described = 0
-        try:
-            self._file: IO[bytes] = (
-                standard_output()
-                if path == "-"
-                else open(  # noqa: PTH123, SIM115 - see close()
-                    path, "ab" if append else "wb", buffering=0
-                )
-            )
-        except OSFailure:
-            raise
-        except OSError as error:
-            raise OSFailure(f"cannot write {path}: {error.strerror}", "", error.errno or 0) from error
+        self._file = open_capture_output(path, mode=mode, append=append)
         status = os.fstat(self._file.fileno())
         self._is_regular = stat.S_ISREG(status.st_mode)
         self.size = status.st_size if self._is_regular else 0
+        self._comment_on = comment_on
         self._section = _core.WriterSink(self._file.fileno(), PCAPNG)
         self.describe(interfaces)
 
@@ -50,9 +52,11 @@ class File:
             return
         before = self._section.size
         with self._cut_on_error():
+            if not self._described:
+                self._section.section(SECTION, len(SECTION) + -len(SECTION) % 4 + 8)
             for number in range(self._described, len(interfaces)):
                 name, link = interfaces[number]
-                self._section.interface(number, link, name)
+                self._section.interface(number, link, name, self._comment_on(name) or None)
             self._section.finish()
         self._described = len(interfaces)
         self._add(self._section.size - before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -18,20 +19,30 @@ class Keys:
 
     def open(self) -> None:
         """Have keys come at once and unseen.  Ctrl-C and Ctrl-Z stay what they are."""
-        if sys.stdin is None or not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        try:
+            if sys.stdin is None or not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+                return
+        except OSError:
             return
-        self._fd = sys.stdin.fileno()
-        self._before = termios.tcgetattr(self._fd)
-        tty.setcbreak(self._fd, termios.TCSANOW)
+        fd = sys.stdin.fileno()
+        with contextlib.suppress(termios.error):  # it has gone since
+            self._before = termios.tcgetattr(fd)
+            tty.setcbreak(fd, termios.TCSANOW)
+            self._fd = fd
 
     def pressed(self) -> str:
         """Return what was pressed since the last call."""
         if self._fd < 0 or not select.select([self._fd], [], [], 0)[0]:
             return ""
-        return os.read(self._fd, 64).decode(errors="replace")
+        try:
+            return os.read(self._fd, 64).decode(errors="replace")
+        except OSError:  # the terminal has gone
+            self._fd = -1
+            return ""
 
     def close(self) -> None:
         """Leave the terminal as it was.  Idempotent."""
         if self._fd >= 0:
-            termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
+            with contextlib.suppress(termios.error):  # the terminal has gone
+                termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
         self._fd = -1

@@ -1,10 +1,4 @@
-"""A snapshot as Prometheus metrics.
-
-Rules of this file:
-1. Names follow prometheus.io/docs/practices/naming: base units, `_total` on what only rises.
-2. Labels are bounded: interfaces of this namespace, and the words of pktmend.enums.  Never an address, never a port.
-3. A series is there from the start, at 0, so that rate() and increase() see the first event.
-"""
+"""A snapshot of the monitor as Prometheus metrics; the rules are those of pktmend.serving.families."""
 
 from __future__ import annotations
 
@@ -13,12 +7,11 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 
-from pktmend import _core
-from pktmend._version import VERSION
 from pktmend.commands.monitor.snapshot import FileCounts, Snapshot
+from pktmend.commands.monitor.survey import Labels, Survey
 from pktmend.console.printable import printable
-from pktmend.enums import Cause, Proto, Status
 from pktmend.runtime.counters import Counters
+from pktmend.serving.families import STATUSES, about, check_families
 
 PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
     ("pktmend_bytes", "Bytes of the packets read, as they were on the wire.", lambda d: d.octets),
@@ -39,8 +32,6 @@ PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
         lambda d: d.stray_csum_metadata,
     ),
 ]
-STATUSES = [str(status) for status in Status]
-CAUSES = [str(cause) for cause in list(Cause)[1:]]
 
 
 class Collector(PrometheusCollector):
@@ -48,7 +39,6 @@ class Collector(PrometheusCollector):
 
     def __init__(self, latest: Callable[[], Snapshot]) -> None:
         self._latest = latest
-        self._kernel = next((name for name, _, active in _core.kernels() if active), "")
 
     def describe(self) -> Iterator[Metric]:
         """Name nothing beforehand: registering must not ask for a snapshot."""
@@ -57,10 +47,7 @@ class Collector(PrometheusCollector):
     def collect(self) -> Iterator[Metric]:
         """Yield all of it."""
         snapshot = self._latest()
-        info = GaugeMetricFamily("pktmend_build_info", "What is running here; always 1.", labels=["version", "simd"])
-        info.add_metric([VERSION, self._kernel], 1)
-        yield info
-        yield GaugeMetricFamily("pktmend_up", "Do all workers run?", value=int(snapshot.is_running))
+        yield from about(is_up=snapshot.is_well)
         yield from _plain(snapshot)
         yield from _checks(snapshot)
         errors = CounterMetricFamily(
@@ -71,39 +58,56 @@ class Collector(PrometheusCollector):
         for name, n in snapshot.kernel.items():
             errors.add_metric([name], n)
         yield errors
+        if snapshot.survey is not None:
+            yield from _workloads(snapshot.survey)
         if snapshot.file is not None:
             yield from _file(snapshot.file)
 
 
+def _interface_labels(snapshot: Snapshot) -> list[str]:
+    return ["interface"] if snapshot.survey is None else ["interface", *Labels._fields]
+
+
+def _values(snapshot: Snapshot, d: Counters) -> list[str]:
+    """Return the values of _interface_labels()."""
+    whose = () if snapshot.survey is None else snapshot.survey.of(d.from_)
+    return [printable(d.from_), *map(printable, whose)]
+
+
+def _workloads(survey: Survey) -> Iterator[Metric]:
+    """Yield what the kernel has counted in each network namespace."""
+    errors = CounterMetricFamily(
+        "pktmend_workload_checksum_errors",
+        "Checksum errors that the kernel counted in each network namespace, named as nstat names them.",
+        labels=[*Labels._fields, "netns", "counter"],
+    )
+    for inode, counted in survey.errors.items():
+        for name, n in counted.items():
+            errors.add_metric([*map(printable, survey.labels[inode]), inode, name], n)
+    yield errors
+    yield GaugeMetricFamily(
+        "pktmend_workload_namespaces_left_out", "Namespaces without series: there are too many.", value=survey.left_out
+    )
+
+
 def _plain(snapshot: Snapshot) -> Iterator[Metric]:
     for name, text, value in PLAIN:
-        family = CounterMetricFamily(name, text, labels=["interface"])
+        family = CounterMetricFamily(name, text, labels=_interface_labels(snapshot))
         for d in snapshot.directions:
-            family.add_metric([printable(d.from_)], value(d))
+            family.add_metric(_values(snapshot, d), value(d))
         yield family
 
 
 def _checks(snapshot: Snapshot) -> Iterator[Metric]:
+    labels = _interface_labels(snapshot)
     packets = CounterMetricFamily(
-        "pktmend_packets", "Packets read, by the worst status of their own checks.", labels=["interface", "status"]
+        "pktmend_packets", "Packets read, by the worst status of their own checks.", labels=[*labels, "status"]
     )
-    checks = CounterMetricFamily("pktmend_checks", "Checksums judged.", labels=["interface", "protocol", "status"])
-    causes = CounterMetricFamily("pktmend_bad_checks", "Bad checksums, by cause.", labels=["interface", "cause"])
     for d in snapshot.directions:
         for status in STATUSES:
-            packets.add_metric([printable(d.from_), status], d.status.get(status, 0))
-        by_cause = dict.fromkeys(CAUSES, 0)
-        for proto in map(str, Proto):
-            found = d.checks.get(proto, {})
-            for status in STATUSES[1:-1]:
-                checks.add_metric([printable(d.from_), proto, status], found.get(status, 0))
-            bad = {name: n for name, n in found.items() if name not in STATUSES[:-1]}
-            checks.add_metric([printable(d.from_), proto, STATUSES[-1]], sum(bad.values()))
-            for cause, n in bad.items():
-                by_cause[cause] = by_cause.get(cause, 0) + n
-        for cause, n in by_cause.items():
-            causes.add_metric([printable(d.from_), cause], n)
-    yield from (packets, checks, causes)
+            packets.add_metric([*_values(snapshot, d), status], d.status.get(status, 0))
+    yield packets
+    yield from check_families("pktmend_", labels, [(_values(snapshot, d), d.checks) for d in snapshot.directions])
 
 
 def _file(file: FileCounts) -> Iterator[Metric]:

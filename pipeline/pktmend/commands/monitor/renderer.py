@@ -10,7 +10,7 @@ from pktmend.commands.monitor.events import Events
 from pktmend.commands.monitor.options import MonitorOptions
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
 from pktmend.commands.monitor.text_lines import Lines
-from pktmend.errors import ConfigError
+from pktmend.errors import OSFailure
 
 
 class Renderer(Protocol):
@@ -26,30 +26,30 @@ class Renderer(Protocol):
 
 
 def require_rich() -> None:
-    """Raise ConfigError if the live view cannot be drawn."""
+    """Raise OSFailure if the live view cannot be drawn."""
     try:
         import rich  # noqa: F401
     except ImportError:
-        raise ConfigError("drawing the live view needs rich", "pip install 'pktmend[monitor]'") from None
+        raise OSFailure("drawing the live view needs rich", "pip install 'pktmend[monitor]'") from None
 
 
 def renderer_for(options: MonitorOptions) -> Renderer:
     """Choose: events, the live view on a terminal that can show it, or lines."""
     if options.json:
-        return Events()
+        return Events(options.interval)
     to_file = options.write is not None and options.write.path == "-"
     if options.picture:
         from pktmend.commands.monitor.screen import Picture
 
         return Picture(options)
     if options.plain or to_file or sys.stdout is None or not sys.stdout.isatty():
-        return Lines(sys.stderr if to_file else None)
+        return Lines(sys.stderr if to_file else None, options.interval)
     try:
         require_rich()
-    except ConfigError as error:
-        lines = Lines()
+    except OSFailure as error:
+        lines = Lines(interval=options.interval)
         lines.event("hint", str(error))
         return lines
     from pktmend.commands.monitor.screen import Screen, can_show
 
-    return Screen(options) if can_show() else Lines()
+    return Screen(options) if can_show() else Lines(interval=options.interval)

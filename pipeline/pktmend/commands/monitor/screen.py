@@ -11,21 +11,20 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 
-from pktmend.commands.monitor.history import BARS
 from pktmend.commands.monitor.keyboard import Keys
 from pktmend.commands.monitor.options import MonitorOptions
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
 from pktmend.commands.monitor.text_lines import Lines
 from pktmend.commands.monitor.view import ORDERS, State, view
+from pktmend.console.history import BARS
 from pktmend.console.streams import terminal
-from pktmend.errors import OSFailure
+from pktmend.host.output_file import write_text
 
 DRAW_SECONDS: Final = 0.5
 
@@ -160,7 +159,7 @@ class Picture(Lines):
 
     def __init__(self, options: MonitorOptions) -> None:
         super().__init__()
-        self._path = options.picture
+        self._path, self._mode = options.picture, options.mode
         self._began = time.monotonic()
         self._state: State | None = None
 
@@ -188,7 +187,4 @@ class Picture(Lines):
             console.print(view(self._state, self.WIDTH, self.HEIGHT))
         drawn = console.export_svg(title="pktmend monitor")
         # without the fonts that rich would have a browser fetch from elsewhere
-        try:
-            Path(self._path).write_text(re.sub(r"@font-face \{[^}]*\}", "", drawn), encoding="utf-8")
-        except OSError as error:
-            raise OSFailure(f"cannot write {self._path}: {error.strerror}", error=error.errno or 0) from error
+        write_text(self._path, re.sub(r"@font-face \{[^}]*\}", "", drawn), mode=self._mode)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pktmend._core import Check
+from pktmend.commands.monitor.survey import NOBODY, Survey
 from pktmend.console.report import check_json, rfc3339
 from pktmend.enums import Cause, Status
+from pktmend.host.workloads import Workload, label_of, words_of_workload
 from pktmend.records import Flow
 from pktmend.runtime.counters import Counters
+from pktmend.serving.health import Workers
 
 SCHEMA: Final = "urn:pktmend:schema:monitor:1"  # of what as_json() returns and `monitor --json` prints
 
@@ -96,6 +99,9 @@ class Snapshot:
     kernel:     the namespace's own *InCsumErrors, named as nstat names them; kernel_start: when the monitor began.
     shown:      bad packets that were shown one by one.
     is_running: do all workers still run?     taken: when, on the monotonic clock.
+    owners:     {interface: whose it is}, of those that were there at the start and are somebody's.
+    workers:    how many of them run, have ended, and hang.
+    survey:     whose the interfaces are (--workloads); None: nobody looks.
     """
 
     time_ns: int
@@ -107,6 +113,22 @@ class Snapshot:
     shown: int = 0
     is_running: bool = True
     taken: float = field(default_factory=time.monotonic)
+    owners: Mapping[str, Workload] = field(default_factory=dict)
+
+    workers: Workers = field(default_factory=Workers)
+    survey: Survey | None = None
+
+    def owner(self, interface: str) -> str:
+        """Return `pod default/web-0`, `container web`, or ""; what the survey says, which goes on, comes first."""
+        if self.survey is not None and (labels := self.survey.of(interface)) != NOBODY:
+            return str(labels)
+        found = self.owners.get(interface)
+        return label_of([found]) if found is not None else ""
+
+    @property
+    def is_well(self) -> bool:
+        """Do all workers run, and make progress?"""
+        return self.is_running and self.workers.are_well
 
     @property
     def bad(self) -> int:
@@ -118,15 +140,41 @@ class Snapshot:
         """The checksum errors that the kernel itself has counted since the monitor began."""
         return {name: n - self.kernel_start.get(name, 0) for name, n in self.kernel.items()}
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as the object that `--json` prints."""
-        out: dict[str, Any] = {"time": rfc3339(self.time_ns), "directions": [d.as_json() for d in self.directions]}
+    def _direction(self, d: Counters) -> dict[str, Any]:
+        if self.survey is not None and (labels := self.survey.of(d.from_)) != NOBODY:
+            return d.as_json() | {
+                "pod": labels.pod,
+                "pod_namespace": labels.namespace,
+                "container": labels.container,
+            }
+        found = self.owners.get(d.from_)
+        return d.as_json() if found is None else d.as_json() | words_of_workload(found)
+
+    def as_json(self, *, since: Snapshot | None = None) -> dict[str, Any]:
+        """Return it as the object that `--json` prints.
+
+        since: leave out the directions and flows that are the same in that one; None: all of them.
+        """
+        directions, flows = since.changes(self) if since is not None else (self.directions, self.flows)
+        out: dict[str, Any] = {"time": rfc3339(self.time_ns), "complete": since is None}
+        out["directions"] = [self._direction(d) for d in directions]
         out["bad"] = {"packets": self.bad, "shown": self.shown, "not_shown": max(0, self.bad - self.shown)}
-        out["flows"] = [flow.as_json() for flow in self.flows]
+        out["flows"] = [flow.as_json() for flow in flows]
         out["kernel"] = self.kernel_errors
         if self.file is not None:
             out["file"] = self.file.as_json()
         return out
+
+    def changes(self, later: Snapshot) -> tuple[list[Counters], list[BadFlow]]:
+        """Return the directions and flows of *later* that are not as they are here."""
+        before = {d.from_: d for d in self.directions}
+        flows = set(self.flows)
+        return [d for d in later.directions if before.get(d.from_) != d], [f for f in later.flows if f not in flows]
+
+    def is_as(self, later: Snapshot) -> bool:
+        """Has nothing changed until *later* but the time?"""
+        directions, flows = self.changes(later)
+        return not (directions or flows) and self.kernel == later.kernel and self.file == later.file
 
 
 def heaviest(flows: Sequence[BadFlow], most: int) -> tuple[BadFlow, ...]:

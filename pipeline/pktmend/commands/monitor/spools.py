@@ -15,11 +15,13 @@ from typing import Final
 
 from pktmend import _core
 from pktmend.commands.monitor.options import WriteOptions
+from pktmend.host.offload_settings import interface_comment
 
 SPOOL: Final = 64 << 20
 ALL_SPOOLS: Final = 256 << 20
-LEAST_SPOOL: Final = 4 << 20
-SECTION_INTERFACES: Final = 256  # PP_WRITER_INTERFACES
+NEWCOMER_SPOOL: Final = 1 << 20
+LEAST_SPOOL: Final = 256 << 10
+SECTION_INTERFACES: Final = 4096  # PP_WRITER_INTERFACES
 FULL: Final = "buffer full"
 
 
@@ -37,16 +39,20 @@ class Spools:
     """Gives a spool to each worker.
 
     notify:  called with (kind, words).
-    workers: how many there will be, roughly: together they stay within ALL_SPOOLS.
+    workers: how many there will be, roughly; see expect().
     """
 
-    def __init__(self, options: WriteOptions, notify: Callable[[str, str], None], workers: int) -> None:
+    def __init__(self, options: WriteOptions, notify: Callable[[str, str], None], workers: int = 1) -> None:
         self._options = options
         self._notify = notify
         self._size = _size_of_each(workers)
+        self._left = ALL_SPOOLS
+        self._expected = workers
         self._lock = threading.Lock()
         self._interfaces: list[tuple[str, int]] = []  # (name, link type); the place is the number in the file
+        self._comments: dict[str, str] = {}  # by name
         self._spools: list[_core.Spool] = []
+        self._sizes: dict[_core.Spool, int] = {}
         self._retired: list[_core.Spool] = []  # of those, the ones whose worker has ended
         self._emptied = (0, 0, 0)  # put in, refused as full, refused as stopped: by spools that are gone
         self._reason = ""
@@ -55,20 +61,40 @@ class Spools:
         self._discarded: Counter[str] = Counter()  # taken out of a spool and not written
         self._written = 0
 
+    def expect(self, workers: int, *, may_grow: bool) -> None:
+        """Size the first spools for so many workers; leave half for those that may come later."""
+        self._expected = workers
+        self._size = _size_of_each(workers * 2 if may_grow and workers > 1 else workers)
+
+    def _next_size(self) -> int:
+        """Return the bytes of the next spool: together they stay within ALL_SPOOLS."""
+        if self._expected > 0:
+            return self._size
+        return NEWCOMER_SPOOL if self._left > ALL_SPOOLS // 4 else LEAST_SPOOL
+
     def new(self, name: str, link: int) -> _core.Spool | None:
-        """Return a spool for another worker of interface *name*; None if the file has no room for it."""
+        """Return a spool for another worker of interface *name*; None if the file or the memory has no room for it."""
         with self._lock:
+            size = self._next_size()
+            if size > self._left:
+                self._notify("writer", f"{name}: not written: the {ALL_SPOOLS >> 20} MiB of buffers are used up")
+                return None
             if (name, link) not in self._interfaces and len(self._interfaces) < SECTION_INTERFACES:
                 self._interfaces.append((name, link))
+                self._comments[name] = interface_comment(name)
             if (name, link) in self._interfaces:
                 spool = _core.Spool(
-                    self._size,
+                    size,
                     interface=self._interfaces.index((name, link)),
                     only_bad=self._options.only_bad,
                     snaplen=self._options.snaplen,
+                    comments=True,
                 )
                 spool.stop(bool(self._reason))
                 self._spools.append(spool)
+                self._sizes[spool] = size
+                self._left -= size
+                self._expected -= 1
                 return spool
         self._notify("writer", f"{name}: not written: a file has room for {SECTION_INTERFACES} interfaces")
         return None
@@ -83,6 +109,10 @@ class Spools:
         """(name, link type) of all there have been."""
         with self._lock:
             return list(self._interfaces)
+
+    def comment_on(self, name: str) -> str:
+        """Return what the file says of an interface: what was set when its first ring was made."""
+        return self._comments.get(name, "")
 
     def account(self) -> Account:
         """Return what became of the packets so far."""
@@ -108,6 +138,7 @@ class Spools:
             for spool in [each for each in self._retired if each not in waiting]:
                 self._retired.remove(spool)
                 self._spools.remove(spool)
+                self._left += self._sizes.pop(spool)
                 self._emptied = _total([self._emptied, spool.counts()])
             return waiting
 

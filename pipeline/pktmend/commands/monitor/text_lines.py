@@ -7,25 +7,14 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pktmend.commands.monitor.bad_packets import explain
+from pktmend.commands.monitor.pace import Pace
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
+from pktmend.console.history import by_name, outcomes
 from pktmend.console.report import check_lines, words
 from pktmend.runtime.counters import Counters
 
 SUMMARY_FLOWS = 5
-
-
-def outcomes(d: Counters) -> dict[str, int]:
-    """Return statuses and causes of all checks, whatever the protocol."""
-    found: dict[str, int] = {}
-    for each in d.checks.values():
-        for outcome, n in each.items():
-            found[outcome] = found.get(outcome, 0) + n
-    return found
-
-
-def by_name(snapshot: Snapshot) -> dict[str, Counters]:
-    """Return each interface's direction."""
-    return {d.from_: d for d in snapshot.directions}
+CROWD = 32
 
 
 def rate_line(before: Counters | None, now: Counters, seconds: float) -> str:
@@ -45,8 +34,9 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     """Return what was seen in all."""
     lines = []
     for d in snapshot.directions:
+        name = f"{d.from_} ({owner})" if (owner := snapshot.owner(d.from_)) else d.from_
         lines.append(
-            f"{d.from_}: {d.packets} packets, {d.octets} bytes; kernel saw {d.kernel_seen}, dropped {d.kernel_drops}"
+            f"{name}: {d.packets} packets, {d.octets} bytes; kernel saw {d.kernel_seen}, dropped {d.kernel_drops}"
         )
         lines += check_lines(d.checks)
         for n, what in (
@@ -77,10 +67,12 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
 
 
 class Lines:
-    """Prints to *file*, standard output by default; events go to stderr."""
+    """Prints to *file*, standard output by default, every *interval* seconds; events go to stderr."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
+    def __init__(self, file: TextIO | None = None, interval: float = 0) -> None:
         self._file = file or sys.stdout
+        self._pace = Pace(interval)
+        self._before: Snapshot | None = None
         self._latest: BadPacket | None = None
 
     def bad(self, packets: Sequence[BadPacket], snapshot: Snapshot) -> None:
@@ -92,11 +84,21 @@ class Lines:
         print(f"pktmend: {text}", file=sys.stderr, flush=True)
 
     def second(self, before: Snapshot, now: Snapshot) -> None:
-        """Print a line for each interface."""
+        """Print a line for each interface, if it is time; of very many only for those that carry something."""
+        before = self._before or before
+        self._before = before
+        if not self._pace.is_due():
+            return
+        self._before = now
         earlier = by_name(before)
+        is_crowded = len(now.directions) > CROWD
         seconds = (now.time_ns - before.time_ns) / 1e9
         for d in now.directions:
-            print(rate_line(earlier.get(d.from_), d, seconds), file=self._file, flush=True)
+            if is_crowded and d.from_ in earlier and d.kernel_seen == earlier[d.from_].kernel_seen:
+                continue
+            line = rate_line(earlier.get(d.from_), d, seconds)
+            owner = now.owner(d.from_)
+            print(f"{line}  ({owner})" if owner else line, file=self._file, flush=True)
 
     def report(self, snapshot: Snapshot) -> None:
         """Print the statistics so far to stderr (SIGUSR1)."""

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pktmend.commands.monitor.bad_packets import explain
-from pktmend.commands.monitor.history import ASCII_BARS, BARS, History, sparkline, totals
 from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Snapshot
+from pktmend.console.history import ASCII_BARS, BARS, History, scaled, sparkline, totals
 from pktmend.console.printable import printable
 from pktmend.console.report import words
 from pktmend.enums import Status
@@ -48,24 +48,15 @@ class State:
     seconds: float = 0.0
 
 
-def scaled(value: float) -> str:
-    """Return a number in at most five characters: 999, 12.3k, 4.56M."""
-    for unit in ("", "k", "M", "G", "T"):
-        if value < 999.5:
-            digits = 0 if not unit or value >= 99.95 else 1 if value >= 9.995 else 2
-            return f"{value:.{digits}f}{unit}"
-        value /= 1000
-    return f"{value:.0f}P"
-
-
 def view(state: State, width: int, height: int, *, is_ascii: bool = False) -> RenderableType:
     """Return the whole view, no wider and no higher than given."""
     bars = ASCII_BARS if is_ascii else BARS
-    head: list[RenderableType] = [_title(state, width, bars), _interfaces(state, width)]
+    interfaces = _interfaces(state, width, max(3, height // 2))
+    head: list[RenderableType] = [_title(state, width, bars), interfaces]
     foot: list[RenderableType] = [
         Text(_cut(printable(line), width), style=style) for line, style in _footer(state, width)
     ]
-    rows = len(state.snapshot.directions)
+    rows = interfaces.row_count
     left = height - 2 - rows - len(foot) - 1  # title, heading of the interfaces
     body: list[RenderableType] = []
     for part in (_outcomes(state, width, bars), _protocols(state, width), _flows(state, width)):
@@ -86,6 +77,12 @@ def _shortened(table: Table, rows: int) -> Table:
 
 def _name(interface: str) -> Text:
     return Text(printable(interface))
+
+
+def _name_and_owner(interface: str, state: State, width: int) -> Text:
+    """`veth12ab  pod default/web-0`, at most half of the view."""
+    owner = state.snapshot.owner(interface)
+    return _name(_cut(f"{interface}  {owner}", max(20, width // 2 - 8))) if owner else _name(interface)
 
 
 def _cut(text: str, width: int) -> str:
@@ -119,15 +116,20 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _interfaces(state: State, width: int) -> Table:
+def _interfaces(state: State, width: int, most: int) -> Table:
+    """All of them, or *most* rows: those with most bad packets and drops, then the busiest."""
     is_narrow = width < NARROW
     names = ["interface", "packets/s", "Mbit/s", "bad/s", "drops"]
     table = _table(*names) if is_narrow else _table(*names[:4], "packets", "bad", "kernel drops")
-    for d in state.snapshot.directions:
+    directions = list(state.snapshot.directions)
+    if len(directions) > most:
+        directions = sorted(directions, key=lambda d: (-d.status.get("bad", 0), -d.kernel_drops, -d.packets))
+        directions = directions[: most - 1]
+    for d in directions:
         rate = state.history.rates.get(d.from_)
         bad, drops = d.status.get("bad", 0), d.kernel_drops
         cells = [
-            _name(d.from_),
+            _name_and_owner(d.from_, state, width),
             Text(scaled(rate.packets) if rate else "-"),
             Text(f"{rate.bits / 1e6:.1f}" if rate else "-"),
             Text(scaled(rate.bad) if rate else "-", style=BAD_STYLE if rate and rate.bad else ""),
@@ -141,6 +143,8 @@ def _interfaces(state: State, width: int) -> Table:
             )
         )
         table.add_row(*cells)
+    if hidden := len(state.snapshot.directions) - len(directions):
+        table.add_row(Text(f"and {hidden} more", style="dim"))
     return table
 
 

@@ -1,133 +1,44 @@
-"""The packet path of the monitor: for each interface rings, workers, and what they sample; nothing here shows anything.
+"""All interfaces of the monitor: those named, those that fit a pattern, those that come; nothing here shows anything.
 
 Rules of this file:
-1. verify - classify - count - sample - spool run in C without the GIL; Python reads published copies.
-2. Each packet is counted once: a ring lets nothing in until all rings of its group stand, and on a loopback interface,
-   where a frame passes going out and coming in, only the coming in is read unless -Q says otherwise.
+1. However many there are, as many threads as there are CPUs serve them, and their rings stay within one budget.
+2. From a ring that drops, or may soon, a larger one takes over as long as the budget has room.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import os
+import resource
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pktmend import _core
+from pktmend.commands.monitor.headers import begin_headers
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
+from pktmend.commands.monitor.ring_budget import Budget, Size, larger, retire_ms
 from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, heaviest
 from pktmend.commands.monitor.spools import Spools
-from pktmend.enums import Cause
-from pktmend.errors import OSFailure
-from pktmend.host.interfaces import interfaces, is_loopback, is_up, require_interface
-from pktmend.packetio import bpf_filter
-from pktmend.packetio.link_monitor import LinkMonitor
-from pktmend.packetio.ring import Ring
+from pktmend.commands.monitor.watched import MOST_FLOWS, Watched
+from pktmend.console.main_loop import Worker
+from pktmend.errors import ConfigError, OSFailure
+from pktmend.host.interfaces import interfaces, is_up
+from pktmend.packetio.in_parallel import in_parallel
 from pktmend.runtime.counters import Counters
-from pktmend.runtime.pipeline import Pipeline, Stage, stop_all
-from pktmend.runtime.stages import classify, count, verify
+from pktmend.runtime.pipeline import Pipeline, stop_all
+from pktmend.runtime.pool import MOST_THREADS, Pool
 
-BLOCK: Final = 1 << 20  # of a ring; also the longest frame
-RETIRE_MS: Final = 20  # how long a block waits to be filled: fewer, fuller blocks outlast a reader that is kept waiting
-MOST_FLOWS: Final = 50
 POLL_SECONDS: Final = 1.0
 GONE: Final = "(gone)"
-
-_groups = itertools.count(os.getpid() * 64)
-
-
-class Watched:
-    """One interface: its rings, and a worker with a sampler, and a spool where packets are written, on each."""
-
-    def __init__(self, name: str, options: MonitorOptions, ring_kib: int, spools: Spools | None) -> None:
-        self._name = name
-        self._samplers: list[_core.Sampler] = []
-        self.spools: list[_core.Spool] = []
-        with ExitStack() as stack:
-            self.rings = [stack.enter_context(_open(name, options, ring_kib)) for _ in range(options.workers)]
-            if options.workers > 1:
-                group = next(_groups)
-                for ring in self.rings:
-                    ring.join_fanout(group)
-            program = _program(name, options)
-            self.pipelines = [self._worker(ring, options, spools) for ring in self.rings]
-            for ring in self.rings:
-                ring.attach(program)
-            self._open = stack.pop_all()
-        self.link = LinkMonitor(name, list(self.rings))
-
-    def _worker(self, ring: Ring, options: MonitorOptions, spools: Spools | None) -> Pipeline:
-        sampler = _core.Sampler()
-        self._samplers.append(sampler)
-        stages: list[Stage] = [verify, classify, count, sampler.stage]
-        if spools is not None and (spool := spools.new(self._name, ring.link)) is not None:
-            self.spools.append(spool)
-            stages.append(spool.stage)
-        return Pipeline(ring, stages, limit=options.packets)
-
-    @property
-    def name(self) -> str:
-        """What the interface is called now."""
-        return self.rings[0].interface
-
-    def is_there(self) -> bool:
-        """Does the interface still exist?  The kernel takes a deleted one off its sockets."""
-        return all(ring.bound_to() for ring in self.rings)
-
-    def counters(self) -> Counters:
-        """Return the counters, its workers' added up."""
-        return Counters.sum([pipeline.counters() for pipeline in self.pipelines])
-
-    def bad_packets(self) -> list[BadPacket]:
-        """Return the bad packets kept since the last call."""
-        return [
-            BadPacket(self.name, flow, time_ns, caplen, wirelen, Cause(cause), tuple(checks))
-            for sampler in self._samplers
-            for flow, time_ns, caplen, wirelen, _, cause, checks in sampler.take()
-        ]
-
-    def flows(self) -> list[BadFlow]:
-        """Return the flows with most bad packets."""
-        return [
-            BadFlow(self.name, flow, packets, over, last_ns, Cause(cause))
-            for sampler in self._samplers
-            for flow, packets, over, last_ns, cause in sampler.flows(MOST_FLOWS)
-        ]
-
-    def close(self) -> None:
-        """Give rings and sockets back."""
-        self._open.close()
-
-
-def _open(name: str, options: MonitorOptions, ring_kib: int) -> Ring:
-    require_interface(name)
-    _program(name, options)  # a wrong expression is told before a privilege is asked for
-    incoming_only = options.direction == "in" or (options.direction == "inout" and is_loopback(name))
-    block = min(BLOCK, max(1 << 18, (ring_kib << 10) // 8))
-    return Ring(
-        name,
-        outgoing=not incoming_only,
-        promiscuous=options.promiscuous,
-        program=bpf_filter.NOTHING,
-        block_size=block,
-        blocks=max(2, (ring_kib << 10) // block),
-        retire_blk_tov_ms=RETIRE_MS,
-    )
-
-
-def _program(name: str, options: MonitorOptions) -> bytes:
-    program = bpf_filter.for_interface(options.expression, name) if options.expression else bpf_filter.EVERYTHING
-    return bpf_filter.outgoing_only(program) if options.direction == "out" else program
+DESCRIPTORS: Final = 3  # of a ring: its socket, and what keeps its memory
 
 
 class Watch:
     """All interfaces; a context manager that ends their workers and gives their rings back.
 
     notify: called when an interface comes, goes or changes, once.
+    whole_because: why all packets are read whole; "" where the headers of most will do.
     """
 
     def __init__(self, options: MonitorOptions, spools: Spools | None, notify: Callable[[str], None]) -> None:
@@ -138,79 +49,139 @@ class Watch:
         self._refused: set[str] = set()
         self._next_poll = 0.0
         self._has_started = False
+        self._pool = Pool(min(MOST_THREADS, max(options.workers, len(os.sched_getaffinity(0)))))
+        self._budget = Budget(options.buffer_kib, may_grow=options.may_change)
+        self._load: dict[str, tuple[float, int, int]] = {}  # when, bytes, dropped or cut: of those that may grow
         self.watched: list[Watched] = []
+        self._headers, self.whole_because = begin_headers(options)
 
     def __enter__(self) -> Watch:
         named = [name for name in self._options.interfaces if not is_pattern(name)]  # must be there
         names = list(dict.fromkeys([*named, *self._wanted()]))
-        kib = self._options.ring_kib(len(names) * self._options.workers)
+        rings = len(names) * self._options.workers
+        _allow_descriptors(DESCRIPTORS * rings)
+        if self._spools is not None:
+            self._spools.expect(rings, may_grow=self._options.may_change)
+        size = self._budget.first(rings)
         try:
-            for name in names:
-                self.watched.append(Watched(name, self._options, kib, self._spools))
+            for name, made in zip(names, self._make(names, size), strict=True):
+                if isinstance(made, Watched):
+                    self.watched.append(made)
+                elif name in named or not isinstance(made, OSError):
+                    raise made
+                else:
+                    self._refuse(name, made)
         except BaseException:
             self._close()
             raise
         return self
 
+    def _make(self, names: Sequence[str], size: Size) -> list[Watched | Exception]:
+        retire = retire_ms(len(names) + len(self.watched))
+        return in_parallel(
+            lambda name: Watched(
+                name, self._options, self._pool, self._budget, size, retire, self._spools, self._headers
+            ),
+            names,
+        )
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        if name in interfaces():  # else it went away meanwhile
+            self._refused.add(name)
+            self._notify(f"{name}: not watched: {error}")
+
     def _wanted(self) -> list[str]:
         """Return the interfaces that are there and up and fit a name or pattern."""
         there = interfaces()
         found = [name for each in self._options.interfaces for name in fnmatch.filter(there, each)]
-        return [name for name in dict.fromkeys(found) if is_up(name)]
+        return [name for name in dict.fromkeys(found) if _is_up(name)]
 
     def start(self) -> None:
         """Begin."""
         self._has_started = True
-        for each in self.watched:
-            for pipeline in each.pipelines:
-                pipeline.start()
+        for pipeline in self.pipelines:
+            pipeline.start()
 
     def poll(self) -> None:
-        """Follow the interfaces, every second: notify of changes; those that may come and go do."""
+        """Follow the interfaces, every second: notify of changes; those that may come and go do.  Follow their load."""
+        self._grow()
         now = time.monotonic()
         if now < self._next_poll:
             return
         self._next_poll = now + POLL_SECONDS
-        for each in list(self.watched):
-            if self._options.may_change and not each.is_there():
-                self._leave(each)
-            else:
-                each.link.poll(self._notify)
+        gone = []
+        for each in self.watched:
+            changes: list[str] = []
+            each.link.poll(changes.append)
+            if self._options.may_change and not each.is_there():  # asked last: then that is all there is to say
+                gone.append(each)
+                continue
+            for text in changes:
+                self._notify(text)
+        if gone:
+            self._leave(gone)
         if self._options.may_change:
             self._join()
 
-    def _leave(self, each: Watched) -> None:
-        self.watched.remove(each)
-        stop_all(each.pipelines)
-        self._gone = [replace(Counters.sum([*self._gone, each.counters()]), from_=GONE)]
-        each.close()
-        if self._spools is not None:
-            for spool in each.spools:
-                self._spools.retire(spool)
-        self._notify(f"{each.name}: the interface is gone")
+    def _leave(self, gone: Sequence[Watched]) -> None:
+        self.watched = [each for each in self.watched if each not in gone]
+        stop_all([pipeline for each in gone for pipeline in each.pipelines])
+        self._gone = [replace(Counters.sum([*self._gone, *(each.counters() for each in gone)]), from_=GONE)]
+        in_parallel(Watched.close, gone)
+        for each in gone:
+            self._load.pop(each.name, None)
+            if self._spools is not None:
+                for spool in each.spools:
+                    self._spools.retire(spool)
+            self._notify(f"{each.name}: the interface is gone")
 
     def _join(self) -> None:
-        names = self._wanted()
-        self._refused &= set(names)
-        for name in names:
-            if name in self._refused or any(name == each.name for each in self.watched):
-                continue
-            try:
-                new = Watched(name, self._options, self._options.ring_kib(len(names)), self._spools)
-            except (OSFailure, OSError) as error:
-                if name in interfaces():  # else it went away meanwhile
-                    self._refused.add(name)
-                    self._notify(f"{name}: not watched: {error}")
+        wanted = self._wanted()
+        self._refused &= set(wanted)
+        there = {each.name for each in self.watched} | self._refused
+        names = [name for name in wanted if name not in there]
+        if not names:
+            return
+        _allow_descriptors(DESCRIPTORS * (len(self.pipelines) + len(names) * self._options.workers))
+        for name, new in zip(names, self._make(names, self._budget.newcomer()), strict=True):
+            if not isinstance(new, Watched):
+                if not isinstance(new, (ConfigError, OSError)):  # a filter may not fit its kind of frames
+                    raise new
+                self._refuse(name, new)
                 continue
             self.watched.append(new)
             for pipeline in new.pipelines:
                 pipeline.start()
             self._notify(f"{name}: watched from now on")
 
+    def _grow(self) -> None:
+        """Give a larger ring to those that need one."""
+        now = time.monotonic()
+        for each in self.watched:
+            if not each.can_grow:
+                continue
+            counters = each.counters()
+            lost = counters.kernel_drops + counters.truncated
+            before = self._load.get(each.name, (now, counters.octets, 0))
+            self._load[each.name] = (now, counters.octets, lost)
+            rate = (counters.octets - before[1]) / max(1e-3, now - before[0])
+            size = larger(each.size, rate, is_lossy=lost > before[2])
+            if size is None or not self._budget.can_grow(size):
+                continue
+            try:
+                each.grow(size)
+            except OSFailure as error:
+                self._notify(f"{each.name}: no larger ring: {error}")
+
     @property
     def pipelines(self) -> list[Pipeline]:
-        """All workers'."""
+        """All rings'."""
         return [pipeline for each in self.watched for pipeline in each.pipelines]
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """What is to be looked after: the pool's threads, and whatever ends."""
+        return (self._pool, *(pipeline for pipeline in self.pipelines if pipeline.is_done()))
 
     def is_running(self) -> bool:
         """Do all workers run?"""
@@ -234,11 +205,28 @@ class Watch:
             stop_all(self.pipelines)
 
     def _close(self) -> None:
-        for each in self.watched:
-            each.close()
+        self._pool.close()
+        in_parallel(Watched.close, self.watched)
+        if self._headers is not None:
+            self._headers.close()
 
     def __exit__(self, *_: object) -> None:
         try:
             self.stop()
         finally:
             self._close()
+
+
+def _is_up(name: str) -> bool:
+    try:
+        return is_up(name)
+    except OSError:  # it went away meanwhile
+        return False
+
+
+def _allow_descriptors(number: int) -> None:
+    """Let this process have so many more, as far as its hard limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want = number + 256
+    if soft != resource.RLIM_INFINITY and soft < want:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (want if hard == resource.RLIM_INFINITY else min(want, hard), hard))

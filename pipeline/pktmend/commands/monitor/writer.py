@@ -78,13 +78,14 @@ class Writer:
 
     notify:  called with (kind, words), from this thread or another.
     kernel:  what the kernel saw and dropped so far, by interface.
-    workers: how many spools there will be, roughly.
+    workers: how many spools there will be, roughly; Spools.expect() may say so later.
     """
 
-    def __init__(self, options: WriteOptions, notify: Notify, kernel: KernelCounts, workers: int) -> None:
+    def __init__(self, options: WriteOptions, notify: Notify, kernel: KernelCounts, workers: int = 1) -> None:
         self.spools = Spools(options, notify, workers)
         self._notify = notify
         self._kernel = kernel
+        self._mode = options.mode
         self._turnover = Turnover(options)
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._state: State = Stopped()
@@ -208,7 +209,7 @@ class Writer:
             self._turnover.begin()
         path = self._turnover.path
         self._position = replace(self._position, path=path)
-        file = File(path, self.spools.interfaces, append=append)
+        file = File(path, self.spools.interfaces, append=append, mode=self._mode, comment_on=self.spools.comment_on)
         self._state = Writing(file)
         self._position = replace(self._position, files=self._position.files + 1, size=self._position.size + file.added)
         self.spools.go_on()

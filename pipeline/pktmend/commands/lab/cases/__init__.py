@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 
 from pktmend.commands.lab.case import LabCase
+from pktmend.console.suggestion import one_of
 from pktmend.errors import ConfigError
 
 NAMES = (
@@ -13,21 +14,30 @@ NAMES = (
     "corrupt-veth",
     "ovs-netdev",
     "ovs-tap",
+    "ovs-vxlan",
     "relay",
+    "netkit",
     "tap",
+    "microvm",
+    "microvm-persistent",
+    "microvm-lso",
+    "microvm-ip-zero",
     "xdp",
     "vxlan",
+    "vxlan-port",
     "vxlan-nat",
     "nat-delta",
     "dhcp",
     "bit-errors",
+    "blind-fixer",
+    "few-drops",
 )
 
 
 def find(name: str) -> LabCase:
     """Return the case of that name."""
     if name not in NAMES:
-        raise ConfigError(f"there is no case {name!r}", f"one of: all, {', '.join(NAMES)}")
+        raise ConfigError(f"there is no case {name!r}", one_of(name, ("all", *NAMES)))
     case: LabCase = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").CASE
     return case
 

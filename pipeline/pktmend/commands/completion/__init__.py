@@ -1,0 +1,1 @@
+"""What a shell loads to complete words: a file for each; the words themselves come from `pktmend` at the TAB key."""
