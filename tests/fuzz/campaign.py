@@ -1,5 +1,7 @@
 """Run the fuzz targets: `python tests/fuzz/campaign.py FOLDER [TARGET...]`; PKTMEND_FUZZ_SECONDS: of the longest.
 
+Each run takes the same way, so that a change is judged by what it changes; PKTMEND_FUZZ_SEED=0 takes another each time.
+
 Each target begins with the public captures, where they are, and leaves FOLDER/TARGET.txt: its exit code in the first
 line, and behind it what it said.  Each keeps one CPU busy, so two run at a time, the longest first.
 """
@@ -28,6 +30,7 @@ from tunnel_carriers import TUNNELS  # noqa: E402
 
 CAPTURES = Path(os.environ.get("PKTMEND_CAPTURES", HERE.parents[2] / "shared" / "captures"))
 SECONDS = int(os.environ.get("PKTMEND_FUZZ_SECONDS", "30"))
+SEED = os.environ.get("PKTMEND_FUZZ_SEED", "1")
 HEADS = {  # of an input that is a whole file
     "fuzz_annotate": b"\x03\x01\x00\x07\x02\x05",
     "fuzz_capture": b"\xff\xff",
@@ -80,7 +83,7 @@ def fuzz(folder: Path, target: str) -> None:
     done = subprocess.run(
         [
             *("setpriv", "--pdeathsig", "KILL", str(folder / target)),
-            *(f"-max_total_time={seconds}", f"-artifact_prefix={folder}/", str(corpus)),
+            *(f"-seed={SEED}", f"-max_total_time={seconds}", f"-artifact_prefix={folder}/", str(corpus)),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

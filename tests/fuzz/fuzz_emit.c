@@ -2,8 +2,8 @@
  *
  * Invariants, of a frame that leaves whole: it is as long as it was; what differs are checksum fields, by the parser's view
  * and, for the outermost TCP or UDP header, by this file's own; a mark on it names a checksum field.  A place in what nobody
- * looks into, behind an outermost sum that was neither right nor its seed, is the source's to know.  Whatever is not left
- * whole is split (fuzz_split.c) or dropped, and counted.
+ * looks into, behind an outermost sum that was neither right nor its seed, or stays right, is the source's to know.
+ * Whatever is not left whole is split (fuzz_split.c) or dropped, and counted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +86,9 @@ static int is_unknown(const uint8_t *frame, uint32_t length, const pp_vnet *v, u
     int type = v->gso_type & 0x7f; /* a super-frame of TCP in UDP: each segment gets an outer sum of its own */
     if (stored == seed && p.protocol == UDP && (type == TCPV4 || type == TCPV6))
         return 1;
+    if (start < p.end && field + 2 <= p.end &&
+        get16(frame + field) % 0xffff == (0xffff - add(0, frame + start, p.end - start)) % 0xffff)
+        return 1; /* completing it changes no outer sum: right as it is, and right once complete */
     return stored != seed && add(seed, frame + p.l4, p.end - p.l4) != 0xffff;
 }
 
