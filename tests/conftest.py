@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import pktmend
-from installed import build_wheel
+from installed import build_wheel, make_environment
 from tools import CAPTURES, ROOT, need
 
 # Commands that are printed for people are run as they stand, and begin with `pktmend`.
@@ -57,6 +57,12 @@ def captures() -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree, built once for all that install it."""
     return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of an environment with the wheel and what it depends on, and nothing else."""
+    return make_environment(tmp_path_factory.mktemp("bare") / "environment", wheel)
 
 
 @pytest.fixture(scope="session")

@@ -46,13 +46,16 @@ def build_wheel(folder: Path, *options: str, environment: Mapping[str, str] | No
     return found[0]
 
 
-def make_environment(folder: Path, wheel: Path) -> Path:
-    """Make an environment with *wheel* and its dependencies, without a network; return its `pktmend`."""
+def make_environment(folder: Path, wheel: Path, *also: str) -> Path:
+    """Make an environment with *wheel*, its dependencies and the distributions *also*, as they are installed here.
+
+    Without a network.  Returns: its `pktmend`.
+    """
     venv.create(folder, with_pip=False, symlinks=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     site = folder / "lib" / version / "site-packages"
     unpack_wheel(wheel, site)
-    for name in DEPENDENCIES:
+    for name in (*DEPENDENCIES, *also):
         copy_distribution(name, site)
     command = folder / "bin" / "pktmend"
     command.write_text(f"#!{folder / 'bin' / 'python'}\n{START}")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from installed import make_environment
 from journeys import LIVE, Before, Done, run
 from pktmend.testbed.netns import Host, Testbed
 from pktmend.testbed.relay import Relay
 from pktmend.testbed.topology import serve
 from tools import need
-from wheel_shared import installed_pktmend
 
 SIZE = 1 << 16
 CURL = "curl -s -o /dev/null -w '%{size_download}\\n' --max-time 1 http://10.7.0.1:8080/file"
@@ -72,12 +72,17 @@ def names(*hosts: Host) -> str:
     return "\n".join(["set -e", *opened, "mount -t tmpfs none /run/netns", *bound, "set +e"])
 
 
-@pytest.fixture
-def node(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    need("curl", "ip", "mount")
+@pytest.fixture(scope="module")
+def pktmend(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("prometheus_client")
+    return make_environment(tmp_path_factory.mktemp("monitor") / "environment", wheel, "prometheus_client")
+
+
+@pytest.fixture
+def node(tmp_path: Path, pktmend: Path) -> Iterator[Node]:
+    need("curl", "ip", "mount")
     with Testbed() as testbed:
-        yield Node(testbed, tmp_path, installed_pktmend(tmp_path_factory, "prometheus_client"))
+        yield Node(testbed, tmp_path, pktmend)
 
 
 def test_all_of_the_page_are_tried() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from installed import leaf_commands, make_environment
+from installed import leaf_commands
 from tools import ROOT
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
@@ -67,11 +67,6 @@ WANTING = {
     f"check {LEAKED} --scheduler tcp://127.0.0.1:8786": "pip install 'pktmend[cluster]'",
     "check memory://x.pcap": "pip install 'pktmend[cluster]'",
 }
-
-
-@pytest.fixture(scope="session")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_environment(tmp_path_factory.mktemp("bare") / "environment", wheel)
 
 
 def run(bare: Path, folder: Path, line: str, path: str = "/nonexistent") -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,6 @@ import yaml
 
 from journeys import BLOCKS, LIVE, PAGE, Done, commands, run
 from tools import PKTMEND, ROOT, need
-from wheel_shared import installed_pktmend
 
 LEAKED = ROOT / "examples" / "leaked.pcap"
 OFFLINE = {"example", "capture", "repair", "library"}
@@ -22,8 +21,8 @@ OF_FILES = re.compile(r"^    (pktmend (?:check(?! -i)|fix|diagnose -r|query) [^#
 
 
 @pytest.fixture
-def pktmend(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed_pktmend(tmp_path_factory)
+def pktmend(bare: Path) -> Path:
+    return bare
 
 
 def travel(name: str, pktmend: Path, folder: Path) -> list[Done]:
