@@ -4,6 +4,7 @@
 # make deps       what the tests need, alone             make deps-full  and what only a few of them need: CI has all
 # make lint       ruff, clang-format, mypy, codespell    make format     let ruff and clang-format rewrite the tree
 # make deb        the Debian package into dist, built and tried in roots of Debian 13 (root; mmdebstrap, 400 MB of packages)
+# make wheel      source archive and wheel into dist, as for PyPI: abi3audit, auditwheel and twine have nothing to say about them
 # make man        write docs/man/pktmend.1 anew
 # make clean      remove what the others made here
 # make docs       the documentation site, into build/site
@@ -22,7 +23,7 @@ DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linu
 TEST_PACKAGES  := $(DEMO_PACKAGES) libbpf1 clang libclang-rt-dev tshark tcpdump openvswitch-switch iperf3 nftables libpcap0.8 dnsmasq-base udhcpc
 # A few tests each; without them these skip and say so.
 KERNEL_PACKAGES := qemu-system-x86 busybox kmod libbpf1
-FULL_PACKAGES  := $(TEST_PACKAGES) libbpf-dev llvm systemd groff-base man-db tmux tcpreplay prometheus netsniff-ng dpdk-dev \
+FULL_PACKAGES  := $(TEST_PACKAGES) libbpf-dev llvm systemd groff-base man-db tmux zsh fish tcpreplay prometheus netsniff-ng dpdk-dev \
 	gcc-aarch64-linux-gnu gcc-s390x-linux-gnu libc6-dev-arm64-cross libc6-dev-s390x-cross qemu-user musl-tools runc mmdebstrap systemd-container
 
 C_FILES = $(shell find ext tests/c tests/fuzz examples -name '*.[ch]' -not -path '*/build*')
@@ -38,6 +39,13 @@ test-kernel: $(VENV)/.test packages-kernel
 
 deb:
 	@python3 tests/debian_package.py dist
+
+# The archive first, and the wheel out of it.  PKTMEND_PROJECT_URL: see setup.py.
+wheel: $(VENV)/.wheel
+	@rm -rf build/wheel && mkdir -p build/wheel && $(BIN)/python -m build --outdir build/wheel . >build/wheel/log 2>&1 || { cat build/wheel/log; exit 1; }
+	@$(BIN)/abi3audit --strict build/wheel/*.whl
+	@PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --wheel-dir dist build/wheel/*.whl
+	@cp build/wheel/*.tar.gz dist && $(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
 
 deps: $(VENV)/.test
 deps-full: $(VENV)/.full
@@ -78,13 +86,16 @@ $(VENV)/.lint: $(SOURCES) | packages-build $(BIN)/python
 $(VENV)/.docs: $(SOURCES) | packages-build $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[docs]' && touch $@
 
+$(VENV)/.wheel: $(SOURCES) | packages-build $(BIN)/python
+	@echo "building"; $(BIN)/pip install -q -e '.[test-wheel]' && touch $@
+
 $(VENV)/.test: $(SOURCES) | packages-test $(BIN)/python
 	@echo "building"; $(BIN)/pip install -q -e '.[test]' && touch $@ $(VENV)/.lint $(VENV)/.demo
 
 $(VENV)/.full: $(SOURCES) | packages-full $(BIN)/python
-	@echo "building"; $(BIN)/pip install -q -e '.[docs,test,test-deploy,test-numba,test-scale,test-wheel]' && touch $@ $(VENV)/.docs $(VENV)/.test $(VENV)/.lint $(VENV)/.demo
+	@echo "building"; $(BIN)/pip install -q -e '.[docs,test,test-deploy,test-numba,test-scale,test-wheel]' && touch $@ $(VENV)/.docs $(VENV)/.wheel $(VENV)/.test $(VENV)/.lint $(VENV)/.demo
 
 clean:
 	rm -rf $(VENV) build pipeline/*.egg-info $(PACKAGE)/*.so $(PACKAGE)/*.pc $(PACKAGE)/*/*.so $(PACKAGE)/*/*/*.so tests/c/build* tests/fuzz/build .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: demo test deb deps deps-full docs lint format man clean packages-build packages-demo packages-test packages-full .packages
+.PHONY: demo test deb wheel deps deps-full docs lint format man clean packages-build packages-demo packages-test packages-full .packages

@@ -10,12 +10,16 @@ Objects stay in build/, and only what changed is compiled again, several files a
 
 One wheel does for every Python from 3.11 on: the modules are built for the Limited API (abi3).
 
-PKTMEND_LIMITED_API=0  builds for this Python alone, as a distribution does: calling a stage in Python takes 30 ns less.
-PKTMEND_SANITIZE=1     builds all with AddressSanitizer and UndefinedBehaviorSanitizer.
-PKTMEND_WERROR=1       makes a warning in the engine an error.
+PKTMEND_LIMITED_API=0    builds for this Python alone, as distributions do: calling a stage in Python takes 30 ns less.
+PKTMEND_SANITIZE=1       builds all with AddressSanitizer and UndefinedBehaviorSanitizer.
+PKTMEND_WERROR=1         makes a warning in the engine an error.
+PKTMEND_PROJECT_URL=URL  is where the project lives: what the README links to and shows is looked for there, at the
+                         tag of the version, because a page on PyPI has no tree beside it; the wheel names it.
 """
 
 import os
+import re
+import runpy
 import shutil
 import sys
 import sysconfig
@@ -64,6 +68,40 @@ Version: {version}
 Cflags: -I${{includedir}}
 Libs: -L${{libdir}} -Wl,-rpath,${{libdir}} -lpktmend
 """
+
+PROJECT_URL = os.environ.get("PKTMEND_PROJECT_URL", "").rstrip("/")
+if PROJECT_URL and not PROJECT_URL.startswith("https://"):
+    raise SystemExit(f"PKTMEND_PROJECT_URL={PROJECT_URL} does not begin with https://")
+TAG = "v" + runpy.run_path(str(ROOT / "pipeline" / "pktmend" / "_version.py"))["VERSION"]
+LINK = re.compile(r"(!?)(\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()([^)\s#]+)")
+
+
+def address(path: str, *, is_picture: bool = False) -> str:
+    """Return where a file of the tree is shown, as code hosts of GitHub's kind have it."""
+    kind = "raw" if is_picture else "tree" if (ROOT / path).is_dir() else "blob"
+    return f"{PROJECT_URL}/{kind}/{TAG}/{path}"
+
+
+def description() -> str:
+    """Return the README; what it links to in the tree by its address, where the project has one."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    if not PROJECT_URL:
+        return text
+    return LINK.sub(
+        lambda m: m[1] + m[2] + (address(m[3], is_picture=bool(m[1])) if (ROOT / m[3]).exists() else m[3]), text
+    )
+
+
+def urls() -> dict[str, str]:
+    """Return the addresses of the project, under the names that PyPI knows; none where it has none."""
+    if not PROJECT_URL:
+        return {}
+    return {
+        "Homepage": PROJECT_URL,
+        "Documentation": address("docs/howto.md"),
+        "Changelog": address("CHANGELOG.md"),
+        "Issues": f"{PROJECT_URL}/issues",
+    }
 
 
 def sources(folder: str, pattern: str) -> list[str]:
@@ -210,6 +248,9 @@ def _is_newer(target: Path, made_of: Path) -> bool:
 
 
 setup(
+    long_description=description(),
+    long_description_content_type="text/markdown",
+    project_urls=urls(),
     ext_modules=[
         Extension(
             f"pktmend._core.{Path(source).stem}",
