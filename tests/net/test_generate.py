@@ -53,6 +53,11 @@ def own(checks: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     return {proto: found for proto, found in checks.items() if proto != "icmpv6"}
 
 
+def test_one_frame_is_one_frame(ends: tuple[Host, Host]) -> None:
+    said = ends[0].run(*PKTMEND, "bench", "gen", "-i", "eth0", "--count", "1").stdout
+    assert ", 1 frame, 64 bytes in " in said
+
+
 def test_counts_agree_cause_by_cause(ends: tuple[Host, Host]) -> None:
     a, b = ends
     monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))

@@ -50,11 +50,19 @@ def said(*argv: str) -> tuple[int, str]:
         ("help glossry", "glossary"),
         ("help brigde", "bridge"),
         ("example leakd", "leaked"),
+        ("offload -i lo set tos off", "tso"),
     ],
 )
 def test_word_that_is_nearly_right_is_answered_by_the_right_one(argv: str, near: str) -> None:
     code, text = said(*argv.split())
     assert code == 2 and re.search(rf"[Dd]id you mean '{near}'\?|[Dd]id you mean {near}\?", text), text
+
+
+def test_capture_where_a_command_belongs_is_answered_by_check(tmp_path: Path) -> None:
+    (tmp_path / "of a day.pcap").touch()
+    code, text = said(f"{tmp_path}/of a day.pcap")
+    assert code == 2 and f"did you mean `pktmend check '{tmp_path}/of a day.pcap'`?" in text
+    assert "lists them" in said("bench", str(tmp_path / "of a day.pcap"))[1]
 
 
 def test_word_that_is_near_to_none_is_told_where_all_are() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -35,7 +37,10 @@ class Group(click.Group):
         if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
             from pktmend.console.suggestion import did_you_mean  # difflib is a while to load
 
-            hint = did_you_mean(name, self.list_commands(ctx)) or f"`{ctx.command_path} --help` lists them"
+            near = did_you_mean(name, self.list_commands(ctx))
+            if ctx.parent is None and Path(name).is_file():  # of what users have at hand only captures are files
+                near = f"did you mean `{ctx.command_path} check {quote(name)}`?"
+            hint = near or f"`{ctx.command_path} --help` lists them"
             raise click.UsageError(f"there is no command {name!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
 

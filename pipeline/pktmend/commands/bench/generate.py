@@ -20,6 +20,7 @@ from pathlib import Path
 from pktmend.commands.bench.frames import TCP, UDP, V4, V6
 from pktmend.commands.bench.sender import GenerateOptions, Sender
 from pktmend.console.main_loop import main_loop
+from pktmend.console.plural import quantity
 from pktmend.console.report import print_json, words
 from pktmend.console.signals import Signals
 from pktmend.errors import ConfigError
@@ -164,7 +165,8 @@ def _print(sender: Sender, seconds: float, *, json: bool, progress: bool) -> Non
     out = sys.stderr if progress else sys.stdout
     rate = sender.sent / seconds if seconds else 0.0
     print(
-        f"{sender.interface}: run {sender.run_id}, {sender.sent} frames, {sender.sent_bytes} bytes in {seconds:.2f} s:"
+        f"{sender.interface}: run {sender.run_id}, {quantity(sender.sent, 'frame')}, {sender.sent_bytes} bytes"
+        f" in {seconds:.2f} s:"
         f" {rate:.0f} frames/s, {sender.sent_bytes * 8 / seconds / 1e6 if seconds else 0:.1f} Mbit/s",
         file=out,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from pktmend.console.suggestion import did_you_mean
 from pktmend.errors import ConfigError
 from pktmend.host.ethtool import Feature
 
@@ -40,7 +41,7 @@ def features_for(word: str, features: Mapping[str, Feature]) -> list[str]:
     if word not in GROUPS and word not in features:
         raise ConfigError(
             f"{word!r} is neither one of {', '.join(GROUPS)} nor a feature of this interface",
-            "`pktmend offload -i IFACE show --all` lists them",
+            did_you_mean(word, [*GROUPS, *features]) or "`pktmend offload -i IFACE show --all` lists them",
         )
     return [name for name in features if fnmatchcase(name, GROUPS.get(word, word))]
 
