@@ -23,7 +23,7 @@ DEMO_PACKAGES  := $(BUILD_PACKAGES) iproute2 iputils-ping ethtool curl util-linu
 TEST_PACKAGES  := $(DEMO_PACKAGES) libbpf1 clang libclang-rt-dev tshark tcpdump openvswitch-switch iperf3 nftables libpcap0.8 dnsmasq-base udhcpc
 # A few tests each; without them these skip and say so.
 KERNEL_PACKAGES := qemu-system-x86 busybox kmod libbpf1
-FULL_PACKAGES  := $(TEST_PACKAGES) libbpf-dev llvm systemd groff-base man-db tmux zsh fish tcpreplay prometheus netsniff-ng dpdk-dev \
+FULL_PACKAGES  := $(TEST_PACKAGES) libbpf-dev llvm systemd groff-base man-db tmux zsh fish sudo tcpreplay prometheus netsniff-ng dpdk-dev \
 	gcc-aarch64-linux-gnu gcc-s390x-linux-gnu libc6-dev-arm64-cross libc6-dev-s390x-cross qemu-user musl-tools runc mmdebstrap systemd-container
 
 C_FILES = $(shell find ext tests/c tests/fuzz examples -name '*.[ch]' -not -path '*/build*')

