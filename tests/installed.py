@@ -22,10 +22,12 @@ DEPENDENCIES = ("cffi", "pycparser", "click", "msgspec")
 START = "import sys\nfrom pktmend.cli import main\nsys.exit(main())\n"
 
 
-def build_wheel(folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Path:
+def build_wheel(
+    folder: Path, *options: str, environment: Mapping[str, str] | None = None, seconds: float = 280
+) -> Path:
     """Build the wheel of this tree out of the objects that are compiled already; skip where it cannot be built.
 
-    options: of setup.py, before bdist_wheel's; environment: beside this process's.
+    options: of setup.py, before bdist_wheel's; environment: beside this process's; seconds: it may take.
     """
     egg, base, unpacked = (folder / name for name in ("egg", "base", "unpacked"))
     egg.mkdir()
@@ -38,7 +40,7 @@ def build_wheel(folder: Path, *options: str, environment: Mapping[str, str] | No
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=seconds,
     )
     found = sorted(folder.glob("*.whl"))
     if done.returncode or not found:

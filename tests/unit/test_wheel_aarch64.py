@@ -21,6 +21,7 @@ from tools import ROOT, need
 
 COMPILER, QEMU = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 LIBRARIES = "/usr/aarch64-linux-gnu"  # Debian's libc6-dev-arm64-cross
+pytestmark = pytest.mark.timeout(1800)  # a minute's compiling is many where others work too
 EM_AARCH64 = 183  # elf(5)
 DEBIAN, ITS_PYTHON = "bookworm", "3.11"
 USE = """
@@ -42,7 +43,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("aarch64")
     options = ("build_ext", "--build-temp", str(folder / "objects"))
     crossing = {"CC": COMPILER, "LDSHARED": f"{COMPILER} -shared", "_PYTHON_HOST_PLATFORM": "linux-aarch64"}
-    wheel = build_wheel(folder, *options, environment=crossing)
+    wheel = build_wheel(folder, *options, environment=crossing, seconds=1500)
     assert wheel.name.endswith("-cp311-abi3-linux_aarch64.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
