@@ -42,7 +42,8 @@ EXPECTED = {
     "blind-fixer": "metadata-lost",
     "few-drops": "metadata-lost",
 }
-NAMED = ("ovs-netdev", "ovs-vxlan", "relay", "tap", "microvm", "microvm-persistent", "microvm-lso", "blind-fixer")
+MICROVMS = ("microvm", "microvm-persistent", "microvm-lso", "microvm-ip-zero")
+NAMED = ("ovs-netdev", "ovs-vxlan", "relay", "tap", "blind-fixer", *MICROVMS)
 MARKED = ("microvm-lso", "microvm-ip-zero")  # what is small has its mark there, and is pending for certain
 
 # What bare `pktmend diagnose` finds beside it: causes, and between which interfaces packets are spoilt.

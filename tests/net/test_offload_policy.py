@@ -170,6 +170,7 @@ def test_what_comes_later_is_set_wherever_it_comes(testbed: Testbed, policies: P
     until(lambda: tx_is_off(inside(nameless.pid, "ethtool", "-k", "anon0")), "a link in a namespace without a name")
     a.run("ip", "link", "set", "dev", "pm1p", "name", "moved0", "netns", str(nameless.pid))
     until(lambda: tx_is_off(inside(nameless.pid, "ethtool", "-k", "moved0")), "a link that was moved and renamed")
+    policies.await_told("moved0 (")  # said behind the deed
     for name in ("pm0", "pm1", "pm2", "anon0", "moved0"):
         assert policies.told(f"{name} (") == 1, policies.said
     assert policies.told("pm0p") == 0 and policies.watching is not None

@@ -47,7 +47,7 @@ assert harden_keeper() == ""
 attacker.attack(prey)
 """
 SURVEYOR = """
-from pktmend.commands.monitor.surveyor import harden_surveyor
+from pktmend.serving.surveyor import harden_surveyor
 assert harden_surveyor() == ""
 attacker.attack(prey)
 """

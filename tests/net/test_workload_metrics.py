@@ -1,4 +1,4 @@
-"""`monitor --workloads`: a pod in a namespace of its own, its link on the node, and what its kernel drops."""
+"""`--workloads` of monitor and bridge: pods in namespaces of their own, their links on the node, and the counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,18 +15,22 @@ from prometheus_client.samples import Sample
 from scapy.all import IP, Ether
 
 import frames as f
-from line import open_tap, put, states
-from pktmend.commands.monitor.surveyor import Surveyor
+from line import Line, open_tap, put, states
+from pktmend.serving.surveyor import Surveyor
 from pktmend.testbed.netns import Host, Testbed
 from running import RunningBridge
 from scraping import fetch
 from tools import PKTMEND, until
 from watching import Pair, leaked
 
-ID = "5f" * 32
+ID, OTHER_ID = "5f" * 32, "6a" * 32
 UID = "0d9c3b8e-1111-4222-8333-444455556666"
-LOG = f"/var/log/containers/web-1_shop_nginx-{ID}.log"  # as the kubelet names it
-NET_RAW, SYS_PTRACE = 1 << 13, 1 << 19
+# As the kubelet names them; in a folder that only those see who are begun with SEES_LOGS.
+LOGS = [f"/var/log/containers/{name}.log" for name in (f"web-1_shop_nginx-{ID}", f"db-0_shop_postgres-{OTHER_ID}")]
+FILES = f'mount -t tmpfs none /var/log && mkdir /var/log/containers && touch {" ".join(LOGS)} && exec "$@"'
+SEES_LOGS = ("sh", "-c", FILES, "sh")
+NET_ADMIN, NET_RAW, SYS_PTRACE = 1 << 12, 1 << 13, 1 << 19
+WEB = {"namespace": "shop", "pod": "web-1", "container": "nginx"}
 
 
 def in_a_pod(pid: int, ident: str = ID) -> Path:
@@ -57,21 +61,34 @@ def pair() -> Iterator[Pair]:
         yield Pair(testbed)
 
 
+@contextmanager
+def pod_in(host: Host, ident: str = ID) -> Iterator[Host]:
+    """A host with a process of a pod in it."""
+    account = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")  # not ours: CAP_SYS_PTRACE is needed
+    process = host.spawn(*account, "sleep", "600")
+    group = None
+    try:
+        group = in_a_pod(process.pid, ident)
+        yield host
+    finally:
+        process.kill()
+        process.wait()
+        if group is not None:
+            empty = group
+            until(lambda: not (empty / "cgroup.procs").read_text(), "the group is empty")
+            remove(group)
+
+
 @pytest.fixture
 def pod(pair: Pair) -> Iterator[Host]:
     """Host a, with a process of a pod in it."""
-    account = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")  # not ours: CAP_SYS_PTRACE is needed
-    process = pair.a.spawn(*account, "sleep", "600")
-    group = in_a_pod(process.pid)
-    yield pair.a
-    process.kill()
-    process.wait()
-    until(lambda: not (group / "cgroup.procs").read_text(), "the group is empty")
-    remove(group)
+    with pod_in(pair.a) as host:
+        yield host
 
 
-def samples(host: Host) -> list[Sample]:
-    return [s for family in text_string_to_metric_families(fetch(host, "/metrics", 9477)[1]) for s in family.samples]
+def samples(host: Host, port: int = 9477) -> list[Sample]:
+    text = fetch(host, "/metrics", port)[1]
+    return [s for family in text_string_to_metric_families(text) for s in family.samples]
 
 
 def test_metrics_name_the_pod_and_what_its_kernel_drops(pair: Pair, pod: Host) -> None:
@@ -79,24 +96,22 @@ def test_metrics_name_the_pod_and_what_its_kernel_drops(pair: Pair, pod: Host) -
     with open_tap(pair.node, "pa") as tap:
         for _ in range(6):  # leaked, to the pod's own stack
             put(tap, f.leaked(to_pod / f.udp / f.PAYLOAD))
-    files = f'mount -t tmpfs none /var/log && mkdir -p {Path(LOG).parent} && touch {LOG} && exec "$@"'
     monitor = RunningBridge(
         pair.node,
         *("-i", "p*", "--listen", ":9477", "--workloads"),
         program=("monitor",),
-        prefix=("sh", "-c", files, "sh"),
+        prefix=SEES_LOGS,
     )
     assert "watching" in monitor.first_line
-    whose = {"namespace": "shop", "pod": "web-1", "container": "nginx"}
 
     def found(name: str, **labels: str) -> list[Sample]:
         return [s for s in samples(pair.node) if s.name == name and labels.items() <= s.labels.items()]
 
-    until(lambda: bool(found("pktmend_bytes_total", interface="pa", **whose)), "the labels of the link")
+    until(lambda: bool(found("pktmend_bytes_total", interface="pa", **WEB)), "the labels of the link")
     pair.send([leaked()] * 3)
-    labels = {"interface": "pa", "cause": "leaked", **whose}
+    labels = {"interface": "pa", "cause": "leaked", **WEB}
     until(lambda: [s.value for s in found("pktmend_bad_checks_total", **labels)] == [3.0], "what is leaked")
-    counted = found("pktmend_workload_checksum_errors_total", counter="UdpInCsumErrors", **whose)
+    counted = found("pktmend_workload_checksum_errors_total", counter="UdpInCsumErrors", **WEB)
     assert [(s.value, s.labels["netns"]) for s in counted] == [(6.0, str(inode_of(pod)))]
     others = found("pktmend_workload_checksum_errors_total", counter="UdpInCsumErrors", netns=str(inode_of(pair.node)))
     assert [s.labels["pod"] for s in others] == [""]
@@ -105,7 +120,7 @@ def test_metrics_name_the_pod_and_what_its_kernel_drops(pair: Pair, pod: Host) -
     (helper,) = children(monitor.process.pid)
     assert privileges(helper) == {(SYS_PTRACE, "2")}
     os.kill(helper, signal.SIGKILL)
-    until(lambda: not found("pktmend_bytes_total", interface="pa", **whose), "no label that nobody keeps true")
+    until(lambda: not found("pktmend_bytes_total", interface="pa", **WEB), "no label that nobody keeps true")
     monitor.listen()
     until(lambda: any("names pods" in text for text in monitor.said), "the notice")
     monitor.stop()
@@ -123,15 +138,52 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def test_metrics_of_a_bridge_name_the_pods_at_both_ends(line: Line) -> None:
+    line.silence()
+    names = [f"{end}_{word}" for end in ("from", "to") for word in WEB]
+    ends = {"from": "pa", "to": "pb"}
+    whose = dict(zip(names, ("shop", "web-1", "nginx", "shop", "db-0", "postgres"), strict=True))
+    argv = ("--listen", ":9479", "--workloads", "--isolate")
+
+    def found(name: str, **labels: str) -> list[Sample]:
+        of_it = [s for s in samples(line.node, 9479) if s.name == f"pktmend_bridge_{name}"]
+        return [s for s in of_it if labels.items() <= s.labels.items()]
+
+    with pod_in(line.a), pod_in(line.b, OTHER_ID), line.bridged(*argv, prefix=SEES_LOGS) as bridge:
+        until(lambda: bool(found("read_total", **ends, **whose)), "whose both ends are")
+        with open_tap(line.a, "eth0") as tap:
+            for _ in range(3):
+                put(tap, leaked())
+        repaired = {"cause": "leaked", **ends, **whose}
+        until(lambda: [s.value for s in found("repaired_total", **repaired)] == [3.0], "what is repaired")
+        back = found("read_total", **{"from": "pb", "to": "pa"})
+        assert [(s.labels["from_pod"], s.labels["to_pod"]) for s in back] == [("db-0", "web-1")]
+        assert {s.labels["interface"]: s.labels["pod"] for s in found("attachment_in_force", purpose="isolation")} == {
+            "pa": "web-1",
+            "pb": "db-0",
+        }
+        assert "pa shop/web-1 (nginx) \N{RIGHTWARDS ARROW} pb shop/db-0 (postgres)" in fetch(line.node, "/", 9479)[1]
+        assert privileges(bridge.process.pid) == {(0, "2")}
+        helpers = {pid: privileges(pid) for pid in children(bridge.process.pid)}
+        assert sorted(map(sorted, helpers.values())) == [[(NET_ADMIN, "2")], [(SYS_PTRACE, "2")]]
+        (surveyor,) = (pid for pid, has in helpers.items() if has == {(SYS_PTRACE, "2")})
+        os.kill(surveyor, signal.SIGKILL)
+        until(lambda: bool(found("read_total", **ends, **dict.fromkeys(names, ""))), "no label that nobody keeps true")
+        bridge.listen()
+        until(lambda: any("names pods" in text for text in bridge.said), "the notice")
+        bridge.stop()
+
+
 def test_surveyor_ends_with_its_monitor() -> None:
     """Whatever ends that: its end of the pipe closes."""
-    surveyor = Surveyor()
-    until(lambda: surveyor.poll(pytest.fail) or surveyor.latest is not None, "the first survey")
-    (helper,) = children(os.getpid())
-    surveyor.close()
-    assert not Path(f"/proc/{helper}").exists()
+    with closing(Surveyor()) as surveyor:
+        until(lambda: surveyor.poll(pytest.fail) or surveyor.latest is not None, "the first survey")
+        assert privileges(surveyor.pid) == {(SYS_PTRACE, "2")}
+    assert not Path(f"/proc/{surveyor.pid}").exists()
 
 
-def test_workloads_without_anything_that_serves_them_is_refused() -> None:
-    done = subprocess.run([*PKTMEND, "monitor", "-i", "lo", "--workloads"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("command", ["monitor -i lo", "bridge -i lo -I eth0"])
+def test_workloads_without_anything_that_serves_them_is_refused(command: str) -> None:
+    argv = [*PKTMEND, *command.split(), "--workloads"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "--listen" in done.stderr and done.stderr.count("\n") == 1

@@ -21,13 +21,13 @@ from pktmend.commands.monitor.bad_packets import Picker
 from pktmend.commands.monitor.events import Events
 from pktmend.commands.monitor.pace import Pace
 from pktmend.commands.monitor.snapshot import BadFlow, Snapshot
-from pktmend.commands.monitor.survey import Labels, Survey, labels_of
 from pktmend.enums import Cause
 from pktmend.host.workloads import Workload
 from pktmend.runtime.counters import Counters
 from pktmend.serving import page, runbook
 from pktmend.serving.health import STALE_SECONDS, Health, Workers, trouble
 from pktmend.serving.server import is_own_name
+from pktmend.serving.survey import Labels, Survey, labels_of
 from tools import ROOT
 
 HOSTILE = ["<script>a", '"><b>', "'onload=x", "&lt;x", "</table>", "a\x1b[31m", "x\u202ey", "b\udcff"]
@@ -231,3 +231,6 @@ def test_survey_says_whose_an_interface_is() -> None:
     survey = Survey.from_json({"namespaces": found, "interfaces": {"veth1": "4711", "veth2": "8"}, "left_out": 0})
     assert str(survey.of("veth1")) == "shop/web-1 (nginx)"
     assert str(survey.of("veth2")) == str(survey.of("eth0")) == ""
+    assert {name: each.label for name, each in survey.owners(["eth0", "veth1", "veth2"]).items()} == {
+        "veth1": "pod shop/web-1 (nginx)"
+    }

@@ -109,6 +109,12 @@ from pktmend.cli.options import (
 @DURATION
 @click.option("--json", is_flag=True, help="Print NDJSON: a snapshot every second, and a last one.")
 @LISTEN
+@click.option(
+    "--workloads",
+    is_flag=True,
+    help="Label these metrics with the namespace, pod and container at either end; a process of its own keeps"
+    " CAP_SYS_PTRACE for that.",
+)
 @NETNS
 @click.argument("interfaces", nargs=-1, metavar="[IFACE]...")
 def bridge(a: str | None, b: str | None, netns: str | None, interfaces: tuple[str, ...], **options: Any) -> None:

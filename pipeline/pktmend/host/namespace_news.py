@@ -69,6 +69,7 @@ class NamespaceNews:
         self._processes = _process_socket()
         self.hears_processes = self._processes is not None
         self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._is_mounted = False
         self._poll = select.poll()
         self._poll.register(self._links, select.POLLIN)
         self._poll.register(self._mounts, select.POLLPRI)
@@ -84,7 +85,13 @@ class NamespaceNews:
 
     def wait(self, seconds: float) -> bool:
         """Let so much time pass, less if there is something to read."""
-        return bool(self._poll.poll(max(0.0, seconds) * 1000))
+        return bool(self._ready(seconds))
+
+    def _ready(self, seconds: float) -> list[tuple[int, int]]:
+        """Poll.  That something was mounted is told once, so it is kept until it is read."""
+        ready = self._poll.poll(max(0.0, seconds) * 1000)
+        self._is_mounted |= any(fd == self._mounts for fd, _ in ready)
+        return ready
 
     def read(self) -> News:
         """Return all that there is.
@@ -92,10 +99,10 @@ class NamespaceNews:
         Processes come first: what became of a namespace before such an event is then among what comes after.
         """
         news = News()
-        ready = self._poll.poll(0)
+        self._ready(0)
         with suppress(BlockingIOError):
             os.read(self._signals, ROOM)
-        news.mounts = any(fd == self._mounts for fd, _ in ready)
+        news.mounts, self._is_mounted = self._is_mounted, False
         if self._processes is not None:
             for data, _ in _datagrams(self._processes, news):
                 _read_process(data, news)

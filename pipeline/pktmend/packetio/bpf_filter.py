@@ -95,6 +95,14 @@ def _libpcap() -> tuple[cffi.FFI, Any]:
     raise ConfigError("a filter expression needs libpcap, which is not installed", "apt install libpcap0.8")
 
 
+def load() -> None:
+    """Load libpcap now: that takes a quarter of a second, which who compiles a filter later may not have.
+
+    Raises: ConfigError without libpcap.
+    """
+    _libpcap()
+
+
 def _compile(ffi: cffi.FFI, lib: Any, handle: Any, expression: str) -> Any:
     """Return a compiled struct bpf_program, freed with its owner, or the words of libpcap's refusal."""
     program = ffi.gc(ffi.new("struct bpf_program *"), lib.pcap_freecode)

@@ -2,7 +2,8 @@
 
 Rules of this file:
 1. Names follow prometheus.io/docs/practices/naming: base units, `_total` on what only rises.
-2. Labels are bounded: interfaces of this namespace, and the words of pktmend.enums.  Never an address, never a port.
+2. Labels are bounded: interfaces of this namespace, whose they are, and the words of pktmend.enums.  Never an address,
+   never a port.
 3. A series is there from the start, at 0, so that rate() and increase() see the first event.
 """
 
@@ -14,7 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from pktmend import _core
 from pktmend._version import VERSION
+from pktmend.console.printable import printable
 from pktmend.enums import Cause, Proto, Status
+from pktmend.serving.survey import Labels, Survey
 
 STATUSES = [str(status) for status in Status]
 CAUSES = [str(cause) for cause in list(Cause)[1:]]
@@ -27,6 +30,16 @@ def about(*, is_up: bool) -> Iterator[Metric]:
     info.add_metric([VERSION, next((name for name, _, active in _core.kernels() if active), "")], 1)
     yield info
     yield GaugeMetricFamily("pktmend_up", "Do all workers run?", value=int(is_up))
+
+
+def owner_labels(survey: Survey | None, prefix: str = "") -> list[str]:
+    """Return the names of the labels that say whose an interface is; none if nobody looks."""
+    return [] if survey is None else [f"{prefix}{name}" for name in Labels._fields]
+
+
+def owner_values(survey: Survey | None, interface: str) -> list[str]:
+    """Return the values of owner_labels()."""
+    return [] if survey is None else [*map(printable, survey.of(interface))]
 
 
 def check_families(

@@ -1,6 +1,7 @@
 """A snapshot of the bridge as Prometheus metrics; the rules are those of pktmend.serving.families.
 
-Names are those of `bridge --json` behind `pktmend_bridge_`; each direction has the labels `from` and `to`.
+Names are those of `bridge --json` behind `pktmend_bridge_`; each direction has the labels `from` and `to`, and with
+--workloads whose each of them is: a bridge may join two pods.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from pktmend.commands.bridge.served import BridgeSnapshot
 from pktmend.console.printable import printable
 from pktmend.enums import Cause, Drop, Status
 from pktmend.runtime.counters import Counters
-from pktmend.serving.families import about, check_families
+from pktmend.serving.families import about, check_families, owner_labels, owner_values
 
-LABELS = ["from", "to"]
 PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
     ("arrived", "Frames that came to the interface, all in all.", lambda d: d.arrived),
     ("kernel_seen", "Frames that the kernel meant for the ring, drops included.", lambda d: d.kernel_seen),
@@ -48,9 +48,15 @@ WORDS: list[tuple[str, str, str, tuple[str, ...], Callable[[Counters], Mapping[s
 ]
 
 
-def named(d: Counters) -> list[str]:
-    """Return the values of LABELS."""
-    return [printable(d.from_), printable(d.to or "")]
+def labels_of(snapshot: BridgeSnapshot) -> list[str]:
+    """Return the names of the labels of a direction."""
+    return ["from", "to", *owner_labels(snapshot.survey, "from_"), *owner_labels(snapshot.survey, "to_")]
+
+
+def named(snapshot: BridgeSnapshot, d: Counters) -> list[str]:
+    """Return their values."""
+    ends = d.from_, d.to or ""
+    return [*map(printable, ends), *(word for end in ends for word in owner_values(snapshot.survey, end))]
 
 
 class Collector(PrometheusCollector):
@@ -66,26 +72,28 @@ class Collector(PrometheusCollector):
     def collect(self) -> Iterator[Metric]:
         """Yield all of it."""
         snapshot = self._latest()
+        labels = labels_of(snapshot)
         yield from about(is_up=snapshot.workers.are_well)
         yield from _state(snapshot)
         for name, text, value in PLAIN:
-            family = CounterMetricFamily(f"pktmend_bridge_{name}", text, labels=LABELS)
+            family = CounterMetricFamily(f"pktmend_bridge_{name}", text, labels=labels)
             for d in snapshot.directions:
-                family.add_metric(named(d), value(d))
+                family.add_metric(named(snapshot, d), value(d))
             yield family
         held = GaugeMetricFamily(
-            "pktmend_bridge_held", "Frames read that have not ended in a counter yet, or never did.", labels=LABELS
+            "pktmend_bridge_held", "Frames read that have not ended in a counter yet, or never did.", labels=labels
         )
         for d in snapshot.directions:
-            held.add_metric(named(d), d.held)
+            held.add_metric(named(snapshot, d), d.held)
         yield held
         for name, text, label, words, counts in WORDS:
-            family = CounterMetricFamily(f"pktmend_bridge_{name}", text, labels=[*LABELS, label])
+            family = CounterMetricFamily(f"pktmend_bridge_{name}", text, labels=[*labels, label])
             for d in snapshot.directions:
                 for word, n in {**dict.fromkeys(words, 0), **counts(d)}.items():
-                    family.add_metric([*named(d), word], n)
+                    family.add_metric([*named(snapshot, d), word], n)
             yield family
-        yield from check_families("pktmend_bridge_", LABELS, [(named(d), d.all_checks) for d in snapshot.directions])
+        rows = [(named(snapshot, d), d.all_checks) for d in snapshot.directions]
+        yield from check_families("pktmend_bridge_", labels, rows)
         yield from _cut_through(snapshot)
 
 
@@ -99,10 +107,11 @@ def _state(snapshot: BridgeSnapshot) -> Iterator[Metric]:
     kept = GaugeMetricFamily(
         "pktmend_bridge_attachment_in_force",
         "Is what is kept on a port there, and nobody else asked before it?",
-        labels=["interface", "purpose"],
+        labels=["interface", *owner_labels(snapshot.survey), "purpose"],
     )
     for name, attachment in snapshot.attachments:
-        kept.add_metric([printable(name), attachment.purpose], int(attachment.in_force))
+        whose = owner_values(snapshot.survey, name)
+        kept.add_metric([printable(name), *whose, attachment.purpose], int(attachment.in_force))
     yield kept
     if snapshot.loop is not None:
         yield GaugeMetricFamily(
@@ -113,27 +122,28 @@ def _state(snapshot: BridgeSnapshot) -> Iterator[Metric]:
 
 def _cut_through(snapshot: BridgeSnapshot) -> Iterator[Metric]:
     """Yield what the kernel carried by itself, where it does."""
+    labels = labels_of(snapshot)
     up = GaugeMetricFamily(
-        "pktmend_bridge_cut_through_up", "Does the kernel still carry what is healthy?", labels=LABELS
+        "pktmend_bridge_cut_through_up", "Does the kernel still carry what is healthy?", labels=labels
     )
-    frames = CounterMetricFamily("pktmend_bridge_cut_through_frames", "Frames that the kernel carried.", labels=LABELS)
-    size = CounterMetricFamily("pktmend_bridge_cut_through_bytes", "Bytes of these frames.", labels=LABELS)
+    frames = CounterMetricFamily("pktmend_bridge_cut_through_frames", "Frames that the kernel carried.", labels=labels)
+    size = CounterMetricFamily("pktmend_bridge_cut_through_bytes", "Bytes of these frames.", labels=labels)
     held = CounterMetricFamily(
         "pktmend_bridge_cut_through_held",
         "Healthy frames that took the ring behind another of their flow.",
-        labels=LABELS,
+        labels=labels,
     )
     checks = CounterMetricFamily(
-        "pktmend_bridge_cut_through_checks", "Checksums of these frames.", labels=[*LABELS, "protocol", "status"]
+        "pktmend_bridge_cut_through_checks", "Checksums of these frames.", labels=[*labels, "protocol", "status"]
     )
     for d in snapshot.directions:
         if (c := d.cut_through) is None:
             continue
-        up.add_metric(named(d), int(snapshot.carries.get(d.from_, False)))
-        frames.add_metric(named(d), c.frames)
-        size.add_metric(named(d), c.octets)
-        held.add_metric(named(d), c.held)
+        up.add_metric(named(snapshot, d), int(snapshot.carries.get(d.from_, False)))
+        frames.add_metric(named(snapshot, d), c.frames)
+        size.add_metric(named(snapshot, d), c.octets)
+        held.add_metric(named(snapshot, d), c.held)
         for protocol, found in c.checks.items():
             for status, n in found.items():
-                checks.add_metric([*named(d), protocol, status], n)
+                checks.add_metric([*named(snapshot, d), protocol, status], n)
     yield from (up, frames, size, held, checks)

@@ -20,6 +20,7 @@ class BridgeOptions:
     stage:     users' stages, as stage_loader.load takes them.       on_error: None ends at the first failure.
     tunnel:    KIND=PORT, taken before the bridge is made.
     listen:    HOST:PORT of metrics and page.
+    workloads: label its metrics with the pods and containers at both ends.
     duration:  seconds, None for ever.     rx_usecs, busy_poll: microseconds.
     """
 
@@ -45,6 +46,7 @@ class BridgeOptions:
     no_seccomp: bool = False
     verbose: bool = False
     listen: str | None = None
+    workloads: bool = False
     duration: float | None = None
     json: bool = False
 
@@ -67,6 +69,8 @@ class BridgeOptions:
             from pktmend.serving.server import parse_address
 
             parse_address(self.listen)
+        elif self.workloads:
+            raise ConfigError("--workloads labels what --listen serves", "--listen [HOST:]PORT", options=("workloads",))
         if self.user:
             privileges.find_user(self.user)
         for name in (self.a, self.b):

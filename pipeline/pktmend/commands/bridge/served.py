@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from pktmend.serving.tables import checks, clock, past_of
 
 if TYPE_CHECKING:
     from pktmend.commands.bridge.metrics import Collector
+    from pktmend.serving.survey import Survey
+    from pktmend.serving.surveyor import Surveyor
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class BridgeSnapshot:
 
     carries: of a bridge with cut-through, for each direction's interface: does the kernel still carry what is healthy?
     loop:    as --json has it; None where nothing is watched.
+    survey:  whose the interfaces are (--workloads); None: nobody looks.
     taken:   when, on the monotonic clock.
     """
 
@@ -39,6 +42,7 @@ class BridgeSnapshot:
     attachments: tuple[tuple[str, AttachmentState], ...] = ()
     loop: dict[str, Any] | None = None
     carries: dict[str, bool] = field(default_factory=dict)
+    survey: Survey | None = None
     time_ns: int = field(default_factory=time.time_ns)
     taken: float = field(default_factory=time.monotonic)
 
@@ -56,16 +60,18 @@ class Shown:
 class Served:
     """Takes a snapshot a second on the bridge's main thread; the server's threads read the latest.
 
-    address: where.
+    address: where.     surveyor: who says whose the interfaces are; None: nobody.
     """
 
-    def __init__(self, listen: str) -> None:
+    def __init__(self, listen: str, surveyor: Surveyor | None = None) -> None:
         from pktmend.serving.server import Server, Site
 
+        self._surveyor = surveyor
         self._health = Health()
         self._history = History()
         self._began = time.monotonic()
         self._event = ""
+        self._tell: Callable[[str], None] = self._remember
         self._shown = Shown(BridgeSnapshot())
         self._made: tuple[Shown, str] | None = None
 
@@ -93,19 +99,33 @@ class Served:
             tuple(bridge.attachments()),
             guard.as_json() if guard is not None else None,
             bridge.cut_through.carries() if bridge.cut_through is not None else {},
+            self._survey(),
         )
         if before.directions:
             self._history.add(before, now)
         self._shown = Shown(now, self._history.frozen(), self._event, time.monotonic() - self._began)
 
+    def _survey(self) -> Survey | None:
+        """Return what is known of who has the interfaces; nothing before the first answer, and once nobody looks."""
+        if self._surveyor is None:
+            return None
+        from pktmend.serving.survey import Survey
+
+        self._surveyor.poll(self._tell)
+        return self._surveyor.latest or Survey()
+
     def remembering(self, notify: Callable[[str], None]) -> Callable[[str], None]:
         """Return *notify* that also has the page show the last event."""
 
-        def remember(text: str) -> None:
-            self._event = text
+        def tell(text: str) -> None:
+            self._remember(text)
             notify(text)
 
-        return remember
+        self._tell = tell
+        return tell
+
+    def _remember(self, text: str) -> None:
+        self._event = text
 
     def trouble(self) -> str:
         """Say what is wrong, "" if nothing is."""
@@ -129,11 +149,13 @@ def serving(options: BridgeOptions) -> Iterator[Served | None]:
     if options.listen is None:
         yield None
         return
-    served = Served(options.listen)
-    try:
-        yield served
-    finally:
-        served.close()
+    with ExitStack() as stack:
+        surveyor = None
+        if options.workloads:
+            from pktmend.serving.surveyor import Surveyor
+
+            surveyor = stack.enter_context(closing(Surveyor()))
+        yield stack.enter_context(closing(Served(options.listen, surveyor)))
 
 
 def content(shown: Shown, wrong: str) -> str:
@@ -188,8 +210,15 @@ def _directions(snapshot: BridgeSnapshot, past: Past) -> str:
     ):
         if name == "kernel drops" or any(numbers):
             rows.append([name, *((str(n), "bad" if n else "dim") for n in numbers)])
-    columns: list[Cell] = ["frames", *((f"{d.from_} \N{RIGHTWARDS ARROW} {d.to or ''}", "n") for d in directions)]
+    columns: list[Cell] = ["frames", *((_direction(snapshot, d), "n") for d in directions)]
     return table("Directions", columns, rows)
+
+
+def _direction(snapshot: BridgeSnapshot, d: Counters) -> str:
+    """Return both ends, each with whose it is."""
+    survey, ends = snapshot.survey, (d.from_, d.to or "")
+    shown = (f"{name} {survey.of(name)}".rstrip() if survey is not None else name for name in ends)
+    return " \N{RIGHTWARDS ARROW} ".join(shown)
 
 
 def _attachments(snapshot: BridgeSnapshot) -> str:

@@ -5,14 +5,18 @@ Rules of this file:
 2. What a mistake leaves open (a length, a number of bytes) is solved for and becomes part of its name: it is a mistake
    of several packets only if they all have the same.
 3. Nothing is concluded here: rules_arithmetic.py does, over several packets.
+4. Hundreds of packets are asked for while somebody waits: what goes through a packet byte by byte first makes sure, by
+   a way that is fast in Python, that something can be there.
 
 Sums are one's complement numbers below 0xffff; the two zeros are one.  Source: RFC 1071.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, count
+from operator import add
 from typing import Final
 
 from pktmend.commands.diagnose.facts.arithmetic import Summed
@@ -22,6 +26,7 @@ from pktmend.enums import Proto
 Named = tuple[Summed, int]  # a mistake, and what it leaves open (0 if nothing)
 
 MODULUS: Final = 0xFFFF
+HIGH: Final = range(0, 0x10000, 0x100)  # by a byte: its value as the first of a word
 NUMBERS: Final = {Proto.TCP: 6, Proto.UDP: 17, Proto.UDPLITE: 136, Proto.ICMPV6: 58, Proto.DCCP: 33}
 ALIKE: Final = {6: (17,), 17: (6,), 58: (1,), 136: (17,)}  # numbers that are taken for one another
 EXTENSIONS: Final = (0, 43, 44, 60)  # headers of IPv6 whose number is taken for the protocol's; a hop may take them off
@@ -42,7 +47,7 @@ def mistakes_of(s: Sample) -> set[Named]:
         return set()
     field = s.offset - s.start
     packet[field : field + 2] = bytes(2)
-    words = [packet[i] << 8 | packet[i + 1] for i in range(0, len(packet) - 1, 2)]
+    words = [*struct.unpack_from(f">{len(packet) // 2}H", packet)]
     if len(packet) % 2:
         words.append(packet[-1] << 8)
     if s.proto == Proto.IP:
@@ -54,8 +59,9 @@ def mistakes_of(s: Sample) -> set[Named]:
     found.update(_paddings(s, packet, wanted - sum(words)))
     found.update(_carries(s, words))
     if s.wirelen <= LONGEST:
-        found.update(_prefixes(s, packet, wanted))
-        found.update(_odd_pieces(s, packet, wanted))
+        parts = _parts(packet)
+        found.update(_prefixes(s, packet, parts[:-1], wanted))
+        found.update(_odd_pieces(s, parts, wanted))
     return found
 
 
@@ -170,24 +176,38 @@ def _paddings(s: Sample, packet: bytearray, pseudo: int) -> Iterator[Named]:
         yield Summed.LENGTH_BEFORE_PADDING, 0
 
 
-def _odd_pieces(s: Sample, packet: bytearray, wanted: int) -> Iterator[Named]:
+def _parts(packet: bytearray) -> list[int]:
+    """Return the sums of the first byte, the first two, and so on."""
+    halves = list(packet)
+    halves[::2] = map(HIGH.__getitem__, packet[::2])
+    return list(accumulate(halves))
+
+
+def _odd_pieces(s: Sample, parts: list[int], wanted: int) -> Iterator[Named]:
     """A packet in pieces, the first of which has an odd number of bytes: all behind it is in the other halves."""
-    total = 0
-    halves = [byte << 8 if i % 2 == 0 else byte for i, byte in enumerate(packet)]
-    whole = sum(halves)
-    for i, value in enumerate(halves):
-        total += value
-        if i % 2 == 0 and SHORTEST <= i + 1 < len(packet):
-            turned = total + (whole - total) * 256  # a number times 256 is the number with its bytes swapped
-            if (turned + _seed(s) - wanted) % MODULUS == 0:
-                yield Summed.ODD_PIECE, i + 1
+    # A number times 256 is the number with its bytes swapped, so part + (whole - part) * 256 + seed is to be wanted.
+    # 255 parts are known by that, and the modulus is 255 * 257.
+    known = parts[-1] * 256 + _seed(s) - wanted
+    if known % 255:
+        return
+    rest = known // 255 % 257
+    for n in [i * 2 + 1 for i, part in enumerate(parts[::2]) if part % 257 == rest]:
+        if SHORTEST <= n < len(parts):
+            yield Summed.ODD_PIECE, n
 
 
-def _prefixes(s: Sample, packet: bytearray, wanted: int) -> Iterator[Named]:
+def _prefixes(s: Sample, packet: bytearray, parts: list[int], wanted: int) -> Iterator[Named]:
     """Over so many bytes, fewer than there are; of prefixes of equal sum (zeros at the end) each is named."""
+    sums, sums_and_lengths = {*parts}, {*map(add, parts, count(1))}
+    if (
+        sums.isdisjoint(_equal(wanted - _seed(s), parts))
+        and sums.isdisjoint(_equal(wanted, parts))
+        and sums_and_lengths.isdisjoint(_equal(wanted - _seed(s) + s.length, parts))
+    ):
+        return
     field = s.offset - s.start
     rest_counts = [0, *accumulate(map(bool, reversed(packet)))][::-1]  # bytes behind the first n that are not 0
-    for n, part in enumerate(accumulate(b if i % 2 else b << 8 for i, b in enumerate(packet)), 1):
+    for n, part in enumerate(parts, 1):
         if n % 2 and rest_counts[n] < WORTH:
             continue  # a word that is off by one looks like that
         if SHORTEST <= n < s.length and n > field:
@@ -199,6 +219,11 @@ def _prefixes(s: Sample, packet: bytearray, wanted: int) -> Iterator[Named]:
                     yield Summed.PREFIX_AND_LENGTH, n
                 if rest == 0:
                     yield Summed.PREFIX_BARE, n
+
+
+def _equal(wanted: int, parts: list[int]) -> range:
+    """Return the sums that come to *wanted*, as far as those of *parts* and a length go."""
+    return range(wanted % MODULUS, parts[-1] + len(parts) + 1, MODULUS)
 
 
 def _carries(s: Sample, words: list[int]) -> Iterator[Named]:
@@ -216,8 +241,8 @@ def _carries(s: Sample, words: list[int]) -> Iterator[Named]:
         pseudo = [int.from_bytes(addresses[i : i + 2]) for i in range(0, len(addresses), 2)]
         pseudo += [NUMBERS.get(s.proto, 0), s.length & 0xFFFF, s.length >> 16]
     everything = [*pseudo, *words]
-    for is_swapped in (False, True):
-        total = sum(_swap(w) for w in everything) if is_swapped else sum(everything)
+    whole, high = sum(everything), sum([word >> 8 for word in everything])
+    for is_swapped, total in ((False, whole), (True, high + (whole - (high << 8) << 8))):
         for kind, value in (
             (Summed.NO_CARRY, total & 0xFFFF),
             (Summed.CARRY_ONCE, (total & 0xFFFF) + (total >> 16) & 0xFFFF),

@@ -124,11 +124,8 @@ def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: l
     if kind.is_length and _may_quote(left[0]) and len({s.delta for s in left}) == 1:
         return None
     samples = [s for s in left if mistake in fits[s]]
-    sources = {s.source for s in samples}
-    kinds = {is_syn(s) for s in samples}
-    others = [s for s in left if s.source in sources and s not in set(samples) and is_whole(s)]
-    beside = [s for s in good if s.source in sources and is_syn(s) in kinds]
-    same = [s for s in beside if mistake in fits[s] or (kind.is_prefix and value >= s.length)]
+    fitting, sources = set(samples), {s.source for s in samples}
+    others = [s for s in left if s.source in sources and s not in fitting and is_whole(s)]
     differences = len({s.length if kind is Summed.LENGTH else s.delta for s in samples})
     if kind.is_carry:
         tests = len(samples)
@@ -136,11 +133,14 @@ def _accept(case: Case, mistake: Named, left: list[Sample], fits: _Fits, good: l
         tests = min(differences, len({s.stored for s in samples})) - 1
     else:
         tests = differences
-    is_alone = not others and len(same) == len(beside)
     if kind.is_solved_for or kind.is_carry:  # values that a bit that flips may leave as well
         many = sum(bits(s.delta) > 1 for s in samples)
         if len(others) >= len(samples) or (differences > 1 and many < SURE):
             return None
+    kinds = {is_syn(s) for s in samples}
+    beside = [s for s in good if s.source in sources and is_syn(s) in kinds]
+    same = [s for s in beside if mistake in fits[s] or (kind.is_prefix and value >= s.length)]
+    is_alone = not others and len(same) == len(beside)
     if tests >= SURE and len(samples) >= REPEATS:
         confidence: Confidence | None = Confidence.CERTAIN if is_alone else Confidence.LIKELY
     elif is_alone and _is_likely(kind, samples, tests):

@@ -11,7 +11,6 @@ bad_packets      which bad packets are shown, and in which words
 writer           packets to files, on a thread of its own (spools: what waits; file, turnover: where it goes)
 sandbox          which privileges stay
 metrics          for Prometheus
-survey           whose namespaces and interfaces are, surveyor: the process that looks (--workloads)
 served           what is served by --listen, the page included (pktmend.serving)
 renderer         how snapshots are shown, one of:
 text_lines       a line a second

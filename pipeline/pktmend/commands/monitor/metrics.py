@@ -8,10 +8,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector as PrometheusCollector
 
 from pktmend.commands.monitor.snapshot import FileCounts, Snapshot
-from pktmend.commands.monitor.survey import Labels, Survey
 from pktmend.console.printable import printable
 from pktmend.runtime.counters import Counters
-from pktmend.serving.families import STATUSES, about, check_families
+from pktmend.serving.families import STATUSES, about, check_families, owner_labels, owner_values
+from pktmend.serving.survey import Labels, Survey
 
 PLAIN: list[tuple[str, str, Callable[[Counters], int]]] = [
     ("pktmend_bytes", "Bytes of the packets read, as they were on the wire.", lambda d: d.octets),
@@ -65,13 +65,12 @@ class Collector(PrometheusCollector):
 
 
 def _interface_labels(snapshot: Snapshot) -> list[str]:
-    return ["interface"] if snapshot.survey is None else ["interface", *Labels._fields]
+    return ["interface", *owner_labels(snapshot.survey)]
 
 
 def _values(snapshot: Snapshot, d: Counters) -> list[str]:
     """Return the values of _interface_labels()."""
-    whose = () if snapshot.survey is None else snapshot.survey.of(d.from_)
-    return [printable(d.from_), *map(printable, whose)]
+    return [printable(d.from_), *owner_values(snapshot.survey, d.from_)]
 
 
 def _workloads(survey: Survey) -> Iterator[Metric]:

@@ -17,8 +17,6 @@ from pktmend.commands.monitor.renderer import Renderer, renderer_for, require_ri
 from pktmend.commands.monitor.sandbox import harden
 from pktmend.commands.monitor.served import Served, trouble_of
 from pktmend.commands.monitor.snapshot import Snapshot
-from pktmend.commands.monitor.survey import Survey
-from pktmend.commands.monitor.surveyor import Surveyor
 from pktmend.commands.monitor.workers import Watch
 from pktmend.commands.monitor.writer import Writer
 from pktmend.console.fifo import awaited_reader
@@ -34,6 +32,8 @@ from pktmend.host.neighbours import owners_of_interfaces
 from pktmend.host.snmp import read_counters
 from pktmend.host.workloads import Workload
 from pktmend.serving.health import Health
+from pktmend.serving.survey import Survey
+from pktmend.serving.surveyor import Surveyor
 
 if TYPE_CHECKING:
     from pktmend.commands.monitor.metrics import Collector
@@ -140,6 +140,7 @@ class Monitor:
             with self._enduring():
                 self._kernel, self._kernel_read = _kernel_errors(), now
         directions = self._watch.counters()
+        survey = None if self._surveyor is None else self._surveyor.latest or Survey()
         return Snapshot(
             time_ns=time.time_ns(),
             directions=directions,
@@ -149,16 +150,16 @@ class Monitor:
             file=self._writer.counts() if self._writer else None,
             shown=self._picker.shown,
             is_running=self._watch.is_running(),
-            owners=self._owners_of({d.from_ for d in directions}),
+            owners=self._owners_of({d.from_ for d in directions}, survey),
             workers=self._health.look(self._watch.workers),
-            survey=None if self._surveyor is None else self._surveyor.latest or Survey(),
+            survey=survey,
         )
 
-    def _owners_of(self, names: set[str]) -> dict[str, Workload]:
-        """Forget whose an interface was that is gone: another may come by its name."""
+    def _owners_of(self, names: set[str], survey: Survey | None) -> dict[str, Workload]:
+        """Return whose they are now.  Forget whose an interface was that is gone: another may come by its name."""
         if self._owners.keys() - names:
             self._owners = {name: each for name, each in self._owners.items() if name in names}
-        return self._owners
+        return self._owners if survey is None else self._owners | survey.owners(names)
 
     def run(self) -> None:
         """Watch, then drain, and show the last snapshot."""

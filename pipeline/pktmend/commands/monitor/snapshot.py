@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pktmend._core import Check
-from pktmend.commands.monitor.survey import NOBODY, Survey
 from pktmend.console.report import check_json, rfc3339
 from pktmend.enums import Cause, Status
 from pktmend.host.workloads import Workload, label_of, words_of_workload
 from pktmend.records import Flow
 from pktmend.runtime.counters import Counters
 from pktmend.serving.health import Workers
+from pktmend.serving.survey import Survey
 
 SCHEMA: Final = "urn:pktmend:schema:monitor:1"  # of what as_json() returns and `monitor --json` prints
 
@@ -99,7 +99,7 @@ class Snapshot:
     kernel:     the namespace's own *InCsumErrors, named as nstat names them; kernel_start: when the monitor began.
     shown:      bad packets that were shown one by one.
     is_running: do all workers still run?     taken: when, on the monotonic clock.
-    owners:     {interface: whose it is}, of those that were there at the start and are somebody's.
+    owners:     {interface: whose it is}, of those that are somebody's: by the survey, else as it was at the start.
     workers:    how many of them run, have ended, and hang.
     survey:     whose the interfaces are (--workloads); None: nobody looks.
     """
@@ -119,9 +119,7 @@ class Snapshot:
     survey: Survey | None = None
 
     def owner(self, interface: str) -> str:
-        """Return `pod default/web-0`, `container web`, or ""; what the survey says, which goes on, comes first."""
-        if self.survey is not None and (labels := self.survey.of(interface)) != NOBODY:
-            return str(labels)
+        """Return `pod default/web-0`, `container web`, or ""."""
         found = self.owners.get(interface)
         return label_of([found]) if found is not None else ""
 
@@ -141,12 +139,6 @@ class Snapshot:
         return {name: n - self.kernel_start.get(name, 0) for name, n in self.kernel.items()}
 
     def _direction(self, d: Counters) -> dict[str, Any]:
-        if self.survey is not None and (labels := self.survey.of(d.from_)) != NOBODY:
-            return d.as_json() | {
-                "pod": labels.pod,
-                "pod_namespace": labels.namespace,
-                "container": labels.container,
-            }
         found = self.owners.get(d.from_)
         return d.as_json() if found is None else d.as_json() | words_of_workload(found)
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -118,13 +119,20 @@ class Spaces:
         self._is_mounted |= mounts
         if self._is_mounted and now - self._mounted >= BETWEEN_SCANS:
             self._is_mounted, self._mounted = False, now
-            new = [each for each in mounted_namespaces() if each.inode not in self._known]
-            found += [each.inode for each in new if self._add(each)]
+            found += [each.inode for each in mounted_namespaces() if self._is_news(each)]
         return found
 
     def namespaces(self, inodes: Iterable[int]) -> list[Namespace]:
         """Return what is known of several."""
         return [self._known[inode] for inode in inodes if inode in self._known]
+
+    def _is_news(self, namespace: Namespace) -> bool:
+        """Know a namespace by its name or mount; was it not known, or not by that?  Rules may ask for it."""
+        known = self._known.get(namespace.inode)
+        if known is None or not self._is_numbered(namespace):
+            return self._add(namespace)
+        self._known[namespace.inode] = replace(namespace, pids=known.pids)
+        return (known.name, known.mount) != (namespace.name, namespace.mount)
 
     def _look_at(self, pid: int) -> int | None:
         path = f"/proc/{pid}/ns/net"

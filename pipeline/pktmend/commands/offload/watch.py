@@ -5,6 +5,7 @@ Rules of this file:
    looked for every half minute; every second where the kernel does not tell of processes.
 2. What is not there any more is forgotten, here and in the memory: links may come and go for ever.
 3. A look takes no longer than BUDGET before signals are seen to again.
+4. One thread goes from namespace to namespace: where all CPUs are busy, one for each waits three times for its turn.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import time
 from typing import Final
 
-from pktmend.commands.offload.enforce import Efforts, Tally, enforce, require_here
+from pktmend.commands.offload.enforce import Efforts, enforce, require_here
 from pktmend.commands.offload.links import Workloads, workloads_of
 from pktmend.commands.offload.memory import Memory, State
 from pktmend.commands.offload.policy import say
@@ -28,7 +29,7 @@ from pktmend.console.systemd import Service
 from pktmend.errors import OSFailure, PktmendError, PrivilegeError
 from pktmend.host.ethtool import feature_names
 from pktmend.host.namespace_news import NOT_HERE, NamespaceNews, News
-from pktmend.host.namespaces import call
+from pktmend.host.namespaces import OWN, call, enter
 
 TICK: Final = 0.5  # seconds: a signal is noticed within
 BUDGET: Final = 0.5
@@ -37,6 +38,7 @@ NAMED_LATER: Final = (0.5, 1.5, 5.0, 15.0)  # when a container's name may be kno
 LOOK_AROUND: Final = 30.0
 LOOK_BLINDLY: Final = 1.0
 MOST_MOVING: Final = 4096
+HOME: Final = "/proc/self/ns/net"  # where the process is, wherever one of its threads has gone
 
 
 def run_watch(policy: Policy, *, json: bool) -> None:
@@ -222,22 +224,24 @@ class Watcher:
             for key in self._gone:
                 state.forget(key)
             self._gone.clear()
-            while self._due and time.monotonic() < until:
-                inode, indexes = next(iter(self._due.items()))
-                self._look(inode, indexes, workloads.get(inode, ()), state)
-                self._due.pop(inode, None)  # behind the look: one that ends by a shortage is made again
+
+            def look() -> None:
+                while self._due and time.monotonic() < until:
+                    inode, indexes = next(iter(self._due.items()))
+                    self._look(inode, indexes, workloads.get(inode, ()), state)
+                    self._due.pop(inode, None)  # behind the look: one that ends by a shortage is made again
+
+            call(HOME, look)
 
     def _look(self, inode: int, indexes: set[int] | None, workloads: Workloads, state: State) -> None:
+        """Look at one namespace; the calling thread is in it afterwards."""
         namespace = self._spaces.namespace_of(inode)
         if namespace is None:
             return
-
-        def inside() -> Tally:
-            require_here(namespace)
-            return enforce(self._policy, namespace, workloads, state, self._efforts, indexes)
-
         try:
-            tally = call(namespace, inside)
+            enter(HOME if namespace.path == OWN else namespace.path)
+            require_here(namespace)
+            tally = enforce(self._policy, namespace, workloads, state, self._efforts, indexes)
         except PrivilegeError as error:
             if inode not in self._closed:
                 self._closed.add(inode)

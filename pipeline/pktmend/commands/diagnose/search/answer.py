@@ -23,11 +23,12 @@ from pktmend.commands.diagnose.facts.search import (
     WrongFromTheFirst,
 )
 from pktmend.commands.diagnose.host_context import HostContext
+from pktmend.commands.diagnose.match import OUTGOING
 from pktmend.commands.diagnose.options import Options
 from pktmend.commands.diagnose.remedies import End, for_leak
 from pktmend.commands.diagnose.samples import Sample, end_text
 from pktmend.commands.diagnose.search.listen import Heard
-from pktmend.commands.diagnose.search.path import Path, find_path
+from pktmend.commands.diagnose.search.path import Path, bad_rows, find_path
 from pktmend.commands.diagnose.taps import Hooks
 from pktmend.host.drop_events import Flow
 
@@ -163,9 +164,21 @@ def _unseen(
 
 
 def hop_of(found: Answer) -> LossyHop | None:
-    """Return what the decisions blame, the surest first; None if they name nothing."""
+    """Return what the decisions blame, the surest first, else who wrote the packets into the TAP behind the hop."""
     facts = (fact for decision in found.examination.decisions[:1] for fact in decision.facts)
-    return next((fact for fact in facts if isinstance(fact, LossyHop)), None)
+    return next((fact for fact in facts if isinstance(fact, LossyHop)), None) or _writer(found)
+
+
+def _writer(found: Answer) -> LossyHop | None:
+    """What arrives from a TAP was written by a program that has it open; None unless there is one and one alone."""
+    if found.path is None or found.path.hop is None:
+        return None
+    behind = found.path.steps[found.path.hop[1]].heard
+    if any(behind.track.outcomes[row] & OUTGOING for row in bad_rows(behind)):
+        return None
+    now = next((each for each in found.machine.interfaces() if each.key == behind.interface.key), None)
+    is_one = now is not None and now.tun is not None and len(now.tun.pids) == 1
+    return next(iter(HostContext.writer(now)), None) if is_one else None
 
 
 def interface_of(machine: Machine, address: str, near: Iterable[int] = ()) -> Interface | None:

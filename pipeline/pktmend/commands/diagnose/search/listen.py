@@ -24,6 +24,7 @@ from pktmend.commands.diagnose.taps import Hooks
 from pktmend.console.report import bad_of
 from pktmend.errors import ConfigError, FormatError, PktmendError
 from pktmend.host.namespaces import call
+from pktmend.packetio import bpf_filter
 from pktmend.packetio.capture import Capture
 from pktmend.packetio.capture_writer import Writer
 from pktmend.packetio.ring import Ring
@@ -42,6 +43,12 @@ BLOCK: Final = 1 << 19
 BLOCKS: Final = 8
 REGISTERED: Final = (4789, 8472, 4790, 6081, 4341, 2152, 3544, 6080, 4754, 6635, 1701)  # of tunnels over UDP
 AT_ONCE: Final = 8  # opened and closed in parallel: the kernel waits a grace period for each
+
+
+def prepare() -> None:
+    """Load what taps take, while nobody waits for them."""
+    with suppress(ConfigError):  # no libpcap: everything is recorded
+        bpf_filter.load()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pktmend.advice.blind_spots import blind_spot_text
 from pktmend.commands.diagnose.finding import in_words
 from pktmend.commands.diagnose.search.answer import Answer, answer, with_drop
-from pktmend.commands.diagnose.search.listen import Listening
+from pktmend.commands.diagnose.search.listen import Listening, prepare
 from pktmend.commands.diagnose.search.options import SearchOptions
 from pktmend.commands.diagnose.search.show import Verdict, Watched, drop_lines, nothing_lines
 from pktmend.commands.diagnose.search.surroundings import Surroundings, surroundings
@@ -164,6 +164,7 @@ def run_search(options: SearchOptions) -> int:
     cost = time.monotonic() - began
     target = parse_target(options.target, machine)
     unread = [blind_spot_text(each) for each in machine.unread]
+    prepare()
     with Watch(machine) as watch:
         watched = Watched.of(watch, unread)
         say(f"watching {watched.what}, for {options.duration:g} s")

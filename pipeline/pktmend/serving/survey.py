@@ -62,6 +62,15 @@ class Survey:
         """Return whose the other end of an interface is."""
         return self.labels.get(self.interfaces.get(interface, ""), NOBODY)
 
+    def owners(self, interfaces: Iterable[str]) -> dict[str, Workload]:
+        """Return {interface: whose it is}, of those that are somebody's who has a name."""
+        found = {name: self.of(name) for name in interfaces}
+        return {
+            name: Workload("", "", labels.container, labels.pod, labels.namespace)
+            for name, labels in found.items()
+            if labels.pod or labels.container
+        }
+
     @classmethod
     def from_json(cls, found: Any) -> Survey:
         """Return what survey() has said."""

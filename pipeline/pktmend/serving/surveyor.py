@@ -1,9 +1,9 @@
-"""The surveyor: a process beside a monitor with --workloads that says again and again whose the namespaces are.
+"""The surveyor: a process beside a bridge or monitor with --workloads that says again and again whose what is.
 
-The monitor gives up what it would take to look at other users' processes; this process keeps that and nothing else.
+These give up what it would take to look at other users' processes; this process keeps that and nothing else.
 
 Rules of this file:
-1. It sends no packet, takes no request and reads nothing from the monitor but the end of it.
+1. It sends no packet, takes no request and reads nothing from its parent but the end of it.
 2. CAP_SYS_PTRACE is all that it keeps: /proc/PID/ns of other users' processes takes it.  A seccomp filter lets it read
    files and ask netlink; Landlock would deny it just those files of /proc, so it has none.
 3. It rests at least nine times as long as a look takes: a tenth of a CPU at most.
@@ -22,22 +22,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pktmend.commands.monitor.survey import Survey, survey
 from pktmend.host import privileges
+from pktmend.serving.survey import Survey, survey
 
 INTERVAL: Final = 5.0  # seconds
 REST_FACTOR: Final = 9
 LONGEST: Final = 64 << 20  # bytes of an answer
 PATIENCE: Final = 3.0
-START: Final = (
-    "import sys; sys.path[:] = sys.argv[1].split(':'); from pktmend.commands.monitor.surveyor import main; main()"
-)
+START: Final = "import sys; sys.path[:] = sys.argv[1].split(':'); from pktmend.serving.surveyor import main; main()"
 
 
 def main() -> None:
-    """Run the process: look, say it on standard output, until the monitor's end of standard input closes."""
+    """Run the process: look, say it on standard output, until its parent's end of standard input closes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)  # it ends with the monitor
+        signal.signal(number, signal.SIG_IGN)  # it ends with its parent
     harden_surveyor()
     rest = 0.0
     while not select.select([0], [], [], rest)[0]:
@@ -62,13 +60,14 @@ def _write(data: bytes) -> None:
 
 
 class Surveyor:
-    """The monitor's side: begun when made, ended by close().
+    """The parent's side: begun when made, ended by close().
 
+    pid:    of the process.
     latest: the last survey; None before the first one, and once the process is gone.
     """
 
     def __init__(self) -> None:
-        package = str(Path(__file__).resolve().parents[3])  # an editable install is on no path of sys.path
+        package = str(Path(__file__).resolve().parents[2])  # an editable install is on no path of sys.path
         path = ":".join([package, *(each for each in sys.path if each)])
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", START, path],
@@ -76,6 +75,7 @@ class Surveyor:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        self.pid = self._process.pid
         assert self._process.stdout is not None
         self._output = self._process.stdout
         os.set_blocking(self._output.fileno(), False)
