@@ -1,6 +1,6 @@
 # make demo       the main job: two containers whose TCP is broken, repaired live (root; without: a bundled capture)
 # make test       what the tests need, then the tests: those with traffic and the others side by side
-# make test-kernel  the kernel's part on Debian's own kernel, booted by qemu (fetches the package linux-image-amd64)
+# make test-kernel  what depends on the kernel, on Debian's own, booted by qemu (fetches linux-image-amd64; KERNEL=6.12: another)
 # make deps       what the tests need, alone             make deps-full  and what only a few of them need: CI has all
 # make lint       ruff, clang-format, mypy, codespell    make format     let ruff and clang-format rewrite the tree
 # make deb        the Debian package into dist, built and tried in roots of Debian 13 (root; mmdebstrap, 400 MB of packages)
@@ -35,7 +35,7 @@ test: $(VENV)/.test
 	@$(BIN)/python tests/run.py
 
 test-kernel: $(VENV)/.test packages-kernel
-	@$(BIN)/python tests/kernel/boot.py
+	@KERNEL="$(KERNEL)" ONLY="$(ONLY)" $(BIN)/python tests/kernel/boot.py
 
 deb:
 	@python3 tests/debian_package.py dist

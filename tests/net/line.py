@@ -27,13 +27,14 @@ ADDRESSES = {"a": ("10.7.0.1", "fd07::1"), "b": ("10.7.0.2", "fd07::2")}
 
 
 class Line:
-    """Hosts a and b, joined through node."""
+    """Hosts a and b, joined through node by pairs of veth, or of netkit: OSFailure where the kernel has none."""
 
-    def __init__(self, testbed: Testbed, mtu: int = 1500) -> None:
+    def __init__(self, testbed: Testbed, mtu: int = 1500, *, is_netkit: bool = False) -> None:
         self.testbed = testbed
         self.a, self.b, self.node = testbed.host("a"), testbed.host("b"), testbed.host("node")
-        testbed.veth(self.a, "eth0", self.node, "pa", mtu=mtu)
-        testbed.veth(self.b, "eth0", self.node, "pb", mtu=mtu)
+        join = testbed.netkit if is_netkit else testbed.veth
+        join(self.a, "eth0", self.node, "pa", mtu=mtu)
+        join(self.b, "eth0", self.node, "pb", mtu=mtu)
         self.node.call(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("0"))  # inherited from this machine
         for host in (self.a, self.b):
             v4, v6 = ADDRESSES[host.name]

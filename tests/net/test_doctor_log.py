@@ -31,6 +31,8 @@ def with_log(log: Path, interface: str, host: Host) -> tuple[int, list[dict[str,
 def test_failures_of_hardware_are_counted_by_interface(line: Line, tmp_path: Path, age: int, severity: str) -> None:
     log = tmp_path / "kmsg"
     uptime = float(Path("/proc/uptime").read_text().split()[0])
+    if severity == "warning" and uptime < 700:
+        pytest.skip("this machine was switched on just now: nothing is older than ten minutes in its log")
     at = int(max(0.0, uptime - age) * 1e6)
     failed = f"{at},-;eth0: hw csum failure"
     log.write_text(f"3,1,{failed}\n3,2,{failed}\n4,3,{at},-;x: caps=(0x0, 0x0)\n")

@@ -9,9 +9,11 @@ import pytest
 
 import frames as f
 from line import ADDRESSES, Line, everything, open_tap, seen
+from pktmend.commands.bridge.host_use import HostUse, require_free
+from pktmend.errors import OSFailure
 from pktmend.testbed.netns import Testbed, end
 from running import RunningBridge
-from tools import PATIENCE, PKTMEND, until
+from tools import PATIENCE, PKTMEND, need, until
 
 OWN = "10.7.0.77"  # of the node, on pa
 
@@ -111,18 +113,44 @@ def test_forced_second_bridge_carries_frames_twice_and_says_so(line: Line) -> No
     assert len(told) == 3 and all("bridged already" in each and "twice" in each for each in told[:2]), told
 
 
-@pytest.mark.parametrize("kind", ["bridge", "openvswitch"])
+# How each is made, gets pa and lets it go, and what the user is told: Open vSwitch's port is none of `ip link`'s.
+PORTS = {
+    "bridge": (
+        ("ip", "link", "add", "br0", "type", "bridge"),
+        ("ip", "link", "set", "dev", "pa", "master", "br0"),
+        ("ip", "link", "set", "dev", "pa", "nomaster"),
+        "ip link set dev pa nomaster",
+    ),
+    "openvswitch": (
+        ("ovs-dpctl", "add-dp", "br0"),
+        ("ovs-dpctl", "add-if", "br0", "pa"),
+        ("ovs-dpctl", "del-if", "br0", "pa"),
+        "ovs-vsctl del-port pa",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PORTS)
 def test_port_of_another_bridge_is_refused(line: Line, kind: str) -> None:
-    if line.node.run("ip", "link", "add", "br0", "type", kind, check=False).returncode:
+    add, enslave, leave, hint = PORTS[kind]
+    need(add[0])
+    if line.node.run(*add, check=False).returncode:
         pytest.skip(f"this kernel makes no {kind}")
-    line.node.run("ip", "link", "set", "dev", "pa", "master", "br0")
+    line.node.run(*enslave)
     text = refused(line, "-i", "pa", "-I", "pb")
-    assert "'pa'" in text and "'br0'" in text and "nomaster" in text and kind in text
+    assert "'pa'" in text and "'br0'" in text and hint in text and kind in text
     with line.bridged("--force") as bridge:
         assert any("br0" in each for each in bridge.told())
-    line.node.run("ip", "link", "set", "dev", "pa", "nomaster")
+    line.node.run(*leave)
     with line.bridged() as bridge:
         bridge.stop()
+
+
+def test_port_of_open_vswitch_leaves_by_its_own_command() -> None:
+    """The link of its datapath takes no `nomaster`."""
+    with pytest.raises(OSFailure) as refusal:
+        require_free(HostUse("pa", master="ovs-system", master_kind="openvswitch"))
+    assert refusal.value.hint == "ovs-vsctl del-port pa; or --force" and "'ovs-system'" in refusal.value.detail
 
 
 # --- frames that come round -----------------------------------------------------------------------

@@ -146,7 +146,7 @@ def test_case_is_seen_diagnosed_and_cured(name: str, ended: Results) -> None:
     *steps, last = valid("lab", done.out)
     assert {line["type"] for line in steps} == {"step"}
     failed = [line["step"]["what"] for line in steps if not line["step"]["holds"]]
-    assert list(last) == ["type", "lab"]
+    assert list(last) == ["type", "lab"], done.error
     lab = last["lab"]
     names = {"name", "symptom_seen", "expected_cause", "diagnosis", "findings", "rejected", "cured", "search"}
     assert set(lab) == names

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host import namespaces
@@ -28,6 +28,7 @@ from pktmend.host.snmp import checksum_errors, read_counters
 from pktmend.testbed import links
 
 T = TypeVar("T")
+LONGEST: Final = 300.0  # seconds for what takes far less: how long a busy or an emulated machine may take
 PACKAGES = {  # of programs that are named otherwise
     "ip": "iproute2",
     "nstat": "iproute2",
@@ -71,7 +72,7 @@ class Host:
         return [*tie, "ip", "netns", "exec", self.namespace, *argv]
 
     def run(
-        self, *argv: str, timeout: float = 60, check: bool = True, input: bytes | None = None
+        self, *argv: str, timeout: float = LONGEST, check: bool = True, input: bytes | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end and return what it said; OSFailure with its words if it fails (check)."""
         done = subprocess.run(self.argv(argv), input=input, capture_output=True, timeout=timeout, check=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pktmend.errors import OSFailure
 from pktmend.host.own_command import PYTHON, own_command
-from pktmend.testbed.netns import Host, Testbed, end
+from pktmend.testbed.netns import LONGEST, Host, Testbed, end
 from pktmend.testbed.offloads import offloads_restored
 from pktmend.testbed.transcript import Transcript
 
@@ -250,7 +250,7 @@ def bridged(transcript: Transcript, host: Host, a: str, b: str, *options: str) -
         try:
             yield summary
             bridge.send_signal(signal.SIGINT)
-            bridge.wait(10)
+            bridge.wait(LONGEST)
             file.seek(0)
             summary.text = file.read().decode()
             transcript.answer(summary.text)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pktmend.errors import OSFailure
 from pktmend.host.own_command import own_command
-from pktmend.testbed.netns import Host
+from pktmend.testbed.netns import LONGEST, Host
 
 SECONDS = 2  # that `diagnose` looks on
 SEARCHED = 10  # that it waits for a drop, where it is told of no interface
@@ -56,7 +56,7 @@ class Transcript:
             self.say(f"    {line}".rstrip())
 
     def run(
-        self, host: Host, *argv: str, timeout: float = 60, check: bool = False, pick: str = ""
+        self, host: Host, *argv: str, timeout: float = LONGEST, check: bool = False, pick: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Show a command, run it, show what it said (the lines with *pick* in them), and return it."""
         self.command(host, *argv)
@@ -88,7 +88,7 @@ class Transcript:
             self.answer(host.run(*narrower, *own_command(*argv), check=False).stdout)
             self.say()
         search = self._search(host) if self.json else None
-        out, error = program.communicate(timeout=60)
+        out, error = program.communicate(timeout=LONGEST)
         if program.returncode not in (0, 1):
             raise OSFailure(f"diagnose ended with {program.returncode}: {error.decode(errors='replace').strip()}")
         lines = [json.loads(line) for line in out.splitlines()]
@@ -97,7 +97,7 @@ class Transcript:
         if search is not None:
             if self.findings and self.findings[0]["cause"] in UNDROPPED:
                 search.send_signal(signal.SIGINT)  # it says what it has seen until now
-            found, _ = search.communicate(timeout=60)
+            found, _ = search.communicate(timeout=LONGEST)
             self.searched = [json.loads(line) for line in found.splitlines()]
         return self.findings
 

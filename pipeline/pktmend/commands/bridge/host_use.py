@@ -91,9 +91,10 @@ def require_free(use: HostUse) -> None:
     """Raise OSFailure if the interface is another bridge's port: both would carry each frame."""
     if use.master:
         kind = f"{use.master_kind} " if use.master_kind else ""
+        leave = "ovs-vsctl del-port {}" if use.master_kind == "openvswitch" else "ip link set dev {} nomaster"
         raise OSFailure(
             f"interface {use.name!r} is a port of {kind}{use.master!r} already",
-            f"ip link set dev {use.name} nomaster; or --force",
+            f"{leave.format(use.name)}; or --force",
             subject=use.name,
         )
 
