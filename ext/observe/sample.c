@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse/endpoints.h"
-#include "sum/bytes.h"
 #include "sum/pages.h"
 
 pp_sample *pp_sample_new(void)
@@ -25,29 +23,17 @@ void pp_sample_free(pp_sample *s)
     pp_pages_free(s, sizeof *s);
 }
 
-static pp_flow flow_of(const pp_batch *b, uint32_t i)
+void pp_sample_keep_last(pp_sample *s, pp_last *last, uint32_t interface)
 {
-    pp_flow flow = { .version = b->version[i], .protocol = b->protocol[i] };
-    pp_endpoints_of(b, i, flow.source, flow.target, &flow.source_port, &flow.target_port);
-    return flow;
+    s->last = last;
+    s->interface = interface;
 }
 
-static uint32_t set_of(const pp_flow *flow)
+static void count_flow(pp_sample *s, const pp_flow *flow, uint32_t hash, uint8_t cause, uint64_t time_ns)
 {
-    uint64_t words[sizeof *flow / 8], h = 0;
-    memcpy(words, flow, sizeof words);
-    for (unsigned i = 0; i < sizeof *flow / 8; i++)
-        h = pp_mix(words[i], h); /* which spreads the upper bits too: the ports, on a big-endian machine */
-    return (uint32_t)(h >> 40) % PP_SAMPLE_SETS;
-}
-
-_Static_assert(sizeof(pp_flow) == 40, "a flow has no padding: it is compared and hashed as bytes");
-
-static void count_flow(pp_sample *s, const pp_flow *flow, uint8_t cause, uint64_t time_ns)
-{
-    pp_bad_flow *set = s->bad_flows[set_of(flow)], *least = set;
+    pp_bad_flow *set = s->bad_flows[hash % PP_SAMPLE_SETS], *least = set;
     for (unsigned w = 0; w < PP_SAMPLE_WAYS; w++) {
-        if (set[w].packets && !memcmp(&set[w].flow, flow, sizeof *flow)) {
+        if (set[w].packets && pp_flow_is(&set[w].flow, flow)) {
             least = &set[w];
             goto found;
         }
@@ -82,14 +68,21 @@ int pp_stage_sample(pp_batch *b, void *context)
     if (!at)
         return 0;
     pthread_mutex_lock(&s->lock);
+    if (s->last)
+        pthread_mutex_lock(&s->last->lock);
     for (; at; at = memchr(at + 1, PP_STATUS_BAD, (size_t)(end - at - 1))) {
         uint32_t i = (uint32_t)(at - b->status);
         uint8_t cause = b->cause[i] < PP_CAUSES ? b->cause[i] : PP_CAUSE_CORRUPT;
-        pp_flow flow = flow_of(b, i);
-        count_flow(s, &flow, cause, b->time_ns[i]);
+        pp_flow flow = pp_flow_of(b, i);
+        uint32_t hash = pp_flow_hash(&flow);
+        count_flow(s, &flow, hash, cause, b->time_ns[i]);
         if (s->kept[cause] < PP_SAMPLE_PER_CAUSE)
             keep(s, b, i, &flow, cause);
+        if (s->last)
+            pp_last_put(s->last, s->interface, &flow, hash, b, i);
     }
+    if (s->last)
+        pthread_mutex_unlock(&s->last->lock);
     pthread_mutex_unlock(&s->lock);
     return 0;
 }

@@ -17,20 +17,15 @@
 
 #include <pktmend/stage.h>
 
+#include "observe/flow.h"
+#include "observe/last.h"
+
 #pragma GCC visibility push(default)
 
 #define PP_SAMPLE_PER_CAUSE 4u
 #define PP_SAMPLE_SETS 128u
 #define PP_SAMPLE_WAYS 8u
 #define PP_SAMPLE_MOST (PP_CAUSES * PP_SAMPLE_PER_CAUSE) /* what one take may return */
-
-/* The 5-tuple of a packet: the endpoints (parse/endpoints.h) and the protocol of its outermost headers. */
-typedef struct pp_flow {
-    uint8_t source[16], target[16];
-    uint16_t source_port, target_port;
-    uint8_t version, protocol;
-    uint16_t zero;
-} pp_flow;
 
 typedef struct pp_sampled {
     pp_flow flow;
@@ -49,6 +44,8 @@ typedef struct pp_bad_flow {
 
 typedef struct pp_sample {
     pthread_mutex_t lock;
+    pp_last *last; /* null: nobody looks at bytes */
+    uint32_t interface;
     uint8_t kept[PP_CAUSES];
     pp_sampled sampled[PP_CAUSES][PP_SAMPLE_PER_CAUSE];
     pp_bad_flow bad_flows[PP_SAMPLE_SETS][PP_SAMPLE_WAYS];
@@ -56,6 +53,8 @@ typedef struct pp_sample {
 
 pp_sample *pp_sample_new(void); /* null: no memory */
 void pp_sample_free(pp_sample *sample);
+/* Put each bad packet into `last` too, which outlives the sample.  Before the stage runs. */
+void pp_sample_keep_last(pp_sample *sample, pp_last *last, uint32_t interface);
 /* The stage; context is the pp_sample.  Reads: status, cause, checks, frames.  Writes: nothing. */
 pp_stage_fn pp_stage_sample;
 /* Move what is kept to out (room for PP_SAMPLE_MOST); returns how many. */

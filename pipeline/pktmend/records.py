@@ -90,6 +90,17 @@ class SampledPacket(NamedTuple, Generic[Check]):
     checks: list[Check]
 
 
+class KeptPacket(NamedTuple, Generic[Check]):
+    """One of the last bad packets of a flow."""
+
+    time_ns: int
+    caplen: int
+    wirelen: int
+    frame: bytes  # its first ones
+    check: Check  # its first bad one, outermost first
+    header: Layer | None  # the IP header that the check belongs to
+
+
 class BadFlow(NamedTuple):
     """A flow with bad packets."""
 

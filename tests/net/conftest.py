@@ -14,6 +14,7 @@ import pytest
 from line import Line
 from pktmend.testbed.netns import Host, Testbed
 from sanitizing import Build
+from terminal import Terminal
 
 HERE = Path(__file__).parent
 
@@ -80,3 +81,18 @@ def sanitized_build(request: pytest.FixtureRequest) -> Iterator[Build | None]:
     build = Build()
     yield build
     build.close()
+
+
+@pytest.fixture
+def terminal() -> Iterator[type[Terminal]]:
+    """Terminals that are closed at the end."""
+    made: list[Terminal] = []
+
+    class Closed(Terminal):
+        def __init__(self, *argv: object, **options: object) -> None:
+            super().__init__(*argv, **options)  # type: ignore[arg-type]
+            made.append(self)
+
+    yield Closed
+    for each in made:
+        each.close()

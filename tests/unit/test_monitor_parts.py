@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import io
 import json
 import re
 import subprocess
 import time
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pktmend import ConfigError
 from pktmend.commands.monitor.bad_packets import EXPLAINED, Picker
@@ -20,14 +17,13 @@ from pktmend.commands.monitor.metrics import Collector
 from pktmend.commands.monitor.options import MonitorOptions, WriteOptions
 from pktmend.commands.monitor.ring_budget import Budget, Size, larger, size_of
 from pktmend.commands.monitor.served import trouble_of
-from pktmend.commands.monitor.snapshot import SCHEMA, BadFlow, BadPacket, FileCounts, Snapshot
+from pktmend.commands.monitor.snapshot import SCHEMA, BadPacket, Snapshot
 from pktmend.commands.monitor.text_lines import rate_line
 from pktmend.commands.monitor.turnover import name_of
 from pktmend.commands.schema import names, text_of
-from pktmend.console.history import ASCII_BARS, History, sparkline
+from pktmend.console.history import ASCII_BARS, sparkline
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
-from pktmend.host.workloads import Workload
 from pktmend.records import Flow
 from pktmend.runtime.counters import OUTCOMES, Counters
 from pktmend.serving.server import Server, Site, parse_address
@@ -212,64 +208,6 @@ def test_schema_command_prints_it() -> None:
     assert "monitor" in names()
     with pytest.raises(ConfigError, match="monitor"):
         text_of("../monitor")
-
-
-# --- the view ----------------------------------------------------------------------------------
-
-counts = st.integers(0, 10**12)
-directions = st.builds(
-    lambda name, packets, drops, checks: replace(
-        NOTHING, from_=name, packets=packets, kernel_drops=drops, checks=checks
-    ),
-    st.text("abcdefgh[]0123.", min_size=1, max_size=15),
-    counts,
-    counts,
-    st.dictionaries(
-        st.sampled_from([str(p) for p in Proto]),
-        st.dictionaries(st.sampled_from([o for o in OUTCOMES if o != "none"]), counts, max_size=8),
-        max_size=6,
-    ),
-)
-flows = st.builds(
-    BadFlow, st.just("eth0"), st.sampled_from([V4, V6]), counts, counts, counts, st.sampled_from(list(Cause))
-)
-
-
-@given(st.lists(directions, max_size=40), st.lists(flows, max_size=12), st.integers(20, 200), st.integers(12, 60))
-def test_view_is_never_wider_or_higher_than_the_terminal(
-    seen: list[Counters], bad: list[BadFlow], width: int, height: int
-) -> None:
-    pytest.importorskip("rich")
-    from rich.console import Console
-
-    from pktmend.commands.monitor.view import State, view
-
-    snapshot = Snapshot(1, tuple(seen), tuple(bad), file=FileCounts("x", False, 1, 2, 1, 0, {"ENOSPC": 5}))
-    name = "a name \x1b[2J that is longer than any column"
-    owners = {d.from_: Workload("docker", "1f", name, "", "") for d in seen[::2]}
-    snapshot = replace(snapshot, owners=owners)
-    history = History()
-    history.add(Snapshot(0, ()), snapshot)
-    out = io.StringIO()
-    console = Console(file=out, width=width, height=height, color_system=None)
-    console.print(view(State(snapshot, history, event="event"), width, height))
-    lines = out.getvalue().splitlines()
-    assert len(lines) <= height and all(len(line) <= width for line in lines)
-    assert "\x1b" not in out.getvalue()
-
-
-def test_view_shows_whose_an_interface_is() -> None:
-    pytest.importorskip("rich")
-    from rich.console import Console
-
-    from pktmend.commands.monitor.view import State, view
-
-    owners = {"veth1": Workload("containerd", "1f", "nginx", "web-0", "default")}
-    snapshot = Snapshot(1, (replace(NOTHING, from_="veth1"),), owners=owners)
-    out = io.StringIO()
-    Console(file=out, width=100, height=20, color_system=None).print(view(State(snapshot), 100, 20))
-    assert "veth1  pod default/web-0 " in out.getvalue()
-    assert snapshot.as_json()["directions"][0]["pod"] == "web-0"
 
 
 # --- health ------------------------------------------------------------------------------------

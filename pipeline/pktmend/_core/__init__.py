@@ -27,7 +27,7 @@ from pktmend._core.results import (
     RowChunk,
     RowFiller,
 )
-from pktmend._core.samples import Sampler, Spool
+from pktmend._core.samples import LastPackets, Sampler, Spool
 from pktmend._core.sinks import CopySink, EmitSink, NullSink, PythonSink, Sink, WriterSink, comment_option
 from pktmend._core.sources import CaptureSource, PacketFilter, RingSource, Source, link_of
 from pktmend._core.stages import (
@@ -66,6 +66,7 @@ __all__ = [
     "EmitSink",
     "FlowCounts",
     "FramesSource",
+    "LastPackets",
     "Loop",
     "NativeStage",
     "News",

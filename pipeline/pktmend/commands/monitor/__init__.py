@@ -15,7 +15,8 @@ served           what is served by --listen, the page included (pktmend.serving)
 renderer         how snapshots are shown, one of:
 text_lines       a line a second
 events           NDJSON
-screen, view     the live view (keyboard: its keys)
+screen, view     the live view (keyboard: its keys; state: what they do; view_pages: help, and a packet's bytes)
+flow_packets     the last bad packets of a flow, for it
 pace             how often something is printed
 """
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pktmend.commands.monitor.events import Events
+from pktmend.commands.monitor.flow_packets import FlowPacket
 from pktmend.commands.monitor.options import MonitorOptions
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
 from pktmend.commands.monitor.text_lines import Lines
 from pktmend.errors import OSFailure
+from pktmend.records import Flow
 
 
 class Renderer(Protocol):
@@ -33,8 +35,17 @@ def require_rich() -> None:
         raise OSFailure("drawing the live view needs rich", "pip install 'pktmend[monitor]'") from None
 
 
-def renderer_for(options: MonitorOptions) -> Renderer:
-    """Choose: events, the live view on a terminal that can show it, or lines."""
+def may_look_at_packets(options: MonitorOptions) -> bool:
+    """May somebody sit at a live view, and ask it for a flow's packets?"""
+    terminals = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return terminals and not (options.json or options.plain or options.picture)
+
+
+def renderer_for(options: MonitorOptions, packets_of: Callable[[str, Flow], Sequence[FlowPacket]]) -> Renderer:
+    """Choose: events, the live view on a terminal that can show it, or lines.
+
+    packets_of: the last bad packets of an interface's flow, the latest first.
+    """
     if options.json:
         return Events(options.interval)
     to_file = options.write is not None and options.write.path == "-"
@@ -52,4 +63,4 @@ def renderer_for(options: MonitorOptions) -> Renderer:
         return lines
     from pktmend.commands.monitor.screen import Screen, can_show
 
-    return Screen(options) if can_show() else Lines(interval=options.interval)
+    return Screen(packets_of) if can_show() else Lines(interval=options.interval)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pktmend.commands.monitor.bad_packets import Picker
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
-from pktmend.commands.monitor.renderer import Renderer, renderer_for, require_rich
+from pktmend.commands.monitor.renderer import Renderer, may_look_at_packets, renderer_for, require_rich
 from pktmend.commands.monitor.sandbox import harden
 from pktmend.commands.monitor.served import Served, trouble_of
 from pktmend.commands.monitor.snapshot import Snapshot
@@ -86,14 +86,21 @@ class Monitor:
                 self._surveyor = Surveyor()
                 stack.callback(self._surveyor.close)
             spools = self._writer.spools if self._writer else None
-            self._watch = stack.enter_context(Watch(options, spools, lambda text: self._notify("interface", text)))
+            self._watch = stack.enter_context(
+                Watch(
+                    options,
+                    spools,
+                    lambda text: self._notify("interface", text),
+                    keeps_last=may_look_at_packets(options),
+                )
+            )
             self.latest = self._previous = self._snapshot()
             server = None if options.listen is None else self._server(options.listen)
             if self._writer is not None:
                 self._writer.open()
         unfiltered = harden(options)
         output.start()
-        self._renderer: Renderer = renderer_for(options)
+        self._renderer: Renderer = renderer_for(options, self._watch.packets_of)
         if server is not None:
             self._renderer = self._served = Served(self._renderer, self.latest)
         stack.callback(self._renderer.close)

@@ -1,4 +1,4 @@
-"""The live view on a terminal: drawn on the alternate screen twice a second and at each key; q, p and s are handled.
+"""The live view on a terminal: drawn on the alternate screen twice a second and at each key.
 
 On every way out the terminal is left as it was.
 """
@@ -10,21 +10,24 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 
+from pktmend.commands.monitor.flow_packets import FlowPacket
 from pktmend.commands.monitor.keyboard import Keys
 from pktmend.commands.monitor.options import MonitorOptions
 from pktmend.commands.monitor.snapshot import BadPacket, Snapshot
+from pktmend.commands.monitor.state import State
 from pktmend.commands.monitor.text_lines import Lines
-from pktmend.commands.monitor.view import ORDERS, State, view
+from pktmend.commands.monitor.view import view
 from pktmend.console.history import BARS
 from pktmend.console.streams import terminal
 from pktmend.host.output_file import write_text
+from pktmend.records import Flow
 
 DRAW_SECONDS: Final = 0.5
 
@@ -50,9 +53,13 @@ def is_ascii(console: Console) -> bool:
 
 
 class Screen:
-    """Draws on the terminal until close(); from then on it prints lines."""
+    """Draws on the terminal until close(); from then on it prints lines.
 
-    def __init__(self, options: MonitorOptions) -> None:
+    packets_of: asked for the last bad packets of the flow that is looked at.
+    """
+
+    def __init__(self, packets_of: Callable[[str, Flow], Sequence[FlowPacket]]) -> None:
+        self._packets_of = packets_of
         self._console = Console(file=terminal(sys.stdout))
         self._is_ascii = is_ascii(self._console)
         self._lines = Lines()
@@ -102,7 +109,8 @@ class Screen:
 
     def _take(self, now: Snapshot) -> State:
         if self._state is None:
-            self._state = State(now)
+            self._state = State(now, packets_of=self._packets_of)
+        self._state.has_keys = self._keys.are_open
         if not self._state.is_paused:
             self._state.snapshot, self._state.latest = now, self._latest
             self._state.seconds = time.monotonic() - self._began
@@ -121,24 +129,20 @@ class Screen:
             self._sleep()
         state = self._take(snapshot)
         pressed = self._keys.pressed()
-        for key in pressed.lower():
-            if key == "q":
+        for key in pressed:
+            if not state.press(key):
                 return False
-            if key == "p":
-                state.is_paused = not state.is_paused
-            elif key == "s":
-                names = list(ORDERS)
-                state.order = names[(names.index(state.order) + 1) % len(names)]
         now = time.monotonic()
         if pressed or now >= self._next_draw:
             self._next_draw = now + DRAW_SECONDS
+            state.look_again()
             self._draw(state)
         return True
 
     def _draw(self, state: State) -> None:
         if self._live is not None:
             width, height = self._console.size
-            self._live.update(view(state, width, height, is_ascii=self._is_ascii), refresh=True)
+            self._live.update(view(state, width, height, is_ascii=self._is_ascii, fills=True), refresh=True)
 
     def _sleep(self) -> None:
         """Ctrl-Z: give the terminal back while stopped."""

@@ -7,8 +7,6 @@ No cell is a str: rich would take the brackets of an address for markup.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -16,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pktmend.commands.monitor.bad_packets import explain
-from pktmend.commands.monitor.snapshot import BadFlow, BadPacket, Snapshot
-from pktmend.console.history import ASCII_BARS, BARS, History, scaled, sparkline, totals
+from pktmend.commands.monitor.state import Page, State
+from pktmend.commands.monitor.view_pages import BAD_STYLE, cut, help_lines, key_line, packet_lines
+from pktmend.console.history import ASCII_BARS, BARS, scaled, sparkline, totals
 from pktmend.console.printable import printable
 from pktmend.console.report import words
 from pktmend.enums import Status
@@ -26,45 +25,53 @@ LATEST_LINES: Final = 3
 NARROW: Final = 78  # columns below which the less important ones go
 FINE: Final = tuple(str(s) for s in (Status.GOOD, Status.PENDING, Status.ABSENT, Status.UNCHECKED))
 STYLES: Final = {"good": "green", "pending": "cyan", "absent": "blue", "unchecked": "yellow"}
-BAD_STYLE: Final = "red"
 ALARM: Final = "bold white on red"
-ORDERS: Final[dict[str, Callable[[BadFlow], object]]] = {
-    "packets": lambda flow: -flow.packets,
-    "latest": lambda flow: -flow.last_ns,
-    "cause": lambda flow: (str(flow.cause), -flow.packets),
-}
 
 
-@dataclass
-class State:
-    """What is to be seen."""
+def view(state: State, width: int, height: int, *, is_ascii: bool = False, fills: bool = False) -> RenderableType:
+    """Return the whole view, no wider and no higher than given.     fills: as high, its last lines at the bottom."""
+    title = _title(state, width, ASCII_BARS if is_ascii else BARS)
+    lines = _footer(state, width) if state.page is Page.OVERVIEW else []
+    if state.hint:
+        lines.append((state.hint, "bold"))
+    if state.is_typing:
+        lines.append((_filter_box(state, is_ascii=is_ascii), "bold"))
+    elif state.has_keys:
+        lines.append((key_line(state, width, is_ascii=is_ascii), "dim"))
+    foot = [Text(cut(line, width), style=style, no_wrap=True, overflow="ellipsis") for line, style in lines]
+    room = height - 2 - len(foot)  # but for the title and an empty line
+    body: list[RenderableType]
+    if state.page is Page.HELP:
+        body = [*help_lines(width, room)]
+    elif state.page is Page.PACKET:
+        body = [*packet_lines(state, width, room, is_ascii=is_ascii)]
+    else:
+        body = _overview(state, width, height, room, is_ascii=is_ascii)
+    below = room - sum(part.row_count + 1 if isinstance(part, Table) else 1 for part in body)
+    space = [Text("")] * (1 + max(0, below) * fills)
+    return Group(title, *body, *space, *foot)
 
-    snapshot: Snapshot
-    history: History = field(default_factory=History)
-    latest: BadPacket | None = None
-    event: str = ""
-    order: str = "packets"
-    is_paused: bool = False
-    seconds: float = 0.0
 
-
-def view(state: State, width: int, height: int, *, is_ascii: bool = False) -> RenderableType:
-    """Return the whole view, no wider and no higher than given."""
-    bars = ASCII_BARS if is_ascii else BARS
+def _overview(state: State, width: int, height: int, room: int, *, is_ascii: bool) -> list[RenderableType]:
     interfaces = _interfaces(state, width, max(3, height // 2))
-    head: list[RenderableType] = [_title(state, width, bars), interfaces]
-    foot: list[RenderableType] = [
-        Text(_cut(printable(line), width), style=style) for line, style in _footer(state, width)
-    ]
-    rows = interfaces.row_count
-    left = height - 2 - rows - len(foot) - 1  # title, heading of the interfaces
-    body: list[RenderableType] = []
-    for part in (_outcomes(state, width, bars), _protocols(state, width), _flows(state, width)):
-        if part.row_count and left > 3:
-            shown = _shortened(part, left - 2)
+    left = room - interfaces.row_count - 1
+    flows = len(state.flows()) or bool(state.filter)  # a row says that none fits
+    kept = min(flows + 2, max(6, left * 2 // 3 if state.is_about_flows else left // 3)) if flows else 0
+    body: list[RenderableType] = [interfaces]
+    for part in (_outcomes(state, width, ASCII_BARS if is_ascii else BARS), _protocols(state, width)):
+        if part.row_count and left - kept > 3:
+            shown = _shortened(part, left - kept - 2)
             body += [Text(""), shown]
             left -= shown.row_count + 2
-    return Group(*head, *body, Text(""), *foot)
+    if flows and left > 2:
+        body += [Text(""), _flows(state, width, left - 2, is_ascii=is_ascii)]
+    return body
+
+
+def _filter_box(state: State, *, is_ascii: bool) -> str:
+    cursor = "_" if is_ascii else "█"
+    found, flows = len(state.flows()), len(state.snapshot.flows)
+    return f"filter: {state.filter}{cursor}   {found} of {flows} flows   Enter keeps it, Esc does not"
 
 
 def _shortened(table: Table, rows: int) -> Table:
@@ -82,12 +89,7 @@ def _name(interface: str) -> Text:
 def _name_and_owner(interface: str, state: State, width: int) -> Text:
     """`veth12ab  pod default/web-0`, at most half of the view."""
     owner = state.snapshot.owner(interface)
-    return _name(_cut(f"{interface}  {owner}", max(20, width // 2 - 8))) if owner else _name(interface)
-
-
-def _cut(text: str, width: int) -> str:
-    text = printable(text)
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+    return _name(cut(f"{interface}  {owner}", max(20, width // 2 - 8))) if owner else _name(interface)
 
 
 def _clock(seconds: float) -> str:
@@ -183,29 +185,40 @@ def _count(status: str, n: int) -> Text:
     return Text(str(n), style=STYLES.get(status, BAD_STYLE)) if n else Text("-", style="dim")
 
 
-def _flows(state: State, width: int) -> Table:
-    """The flows with bad packets."""
+def _flows(state: State, width: int, most: int, *, is_ascii: bool) -> Table:
+    """The flows with bad packets that pass the filter; of many those around the selected one."""
+    flows = state.flows()
+    place = state.place(flows)
+    first = max(0, min((place or 0) - most // 2, len(flows) - most))
+    shown = flows[first : first + most]
+    name = "worst flows"
+    if len(shown) < len(flows):
+        name += f" {first + 1} to {first + len(shown)} of {len(flows)}"
+    if state.filter:
+        name += f" with {cut(repr(state.filter), width // 3)}"
     is_narrow = width < NARROW
-    table = (
-        _table("worst flows", "bad", "cause")
-        if is_narrow
-        else _table("worst flows", "bad", "cause", "protocol", "interface")
-    )
+    table = _table(name, "bad", "cause") if is_narrow else _table(name, "bad", "cause", "protocol", "interface")
     for column in table.columns[2:]:
         column.justify = "left"
     table.columns[0].ratio = 1
-    for flow in sorted(state.snapshot.flows, key=ORDERS[state.order])[:50]:  # type: ignore[arg-type]
-        cells = [Text(str(flow.flow)), Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
-        table.add_row(*cells, *([] if is_narrow else [Text(flow.flow.transport), _name(flow.interface)]))
+    mark = ("*" if is_ascii else "▌") if place is not None else ""
+    for i, flow in enumerate(shown, first):
+        ends = Text((mark if i == place else " " * len(mark)) + str(flow.flow))
+        cells = [ends, Text(str(flow.packets), style=BAD_STYLE), Text(str(flow.cause))]
+        more = [] if is_narrow else [Text(flow.flow.transport), _name(flow.interface)]
+        table.add_row(*cells, *more, style="reverse" if i == place else "")
+    if not shown:
+        table.add_row(Text("none", style="dim"))
     return table
 
 
 def _footer(state: State, width: int) -> list[tuple[str, str]]:
-    """Return lines and their styles: the latest bad packet, the kernel's word, the file, the latest event, keys."""
+    """Return lines and their styles: the latest bad packet, the kernel's word, the file, the latest event."""
     lines: list[tuple[str, str]] = []
     if state.latest is not None:
         text = f"latest bad: {explain(state.latest)}"
-        lines += [(line, BAD_STYLE) for line in textwrap.wrap(text, max(10, width))[:LATEST_LINES]]
+        latest = [text] if state.is_about_flows else textwrap.wrap(text, max(10, width))[:LATEST_LINES]
+        lines += [(line, BAD_STYLE) for line in latest]
     counted = {name: n for name, n in state.snapshot.kernel_errors.items() if n}
     if counted:
         lines.append((f"the kernel itself counted: {words(counted)}", "yellow"))
@@ -216,6 +229,4 @@ def _footer(state: State, width: int) -> list[tuple[str, str]]:
         lines.append((text, ALARM if file.not_written else ""))
     if state.event:
         lines.append((state.event, ""))
-    keys = f"p {'go on' if state.is_paused else 'pause'}   s sort flows (by {state.order})   q quit"
-    lines.append((keys if width >= len(keys) else "p pause  s sort  q quit", "dim"))
     return lines

@@ -27,6 +27,7 @@ from pktmend.packetio import bpf_filter
 from pktmend.packetio.link_monitor import LinkMonitor
 from pktmend.packetio.ring import Ring
 from pktmend.packetio.ring_group import RingGroup
+from pktmend.records import Flow, KeptPacket
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Null, Pipeline, Stage
 from pktmend.runtime.pool import Pool
@@ -36,6 +37,7 @@ MOST_FLOWS: Final = 50
 ETHERNET: Final = 1  # LINKTYPE_ETHERNET
 
 _groups = itertools.count(os.getpid() * 64)
+_numbers = itertools.count(1)  # of interfaces, in LastPackets: a name may be another's later
 
 
 class Watched:
@@ -54,6 +56,7 @@ class Watched:
         retire_ms: int,
         spools: Spools | None,
         headers: Headers | None,
+        last: _core.LastPackets | None = None,
     ) -> None:
         self._name = name
         self._options = options
@@ -62,6 +65,7 @@ class Watched:
         self._retire_ms = retire_ms
         self._all_spools = spools
         self._headers = headers
+        self._last, self._number = last, next(_numbers)
         self._samplers: list[_core.Sampler] = []
         self._group: RingGroup | None = None
         self._seen_bad = 0
@@ -107,7 +111,7 @@ class Watched:
         return ring
 
     def _pipeline(self, ring: Ring) -> Pipeline:
-        sampler = _core.Sampler()
+        sampler = _core.Sampler(self._last, self._number)
         self._samplers.append(sampler)
         stages: list[Stage] = [verify, classify, count, sampler.stage]
         if self._all_spools is not None and (spool := self._all_spools.new(self._name, ring.link)) is not None:
@@ -190,6 +194,10 @@ class Watched:
             for sampler in self._samplers
             for flow, packets, over, last_ns, cause in sampler.flows(MOST_FLOWS)
         ]
+
+    def last_packets(self, flow: Flow) -> list[KeptPacket[_core.Check]]:
+        """Return the last bad packets of *flow*, the latest first; none where nobody wanted them kept."""
+        return self._last.find(self._number, flow) if self._last is not None else []
 
     def close(self) -> None:
         """Give rings and sockets back."""

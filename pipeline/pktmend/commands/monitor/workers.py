@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from pktmend._core import LastPackets
+from pktmend.commands.monitor.flow_packets import FlowPacket, flow_packets
 from pktmend.commands.monitor.headers import begin_headers
 from pktmend.commands.monitor.options import MonitorOptions, is_pattern
 from pktmend.commands.monitor.ring_budget import Budget, Size, larger, retire_ms
@@ -25,6 +27,7 @@ from pktmend.console.main_loop import Worker
 from pktmend.errors import ConfigError, OSFailure
 from pktmend.host.interfaces import interfaces, is_up
 from pktmend.packetio.in_parallel import in_parallel
+from pktmend.records import Flow
 from pktmend.runtime.counters import Counters
 from pktmend.runtime.pipeline import Pipeline, stop_all
 from pktmend.runtime.pool import MOST_THREADS, Pool
@@ -38,13 +41,22 @@ class Watch:
     """All interfaces; a context manager that ends their workers and gives their rings back.
 
     notify: called when an interface comes, goes or changes, once.
+    keeps_last: packets_of() will be asked; else it knows none.
     whole_because: why all packets are read whole; "" where the headers of most will do.
     """
 
-    def __init__(self, options: MonitorOptions, spools: Spools | None, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: MonitorOptions,
+        spools: Spools | None,
+        notify: Callable[[str], None],
+        *,
+        keeps_last: bool = False,
+    ) -> None:
         self._options = options
         self._spools = spools
         self._notify = notify
+        self._last = LastPackets() if keeps_last else None
         self._gone: list[Counters] = []  # at most one: what was watched and is not there any more
         self._refused: set[str] = set()
         self._next_poll = 0.0
@@ -80,7 +92,7 @@ class Watch:
         retire = retire_ms(len(names) + len(self.watched))
         return in_parallel(
             lambda name: Watched(
-                name, self._options, self._pool, self._budget, size, retire, self._spools, self._headers
+                name, self._options, self._pool, self._budget, size, retire, self._spools, self._headers, self._last
             ),
             names,
         )
@@ -198,6 +210,11 @@ class Watch:
     def flows(self) -> tuple[BadFlow, ...]:
         """Return the flows with most bad packets, of all interfaces."""
         return heaviest([flow for each in self.watched for flow in each.flows()], MOST_FLOWS)
+
+    def packets_of(self, interface: str, flow: Flow) -> Sequence[FlowPacket]:
+        """Return the last bad packets of a flow, the latest first."""
+        kept = [packet for each in self.watched if each.name == interface for packet in each.last_packets(flow)]
+        return flow_packets(flow, kept)
 
     def stop(self) -> None:
         """Drain and end the workers; the counters are exact then.  Raises what ended one early."""
