@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,12 +29,12 @@ from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
 from pktmend.host.workloads import Workload
 from pktmend.records import Flow
-from pktmend.runtime.counters import OUTCOMES, Counters
+from pktmend.runtime.counters import OUTCOMES, Counters, StageCount
 from pktmend.serving.server import Server, Site, parse_address
 from tools import PKTMEND
 
-EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
-NOTHING = Counters(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Counters)})
+EMPTY: dict[object, object] = {int: 0, str: "eth0", str | None: None, tuple[StageCount, ...]: ()}
+NOTHING = Counters(**{name: EMPTY.get(kind, {}) for name, kind in Counters.__annotations__.items()})
 V4 = Flow(4, 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 1234, 53)
 V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
 
@@ -218,8 +218,8 @@ def test_schema_command_prints_it() -> None:
 
 counts = st.integers(0, 10**12)
 directions = st.builds(
-    lambda name, packets, drops, checks: replace(
-        NOTHING, from_=name, packets=packets, kernel_drops=drops, checks=checks
+    lambda name, packets, drops, checks: NOTHING._replace(
+        from_=name, packets=packets, kernel_drops=drops, checks=checks
     ),
     st.text("abcdefgh[]0123.", min_size=1, max_size=15),
     counts,
@@ -265,7 +265,7 @@ def test_view_shows_whose_an_interface_is() -> None:
     from pktmend.commands.monitor.view import State, view
 
     owners = {"veth1": Workload("containerd", "1f", "nginx", "web-0", "default")}
-    snapshot = Snapshot(1, (replace(NOTHING, from_="veth1"),), owners=owners)
+    snapshot = Snapshot(1, (NOTHING._replace(from_="veth1"),), owners=owners)
     out = io.StringIO()
     Console(file=out, width=100, height=20, color_system=None).print(view(State(snapshot), 100, 20))
     assert "veth1  pod default/web-0 " in out.getvalue()
