@@ -183,6 +183,7 @@ class build_with_engine(build_ext):
         for extension, yes in zip(self.extensions, is_cython, strict=True):
             if yes:
                 extension.sources = next(made).sources
+                _look_up_flags_in(Path(extension.sources[0]))
 
     def _compile_for(self, extension: Extension, source: str) -> str:
         return self._compile(
@@ -230,6 +231,14 @@ class build_with_engine(build_ext):
     def get_outputs(self) -> list[str]:
         root = "pipeline" if self.inplace else self.build_lib
         return [*super().get_outputs(), str(self._library(root)), str(Path(root, "pktmend", "pktmend.pc"))]
+
+
+def _look_up_flags_in(source: Path) -> None:
+    """Have a module for the Limited API take the flags of code objects from ours: it would load all of `inspect`."""
+    text = source.read_text()
+    ours = text.replace('PyImport_ImportModule("inspect")', 'PyImport_ImportModule("pktmend._core.code_flags")')
+    if ours != text:
+        source.write_text(ours)
 
 
 def _remove_built(module: Path) -> None:

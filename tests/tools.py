@@ -16,7 +16,7 @@ from typing import IO, AnyStr
 import pytest
 
 from pktmend import Batch, Function, Verdict, _core
-from pktmend.cli.app import run_app
+from pktmend.cli.running import call_of, run_call
 
 ROOT = Path(__file__).resolve().parent.parent
 PKTMEND = (sys.executable, "-P", "-m", "pktmend")  # the command, with nothing imported from the current folder
@@ -99,7 +99,7 @@ def run_inside(*argv: str) -> subprocess.CompletedProcess[bytes]:
             io.TextIOWrapper(each, encoding="utf-8", errors="surrogateescape", write_through=True)
             for each in (out, err)
         )
-        code = run_app()
+        code = run_call(call_of(argv)[0])
         sys.stdout.flush()
     finally:
         sys.argv, sys.stdout, sys.stderr = kept

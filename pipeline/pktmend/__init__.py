@@ -32,10 +32,9 @@ _HOME = {
     "pktmend.packetio.ring": "Ring",
     "pktmend.reading": "Packet Summary check read",
     "pktmend.runtime.counters": "Counters StageCount",
+    "pktmend.runtime.native_stages": "build_native wrap_native",
     "pktmend.runtime.pipeline": "Null Pipeline Sink Source Stage",
-    "pktmend.runtime.stages": (
-        "Classify Repair Verify build_native classify count drop_corrupt repair verify wrap_native"
-    ),
+    "pktmend.runtime.stages": ("Classify Repair Verify classify count drop_corrupt repair verify"),
     "pktmend.runtime.tunnels": "use_tunnel_ports",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -68,6 +68,10 @@ from pktmend.runtime.counters import (
     Counters as Counters,
     StageCount as StageCount,
 )
+from pktmend.runtime.native_stages import (
+    build_native as build_native,
+    wrap_native as wrap_native,
+)
 from pktmend.runtime.pipeline import (
     Null as Null,
     Pipeline as Pipeline,
@@ -79,13 +83,11 @@ from pktmend.runtime.stages import (
     Classify as Classify,
     Repair as Repair,
     Verify as Verify,
-    build_native as build_native,
     classify as classify,
     count as count,
     drop_corrupt as drop_corrupt,
     repair as repair,
     verify as verify,
-    wrap_native as wrap_native,
 )
 from pktmend.runtime.tunnels import (
     use_tunnel_ports as use_tunnel_ports,

@@ -1,6 +1,7 @@
-"""What the engine reports of packets, flows and itself, as named tuples."""
+"""What the engine reports of packets, flows and itself, as named tuples.
 
-from __future__ import annotations
+Without `from __future__ import annotations`: to make a named tuple of types takes half as long as of their names.
+"""
 
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -29,6 +30,15 @@ TRANSPORTS: Final = {
     139: "hip",
     140: "shim6",
 }
+
+
+def address_text(version: int, address: bytes) -> str:
+    """Return an IP address as people write it (RFC 5952); of version 4 the first four bytes count."""
+    if version == 4:
+        return "{}.{}.{}.{}".format(*address)
+    from socket import AF_INET6, inet_ntop  # a while to load
+
+    return inet_ntop(AF_INET6, address)
 
 
 class Kernel(NamedTuple):

@@ -129,7 +129,7 @@ def test_flagged_without_the_seed(tmp_path: Path, offsets: tuple[int, ...], fact
 
 def test_metadata_that_names_no_checksum_field(tmp_path: Path) -> None:
     seen = tap_of(t.pcap(tmp_path / "x", [(n, f.raw(t.tcp(A, B, 4000, 80, 1, 1, "PA", b"x"))) for n in range(3)]))
-    seen.counted = dataclasses.replace(seen.counters, stray_csum_metadata=2)
+    seen.counted = seen.counters._replace(stray_csum_metadata=2)
     [found] = rules.decide(seen)
     assert decided([found]) == [("misplaced-completion", "certain")]
     assert found.facts == (flags.MarkElsewhere(2),) and found.counts == {"stray-csum-metadata": 2}

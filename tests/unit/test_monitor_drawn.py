@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.all import IP, UDP, VXLAN, Ether, IPv6
+from test_monitor_parts import NOTHING
 
 import frames as f
 from judging import LIVE
@@ -25,8 +26,6 @@ from pktmend.runtime.counters import OUTCOMES, Counters
 from pktmend.runtime.pipeline import Null
 from pktmend.runtime.stages import classify, verify
 
-EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
-NOTHING = Counters(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Counters)})
 HOSTILE = Workload("docker", "1f", "a name \x1b[2J that is longer than any column", "", "")
 POD = Workload("containerd", "1f", "nginx", "web-0", "default")
 
@@ -39,7 +38,7 @@ def flow(port: int, protocol: int = 17) -> Flow:
 A = BadFlow("eth0", flow(1001), 30, 0, 1, Cause.LEAKED)
 B = BadFlow("eth0", flow(1002, 6), 20, 0, 3, Cause.CORRUPT)
 C = BadFlow("eth1", flow(1003), 10, 0, 2, Cause.LEAKED)
-SEEN = Snapshot(1, (replace(NOTHING, from_="eth0"),), (A, B, C), owners={"eth1": POD})
+SEEN = Snapshot(1, (NOTHING._replace(from_="eth0"),), (A, B, C), owners={"eth1": POD})
 
 
 def kept(frames: Sequence[bytes], asked: Flow) -> tuple[FlowPacket, ...]:
@@ -225,15 +224,15 @@ def test_selected_flow_is_in_sight_among_many() -> None:
 
 
 def test_view_shows_whose_an_interface_is() -> None:
-    snapshot = Snapshot(1, (replace(NOTHING, from_="veth1"),), owners={"veth1": POD})
+    snapshot = Snapshot(1, (NOTHING._replace(from_="veth1"),), owners={"veth1": POD})
     assert "veth1  pod default/web-0 " in drawn(State(snapshot), 100, 20)
     assert snapshot.as_json()["directions"][0]["pod"] == "web-0"
 
 
 counts = st.integers(0, 10**12)
 directions = st.builds(
-    lambda name, packets, drops, checks: replace(
-        NOTHING, from_=name, packets=packets, kernel_drops=drops, checks=checks
+    lambda name, packets, drops, checks: NOTHING._replace(
+        from_=name, packets=packets, kernel_drops=drops, checks=checks
     ),
     st.text("abcdefgh[]0123.", min_size=1, max_size=15),
     counts,

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import time
-from dataclasses import fields
 
 import pytest
 
@@ -25,12 +24,18 @@ from pktmend.console.history import ASCII_BARS, sparkline
 from pktmend.console.report import rfc3339
 from pktmend.enums import Cause, Proto, Reason, Status
 from pktmend.records import Flow
-from pktmend.runtime.counters import OUTCOMES, Counters
+from pktmend.runtime.counters import OUTCOMES, Counters, CutThroughCount, StageCount
 from pktmend.serving.server import Server, Site, parse_address
 from tools import PKTMEND
 
-EMPTY: dict[str, object] = {"int": 0, "str": "eth0", "str | None": None, "tuple[StageCount, ...]": ()}
-NOTHING = Counters(**{field.name: EMPTY.get(str(field.type), {}) for field in fields(Counters)})
+EMPTY: dict[object, object] = {
+    int: 0,
+    str: "eth0",
+    str | None: None,
+    tuple[StageCount, ...]: (),
+    CutThroughCount | None: None,
+}
+NOTHING = Counters(**{name: EMPTY.get(kind, {}) for name, kind in Counters.__annotations__.items()})
 V4 = Flow(4, 17, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 1234, 53)
 V6 = Flow(6, 6, bytes(15) + b"\x01", bytes(15) + b"\x02", 1234, 80)
 

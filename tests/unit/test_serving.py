@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -164,7 +163,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]]
 
 
 def direction(name: str, packets: int) -> Counters:
-    return replace(NOTHING, from_=name, packets=packets)
+    return NOTHING._replace(from_=name, packets=packets)
 
 
 def names(snapshot: dict[str, object]) -> list[str]:

@@ -21,8 +21,8 @@ import frames as f
 import pktmend
 from pktmend import ConfigError, Frames, Verdict, build_native, verify, wrap_native
 from pktmend._core import ABI, CAPSULE
+from pktmend.runtime.native_stages import STAGE_CDEF
 from pktmend.runtime.stage_loader import load
-from pktmend.runtime.stages import STAGE_CDEF
 from tools import ROOT, need
 
 HEADERS = Path(pktmend.include_dir()) / "pktmend"

@@ -180,7 +180,6 @@ def test_builtin_stages_are_not_counted_as_users(capture: str) -> None:
 
 
 def test_slow_stage_is_told_once_and_only_while_packets_are_lost(capture: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
 
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
@@ -191,8 +190,8 @@ def test_slow_stage_is_told_once_and_only_while_packets_are_lost(capture: str, m
     def second(busy: float, drops: int) -> None:
         nonlocal d
         clock[0] += 1
-        stage = replace(d.stages[0], ns=d.stages[0].ns + int(busy * 1e9))
-        d = replace(d, stages=(stage,), kernel_drops=d.kernel_drops + drops)
+        stage = d.stages[0]._replace(ns=d.stages[0].ns + int(busy * 1e9))
+        d = d._replace(stages=(stage,), kernel_drops=d.kernel_drops + drops)
         watch.poll([d], told.append)
 
     second(0.9, 5)  # nothing to compare with yet

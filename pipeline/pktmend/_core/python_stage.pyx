@@ -1,7 +1,6 @@
 """A stage in Python, as the engine calls it: the GIL is taken here, once for a batch."""
 
 import os
-import traceback
 from libc.errno cimport EIO
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
@@ -31,6 +30,8 @@ cdef class _PythonStage:
                 where = f" ({os.path.basename(at.tb_frame.f_code.co_filename)}:{at.tb_lineno})"
                 at = at.tb_next
             self.fault = f"{type(error).__name__}: {error}{where}"
+        import traceback  # here: few stages ever fail, and it is large
+
         while error is not None:
             traceback.clear_frames(error.__traceback__)
             error = error.__context__

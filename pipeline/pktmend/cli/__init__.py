@@ -7,6 +7,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -29,13 +30,16 @@ def main() -> None:
 def run() -> NoReturn:
     """Run the command line; errors are a line on stderr and an exit code."""
     _end_quietly()
+    gc.disable()  # while modules are loaded, which stay: to look for what does not takes a tenth of the start
     try:
         _keep_standard_streams()
         if sys.argv[1:] in (["--version"], ["-V"]) and _tell_version():
             sys.exit(0)
         import signal
 
-        from pktmend.cli.app import run_app
+        from pktmend.cli.running import call_of, run_call
+
+        call, is_plain = call_of(sys.argv[1:])
     except (ImportError, OSError, MemoryError) as error:
         if sys.stderr is not None:
             words = getattr(error, "strerror", None) or str(error) or "out of memory"
@@ -46,13 +50,15 @@ def run() -> NoReturn:
     try:
         if is_ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        code = run_app()
+        code = run_call(call)
         if is_ours:  # the interpreter's own end is not to be interrupted in words
             signal.signal(signal.SIGINT, signal.SIG_DFL)
     except KeyboardInterrupt:
         code = 130
     if sys.flags.inspect:  # PYTHONINSPECT: no prompt with our privileges, whoever has set it
         os._exit(code if isinstance(code, int) else 0)
+    if is_plain and isinstance(code, int):  # all is written and closed; to take the interpreter down takes 4 ms
+        os._exit(code)
     sys.exit(code)
 
 

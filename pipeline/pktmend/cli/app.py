@@ -5,6 +5,7 @@ A module here holds options only; what runs is imported inside the function.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -12,9 +13,8 @@ import sys
 import click
 
 from pktmend._version import VERSION
-from pktmend.cli.endings import exit_code
 from pktmend.cli.groups import Group, epilog_of
-from pktmend.console.streams import Nowhere, protect
+from pktmend.cli.running import COMPLETE
 
 # command: (module, short help for the list, so that listing imports nothing)
 COMMANDS = {
@@ -37,9 +37,6 @@ COMMANDS = {
     "help": ("help", "Show a command's help, or a page about a topic."),
     "completion": ("completion", "Print what completes words at the TAB key, for bash, zsh or fish."),
 }
-
-
-COMPLETE = "_PKTMEND_COMPLETE"  # a shell asks for completions (click's name)
 
 
 class Commands(Group):
@@ -73,24 +70,12 @@ def pktmend() -> None:
     """Find, explain and repair wrong packet checksums on Linux."""
 
 
-def run_app() -> str | int | None:
-    """Run the command line and return the exit code; errors are a line on stderr."""
-    if sys.stderr is None:  # closed before this process began: what nobody can read goes nowhere
-        sys.stderr = Nowhere()
-    protect()
-    try:
-        try:
-            _invoke(sys.argv[1:])
-        finally:
-            if sys.stdout is not None and not sys.stdout.closed:
-                sys.stdout.flush()  # here, where a full disk is still an error and not a traceback
-    except BaseException as error:
-        return exit_code(error)
-    return 0
+def invoke(argv: list[str]) -> None:
+    """Parse and call, or answer a shell that asks.
 
-
-def _invoke(argv: list[str]) -> None:
-    """Parse and call; not by click's own main(), which ends with 1, "problems found" here, when a pipe breaks."""
+    Not by click's own main(), which ends with 1, "problems found" here, when a pipe breaks.
+    """
+    gc.enable()
     if COMPLETE in os.environ:
         from click.shell_completion import shell_complete
 

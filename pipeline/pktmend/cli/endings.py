@@ -10,12 +10,14 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
-
-import click
+from typing import TYPE_CHECKING, Any, Final
 
 from pktmend.errors import EXIT_MISSING, EXIT_PRIVILEGE, EXIT_PROBLEMS, EXIT_USAGE, OSFailure, PktmendError
 
+if TYPE_CHECKING:
+    import click
+
+Ending = tuple[type[BaseException], Callable[[Any], "str | int | None"]]  # what ended it, what says so
 EXIT_INTERRUPTED: Final = 128 + 2  # as a shell shows SIGINT
 EXIT_PIPE: Final = 128 + 13  # SIGPIPE
 # what writing to standard output may answer that names no file
@@ -31,7 +33,7 @@ def exit_code(error: BaseException) -> str | int | None:
     """Say what ended the command, by the first entry of _ENDINGS that fits; raises what is none of them."""
     if isinstance(error, OSError) and error.errno == errno.EPIPE:  # of whatever class
         return _on_broken_pipe()
-    for kind, ending in _ENDINGS:
+    for kind, ending in (*_endings_of_click(), *_ENDINGS):
         if isinstance(error, kind):
             return ending(error)
     raise error
@@ -48,6 +50,8 @@ def _with_hint(text: object, hint: str | None) -> str:
 
 
 def _on_usage(error: click.ClickException) -> int:
+    import click
+
     if isinstance(error, click.BadParameter) and error.ctx and error.param and error.param_hint is None:
         error.param_hint = _source_of(error.ctx, error.param)
     with suppress(OSError):
@@ -137,12 +141,21 @@ def _abandon_output() -> None:
         sys.stdout = sys.stderr = None
 
 
+def _endings_of_click() -> tuple[Ending, ...]:
+    """Return its errors and what says them; none where nobody has loaded it."""
+    click = sys.modules.get("click")
+    if click is None:
+        return ()
+    return (
+        (click.exceptions.Exit, lambda ended: ended.exit_code),
+        (click.ClickException, _on_usage),
+        (click.Abort, _on_interrupt),
+    )
+
+
 # From the special to the general: what ended the command, and what says so and returns the exit code.
-_ENDINGS: Final[tuple[tuple[type[BaseException], Callable[[Any], str | int | None]], ...]] = (
-    (click.exceptions.Exit, lambda ended: ended.exit_code),
-    (click.ClickException, _on_usage),
+_ENDINGS: Final[tuple[Ending, ...]] = (
     (SystemExit, lambda ended: ended.code),
-    (click.Abort, _on_interrupt),
     (KeyboardInterrupt, _on_interrupt),
     (BufferError, _on_view),
     (PktmendError, _on_ours),

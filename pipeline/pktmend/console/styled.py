@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,7 +26,7 @@ YELLOW: Final = "1;33"
 GREEN: Final = "1;32"
 CYAN: Final = "36"
 COMMAND: Final = "$ "
-_COMMAND: Final = re.compile(r"\s*[\w.-]*\$ ")
+_COMMAND: Final = r"\s*[\w.-]*\$ "
 
 
 class Styled(str):
@@ -84,8 +83,10 @@ def show(lines: Iterable[str]) -> None:
 
 
 def _wrapped(line: str, columns: int) -> list[str]:
-    if not columns or len(line) <= columns or _COMMAND.match(line):
+    if not columns or len(line) <= columns or re.match(_COMMAND, line):
         return [line]
+    import textwrap  # here: only lines on a terminal are wrapped
+
     indent = line[: len(line) - len(line.lstrip())]
     return textwrap.wrap(
         line,

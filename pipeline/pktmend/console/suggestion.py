@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?`, or nothing if no known word is near."""
+    import difflib  # here: most words need none
+
     near = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 

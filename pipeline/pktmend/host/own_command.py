@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
 
-PYTHON: Final = (sys.executable, "-P")  # -P: the current folder and the script's are not on the path
+PYTHON = (sys.executable, "-P")  # -P: the current folder and the script's are not on the path
 
 
 def own_command(*argv: str) -> list[str]:

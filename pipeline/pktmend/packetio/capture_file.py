@@ -5,11 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from pathlib import Path
 from typing import IO, Final
 
 from pktmend.errors import OSFailure
-from pktmend.host.output_file import PRIVATE, open_output
 from pktmend.packetio.urls import is_url, open_url
 
 PCAP: Final = "pcap"
@@ -30,10 +28,12 @@ def open_input(path: str) -> IO[bytes]:
         raise OSFailure(f"cannot read {path!r}: {error}", "", errno.EINVAL, path) from error
 
 
-def open_capture_output(path: str, *, mode: int = PRIVATE, append: bool = False) -> IO[bytes]:
+def open_capture_output(path: str, *, mode: int, append: bool = False) -> IO[bytes]:
     """Open *path* to write, unbuffered, as open_output() does it; "-" is standard output.  Raises: OSFailure."""
     if path == "-":
         return standard_output()
+    from pktmend.host.output_file import open_output  # here: most captures are only read
+
     return open(
         path,
         "ab" if append else "wb",
@@ -65,4 +65,6 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def format_of(path: str) -> str:
     """Return the format that a file name asks for: PCAPNG, PCAP, or "" for no opinion."""
+    from pathlib import Path  # a while to load
+
     return {".pcapng": PCAPNG, ".pcap": PCAP, ".cap": PCAP}.get(Path(path).suffix.lower(), "")

@@ -14,12 +14,12 @@ from typing import IO, Any, Final
 from pktmend.errors import ConfigError, OSFailure
 
 EXTRA: Final = "pip install 'pktmend[cluster]'"
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL: Final = r"[A-Za-z][A-Za-z0-9+.-]*://"
 
 
 def is_url(path: str) -> bool:
     """Does it begin with a scheme, as s3://bucket/name does?"""
-    return _URL.match(path) is not None
+    return "://" in path and re.match(_URL, path) is not None
 
 
 def _system(url: str) -> tuple[Any, str]:

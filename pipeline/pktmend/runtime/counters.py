@@ -5,12 +5,9 @@ kernel_seen = read + kernel_drops once the ring is drained (before that, the res
 read = sent + dropped + truncated + tx_error + held, always.
 """
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pktmend.enums import Cause, Drop, Proto, Status, Unread
 
@@ -29,18 +26,17 @@ def _add(values: Sequence[Any]) -> Any:
     first = values[0]
     if isinstance(first, int):
         return sum(values)
-    if isinstance(first, tuple):
-        return tuple(_add(each) for each in zip(*values, strict=True))
     if isinstance(first, StageCount):
         return first.plus(values[1:])
+    if isinstance(first, tuple):
+        return tuple(_add(each) for each in zip(*values, strict=True))
     if isinstance(first, dict):
         keys = dict.fromkeys(key for each in values for key in each)
         return {key: _add([each[key] for each in values if key in each]) for key in keys}
     return first
 
 
-@dataclass(frozen=True, slots=True)
-class StageCount:
+class StageCount(NamedTuple):
     """What a user's stage did.
 
     name:     of the stage.
@@ -58,7 +54,7 @@ class StageCount:
     fault: str | None
     counters: dict[str, int]
 
-    def plus(self, others: Sequence[StageCount]) -> StageCount:
+    def plus(self, others: Sequence["StageCount"]) -> "StageCount":
         """Add the same stage of other workers."""
         each = (self, *others)
         return StageCount(
@@ -71,8 +67,7 @@ class StageCount:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CutThroughCount:
+class CutThroughCount(NamedTuple):
     """What the kernel carried by itself, past the ring, because nothing had to be done.
 
     frames:       that it carried.       octets: bytes of them.     super_frames: of them, above a segment's size.
@@ -91,8 +86,7 @@ class CutThroughCount:
     checks: dict[str, dict[str, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(NamedTuple):
     """What one worker counted; all 64-bit totals since its start.
 
     From the ledger, in frames:
@@ -159,10 +153,10 @@ class Counters:
     unsupported_gso: int
     arrived: int
     cut_through: CutThroughCount | None
-    left: dict[str, dict[str, int]] = field(default_factory=dict)
+    left: dict[str, dict[str, int]]
 
     @classmethod
-    def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> Counters:
+    def of(cls, ledger: dict[str, Any], tally: dict[str, Any], from_: str, to: str | None) -> "Counters":
         """Name the engine's numbers."""
         return cls(
             from_=from_,
@@ -207,18 +201,19 @@ class Counters:
         return _add([self.checks, self.cut_through.checks]) if self.cut_through else self.checks
 
     @classmethod
-    def sum(cls, parts: Sequence[Counters]) -> Counters:
+    def sum(cls, parts: Sequence["Counters"]) -> "Counters":
         """Add up the workers of one direction."""
         if len(parts) == 1:
             return parts[0]
-        return cls(**{name: _add([getattr(part, name) for part in parts]) for name in cls.__slots__})
+        return cls(**{name: _add([getattr(part, name) for part in parts]) for name in cls._fields})
 
     def as_json(self) -> dict[str, Any]:
         """Return a dictionary of plain values, the object that `--json` prints."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        fields["checks"] = self.all_checks
+        fields = self._asdict() | {"checks": self.all_checks, "stages": [stage._asdict() for stage in self.stages]}
         if self.cut_through is None:
             del fields["cut_through"]
+        else:
+            fields["cut_through"] = self.cut_through._asdict()
         if not self.left:
             del fields["left"]
         return {"from": fields.pop("from_"), **fields}

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 from pktmend._core import NativeStage
 from pktmend.errors import ConfigError, PktmendError
 from pktmend.host.trusted_path import open_trusted, require_trusted
+from pktmend.runtime.native_stages import wrap_native
 from pktmend.runtime.pipeline import Stage
-from pktmend.runtime.stages import wrap_native
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pktmend._core import Batch
 from pktmend.commands.bench._traffic import lib
-from pktmend.runtime.stages import wrap_native
+from pktmend.runtime.native_stages import wrap_native
 
 
 def in_python(batch: Batch) -> None:

@@ -18,8 +18,9 @@ from pktmend.console.report import check_lines, print_json
 from pktmend.console.signals import Signals
 from pktmend.errors import ConfigError
 from pktmend.packetio.ring import Ring
+from pktmend.runtime.native_stages import wrap_native
 from pktmend.runtime.pipeline import Pipeline
-from pktmend.runtime.stages import classify, count, verify, wrap_native
+from pktmend.runtime.stages import classify, count, verify
 
 
 class Arrivals:

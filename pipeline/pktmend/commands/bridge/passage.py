@@ -16,7 +16,6 @@ import operator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
@@ -185,8 +184,7 @@ class Passage:
         """Return the counters of the direction's rings with those of the kernel's part."""
         c = self.judge.counts()
         lost = max(0, c.issued - ring.kernel_seen) if is_last and not self._is_retreat else self._lost
-        return replace(
-            ring,
+        return ring._replace(
             arrived=c.frames + ring.kernel_seen + lost if self._is_retreat else c.arrived,
             cut_through=CutThroughCount(
                 frames=c.frames,

@@ -6,7 +6,6 @@ Where rows are written, packets are counted first: a round of tasks of its own.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Final
@@ -123,7 +122,7 @@ class Asked:
                 return None
             try:
                 part = joined(self._answers, is_numbered=self._work.rows is not None)
-                return One(self._path, deque(part.first), found=part.found, is_done=True)
+                return One(self._path, part.first, found=part.found, is_done=True)
             except Refuted:
                 pass
         self._submit(WHOLE, check_there, self._path, self._work)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Any, Final
 
 from pktmend._core import FLOWS_MOST
 from pktmend.console.plural import quantity
 from pktmend.enums import Cause
-from pktmend.records import Flow
+from pktmend.records import Flow, address_text
 
 Flows = Mapping[bytes, tuple[int, int]]
 WORST: Final = 5
@@ -58,7 +57,6 @@ def _words(causes: int) -> list[str]:
 def _as_json(flow: Flow) -> dict[str, Any]:
     if flow.version not in (4, 6):
         return {}
-    family = AF_INET if flow.version == 4 else AF_INET6
-    src, dst = (inet_ntop(family, end) for end in (flow.source, flow.target))
+    src, dst = (address_text(flow.version, end) for end in (flow.source, flow.target))
     ports = {"sport": flow.source_port, "dport": flow.target_port} if flow.source_port or flow.target_port else {}
     return {"src": src, "dst": dst, **ports, "protocol": flow.protocol}

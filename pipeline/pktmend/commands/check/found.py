@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pktmend._core import FLOWS_MOST
-from pktmend.commands.check.flows import worst_json
+from pktmend.commands.check.flows import Flows, worst_json
 from pktmend.commands.check.looks import Look
 from pktmend.console.report import bad_of
 from pktmend.enums import Proto, Status, Unread
 from pktmend.runtime.counters import OUTCOMES, Counters
 
+_NONE: Final[Mapping[Any, Any]] = {}
 _PLACE = {
     name: {str(word): int(word) for word in words}
     for name, words in (("status", Status), ("proto", Proto), ("unread", Unread))
 } | {"outcome": {word: place for place, word in enumerate(OUTCOMES)}}
 
 
-@dataclass(slots=True)
 class Found:
     """Counts of packets, and of checksums.
 
@@ -34,26 +33,46 @@ class Found:
     flows:      bad packets by flow, as _core.FlowCounts has them; None: there are more than FLOWS_MOST.
     """
 
-    packets: int = 0
-    truncated: int = 0
-    malformed: int = 0
-    status: dict[str, int] = field(default_factory=dict)
-    checks: dict[str, dict[str, int]] = field(default_factory=dict)
-    unread: dict[str, int] = field(default_factory=dict)
-    kinds: Counter[tuple[int, int]] = field(default_factory=Counter)
-    bad: Counter[str] = field(default_factory=Counter)
-    unfinished: Counter[str] = field(default_factory=Counter)
-    flows: dict[bytes, tuple[int, int]] | None = field(default_factory=dict)
+    def __init__(
+        self,
+        packets: int = 0,
+        truncated: int = 0,
+        malformed: int = 0,
+        status: Mapping[str, int] = _NONE,
+        checks: Mapping[str, Mapping[str, int]] = _NONE,
+        unread: Mapping[str, int] = _NONE,
+        kinds: Mapping[tuple[int, int], int] = _NONE,
+        bad: Mapping[str, int] = _NONE,
+        unfinished: Mapping[str, int] = _NONE,
+        flows: Flows | None = _NONE,
+    ) -> None:
+        self.packets, self.truncated, self.malformed = packets, truncated, malformed
+        self.status, self.unread = dict(status), dict(unread)
+        self.checks = {proto: dict(outcomes) for proto, outcomes in checks.items()}
+        self.kinds, self.bad, self.unfinished = Counter(kinds), Counter(bad), Counter(unfinished)
+        self.flows = None if flows is None else dict(flows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Found) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     @classmethod
     def of(cls, counted: Counters, look: Look) -> Found:
         """Take what a pipeline counted, and what its last stage did."""
-        one = cls(counted.packets, counted.truncated, counted.malformed, counted.status, counted.checks, counted.unread)
-        one.kinds = look.kinds
-        one.bad.update(look.bad_by_cause())
-        one.unfinished.update(look.unfinished_by_proto())
-        one.flows = look.flows.counts()
-        return cls.sum([one])
+        one = cls(
+            counted.packets,
+            counted.truncated,
+            counted.malformed,
+            counted.status,
+            counted.checks,
+            counted.unread,
+            look.kinds,
+            look.bad_by_cause(),
+            look.unfinished_by_proto(),
+            look.flows.counts(),
+        )
+        return one.in_order()
 
     @classmethod
     def sum(cls, parts: Iterable[Found]) -> Found:

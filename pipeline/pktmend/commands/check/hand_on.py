@@ -1,16 +1,12 @@
 """What a check makes to be handed on, beside what it prints: an annotated capture, a report."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pktmend.commands.check.found import Found
-from pktmend.host.output_file import PRIVATE
 from pktmend.packetio.capture import Capture
 from pktmend.runtime.pipeline import Stage
 
@@ -20,8 +16,7 @@ if TYPE_CHECKING:
     from pktmend.packetio.ring import Ring
 
 
-@dataclass(frozen=True)
-class HandOn:
+class HandOn(NamedTuple):
     """What is wanted, by the name of the file that it goes to; "" not.
 
     write: the packets, with comments.    report: a page.    mode: of the capture that is made.
@@ -29,7 +24,7 @@ class HandOn:
 
     write: str = ""
     report: str = ""
-    mode: int = PRIVATE
+    mode: int = 0o600
 
     @property
     def option(self) -> str:
@@ -48,8 +43,8 @@ class HandOn:
             require_report(self.report)
 
     def begin(
-        self, source: Capture | Ring, stack: ExitStack, is_stopped: Callable[[], bool], *, is_whole: bool
-    ) -> Handing:
+        self, source: "Capture | Ring", stack: ExitStack, is_stopped: Callable[[], bool], *, is_whole: bool
+    ) -> "Handing":
         """Open what is written while packets are read; *stack* closes it.  is_whole: every packet is read."""
         handing = Handing(self, is_live=not isinstance(source, Capture))
         if self.report:
@@ -69,14 +64,13 @@ class HandOn:
 NOTHING: Final = HandOn()
 
 
-@dataclass
 class Handing:
     """The same while packets are read."""
 
-    wanted: HandOn
-    is_live: bool
-    sink: Annotated | None = None
-    keep: Keep | None = None
+    def __init__(self, wanted: HandOn, *, is_live: bool) -> None:
+        self.wanted, self.is_live = wanted, is_live
+        self.sink: Annotated | None = None
+        self.keep: Keep | None = None
 
     @property
     def stages(self) -> list[Stage]:

@@ -3,8 +3,6 @@
 Reads: status, cause, checks, unread.  Writes: nothing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -84,6 +83,8 @@ def ambiguity_lines(found: Found, path: str | None) -> list[str]:
     elif path is None:
         wire, other = "pktmend check --at wire PATH...", "pktmend diagnose -r FILE"
     else:
+        import shlex
+
         name = shlex.quote(path)
         wire, other = f"pktmend check --at wire -r {name}", f"pktmend diagnose -r {name}"
     where = "file" if path is not None else "files"

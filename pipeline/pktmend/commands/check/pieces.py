@@ -10,8 +10,6 @@ Rules of this file:
    counted first.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -150,7 +148,7 @@ class Pieces:
         self._thread = threading.Thread(target=self._run, name="pktmend-pieces", daemon=True)
 
     @classmethod
-    def of(cls, path: str, work: Work, jobs: int) -> Pieces | None:
+    def of(cls, path: str, work: Work, jobs: int) -> "Pieces | None":
         """Return those of a large file, None of one that is read as it is: by its size, or for what is wanted of it."""
         pieces = pieces_in(path) if work.may_be_cut else 1
         starts = starts_of(path, pieces) if pieces > 1 else []

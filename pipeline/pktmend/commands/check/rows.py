@@ -3,14 +3,12 @@
 An object for each packet and each check costs ten times as much as all else that printing does.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator, Sequence
-from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Final, NamedTuple
 
 from pktmend._core import Batch
+from pktmend.records import address_text
 
 CHECK: Final = struct.Struct("=5IH6B")  # as _core.CHECK_FORMAT names its fields
 OFFSET, STORED, EXPECTED, PROTO, STATUS, CAUSE, REASON, FLAGS, DEPTH = 0, 3, 4, 6, 7, 8, 9, 10, 11
@@ -108,8 +106,7 @@ def ends_of(version: int, protocol: int, sport: int, dport: int, src: bytes, dst
     """Return what is said of a packet's ends; nothing where there is no IP header.  src, dst: 16 bytes."""
     if version not in (4, 6):
         return Ends("", "")
-    family, width = (AF_INET, 4) if version == 4 else (AF_INET6, 16)
-    source, target = (inet_ntop(family, end[:width]) for end in (src, dst))  # as tcpdump has them (RFC 5952)
+    source, target = (address_text(version, end) for end in (src, dst))  # as tcpdump has them
     json = f',"src":"{source}","dst":"{target}","protocol":{protocol}'
     if not (sport or dport):
         return Ends(f"{source} > {target}", json)

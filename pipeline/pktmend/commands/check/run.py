@@ -182,7 +182,7 @@ def _run(
         found,
         before=output.more_lines(found, is_short=wanted.is_short),
         after=after,
-        **({"dropped": dropped, "stages": of_user} if user_stages else {}),
+        **({"dropped": dropped, "stages": [stage._asdict() for stage in of_user]} if user_stages else {}),
     )
     handing.finish(found, source.name)
     if fault is not None:

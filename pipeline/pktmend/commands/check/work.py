@@ -1,11 +1,8 @@
 """What is done with each capture, here or on another machine, and what came of it."""
 
-from __future__ import annotations
-
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pktmend import _core
@@ -53,14 +50,13 @@ class Fault(NamedTuple):
     exit_code: int
 
     @classmethod
-    def of(cls, error: PktmendError) -> Fault:
+    def of(cls, error: PktmendError) -> "Fault":
         """Take what is said of an error; that of a stage of ours is what it failed for."""
         if isinstance(error, StageError) and isinstance(error.__cause__, PktmendError):
             error = error.__cause__
         return cls(str(error), error.detail, error.exit_code)
 
 
-@dataclass(slots=True)
 class One:
     """A file on its way: what it has to print, and in the end what was found.
 
@@ -68,14 +64,19 @@ class One:
     fault:      what ended reading before the end of the file.    is_partial: a signal did.
     """
 
-    path: str
-    texts: deque[tuple[str, str | Row]] = field(default_factory=deque)
-    size: int = 0
-    found: Found | None = None
-    fault: Fault | None = None
-    note: str = ""
-    is_done: bool = False
-    is_partial: bool = False
+    def __init__(
+        self,
+        path: str,
+        texts: Iterable[tuple[str, str | Row]] = (),
+        *,
+        found: Found | None = None,
+        fault: Fault | None = None,
+        is_done: bool = False,
+    ) -> None:
+        self.path, self.texts = path, deque(texts)
+        self.found, self.fault = found, fault
+        self.size, self.note = 0, ""
+        self.is_done, self.is_partial = is_done, False
 
 
 class Stopped(Exception):
@@ -149,7 +150,7 @@ def _check_whole(one: One, work: Work, put: Put, run: Run, packet_filter: _core.
         one.note = source.note
 
 
-def row_files(stack: ExitStack, work: Work, path: str, index: int = 0, of: int = 1) -> RowFiles | None:
+def row_files(stack: ExitStack, work: Work, path: str, index: int = 0, of: int = 1) -> "RowFiles | None":
     """Return what writes rows, if any are wanted; it is finished when *stack* is left without an error."""
     if work.rows is None:
         return None

@@ -88,7 +88,7 @@ def compare_recordings(
         read.append(tap)
         faults.append(fault)
     for tap, live in zip(read, counted, strict=False):
-        tap.counted = replace(tap.counters, kernel_seen=live.kernel_seen, kernel_drops=live.kernel_drops)
+        tap.counted = tap.counters._replace(kernel_seen=live.kernel_seen, kernel_drops=live.kernel_drops)
     matched = match(*tracks)
     a, b = read
     two = rules_hop.TwoTaps(a, b, matched, _changes(sides, matched, tracks), host)

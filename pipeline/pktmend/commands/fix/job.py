@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from pktmend import _core
 from pktmend.console.report import words
@@ -17,11 +16,11 @@ from pktmend.runtime.stages import Repair, Verify, classify, count
 
 PENDING: Final = str(Status.PENDING)
 _WORDS: Final = {PENDING: Cause.NONE} | {str(cause): cause for cause in Cause if cause is not Cause.NONE}
+_NONE: Final[Mapping[str, Any]] = {}
 _WITHOUT_ALL: Final = (Cause.NONE, Cause.LEAKED)  # what is repaired without being asked for by name
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """What is done with each file.
 
     excepted:   causes that are left as they are; Cause.NONE stands for what is pending.
@@ -65,8 +64,7 @@ def _cause(word: str) -> Cause:
     return _WORDS[word]
 
 
-@dataclass(slots=True)
-class Repaired:
+class Repaired(NamedTuple):
     """What was found and done, in numbers that add up.
 
     checks:   as they were found, by protocol, then by status or cause.
@@ -76,9 +74,9 @@ class Repaired:
     packets: int = 0
     truncated: int = 0
     malformed: int = 0
-    repaired: dict[str, int] = field(default_factory=dict)
-    checks: dict[str, dict[str, int]] = field(default_factory=dict)
-    left: dict[str, dict[str, int]] = field(default_factory=dict)
+    repaired: Mapping[str, int] = _NONE
+    checks: Mapping[str, Mapping[str, int]] = _NONE
+    left: Mapping[str, Mapping[str, int]] = _NONE
 
     @classmethod
     def of(cls, d: Counters) -> Repaired:
@@ -88,16 +86,19 @@ class Repaired:
     @classmethod
     def sum(cls, parts: Iterable[Repaired]) -> Repaired:
         """Add up."""
-        total = cls()
+        packets = truncated = malformed = 0
+        repaired: dict[str, int] = {}
+        checks: dict[str, dict[str, int]] = {}
+        left: dict[str, dict[str, int]] = {}
         for part in parts:
-            total.packets += part.packets
-            total.truncated += part.truncated
-            total.malformed += part.malformed
-            _add(total.repaired, part.repaired)
-            for into, new in ((total.checks, part.checks), (total.left, part.left)):
+            packets += part.packets
+            truncated += part.truncated
+            malformed += part.malformed
+            _add(repaired, part.repaired)
+            for into, new in ((checks, part.checks), (left, part.left)):
                 for name, counts in new.items():
                     _add(into.setdefault(name, {}), counts)
-        return total
+        return cls(packets, truncated, malformed, repaired, checks, left)
 
     @property
     def leaves_bad(self) -> bool:
@@ -130,11 +131,11 @@ class Repaired:
         return lines
 
 
-def in_order(counts: dict[str, int]) -> str:
+def in_order(counts: Mapping[str, int]) -> str:
     """Return counts by cause in words, in the order of the causes."""
     return words({word: counts[word] for word in _WORDS if word in counts})
 
 
-def _add(into: dict[str, int], new: dict[str, int]) -> None:
+def _add(into: dict[str, int], new: Mapping[str, int]) -> None:
     for name, n in new.items():
         into[name] = into.get(name, 0) + n

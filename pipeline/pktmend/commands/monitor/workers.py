@@ -12,7 +12,6 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from pktmend._core import LastPackets
@@ -138,7 +137,7 @@ class Watch:
     def _leave(self, gone: Sequence[Watched]) -> None:
         self.watched = [each for each in self.watched if each not in gone]
         stop_all([pipeline for each in gone for pipeline in each.pipelines])
-        self._gone = [replace(Counters.sum([*self._gone, *(each.counters() for each in gone)]), from_=GONE)]
+        self._gone = [Counters.sum([*self._gone, *(each.counters() for each in gone)])._replace(from_=GONE)]
         in_parallel(Watched.close, gone)
         for each in gone:
             self._load.pop(each.name, None)
