@@ -17,7 +17,7 @@ BRIDGES = [command for command in COMMANDS if "pktmend bridge" in command]
 
 
 def test_commands_of_the_document_were_found() -> None:
-    assert len(BRIDGES) == 5 and len(COMMANDS) == 9
+    assert len(BRIDGES) == 6 and len(COMMANDS) == 10
 
 
 @pytest.mark.parametrize("command", BRIDGES)

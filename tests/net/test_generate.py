@@ -63,7 +63,7 @@ def test_counts_agree_cause_by_cause(ends: tuple[Host, Host]) -> None:
     monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     damage = [word for kind in DAMAGES for word in ("--damage", f"{kind}=2%")]
-    made = generate(a, *KINDS, "--flows", "100", "--rate", "30000", "--count", f"{COUNT}", *damage)
+    made = generate(a, *KINDS, "--flows", "100", "--rate", "10000", "--count", f"{COUNT}", *damage)
     (seen,) = monitor.stop()
     got = receiver.stop()
     assert made["sent"] == COUNT and seen["kernel_drops"] == got["kernel_drops"] == 0, (got, seen["kernel_drops"])
