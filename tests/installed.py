@@ -23,7 +23,7 @@ START = "import sys\nfrom pktmend.cli import main\nsys.exit(main())\n"
 
 
 def build_wheel(
-    folder: Path, *options: str, environment: Mapping[str, str] | None = None, seconds: float = 280
+    folder: Path, *options: str, environment: Mapping[str, str] | None = None, seconds: float = 800
 ) -> Path:
     """Build the wheel of this tree out of the objects that are compiled already; skip where it cannot be built.
 

@@ -21,6 +21,7 @@ KINDS = ("net", "unit")
 PYTEST_FAILED, PYTEST_FOUND_NONE = 1, 5
 # They mostly wait.  The tests of a file stay together: many share what a file sets up.
 TWO_PROCESSES = ("--numprocesses=2", "--dist=loadfile")
+PATIENTLY = "--timeout=900"  # at a lower priority a build takes three times as long
 FEW = 5  # more than so many do not fail by chance
 
 
@@ -32,7 +33,7 @@ def main(options: list[str]) -> int:
     with tempfile.TemporaryDirectory() as memory:
         memories = [Path(memory, kind) for kind in KINDS]
         net, unit = ([sys.executable, "-m", "pytest", *options, "-o", f"cache_dir={path}"] for path in memories)
-        codes = side_by_side([*net, *TWO_PROCESSES, str(TESTS / "net")], [*unit, str(TESTS / "unit")])
+        codes = side_by_side([*net, *TWO_PROCESSES, str(TESTS / "net")], [*unit, PATIENTLY, str(TESTS / "unit")])
         red = [is_red(*run) for run in zip((net, unit), codes, memories, strict=True)]
     return int(any(red))
 

@@ -35,7 +35,7 @@ def need(*programs: str) -> None:
 def run_pktmend(*argv: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """Run the command as installed."""
     command = Path(sys.executable).with_name("pktmend")
-    return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=60, check=False)
+    return subprocess.run([str(command), *argv], input=stdin, capture_output=True, timeout=240, check=False)
 
 
 def until(condition: Callable[[], bool], what: str = "it", seconds: float = PATIENCE) -> None:

@@ -81,7 +81,7 @@ def run(bare: Path, folder: Path, line: str, path: str = "/nonexistent") -> subp
         env=environment,
         capture_output=True,
         errors="replace",
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

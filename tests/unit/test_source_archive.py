@@ -22,7 +22,7 @@ TRIED = ("c_library", "deploy", "documents", "help", "layers", "names", "sum", "
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
     steps = ["egg_info", "--egg-base", str(folder), "sdist", "--formats", "tar", "--dist-dir", str(folder)]
-    subprocess.run([sys.executable, "setup.py", "-q", *steps], cwd=ROOT, capture_output=True, check=True, timeout=120)
+    subprocess.run([sys.executable, "setup.py", "-q", *steps], cwd=ROOT, capture_output=True, check=True, timeout=600)
     (found,) = folder.glob("*.tar")
     return found
 

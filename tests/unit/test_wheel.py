@@ -46,7 +46,7 @@ def run(*argv: object, cwd: Path = ROOT, **environment: str) -> subprocess.Compl
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=800,
     )
 
 
