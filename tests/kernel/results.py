@@ -82,5 +82,5 @@ def _cell(group: dict[str, Any] | None) -> str:
         return "not run"
     words = [f"{group['passed']} passed"] if group["passed"] else []
     words += [f"**{group['failed']} failed**"] if group["failed"] else []
-    words += [f"{count} skipped: {reason or 'see there'}" for reason, count in group["skipped"].items()]
+    words += [f"{count} skipped{f': {reason}' if reason else ''}" for reason, count in group["skipped"].items()]
     return "<br>".join(words)
