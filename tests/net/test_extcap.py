@@ -6,8 +6,12 @@ import os
 import re
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -57,19 +61,47 @@ def test_wireshark_captures_from_another_namespace(pair: Pair, plugin: Path, tmp
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     argv = ("--capture", "--extcap-interface", word, "--fifo", str(fifo), "--extcap-capture-filter", "udp")
-    with subprocess.Popen([plugin, *argv], stderr=subprocess.PIPE) as program:
-        reader = ["tshark", "-n", "-l", "-r", str(fifo), "-T", "fields", "-e", "udp.dstport", "-e", "frame.comment"]
-        with subprocess.Popen(reader, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as tshark:
-            until(lambda: has_ring(pair), "a capture")
+    reader = ["tshark", "-n", "-l", "-r", str(fifo), "-T", "fields", "-e", "udp.dstport", "-e", "frame.comment"]
+    with ExitStack() as stack:
+        program = stack.enter_context(subprocess.Popen([plugin, *argv], stderr=subprocess.PIPE))
+        stack.callback(program.kill)
+        tshark = stack.enter_context(
+            subprocess.Popen(reader, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
+        stack.callback(tshark.kill)
+        seen = Lines(tshark.stdout)
+        until(lambda: has_ring(pair), "a capture")
+
+        def both_came() -> bool:
+            """Send them again until it is so: the ring is there a moment before somebody reads it."""
             pair.send([f.leaked(udp("10.7.0.1", "10.7.0.2", 7, 4242, b"leaked"))])
             pair.send([f.raw(udp("10.7.0.1", "10.7.0.2", 7, 4343, b"good"))])
-            assert tshark.stdout is not None
-            lines = [tshark.stdout.readline().rstrip("\n").split("\t") for _ in range(2)]
-            program.send_signal(signal.SIGTERM)
-            assert tshark.wait(20) == 0
+            time.sleep(0.5)
+            return len(seen.comments) == 2
+
+        until(both_came, "both packets in tshark")
+        program.send_signal(signal.SIGTERM)
+        assert tshark.wait(20) == 0
         assert program.wait(20) == 0, program.stderr
-    assert [port for port, _ in lines] == ["4242", "4343"] and lines[1][1] == ""
-    assert lines[0][1].startswith("pktmend: udp leaked: field ") and lines[0][1].endswith(", byte 40")
+    assert seen.comments.keys() == {"4242", "4343"} and seen.comments["4343"] == ""
+    assert seen.comments["4242"].startswith("pktmend: udp leaked: field ")
+    assert seen.comments["4242"].endswith(", byte 40")
+
+
+class Lines(threading.Thread):
+    """Reads tshark's lines: the comments by port."""
+
+    def __init__(self, lines: IO[str] | None) -> None:
+        super().__init__(daemon=True)
+        assert lines is not None
+        self._lines = lines
+        self.comments: dict[str, str] = {}
+        self.start()
+
+    def run(self) -> None:
+        for line in self._lines:
+            port, comment = line.rstrip("\n").split("\t")
+            self.comments[port] = comment
 
 
 def has_ring(pair: Pair) -> bool:

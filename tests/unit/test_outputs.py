@@ -24,7 +24,7 @@ from test_monitor_writer import Recorder
 from pktmend.errors import OSFailure, PrivilegeError
 from pktmend.host.output_file import check_output, open_output, write_text
 from pktmend.host.own_folder import OwnFolder
-from tools import ROOT, run_pktmend, until
+from tools import PATIENCE, ROOT, run_pktmend, until
 
 NOBODY = 65534
 LEAKED = ROOT / "examples" / "leaked.pcap"
@@ -348,8 +348,10 @@ def test_files_of_a_rotation_have_the_mode(tmp_path: Path) -> None:
 def test_swapping_links_and_files_all_the_time_reaches_nothing_else(shared: Path, victim: Path) -> None:
     """He may do in a folder without the sticky bit what he likes, at any moment."""
     shared.chmod(0o777)
-    path = shared / "out"
-    swap = f"while :; do ln -sf {victim} {path}; rm -f {path}; ln -sf /dev/null {path}; mv {path} {path}2; done"
+    path, goes_on = shared / "out", shared / "goes on"
+    goes_on.touch()
+    steps = f"ln -sf {victim} {path}; rm -f {path}; ln -sf /dev/null {path}; mv {path} {path}2"
+    swap = f"while [ -e '{goes_on}' ]; do {steps}; done"
     with subprocess.Popen(
         ["sh", "-c", swap], user=NOBODY, group=NOBODY, extra_groups=[], stderr=subprocess.DEVNULL
     ) as swapper:
@@ -357,7 +359,8 @@ def test_swapping_links_and_files_all_the_time_reaches_nothing_else(shared: Path
         while time.monotonic() < end:
             with suppress(OSFailure):
                 write_text(str(path), "x")
-        swapper.kill()
+        goes_on.unlink()  # it ends by itself, behind the last program it began
+        assert swapper.wait(PATIENCE) == 0
     assert victim.read_bytes() == SECRET
 
 
