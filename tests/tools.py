@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, AnyStr
 
@@ -106,3 +107,13 @@ def run_inside(*argv: str) -> subprocess.CompletedProcess[bytes]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return subprocess.CompletedProcess(["pktmend", *argv], int(code or 0), out.getvalue(), err.getvalue())
+
+
+def links(pid: int) -> list[str]:
+    """Return what a process has open."""
+    found = []
+    with suppress(OSError):
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(str(each.readlink()))
+    return found

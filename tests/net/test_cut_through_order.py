@@ -57,7 +57,7 @@ def test_joined_and_single_segments_arrive_in_order(line: Line, options: str) ->
         c.send_all(out, frames)
         (d,) = bridge.stop()
     assert overtaken(numbers) == []
-    assert d["cut_through"]["super_frames"] > 0 and d["super_frames"] > 0, d  # how many is the kernel's to say
+    assert d["cut_through"]["super_frames"] > 20 and d["super_frames"] > 20, d
 
 
 def test_offloads_toggled_under_traffic_keep_the_order(line: Line) -> None:

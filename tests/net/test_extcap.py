@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 import frames as f
 from pktmend.testbed.netns import Testbed
 from tapes import udp
-from tools import need, run_pktmend, until
+from tools import links, need, run_pktmend, until
 from watching import Pair
 
 VALUE = re.compile(r"interface \{value=([^{}]*)\}\{display=([^{}]*)\}")
@@ -70,44 +69,32 @@ def test_wireshark_captures_from_another_namespace(pair: Pair, plugin: Path, tmp
         )
         stack.callback(tshark.kill)
         seen = Lines(tshark.stdout)
-        until(lambda: has_ring(pair), "a capture")
-
-        def both_came() -> bool:
-            """Send them again until it is so: the ring is there a moment before somebody reads it."""
-            pair.send([f.leaked(udp("10.7.0.1", "10.7.0.2", 7, 4242, b"leaked"))])
-            pair.send([f.raw(udp("10.7.0.1", "10.7.0.2", 7, 4343, b"good"))])
-            time.sleep(0.5)
-            return len(seen.comments) == 2
-
-        until(both_came, "both packets in tshark")
+        until(
+            lambda: str(fifo) in links(program.pid), "a capture"
+        )  # a socket before that is libpcap's, which only asks
+        pair.send([f.leaked(udp("10.7.0.1", "10.7.0.2", 7, 4242, b"leaked"))])
+        pair.send([f.raw(udp("10.7.0.1", "10.7.0.2", 7, 4343, b"good"))])
+        until(lambda: len(seen.fields) == 2, "both packets in tshark")
         program.send_signal(signal.SIGTERM)
         assert tshark.wait(20) == 0
         assert program.wait(20) == 0, program.stderr
-    assert seen.comments.keys() == {"4242", "4343"} and seen.comments["4343"] == ""
-    assert seen.comments["4242"].startswith("pktmend: udp leaked: field ")
-    assert seen.comments["4242"].endswith(", byte 40")
+    assert [port for port, _ in seen.fields] == ["4242", "4343"] and seen.fields[1][1] == ""
+    assert seen.fields[0][1].startswith("pktmend: udp leaked: field ") and seen.fields[0][1].endswith(", byte 40")
 
 
 class Lines(threading.Thread):
-    """Reads tshark's lines: the comments by port."""
+    """Reads tshark's lines as they come: fields."""
 
     def __init__(self, lines: IO[str] | None) -> None:
         super().__init__(daemon=True)
         assert lines is not None
         self._lines = lines
-        self.comments: dict[str, str] = {}
+        self.fields: list[list[str]] = []
         self.start()
 
     def run(self) -> None:
         for line in self._lines:
-            port, comment = line.rstrip("\n").split("\t")
-            self.comments[port] = comment
-
-
-def has_ring(pair: Pair) -> bool:
-    """Does a packet socket get frames in the namespace of the pair's node?  Before it is bound it is listed without."""
-    rows = pair.node.call(lambda: Path("/proc/thread-self/net/packet").read_text().splitlines())[1:]
-    return any(row.split()[3:6] == ["0003", str(pair.node.index("pa")), "1"] for row in rows)
+            self.fields.append(line.rstrip("\n").split("\t"))
 
 
 def test_filter_is_judged_and_gone_interfaces_are_said(pair: Pair, plugin: Path) -> None:

@@ -58,12 +58,13 @@ def test_one_frame_is_one_frame(ends: tuple[Host, Host]) -> None:
     assert ", 1 frame, 64 bytes in " in said
 
 
+@pytest.mark.alone
 def test_counts_agree_cause_by_cause(ends: tuple[Host, Host]) -> None:
     a, b = ends
     monitor = RunningBridge(b, "-i", "eth0", program=("monitor",))
     receiver = Receiver(b)
     damage = [word for kind in DAMAGES for word in ("--damage", f"{kind}=2%")]
-    made = generate(a, *KINDS, "--flows", "100", "--rate", "10000", "--count", f"{COUNT}", *damage)
+    made = generate(a, *KINDS, "--flows", "100", "--rate", "30000", "--count", f"{COUNT}", *damage)
     (seen,) = monitor.stop()
     got = receiver.stop()
     assert made["sent"] == COUNT and seen["kernel_drops"] == got["kernel_drops"] == 0, (got, seen["kernel_drops"])

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from pktmend.commands.check.output import Output
 from pktmend.commands.check.total import Total
 from pktmend.commands.check.work import RowsTo, Work
 from pktmend.packetio.capture_paths import Files, find_files
-from tools import PATIENCE, PKTMEND, ROOT, run_inside, until
+from tools import PATIENCE, PKTMEND, ROOT, links, run_inside, until
 
 LEAKED = (ROOT / "examples" / "leaked.pcap").read_bytes()
 TCP = f.ether / f.ip4 / f.tcp / f.PAYLOAD
@@ -241,16 +241,6 @@ def test_worker_that_dies_in_the_middle_changes_no_byte(tmp_path: Path) -> None:
     want = [line for line in alone.stdout.splitlines() if b'"type":"packet"' not in line]
     assert out_.splitlines() == want and check.returncode == alone.returncode == 5, err
     assert err == alone.stderr and err.count(b"\n") == 1 and b"false.pcap" in err
-
-
-def links(pid: int) -> list[str]:
-    """Return what a process has open."""
-    found = []
-    with suppress(OSError):
-        for each in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                found.append(str(each.readlink()))
-    return found
 
 
 def test_what_goes_not_with_a_scheduler_is_refused(tmp_path: Path) -> None:

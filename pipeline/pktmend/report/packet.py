@@ -9,7 +9,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pktmend.enums import CheckFlag
+from pktmend.records import Layer, address_text
+
+if TYPE_CHECKING:
+    from pktmend._core import Check
 
 ROW: Final = 16
 SHOWN: Final = 128  # bytes from the packet's beginning
@@ -57,6 +63,41 @@ class ShownPacket:
     target: str
     frame: bytes
     wirelen: int
+
+    @classmethod
+    def of(
+        cls,
+        k: Check,
+        header: Layer | None,
+        frame: bytes,
+        *,
+        number: int,
+        time: str,
+        flow: str,
+        verdict: str,
+        wirelen: int,
+    ) -> ShownPacket:
+        """Show a check that was judged.  header: the IP header that it belongs to."""
+        digits = k.width * 2
+        version, source, target = _addresses(header, frame)
+        return cls(
+            number=number,
+            time=time,
+            flow=flow,
+            verdict=verdict,
+            offset=k.offset,
+            width=k.width,
+            stored=f"{k.stored:0{digits}x}",
+            seed=f"{k.seed:04x}" if k.flags & CheckFlag.HAS_PSEUDO else "",
+            expected=f"{k.expected:0{digits}x}" if k.flags & CheckFlag.HAS_EXPECTED else "",
+            start=k.start,
+            length=k.length,
+            version=version,
+            source=source,
+            target=target,
+            frame=frame,
+            wirelen=wirelen,
+        )
 
     @property
     def has_pseudo_header(self) -> bool:
@@ -110,3 +151,15 @@ def _spans(data: bytes, kinds: list[str]) -> Iterator[Span]:
         if i == len(data) or kinds[i] != kinds[begin]:
             yield Span(kinds[begin], data[begin:i].hex(" "))
             begin = i
+
+
+def _addresses(header: Layer | None, frame: bytes) -> tuple[int, str, str]:
+    """Return version, source and target of the header; 0 and empty where there is none, or it is cut."""
+    if header is None:
+        return 0, "", ""
+    at, width = (header.l3 + 12, 4) if header.version == 4 else (header.l3 + 8, 16)
+    if len(frame) < at + 2 * width:
+        return 0, "", ""
+    ends = (frame[at : at + width], frame[at + width : at + 2 * width])
+    source, target = (address_text(header.version, end) for end in ends)
+    return header.version, source, target

@@ -60,24 +60,15 @@ class Keep:
     def _shown(self, batch: _core.Batch, i: int, k: _core.Check) -> ShownPacket:
         (row,) = self._rows.of(batch, (i,))
         frame = batch.head(i, HEAD)
-        version, source, target = _addresses(batch, i, k, frame)
-        digits = k.width * 2
-        return ShownPacket(
+        inside = [layer for layer in batch.layers_of(i) if layer.l3 <= k.start]
+        return ShownPacket.of(
+            k,
+            inside[-1] if inside else None,
+            frame,
             number=row.number,
             time=rfc3339(row.time_ns),
             flow=row.ends.text or "no addresses",
             verdict=f"{Proto(k.proto)} {Cause(k.cause) if k.cause else Status(k.status)}",
-            offset=k.offset,
-            width=k.width,
-            stored=f"{k.stored:0{digits}x}",
-            seed=f"{k.seed:04x}" if k.flags & CheckFlag.HAS_PSEUDO else "",
-            expected=f"{k.expected:0{digits}x}" if k.flags & CheckFlag.HAS_EXPECTED else "",
-            start=k.start,
-            length=k.length,
-            version=version,
-            source=source,
-            target=target,
-            frame=frame,
             wirelen=row.wirelen,
         )
 
@@ -88,21 +79,6 @@ def _is_meant(k: _core.Check, word: str) -> bool:
     if word == UNFINISHED:
         return k.status == Status.PENDING and k.reason == Reason.NO_METADATA
     return k.status == Status.BAD
-
-
-def _addresses(batch: _core.Batch, i: int, k: _core.Check, frame: bytes) -> tuple[int, str, str]:
-    """Return version, source and target of the IP header that a check belongs to; 0 and empty where there is none."""
-    from ipaddress import ip_address
-
-    inside = [layer for layer in batch.layers_of(i) if layer.l3 <= k.start]
-    if not inside:
-        return 0, "", ""
-    layer = inside[-1]
-    at, width = (layer.l3 + 12, 4) if layer.version == 4 else (layer.l3 + 8, 16)
-    if len(frame) < at + 2 * width:
-        return 0, "", ""
-    source, target = ip_address(frame[at : at + width]), ip_address(frame[at + width : at + 2 * width])
-    return layer.version, str(source), str(target)
 
 
 def _cause(cause: int) -> str:
